@@ -1,0 +1,1 @@
+"""The rules and the pipeline, in the data's order; no Airflow, no HTTP."""

@@ -1,0 +1,506 @@
+"""Everything this package raises on purpose, as one tree.
+
+    AmplitudeSegmentError
+    ├── SettingError                  a parameter, a connection's field or a configuration value
+    ├── AmplitudeError                Amplitude, or the cohort it holds
+    │   ├── AmplitudeCredentialsError
+    │   ├── AmplitudeUnavailableError     may get better by a retry
+    │   ├── AmplitudeAnswerError
+    │   ├── CohortError
+    │   │   ├── CohortNotFoundError, CohortArchivedError, GroupCohortError, CohortTooLargeError
+    │   └── ExportError
+    │       ├── ExportsSpentError, ExportFailedError, ExportFileError
+    │       └── ExportTimeoutError, ExportCutOffError     may get better by a retry
+    ├── GuardError                    the sync looks wrong and was refused before anything was sent
+    │   ├── EmptyCohortError, ExitRatioError
+    ├── LedgerError                   the memory of what Segment was told
+    │   ├── ClaimHeldError, ClaimLostError                may get better by a retry
+    │   └── LedgerDamagedError, LedgerFormatError, StatePathError
+    └── SegmentError
+        ├── SegmentRefusedError, SegmentAnswerError, RejectedUsersError
+        └── SegmentUnavailableError, SyncStoppedError     may get better by a retry
+
+Messages say what was *not* done and what to do next. They hold counts, request IDs and names of connections,
+never a secret or a user ID. ``retryable`` tells Airflow whether another try can get better by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+_NOTHING_SENT = "Nothing was sent to Segment."
+
+
+class AmplitudeSegmentError(Exception):
+    """Anything this package raises on purpose.
+
+    Attributes:
+        retryable: whether a later try can succeed although nobody changed anything.
+    """
+
+    retryable: ClassVar[bool] = False
+
+
+class SettingError(AmplitudeSegmentError):
+    """A setting is missing or of the wrong shape; nothing was asked of anybody.
+
+    Attributes:
+        setting: the parameter's name, or the connection's and its field's as the form shows it.
+        takes: what it takes, in words.
+    """
+
+    def __init__(self, setting: str, problem: str, takes: str) -> None:
+        self.setting = setting
+        self.takes = takes
+        super().__init__(f"{setting}: {problem}. It takes {takes}. {_NOTHING_SENT}")
+
+
+class AmplitudeError(AmplitudeSegmentError):
+    """Amplitude, or the cohort it holds, is not as the sync needs it; nothing was sent."""
+
+
+class AmplitudeCredentialsError(AmplitudeError):
+    """Amplitude answered 401 or 403.
+
+    Attributes:
+        status: HTTP status code.
+    """
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(
+            f"Amplitude refused the credentials (HTTP {status}): the API key or the secret key is wrong, or belongs "
+            f"to a project of the other data region (US / EU). {_NOTHING_SENT} Check login, password and region of "
+            "the Amplitude connection."
+        )
+
+
+class AmplitudeUnavailableError(AmplitudeError):
+    """Amplitude could not be reached, or went on answering 429 or 5xx.
+
+    Attributes:
+        doing: what was asked of it, in words.
+        status: HTTP status code of the last answer; ``None`` where none came.
+    """
+
+    retryable = True
+
+    def __init__(self, doing: str, status: int | None, reason: str = "") -> None:
+        self.doing = doing
+        self.status = status
+        said = f"HTTP {status}" if status is not None else "no answer"
+        super().__init__(f"Amplitude: {doing}: {said}{f' ({reason})' if reason else ''}. {_NOTHING_SENT}")
+
+
+class AmplitudeAnswerError(AmplitudeError):
+    """Amplitude answered with something its documents do not have.
+
+    Attributes:
+        doing: what was asked of it, in words.
+        status: HTTP status code.
+    """
+
+    def __init__(self, doing: str, status: int, problem: str) -> None:
+        self.doing = doing
+        self.status = status
+        super().__init__(
+            f"Amplitude: {doing}: HTTP {status}, {problem}. {_NOTHING_SENT} "
+            "Check host and region of the Amplitude connection."
+        )
+
+
+class CohortError(AmplitudeError):
+    """The cohort cannot be synced; no export was spent.
+
+    Attributes:
+        cohort_id: Amplitude's cohort ID.
+    """
+
+    def __init__(self, cohort_id: str, problem: str, advice: str) -> None:
+        self.cohort_id = cohort_id
+        super().__init__(f"Cohort {cohort_id} {problem}. {_NOTHING_SENT} No export was spent. {advice}")
+
+
+class CohortNotFoundError(CohortError):
+    """Amplitude's list of cohorts does not show the cohort.
+
+    Attributes:
+        listed: how many cohorts the list shows.
+    """
+
+    def __init__(self, cohort_id: str, listed: int) -> None:
+        self.listed = listed
+        super().__init__(
+            cohort_id,
+            f"was not found among the {listed} that Amplitude lists: it does not exist, is not discoverable, "
+            "or belongs to another project or region",
+            "Check the ID (the last part of the cohort's URL), make the cohort discoverable, "
+            "or use the connection of its project.",
+        )
+
+
+class CohortArchivedError(CohortError):
+    """The cohort is archived in Amplitude."""
+
+    def __init__(self, cohort_id: str) -> None:
+        super().__init__(
+            cohort_id,
+            "is archived in Amplitude",
+            "Unarchive it there, or take it out of the DAG; what Segment was told of it stays as it is.",
+        )
+
+
+class GroupCohortError(CohortError):
+    """The cohort is one of groups (accounts), not of users.
+
+    Attributes:
+        group_type: what Amplitude counts in it.
+    """
+
+    def __init__(self, cohort_id: str, group_type: str) -> None:
+        self.group_type = group_type
+        super().__init__(
+            cohort_id,
+            f"counts {group_type!r}, not users",
+            "Only cohorts of users have user IDs to tell Segment about.",
+        )
+
+
+class CohortTooLargeError(CohortError):
+    """The cohort's listed size is over what one export holds.
+
+    Attributes:
+        size: members that Amplitude lists.
+        limit: members that one export holds.
+    """
+
+    def __init__(self, cohort_id: str, size: int, limit: int) -> None:
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            cohort_id,
+            f"has {size:,} members, and an export holds {limit:,} at most",
+            "Split it into smaller cohorts in Amplitude, e.g. by the first character of the user ID.",
+        )
+
+
+class ExportError(AmplitudeError):
+    """An export could not be had, or its file not be used; nothing was sent.
+
+    Attributes:
+        request_id: Amplitude's ID of the export, where there is one.
+    """
+
+    def __init__(self, request_id: str | None, message: str) -> None:
+        self.request_id = request_id
+        super().__init__(f"{message} {_NOTHING_SENT}")
+
+
+class ExportsSpentError(ExportError):
+    """The month's exports are spent, by Amplitude's own count.
+
+    Attributes:
+        usage: exports counted this month.
+        limit: exports the plan has a month.
+        resets_at: when the count starts anew, as Amplitude says it; ``None`` where it does not.
+    """
+
+    def __init__(self, usage: int, limit: int, resets_at: str | None) -> None:
+        self.usage = usage
+        self.limit = limit
+        self.resets_at = resets_at
+        until = f"The count starts anew at {resets_at}." if resets_at else "Amplitude did not say when it resets."
+        super().__init__(
+            None,
+            f"Amplitude refused the export: {usage:,} of {limit:,} exports of this month are spent. {until} "
+            "Sync less often, or ask Amplitude for more Cohort API calls.",
+        )
+
+
+class ExportTimeoutError(ExportError):
+    """Amplitude did not complete, or did not accept, the export within ``export_timeout``.
+
+    Attributes:
+        waited_seconds: how long this try waited.
+    """
+
+    retryable = True
+
+    def __init__(self, request_id: str | None, waited_seconds: float, last_status: str) -> None:
+        self.waited_seconds = waited_seconds
+        self.last_status = last_status
+        what = (
+            f"Export {request_id} was not complete after {waited_seconds:,.0f} s (Amplitude said: {last_status}). "
+            "The next try goes on waiting for the same export."
+            if request_id
+            else f"Amplitude accepted no export within {waited_seconds:,.0f} s (it said: {last_status})."
+        )
+        super().__init__(request_id, f"{what} Raise export_timeout if this cohort takes longer.")
+
+
+class ExportFailedError(ExportError):
+    """Amplitude answered the question after an export with an error that waiting does not cure.
+
+    Attributes:
+        status: HTTP status code.
+    """
+
+    def __init__(self, request_id: str | None, status: int, reason: str) -> None:
+        self.status = status
+        super().__init__(
+            request_id,
+            f"Amplitude gave up export {request_id} (HTTP {status}: {reason}). Clear the task to request a new one."
+            if request_id
+            else f"Amplitude refused to export the cohort (HTTP {status}: {reason}).",
+        )
+
+
+class ExportFileError(ExportError):
+    """The export's file is not a cohort of users.
+
+    Attributes:
+        fault: what is wrong with it, in words.
+    """
+
+    def __init__(self, fault: str, request_id: str | None = None) -> None:
+        self.fault = fault
+        super().__init__(request_id, f"The file of export {request_id or '(local)'} is refused: {fault}.")
+
+
+class ExportCutOffError(ExportFileError):
+    """The export's file ends early; a download begun again may be whole."""
+
+    retryable = True
+
+
+class GuardError(AmplitudeSegmentError):
+    """The sync looks wrong; it was refused before anything was sent, and the ledger is as it was.
+
+    Attributes:
+        run_configuration: the DAG run's configuration that lets this sync through once.
+    """
+
+    def __init__(self, message: str, run_configuration: dict[str, Any]) -> None:
+        self.run_configuration = run_configuration
+        super().__init__(
+            f"{message} {_NOTHING_SENT} If this is right, let it through once: trigger the DAG with the "
+            f"configuration {json.dumps(run_configuration)}"
+        )
+
+
+class EmptyCohortError(GuardError):
+    """The export has no member where members were known.
+
+    Attributes:
+        known: users Segment may hold as members now.
+        anonymous: rows of the export without a user ID.
+    """
+
+    def __init__(self, destination: str, known: int, anonymous: int) -> None:
+        self.known = known
+        self.anonymous = anonymous
+        super().__init__(
+            f"The export has no member ({anonymous:,} anonymous), and {known:,} are known to Segment "
+            f"connection {destination!r} (on_empty_cohort='fail').",
+            {"on_empty_cohort": "sync"},
+        )
+
+
+class ExitRatioError(GuardError):
+    """More members would leave than ``max_exit_ratio`` allows.
+
+    Attributes:
+        leaving: users last told ``true`` under the current trait key who are members no more.
+        told: users last told ``true`` under the current trait key.
+        max_exit_ratio: the share that is allowed.
+    """
+
+    def __init__(self, destination: str, leaving: int, told: int, max_exit_ratio: float) -> None:
+        self.leaving = leaving
+        self.told = told
+        self.max_exit_ratio = max_exit_ratio
+        super().__init__(
+            f"{leaving:,} of {told:,} members known to Segment connection {destination!r} would leave "
+            f"({leaving / told:.0%}), more than max_exit_ratio={max_exit_ratio:g} allows.",
+            {"max_exit_ratio": None},
+        )
+
+
+class LedgerError(AmplitudeSegmentError):
+    """The memory of what Segment was told cannot be used as it is."""
+
+
+class ClaimHeldError(LedgerError):
+    """Another run is syncing this cohort to this destination.
+
+    Attributes:
+        holder: that run.
+        expires_at: ISO-8601; from then on its claim can be taken over.
+    """
+
+    retryable = True
+
+    def __init__(self, destination: str, holder: str, expires_at: str) -> None:
+        self.holder = holder
+        self.expires_at = expires_at
+        super().__init__(
+            f"This cohort is being synced to {destination!r} by {holder}, whose claim runs until {expires_at}. "
+            f"{_NOTHING_SENT} Wait for that run, or let a retry of this one."
+        )
+
+
+class ClaimLostError(LedgerError):
+    """Another run took over this stream while this one was paused; this one wrote and sent nothing after that.
+
+    Attributes:
+        generation: the claim that was lost.
+        newer: the claim that stands above it.
+    """
+
+    retryable = True
+
+    def __init__(self, generation: int, newer: int) -> None:
+        self.generation = generation
+        self.newer = newer
+        super().__init__(
+            f"Claim {generation} of this stream was taken over by claim {newer}. Nothing more was sent or written; "
+            "the newer run carries on."
+        )
+
+
+class LedgerDamagedError(LedgerError):
+    """A file of the ledger is missing, or not what its entry says.
+
+    Attributes:
+        path: the file, below the state path.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        super().__init__(
+            f"The ledger's file {path} {problem}. {_NOTHING_SENT} Restore it from a backup, or take the stream's "
+            "folder away and run once with sync_mode='full'."
+        )
+
+
+class LedgerFormatError(LedgerError):
+    """The ledger was written by a newer version of this package.
+
+    Attributes:
+        path: the entry, below the state path.
+        found: its format version.
+        known: the newest format version this package reads.
+    """
+
+    def __init__(self, path: str, found: object, known: int) -> None:
+        self.path = path
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"The ledger's entry {path} has format {found!r}; this version reads up to {known}. {_NOTHING_SENT} "
+            "Install the version that wrote it, or a newer one."
+        )
+
+
+class StatePathError(LedgerError):
+    """The state path cannot be read or written.
+
+    Attributes:
+        path: the state path.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"The state path {path} cannot be used: {reason}. {_NOTHING_SENT} Set state_path, or [amplitude_segment] "
+            "state_path, to a place that every worker can write."
+        )
+
+
+class SegmentError(AmplitudeSegmentError):
+    """Segment was not told everything; what it acknowledged is in the ledger."""
+
+
+class SegmentRefusedError(SegmentError):
+    """Segment refuses us, not a message: a key that is empty or too short, or credentials refused.
+
+    Attributes:
+        status: HTTP status code.
+    """
+
+    def __init__(self, destination: str, status: int, reason: str) -> None:
+        self.status = status
+        super().__init__(
+            f"Segment refused every message of the first batch to {destination!r} (HTTP {status}: {reason}). "
+            "Nothing was acknowledged, and no user is marked as rejected. Check the write key, region and host of "
+            "the connection."
+        )
+
+
+class SegmentAnswerError(SegmentError):
+    """What answered is not Segment's Tracking API.
+
+    Attributes:
+        status: HTTP status code.
+    """
+
+    def __init__(self, destination: str, status: int, pending: int, reason: str) -> None:
+        self.status = status
+        self.pending = pending
+        super().__init__(
+            f"What answered for {destination!r} is not Segment's Tracking API (HTTP {status}: {reason}). {pending:,} "
+            "changes are not acknowledged and stay pending. Check host and region of the connection, and proxies."
+        )
+
+
+class SegmentUnavailableError(SegmentError):
+    """Segment could not be told within the retries and the time there are.
+
+    Attributes:
+        pending: changes that are not acknowledged; the next try goes on with them.
+        status: HTTP status code of the last answer; ``None`` where none came.
+    """
+
+    retryable = True
+
+    def __init__(self, destination: str, status: int | None, pending: int, reason: str) -> None:
+        self.status = status
+        self.pending = pending
+        said = f"HTTP {status}" if status is not None else "no answer"
+        super().__init__(
+            f"Segment did not take a batch for {destination!r} ({said}: {reason}). {pending:,} changes are not "
+            "acknowledged; the next try goes on with them."
+        )
+
+
+class SyncStoppedError(SegmentError):
+    """The task was told to stop; the batches in flight were finished.
+
+    Attributes:
+        pending: changes that are not acknowledged; the next try goes on with them.
+    """
+
+    retryable = True
+
+    def __init__(self, destination: str, pending: int) -> None:
+        self.pending = pending
+        super().__init__(
+            f"Stopped while telling {destination!r}: {pending:,} changes are not acknowledged; "
+            "the next try or run goes on with them."
+        )
+
+
+class RejectedUsersError(SegmentError):
+    """Some users were refused for good; everyone else was delivered and committed.
+
+    Attributes:
+        rejected: users refused, over all destinations.
+    """
+
+    def __init__(self, rejected: int, where: str) -> None:
+        self.rejected = rejected
+        super().__init__(
+            f"{rejected:,} users were refused by Segment; all others are delivered and committed. Who and why: {where}. "
+            "The next sync tries them again (on_rejected='warn' lets the task succeed)."
+        )
