@@ -426,15 +426,17 @@ class SegmentRefusedError(SegmentError):
     """Segment refuses us, not a message: a key that is empty or too short, or credentials refused.
 
     Attributes:
-        status: HTTP status code.
+        status: HTTP status code; ``None`` where the messages did not even leave the machine.
+        pending: changes that are not acknowledged.
     """
 
-    def __init__(self, destination: str, status: int, reason: str) -> None:
+    def __init__(self, destination: str, status: int | None, pending: int) -> None:
         self.status = status
+        self.pending = pending
         super().__init__(
-            f"Segment refused every message of the first batch to {destination!r} (HTTP {status}: {reason}). "
-            "Nothing was acknowledged, and no user is marked as rejected. Check the write key, region and host of "
-            "the connection."
+            f"Segment refuses connection {destination!r} (HTTP {status}): all of a batch, message by message, or its "
+            f"credentials. {pending:,} changes are not acknowledged, and no user is marked as rejected. Check write "
+            "key, region and host of the connection."
         )
 
 
@@ -483,11 +485,13 @@ class SyncStoppedError(SegmentError):
 
     retryable = True
 
-    def __init__(self, destination: str, pending: int) -> None:
+    def __init__(self, destination: str | None, pending: int) -> None:
         self.pending = pending
         super().__init__(
             f"Stopped while telling {destination!r}: {pending:,} changes are not acknowledged; "
             "the next try or run goes on with them."
+            if destination
+            else f"Stopped while waiting for Amplitude. {_NOTHING_SENT} The next try goes on with the same export."
         )
 
 

@@ -1,0 +1,179 @@
+"""The ledger's place: objects below a root, on a file system or behind any path-like root.
+
+Relied on are only: put one object whole, create exclusively (``open("xb")``), get, list, delete. On a file system an
+object is written beside its place and renamed into it; readable by their owner only. Elsewhere one write is one object.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_amplitude_segment.exceptions import StatePathError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Root(Protocol):
+    """What is needed of a path: ``pathlib.Path`` and Airflow's ``ObjectStoragePath`` have it."""
+
+    def __truediv__(self, name: str) -> Any:
+        """Return a path below this one."""
+        ...
+
+
+class LedgerStore:
+    """Objects below a root; see ``core.stream.Store`` for what each method promises."""
+
+    def __init__(self, root: Root) -> None:
+        self._root: Any = root
+        self._is_local = isinstance(root, Path)
+
+    def __repr__(self) -> str:
+        return f"LedgerStore({str(self._root)!r})"
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write an object whole or not at all, over what was there."""
+        with self._writing(name) as file:
+            file.write(content)
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Write a local file as an object, whole or not at all."""
+        with path.open("rb") as source, self._writing(name) as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write an object that must not exist yet; return whether it was this call that made it."""
+        with self._translated():
+            target = self._root / name
+            if self._is_local:
+                return self._create_local(target, content)
+            try:
+                with target.open("xb") as file:
+                    file.write(content)
+            except FileExistsError:
+                return False
+            return True
+
+    def get(self, name: str) -> bytes | None:
+        """Return an object, or ``None`` where there is none."""
+        with self._translated():
+            try:
+                with (self._root / name).open("rb") as file:
+                    return bytes(file.read())
+            except FileNotFoundError:
+                return None
+
+    def get_file(self, name: str, to: Path) -> bool:
+        """Copy an object into a local file; return whether there is one."""
+        with self._translated():
+            try:
+                with (self._root / name).open("rb") as file, to.open("wb") as copy:
+                    shutil.copyfileobj(file, copy, 1 << 20)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names, without the folder, of the objects right below it, in any order."""
+        with self._translated():
+            path = self._root / folder
+            try:
+                return [str(entry.name) for entry in path.iterdir()]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def delete(self, name: str) -> None:
+        """Remove an object; nothing happens where there is none."""
+        with self._translated():
+            try:
+                (self._root / name).unlink()
+            except FileNotFoundError:
+                return
+
+    def locate(self, name: str) -> str:
+        """Return where an object is, for a reader of messages."""
+        return f"{str(self._root).rstrip('/')}/{name}"
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[IO[bytes]]:
+        with self._translated():
+            target = self._root / name
+            if not self._is_local:
+                with target.open("wb") as file:
+                    yield file
+                return
+            beside = _beside(target)
+            try:
+                with _open_private(beside) as file:
+                    yield file
+                    _flush(file)
+                beside.replace(target)
+            finally:
+                beside.unlink(missing_ok=True)
+            _flush_folder(target.parent)
+
+    def _create_local(self, target: Path, content: bytes) -> bool:
+        """Link a finished file to its place, which fails where one stands; so nobody ever reads half a claim."""
+        beside = _beside(target)
+        try:
+            with _open_private(beside) as file:
+                file.write(content)
+                _flush(file)
+            os.link(beside, target)
+        except FileExistsError:
+            return False
+        finally:
+            beside.unlink(missing_ok=True)
+        _flush_folder(target.parent)
+        return True
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Let nothing but ``StatePathError`` out; a foreign error's text may quote a URL with its credentials."""
+        try:
+            yield
+        except StatePathError:
+            raise
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise StatePathError(str(self._root), reason) from error
+        except Exception as error:
+            if self._is_local:
+                raise
+            raise StatePathError(str(self._root), type(error).__name__) from error
+
+
+def _beside(target: Path) -> Path:
+    _make_private(target.parent)
+    return target.parent / f".{target.name}.{secrets.token_hex(8)}"
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and those above it; ``mkdir(parents=True)`` would open the upper ones to everybody."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _open_private(path: Path) -> IO[bytes]:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _flush(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename last over a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,232 @@
+"""The delivery of one plan to one destination: batches out, a journal of what came of them.
+
+The journal is written at least once a second and before the delivery is left. What it misses, because the process
+died, is told again under the same message IDs; nothing is ever taken for told that Segment did not acknowledge.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.batches import Batch, TooLong
+from airflow_provider_amplitude_segment.core.courier import Told
+from airflow_provider_amplitude_segment.core.ledger import Journal, Refusal
+from airflow_provider_amplitude_segment.core.lookout import LOOK_SECONDS
+from airflow_provider_amplitude_segment.core.ranges import Ranges
+from airflow_provider_amplitude_segment.core.segment_answer import CredentialsRefused, NotSegment, RetryLater
+from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeSegmentError,
+    LedgerError,
+    SegmentAnswerError,
+    SegmentRefusedError,
+    SegmentUnavailableError,
+    SyncStoppedError,
+)
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+    from airflow_provider_amplitude_segment.core.clock import Clock
+    from airflow_provider_amplitude_segment.core.courier import Courier
+    from airflow_provider_amplitude_segment.core.lookout import Lookout
+    from airflow_provider_amplitude_segment.core.progress import Progress
+
+FIRST_BATCH_MESSAGES = 250
+"""The first batch is small: if Segment refuses us, so many single messages at most are tried to know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """How a delivery ended.
+
+    Attributes:
+        journal: what is known of the plan now, earlier claims' part included.
+        batches: requests that Segment acknowledged.
+        retries: requests sent again.
+        error: why changes are still pending; ``None`` when none is.
+    """
+
+    journal: Journal
+    batches: int
+    retries: int
+    error: AmplitudeSegmentError | None
+
+
+class Delivery:
+    """Tells one destination what is pending of one plan. Used once."""
+
+    def __init__(  # the roles of a delivery, each given by the sync
+        self,
+        label: str,
+        courier: Courier,
+        lookout: Lookout,
+        write_journal: Callable[[Journal], None],
+        *,
+        planned: int,
+        journal: Journal,
+        is_key_proved: bool,
+        workers: int,
+        stop: threading.Event,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        """Prepare a delivery.
+
+        Args:
+            label: the destination's connection, for messages.
+            courier: takes a batch there.
+            lookout: sees whether the stream is still ours.
+            write_journal: keeps what is known; called only after a look.
+            planned: changes of the plan.
+            journal: what earlier claims know of it.
+            is_key_proved: Segment has acknowledged something with this write key before.
+            workers: batches in flight at most.
+            stop: set when the task is to end; batches in flight are finished.
+            clock: time.
+            progress: told how far it is.
+        """
+        self._label = label
+        self._courier = courier
+        self._lookout = lookout
+        self._write_journal = write_journal
+        self._planned = planned
+        self._before = journal
+        self._is_key_proved = is_key_proved
+        self._workers = workers
+        self._stop = stop
+        self._clock = clock
+        self._progress = progress
+        self._told = Told()
+        self._acked: list[tuple[int, int]] = []
+        self._unwritten = False
+        self._in_flight: set[Future[Told]] = set()
+
+    def run(self, batches: Iterator[Batch | TooLong]) -> Delivered:
+        """Deliver batches until none is left, one fails for good, or the task is to stop.
+
+        Raises:
+            ClaimLostError: another run took over; nothing was sent or written after that was seen.
+            StatePathError: the journal could not be written; what it misses is told again.
+        """
+        try:
+            with ThreadPoolExecutor(self._workers, thread_name_prefix="courier") as pool:
+                try:
+                    self._lookout.look()
+                    self._run_first(batches, pool)
+                    self._run_others(batches, pool)
+                finally:
+                    self._courier.halt.set()
+        except LedgerError:
+            # The claim or the place itself is gone: nothing more is written.
+            raise
+        except BaseException:
+            # E.g. Airflow's execution_timeout. The couriers are back, so what they know is kept.
+            self._settle_done()
+            self._look_and_write()
+            raise
+        self._look_and_write()
+        return self._delivered()
+
+    def _run_first(self, batches: Iterator[Batch | TooLong], pool: ThreadPoolExecutor) -> None:
+        """Send the first batch alone, to learn whether Segment refuses us."""
+        for first in batches:
+            if isinstance(first, Batch):
+                break
+            self._settle_too_long(first)
+        else:
+            return
+        future = pool.submit(self._courier.tell, first)
+        while not future.done():
+            self._wait({future})
+        told = future.result()
+        is_all_refused = len(told.refused) == len(first)
+        is_whole_plan = len(first) == self._before.pending(self._planned).count
+        if is_all_refused and not (self._is_key_proved and is_whole_plan):
+            raise SegmentRefusedError(self._label, told.refused[0].status, len(first))
+        self._settle(told)
+
+    def _run_others(self, batches: Iterator[Batch | TooLong], pool: ThreadPoolExecutor) -> None:
+        for batch in batches:
+            if isinstance(batch, Batch):
+                self._settle_until_fewer_than(self._workers)
+                if self._is_ending():
+                    break
+                self._in_flight.add(pool.submit(self._courier.tell, batch))
+            else:
+                self._settle_too_long(batch)
+        self._settle_until_fewer_than(1)
+
+    def _settle_until_fewer_than(self, batches: int) -> None:
+        while True:
+            self._settle_done()
+            self._look_if_due()
+            if len(self._in_flight) < batches:
+                return
+            self._wait(self._in_flight)
+
+    def _settle_done(self) -> None:
+        done = {future for future in self._in_flight if future.done()}
+        self._in_flight -= done
+        for future in done:
+            self._settle(future.result())
+
+    def _wait(self, in_flight: set[Future[Told]]) -> None:
+        """Wait for one of them, at most until the next look; on the way see whether the task is to stop."""
+        wait(in_flight, timeout=LOOK_SECONDS / 2, return_when=FIRST_COMPLETED)
+        if self._stop.is_set():
+            self._courier.halt.set()
+        self._look_if_due()
+
+    def _settle(self, told: Told) -> None:
+        self._acked.extend(Ranges.of_positions(told.acked).pairs)
+        self._told += Told((), told.refused, told.batches, told.retries, told.failure, told.halted)
+        self._unwritten = True
+        if told.failure:
+            self._courier.halt.set()
+        self._progress.add(len(told.acked) + len(told.refused))
+
+    def _settle_too_long(self, message: TooLong) -> None:
+        reason = f"the message has {message.size:,} bytes, over Segment's limit; it was not sent"
+        self._settle(Told(refused=(Refusal(message.position, None, reason),)))
+
+    def _is_ending(self) -> bool:
+        return self._told.failure is not None or self._stop.is_set() or self._courier.halt.is_set()
+
+    def _journal(self) -> Journal:
+        ranges = Ranges.of(self._acked)
+        # Kept merged, so that the list does not grow with the users.
+        self._acked = list(ranges.pairs)
+        refused = {refusal.position: refusal for refusal in self._told.refused}
+        return Journal(ranges, refused)
+
+    def _look_if_due(self) -> None:
+        if self._lookout.look_if_due() and self._unwritten:
+            self._write_journal(self._journal())
+            self._unwritten = False
+
+    def _look_and_write(self) -> None:
+        self._lookout.look()
+        if self._unwritten:
+            self._write_journal(self._journal())
+            self._unwritten = False
+
+    def _delivered(self) -> Delivered:
+        journal = self._before.union(self._journal())
+        pending = journal.pending(self._planned).count
+        return Delivered(journal, self._told.batches, self._told.retries, self._error(pending))
+
+    def _error(self, pending: int) -> AmplitudeSegmentError | None:
+        if not pending:
+            return None
+        match self._told.failure:
+            case CredentialsRefused(status=status):
+                return SegmentRefusedError(self._label, status, pending)
+            case NotSegment(status=status):
+                return SegmentAnswerError(self._label, status, pending, "not an answer its documents have")
+            case RetryLater(status=status):
+                return SegmentUnavailableError(self._label, status, pending, "retries are spent")
+            case _:
+                return SyncStoppedError(self._label, pending)

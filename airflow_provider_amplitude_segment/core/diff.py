@@ -1,0 +1,114 @@
+"""The difference between who is in the cohort and what Segment was told.
+
+Wanted is ``true`` under the current trait key for members, and ``false`` for every other pair of trait key and user
+that the state knows. A rename, a rename back and an edited template need no rule of their own: the old key's pairs are
+"other pairs". To tell are the pairs that are in doubt, told otherwise, or never told and members; all of them in
+``full``. A pair refused in three syncs waits for ``full``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from airflow_provider_amplitude_segment.core.engine import literal, one_row
+from airflow_provider_amplitude_segment.core.state import state_query
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+    from airflow_provider_amplitude_segment.core.membership import Membership
+
+SyncMode = Literal["incremental", "full"]
+
+REFUSALS_BEFORE_WAITING = 3
+"""Syncs that may end with a user refused before the user is left until ``full``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What a sync would tell one destination.
+
+    ``planned == entered + exited + retired + in_doubt`` in ``incremental``; ``full`` repeats what is known on top.
+
+    Attributes:
+        changes: Parquet ``trait, user_id, value``, ordered by them; holds ``planned`` rows.
+        planned: identifies to send.
+        entered: members who were not told ``true`` under the current key.
+        exited: users told ``true`` under the current key who are members no more.
+        retired: users told ``true`` under an earlier key.
+        unchanged: members told ``true`` already, for certain.
+        in_doubt: pairs told again since an answer was lost or the user refused; outside the counts above.
+        skipped: pairs that were refused three times and are left until ``full``.
+        told: users last told ``true`` under the current key, in doubt or not.
+        leaving: those of ``told`` who are members no more.
+        known: users Segment may hold as members now, under any key.
+    """
+
+    changes: Path
+    planned: int
+    entered: int
+    exited: int
+    retired: int
+    unchanged: int
+    in_doubt: int
+    skipped: int
+    told: int
+    leaving: int
+    known: int
+
+
+def diff_membership(  # four values in, one file and its counts out
+    engine: duckdb.DuckDBPyConnection,
+    membership: Membership,
+    state: Path | None,
+    *,
+    trait: str,
+    mode: SyncMode,
+    to: Path,
+) -> Diff:
+    """Compare a membership with a state, and write what is to tell.
+
+    Args:
+        engine: a DuckDB connection.
+        membership: who is in the cohort.
+        state: what Segment was told; ``None`` for nothing yet.
+        trait: the current trait key.
+        mode: ``incremental`` tells what differs, ``full`` everything.
+        to: the Parquet file to write.
+    """
+    engine.execute(
+        f"""CREATE OR REPLACE TEMP VIEW pairs AS
+            SELECT *, (told IS DISTINCT FROM value OR doubtful OR {"true" if mode == "full" else "false"}) AS wanted,
+                   ({"false" if mode == "full" else f"refused >= {REFUSALS_BEFORE_WAITING}"}) AS waits
+            FROM (
+                SELECT trait, user_id, member IS NOT NULL AS value, told, trait = {literal(trait)} AS is_current,
+                       coalesce(in_doubt, false) AS doubtful, coalesce(refused, 0) AS refused
+                FROM ({state_query(state)}) FULL OUTER JOIN (
+                    SELECT {literal(trait)} AS trait, user_id, true AS member
+                    FROM read_parquet({literal(membership.path)}) WHERE user_id IS NOT NULL
+                ) USING (trait, user_id)
+            )"""
+    )
+    counts = one_row(
+        engine,
+        """SELECT count(*) FILTER (wanted AND NOT waits),
+                  count(*) FILTER (wanted AND NOT waits AND NOT doubtful AND value AND told IS DISTINCT FROM true),
+                  count(*) FILTER (wanted AND NOT waits AND NOT doubtful AND NOT value AND told AND is_current),
+                  count(*) FILTER (wanted AND NOT waits AND NOT doubtful AND NOT value AND told AND NOT is_current),
+                  count(*) FILTER (value AND told AND NOT doubtful),
+                  count(*) FILTER (wanted AND NOT waits AND doubtful),
+                  count(*) FILTER (wanted AND waits),
+                  count(*) FILTER (is_current AND told),
+                  count(*) FILTER (is_current AND told AND NOT value),
+                  count(*) FILTER (told OR (told IS NULL AND doubtful))
+           FROM pairs""",
+    )
+    engine.execute(
+        f"""COPY (
+            SELECT trait, user_id, value FROM pairs WHERE wanted AND NOT waits ORDER BY trait, user_id, value
+        ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
+    )
+    return Diff(to, *map(int, counts))

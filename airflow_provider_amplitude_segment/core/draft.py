@@ -1,0 +1,198 @@
+"""The draft of a plan: everything decided about one destination before anything is written or sent."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.clock import later_timestamp
+from airflow_provider_amplitude_segment.core.diff import diff_membership
+from airflow_provider_amplitude_segment.core.engine import literal
+from airflow_provider_amplitude_segment.core.ledger import Journal, Ledger, Plan
+from airflow_provider_amplitude_segment.core.report import DestinationReport
+from airflow_provider_amplitude_segment.core.state import read_state
+from airflow_provider_amplitude_segment.core.stream import fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+    from airflow_provider_amplitude_segment.core.clock import Chance, Clock
+    from airflow_provider_amplitude_segment.core.diff import Diff
+    from airflow_provider_amplitude_segment.core.ledger import Commit
+    from airflow_provider_amplitude_segment.core.membership import Membership
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    from airflow_provider_amplitude_segment.core.stream import Run, Stream
+
+log = logging.getLogger(__name__)
+
+_REPORTED_COUNTS = ("entered", "exited", "retired", "unchanged", "in_doubt", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One destination before it is told.
+
+    Attributes:
+        stream: the cohort there.
+        ledger: its ledger.
+        newest: the entry the state is taken from.
+        trait: the trait key that is told.
+        scratch: a folder of its own.
+        resumed: this run's own unfinished plan of the same export and parameters, to be gone on with.
+        diff: what a new plan would tell; ``None`` where one is resumed.
+        base: the state before, on the worker's disk.
+    """
+
+    stream: Stream
+    ledger: Ledger
+    newest: Plan | Commit | None
+    trait: str
+    scratch: Path
+    resumed: Plan | None = None
+    diff: Diff | None = None
+    base: Path | None = None
+
+
+def plan_fingerprint(settings: SyncSettings, trait: str) -> str:
+    """Return what differs when parameters that make a plan differ; guards and limits do not."""
+    return fingerprint(
+        [
+            settings.sync_mode,
+            trait,
+            dict(settings.segment_context or {}),
+            dict(settings.integrations or {}),
+        ]
+    )
+
+
+def open_draft(  # what is known of a destination before the export's file is
+    stream: Stream,
+    ledger: Ledger,
+    newest: Plan | Commit | None,
+    settings: SyncSettings,
+    *,
+    trait: str,
+    run: Run,
+    export_request_id: str,
+    scratch: Path,
+) -> Draft:
+    """Decide the trait key, and whether this run's own plan is gone on with."""
+    if settings.on_trait_change == "keep" and newest is not None and newest.trait != trait:
+        log.warning(
+            "%s: the trait key would now be %r; on_trait_change='keep' stays with %r.",
+            stream.destination.segment_conn_id,
+            trait,
+            newest.trait,
+        )
+        trait = newest.trait
+    is_own = (
+        isinstance(newest, Plan)
+        and newest.run_key == run.key
+        and newest.export_request_id == export_request_id
+        and newest.fingerprint == plan_fingerprint(settings, trait)
+    )
+    return Draft(
+        stream, ledger, newest, trait, scratch, newest if is_own and isinstance(newest, Plan) else None
+    )
+
+
+def compare(
+    engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Membership, settings: SyncSettings
+) -> Draft:
+    """Return the draft with the difference between the membership and what this destination was told."""
+    base = read_state(engine, draft.ledger, draft.newest, draft.scratch)
+    diff = diff_membership(
+        engine,
+        membership,
+        base,
+        trait=draft.trait,
+        mode=settings.sync_mode,
+        to=draft.scratch / "planned.parquet",
+    )
+    return Draft(draft.stream, draft.ledger, draft.newest, draft.trait, draft.scratch, diff=diff, base=base)
+
+
+def write_plan(  # a draft in, a plan out, in the ledger's order of writes
+    draft: Draft,
+    settings: SyncSettings,
+    *,
+    generation: int,
+    run: Run,
+    export_request_id: str,
+    clock: Clock,
+    chance: Chance,
+) -> Plan:
+    """Write a new plan into the ledger, data first, and return it. Nothing of it may be sent before a look."""
+    ledger, newest, diff = draft.ledger, draft.newest, draft.diff
+    if diff is None:
+        msg = "a draft without a difference has nothing to write"
+        raise AssertionError(msg)
+    base = None
+    if isinstance(newest, Plan) and draft.base is not None:
+        base = ledger.keep(f"base-{generation}.parquet", draft.base)
+    elif newest is not None and not isinstance(newest, Plan):
+        base = newest.snapshot
+    plan = Plan(
+        generation=generation,
+        plan_id=chance.token(),
+        run_key=run.key,
+        export_request_id=export_request_id,
+        fingerprint=plan_fingerprint(settings, draft.trait),
+        mode=settings.sync_mode,
+        trait=draft.trait,
+        timestamp=later_timestamp(clock.now(), newest.timestamp if newest else None),
+        planned=diff.planned,
+        counts=_counts(diff),
+        changes=ledger.keep(f"changes-{generation}.parquet", diff.changes),
+        base=base,
+        segment_conn_id=draft.stream.destination.segment_conn_id,
+    )
+    ledger.write_plan(plan)
+    return plan
+
+
+def list_planned(engine: duckdb.DuckDBPyConnection, draft: Draft, name: str) -> str | None:
+    """Write a draft's changes to ``dry-runs/<name>.csv`` for people, and return where that is.
+
+    ``None`` where this run's own plan stands already, so that nothing new is planned.
+    """
+    if draft.diff is None:
+        return None
+    path = draft.scratch / "planned.csv"
+    engine.execute(
+        f"COPY (FROM read_parquet({literal(draft.diff.changes)})) TO {literal(path)} (FORMAT csv, HEADER true)"
+    )
+    return draft.ledger.put_beside(f"dry-runs/{name}.csv", path)
+
+
+def report_draft(draft: Draft, settings: SyncSettings) -> DestinationReport:
+    """Return what the report tells of a destination before it is told."""
+    destination = draft.stream.destination
+    report = DestinationReport(destination.segment_conn_id, destination.name, settings.sync_mode, draft.trait)
+    if draft.resumed:
+        return report_plan(report, draft.resumed, draft.ledger.journal(draft.resumed))
+    if draft.diff is None:
+        return report
+    diff = draft.diff
+    return replace(report.with_counts(_counts(diff)), planned=diff.planned, pending=diff.planned)
+
+
+def report_plan(report: DestinationReport, plan: Plan, journal: Journal) -> DestinationReport:
+    """Return a destination's report with the counts of its plan, as far as its journal knows."""
+    return replace(
+        report.with_counts(plan.counts),
+        mode=plan.mode,
+        trait=plan.trait,
+        planned=plan.planned,
+        acknowledged=journal.acked.count,
+        rejected=len(journal.refused),
+        pending=journal.pending(plan.planned).count,
+        generation=plan.generation,
+    )
+
+
+def _counts(diff: Diff) -> dict[str, int]:
+    return {name: getattr(diff, name) for name in _REPORTED_COUNTS}

@@ -1,0 +1,132 @@
+"""The order of an export: requested once, waited for, and fetched to the worker's disk.
+
+An order costs one of the month's exports, so it is never repeated for an answer that says "later" (429 on the status,
+a 5xx, a word the documents do not have). 429 on the request itself has two causes: the month is spent, which usage
+tells, or too many exports at once, which passes.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_provider_amplitude_segment.core.cohort_export import (
+    AskAgain,
+    ExportCompleted,
+    ExportPending,
+    ExportRequested,
+    ExportsLimited,
+    Usage,
+)
+from airflow_provider_amplitude_segment.exceptions import (
+    ExportsSpentError,
+    ExportTimeoutError,
+    SyncStoppedError,
+)
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+    from airflow_provider_amplitude_segment.core.clock import Clock
+    from airflow_provider_amplitude_segment.core.cohort import Cohort
+
+log = logging.getLogger(__name__)
+
+_WAIT_FOR_A_PLACE_SECONDS = 20.0
+"""Amplitude takes 4 exports a minute and 5 at once of a project, so a place is free again after a while."""
+
+
+class Amplitude(Protocol):
+    """The Amplitude that a sync reads from."""
+
+    def list_cohorts(self) -> tuple[Cohort, ...]:
+        """Return the discoverable cohorts of the project."""
+        ...
+
+    def usage(self) -> Usage | None:
+        """Return how many exports are spent this month, where Amplitude tells."""
+        ...
+
+    def request_export(self, cohort_id: str) -> ExportRequested | ExportsLimited:
+        """Spend an export."""
+        ...
+
+    def export_status(self, request_id: str) -> ExportCompleted | ExportPending | AskAgain:
+        """Ask after an export."""
+        ...
+
+    def download(self, request_id: str, to: Path) -> int:
+        """Fetch an export's file as it is sent; return its bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOrder:
+    """How exports are ordered and waited for.
+
+    Attributes:
+        amplitude: where.
+        poll_interval: seconds between two questions after an export.
+        export_timeout: seconds that this try waits, from its beginning.
+        clock: time.
+        stop: set when the task is to end.
+    """
+
+    amplitude: Amplitude
+    poll_interval: float
+    export_timeout: float
+    clock: Clock
+    stop: threading.Event
+
+    def request(self, cohort_id: str) -> str:
+        """Spend an export, and return its request ID, to be saved before anything else is done.
+
+        Raises:
+            ExportsSpentError: the month's exports are spent.
+            ExportTimeoutError: no place became free within ``export_timeout``.
+        """
+        began = self.clock.monotonic()
+        while True:
+            answer = self.amplitude.request_export(cohort_id)
+            if isinstance(answer, ExportRequested):
+                return answer.request_id
+            usage = self.amplitude.usage()
+            if usage is not None and usage.usage >= usage.limit:
+                raise ExportsSpentError(usage.usage, usage.limit, usage.resets_at)
+            log.info(
+                "Amplitude runs as many exports as it allows (HTTP 429); waiting for a place. None was spent."
+            )
+            wait = answer.after_seconds or _WAIT_FOR_A_PLACE_SECONDS
+            self._pause(wait, began, None, "too many exports at once, HTTP 429")
+
+    def await_completion(self, request_id: str, *, waits: bool) -> bool:
+        """Wait until the export is complete, and return ``True``.
+
+        With ``waits=False`` ask once, and return ``False`` where it is not.
+
+        Raises:
+            ExportTimeoutError: it was not complete within ``export_timeout``; the next try waits for the same one.
+        """
+        began = self.clock.monotonic()
+        while True:
+            answer = self.amplitude.export_status(request_id)
+            if isinstance(answer, ExportCompleted):
+                return True
+            if not waits:
+                return False
+            if isinstance(answer, AskAgain):
+                said = f"HTTP {answer.status}" if answer.status else "no answer"
+                wait = max(answer.after_seconds or 0.0, self.poll_interval)
+            else:
+                said, wait = answer.status_text, self.poll_interval
+            log.info("Export %s: %s", request_id, said)
+            self._pause(wait, began, request_id, said)
+
+    def _pause(self, seconds: float, began: float, request_id: str | None, last_status: str) -> None:
+        waited = self.clock.monotonic() - began
+        if waited + seconds > self.export_timeout:
+            raise ExportTimeoutError(request_id, waited, last_status)
+        if self.clock.wait(seconds, self.stop):
+            raise SyncStoppedError(None, 0)

@@ -1,0 +1,281 @@
+"""The ledger: what Segment was told about one cohort at one destination.
+
+A folder of objects that are written once (a journal by its one owner again), data first, then the ``.json`` that names
+its files with size and SHA-256:
+
+    plan-n.json    changes-n.parquet [base-n.parquet]   what is about to be told, and the state it starts from
+    acked-n-c.json                                      journal of plan n by claim c; readers take the union
+    commit-n.json  snapshot-n-c.parquet                 the state after
+    current.json                                        a hint at the newest commit
+
+The state is that of the highest ``n`` with a plan or a commit (design 4). Objects without their ``.json`` are ignored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_amplitude_segment.core.ranges import Ranges
+from airflow_provider_amplitude_segment.exceptions import (
+    ClaimLostError,
+    LedgerDamagedError,
+    LedgerFormatError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from airflow_provider_amplitude_segment.core.stream import Store
+
+FORMAT = 1
+"""The newest format of entries that this version reads, and the one it writes."""
+
+_PLAN = re.compile(r"plan-(\d+)\.json")
+_COMMIT = re.compile(r"commit-(\d+)\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of the ledger as the entry that names it promises it."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is about to be told, and to whom it was decided.
+
+    Attributes:
+        generation: ``n`` of ``plan-n.json``: the claim under which it was made.
+        plan_id: random; part of every message ID.
+        run_key: the run that made it.
+        export_request_id: the export it tells.
+        fingerprint: differs when parameters that make the plan differ.
+        mode: ``incremental`` or ``full``.
+        trait: the current trait key.
+        timestamp: of every message of it; later than any earlier plan's.
+        planned: number of changes.
+        counts: what the report tells of it, by the report's names.
+        changes: Parquet ``trait, user_id, value``, ordered; a change's position is its row number from 0.
+        base: Parquet of the state it starts from; ``None`` for an empty one.
+        segment_conn_id: label of the destination.
+    """
+
+    generation: int
+    plan_id: str
+    run_key: str
+    export_request_id: str
+    fingerprint: str
+    mode: str
+    trait: str
+    timestamp: str
+    planned: int
+    counts: dict[str, int]
+    changes: StoredFile
+    base: StoredFile | None
+    segment_conn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A change that Segment, or a limit of Segment's, refused for good."""
+
+    position: int
+    status: int | None
+    reason: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """How far a plan was told.
+
+    Attributes:
+        acked: positions that Segment acknowledged.
+        refused: by position.
+    """
+
+    acked: Ranges = Ranges()
+    refused: Mapping[int, Refusal] = field(default_factory=dict)
+
+    def pending(self, planned: int) -> Ranges:
+        """Return the positions of a plan of ``planned`` changes that are neither acknowledged nor refused."""
+        everything = Ranges.of([(0, planned - 1)] if planned else [])
+        return everything.without(self.acked.union(Ranges.of_positions(self.refused)))
+
+    def union(self, other: Journal) -> Journal:
+        """Return what either knows; what one says is acknowledged, no refusal of the other undoes."""
+        acked = self.acked.union(other.acked)
+        refused = {**self.refused, **other.refused}
+        truly = Ranges.of_positions(refused).without(acked)
+        kept = {p: refused[p] for first, last in truly.pairs for p in range(first, last + 1)}
+        return Journal(acked, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The state after a plan was told to its end.
+
+    Attributes:
+        generation: that of the plan.
+        claim: generation of the claim under which it was committed.
+        run_key: the run that committed it.
+        export_request_id: the export that Segment knows now.
+        trait: the current trait key.
+        timestamp: that of the plan's messages.
+        snapshot: Parquet ``trait, user_id, told, in_doubt, refused``.
+        key_fingerprint: of the write key that acknowledged something most lately; empty where none ever did.
+        segment_conn_id: label of the destination.
+        report: the destination's report of the sync.
+    """
+
+    generation: int
+    claim: int
+    run_key: str
+    export_request_id: str
+    trait: str
+    timestamp: str
+    snapshot: StoredFile
+    key_fingerprint: str
+    segment_conn_id: str
+    report: dict[str, Any]
+
+
+class Ledger:
+    """One stream's folder in a store. Nothing may be read from it before its claim is won."""
+
+    def __init__(self, store: Store, folder: str) -> None:
+        self._store = store
+        self.folder = folder
+
+    def newest(self) -> Plan | Commit | None:
+        """Return the entry that the state is taken from: the commit, or the plan without one, of the highest number.
+
+        Raises:
+            LedgerFormatError: an entry is of a newer format.
+            LedgerDamagedError: an entry cannot be read.
+        """
+        names = self._store.names(self.folder)
+        commits = {int(match[1]) for name in names if (match := _COMMIT.fullmatch(name))}
+        plans = {int(match[1]) for name in names if (match := _PLAN.fullmatch(name))}
+        highest = max(commits | plans, default=0)
+        if highest in commits:
+            return self._commit(highest)
+        return self._plan(highest) if highest else None
+
+    def last_commit(self) -> Commit | None:
+        """Return the newest commit, whatever plan was made after it."""
+        names = self._store.names(self.folder)
+        newest = max((int(match[1]) for name in names if (match := _COMMIT.fullmatch(name))), default=0)
+        return self._commit(newest) if newest else None
+
+    def journal(self, plan: Plan) -> Journal:
+        """Return how far a plan was told, over all claims that worked on it."""
+        own = re.compile(rf"acked-{plan.generation}-\d+\.json")
+        journal = Journal()
+        for name in sorted(self._store.names(self.folder)):
+            if own.fullmatch(name):
+                entry = self._read(name)
+                refused = {int(p): Refusal(int(p), status, reason) for p, status, reason in entry["refused"]}
+                journal = journal.union(Journal(Ranges.of(map(tuple, entry["acked"])), refused))
+        return journal
+
+    def write_plan(self, plan: Plan) -> None:
+        """Write ``plan-n.json``; its files must stand already."""
+        self._write(f"plan-{plan.generation}.json", dataclasses.asdict(plan))
+
+    def write_journal(self, plan: Plan, claim: int, journal: Journal) -> None:
+        """Write what claim ``claim`` knows of a plan over what it wrote before."""
+        refused = [[r.position, r.status, r.reason] for r in journal.refused.values()]
+        self._write(
+            f"acked-{plan.generation}-{claim}.json", {"acked": journal.acked.pairs, "refused": refused}
+        )
+
+    def write_commit(self, commit: Commit) -> None:
+        """Write ``commit-n.json``, then the hint at it; its snapshot must stand already.
+
+        Raises:
+            ClaimLostError: another owner has committed this plan.
+        """
+        content = _encode(dataclasses.asdict(commit))
+        if not self._store.create(f"{self.folder}/commit-{commit.generation}.json", content):
+            raise ClaimLostError(commit.claim, commit.claim + 1)
+        self._write("current.json", {"generation": commit.generation})
+
+    def keep(self, name: str, path: Path) -> StoredFile:
+        """Put a local file into the ledger, and return what an entry has to say of it."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._store.put_file(f"{self.folder}/{name}", path)
+        return StoredFile(name, path.stat().st_size, digest)
+
+    def fetch(self, stored: StoredFile, to: Path) -> Path:
+        """Copy a file of the ledger to the worker's disk.
+
+        Raises:
+            LedgerDamagedError: it is missing, or not what its entry says.
+        """
+        path = f"{self.folder}/{stored.name}"
+        if not self._store.get_file(path, to):
+            raise LedgerDamagedError(self._store.locate(path), "is missing")
+        with to.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != stored.sha256:
+            raise LedgerDamagedError(self._store.locate(path), "has another checksum than its entry says")
+        return to
+
+    def put_report(self, name: str, report: Mapping[str, Any]) -> None:
+        """Write ``reports/<name>.json``."""
+        self._write(f"reports/{name}.json", dict(report))
+
+    def put_beside(self, name: str, path: Path) -> str:
+        """Put a file for people (rejected users, planned changes) into the folder, and return where it is."""
+        self._store.put_file(f"{self.folder}/{name}", path)
+        return self._store.locate(f"{self.folder}/{name}")
+
+    def _plan(self, generation: int) -> Plan:
+        entry = self._read(name := f"plan-{generation}.json")
+        try:
+            base = StoredFile(**entry["base"]) if entry["base"] else None
+            return Plan(**{**entry, "changes": StoredFile(**entry["changes"]), "base": base})
+        except (KeyError, TypeError):
+            raise LedgerDamagedError(self._where(name), "lacks something a plan has") from None
+
+    def _commit(self, generation: int) -> Commit:
+        entry = self._read(name := f"commit-{generation}.json")
+        try:
+            return Commit(**{**entry, "snapshot": StoredFile(**entry["snapshot"])})
+        except (KeyError, TypeError):
+            raise LedgerDamagedError(self._where(name), "lacks something a commit has") from None
+
+    def _read(self, name: str) -> dict[str, Any]:
+        content = self._store.get(f"{self.folder}/{name}")
+        if content is None:
+            raise LedgerDamagedError(self._where(name), "is missing")
+        try:
+            entry = json.loads(content)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict):
+            raise LedgerDamagedError(self._where(name), "is no JSON object")
+        found = entry.pop("format", None)
+        if not isinstance(found, int) or found > FORMAT:
+            raise LedgerFormatError(self._where(name), found, FORMAT)
+        return entry
+
+    def _write(self, name: str, entry: dict[str, Any]) -> None:
+        self._store.put(f"{self.folder}/{name}", _encode(entry))
+
+    def _where(self, name: str) -> str:
+        return self._store.locate(f"{self.folder}/{name}")
+
+
+def _encode(entry: dict[str, Any]) -> bytes:
+    return json.dumps({"format": FORMAT, **entry}).encode()

@@ -1,0 +1,175 @@
+"""From Amplitude's file to a membership: the distinct user IDs of a cohort, kept to the last character.
+
+The file is CSV with a header, UTF-8, every field quoted, gzip or not (amplitude-api.md 1.6). A user ID is an opaque
+string: ``007``, ``NULL``, a line break, white space at either end and either Unicode form of é are different, valid
+IDs. A row whose user ID is empty or only white space is an anonymous user: counted, never sent. A file that cannot be
+read to its last character is refused as a whole; a smaller cohort is never guessed from it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from airflow_provider_amplitude_segment.core.engine import literal, one_row
+from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+_MAX_RECORD_BYTES = 8_000_000
+_GZIP_MAGIC = b"\x1f\x8b"
+
+# What Python's str.isspace() takes for white space, in RE2's words.
+_BLANK = r"[\p{Z}\t-\r\x1c-\x1f\x{85}]*"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Who is in the cohort, as one export tells it.
+
+    Attributes:
+        path: Parquet with the column ``user_id``, distinct and never empty, in no order.
+        rows: rows of the file, without its header.
+        members: distinct user IDs.
+        anonymous: rows without a user ID.
+        duplicates: rows that repeat a user ID.
+    """
+
+    path: Path
+    rows: int
+    members: int
+    anonymous: int
+    duplicates: int
+
+
+def read_membership(engine: duckdb.DuckDBPyConnection, export_file: Path, scratch: Path) -> Membership:
+    """Read an export's file, gzip or not, into distinct user IDs.
+
+    Args:
+        engine: a DuckDB connection.
+        export_file: the file as Amplitude sent it.
+        scratch: an existing folder; ``cohort.csv`` and ``members.parquet`` are written there.
+
+    Raises:
+        ExportFileError: the file is not a cohort of users; names the fault, never a row's text.
+        ExportCutOffError: the file ends early.
+    """
+    plain = scratch / "cohort.csv"
+    _write_plain(export_file, plain)
+    names = _header(plain)
+    column = _user_id_column(names)
+    path = scratch / "members.parquet"
+    _write_members(engine, plain, len(names), column, path, tabbed=names[column].startswith("\t"))
+    plain.unlink()
+    rows, members, anonymous = one_row(
+        engine,
+        f"""SELECT coalesce(sum(rows), 0)::BIGINT, count(user_id),
+                   coalesce(sum(rows) FILTER (user_id IS NULL), 0)::BIGINT
+            FROM read_parquet({literal(path)})""",
+    )
+    return Membership(path, rows, members, anonymous, rows - anonymous - members)
+
+
+def _inflated(export_file: Path) -> Iterator[bytes]:
+    """Yield the file's bytes without gzip, member after member."""
+    with export_file.open("rb") as file:
+        magic = file.read(len(_GZIP_MAGIC))
+        file.seek(0)
+        if magic != _GZIP_MAGIC:
+            yield from iter(lambda: file.read(_CHUNK_BYTES), b"")
+            return
+        inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        while chunk := file.read(_CHUNK_BYTES):
+            while chunk:
+                if inflater.eof:
+                    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+                try:
+                    yield inflater.decompress(chunk)
+                except zlib.error:
+                    raise ExportFileError("its gzip stream is damaged") from None
+                chunk = inflater.unused_data
+        if not inflater.eof:
+            raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort")
+
+
+def _write_plain(export_file: Path, plain: Path) -> None:
+    """Write the file inflated and without a byte order mark, and refuse what is not whole UTF-8 text."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    lines = quotes = 0
+    with plain.open("wb") as file:
+        first = True
+        for chunk in _inflated(export_file):
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                # ``error.object`` begins with the bytes that were left over of the chunk before.
+                line = lines + error.object[: error.start].count(b"\n") + 1
+                raise ExportFileError(f"not UTF-8, line {line}: nothing is guessed") from None
+            lines += chunk.count(b"\n")
+            quotes += chunk.count(b'"')
+            file.write(chunk.removeprefix(codecs.BOM_UTF8) if first else chunk)
+            first = first and not chunk
+    if decoder.getstate()[0]:
+        raise ExportCutOffError("ends inside a character")
+    # RFC 4180 doubles a quote inside a field, so a whole file has an even number of them.
+    if quotes % 2:
+        raise ExportCutOffError("ends inside a quoted field")
+
+
+def _header(plain: Path) -> list[str]:
+    with plain.open(encoding="utf-8", newline="") as file:
+        try:
+            names = next(csv.reader(iter(lambda: file.readline(_MAX_RECORD_BYTES), ""), strict=True), None)
+        except csv.Error:
+            raise ExportFileError("not CSV, line 1") from None
+    if not names:
+        raise ExportFileError("no header: the export is not a cohort file")
+    return names
+
+
+def _user_id_column(names: list[str]) -> int:
+    """Return the first column that holds user IDs.
+
+    Some of Amplitude's exports put a tab before every string (amplitude-api.md 1.6).
+
+    >>> _user_id_column(["amplitude_id", "user_id", "plan", "amplitude_id"])
+    1
+    """
+    plain_names = [name.removeprefix("\t") for name in names]
+    if "user_id" in plain_names:
+        return plain_names.index("user_id")
+    if "group_value" in plain_names:
+        raise ExportFileError("no user_id column: a cohort of groups, not of users")
+    raise ExportFileError("no user_id column")
+
+
+def _write_members(  # one file in, one file out
+    engine: duckdb.DuckDBPyConnection, plain: Path, columns: int, column: int, to: Path, *, tabbed: bool
+) -> None:
+    types = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(columns))
+    user_id = rf"regexp_replace(c{column}, '^\t', '')" if tabbed else f"c{column}"
+    try:
+        engine.execute(
+            f"""COPY (
+                SELECT CASE WHEN regexp_full_match({user_id}, '{_BLANK}') THEN NULL ELSE {user_id} END AS user_id,
+                       count(*) AS rows
+                FROM read_csv({literal(plain)}, auto_detect = false, header = true, columns = {{{types}}},
+                              delim = ',', quote = '"', escape = '"', nullstr = '', strict_mode = true,
+                              max_line_size = {_MAX_RECORD_BYTES})
+                GROUP BY 1
+            ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
+        )
+    except duckdb.Error as error:
+        # The engine's own message quotes the line, and with it user IDs: only the number is taken from it.
+        line = re.search(r"Line: (\d+)", str(error))
+        where = f"line {line[1]}" if line else "at an unknown line"
+        raise ExportFileError(f"not CSV with {columns} columns throughout, {where}") from None

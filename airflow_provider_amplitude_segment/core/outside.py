@@ -1,0 +1,41 @@
+"""What a sync meets outside of core, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from airflow_provider_amplitude_segment.core.clock import Chance, Clock
+    from airflow_provider_amplitude_segment.core.export_order import Amplitude
+    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.core.stream import Destination, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a sync meets outside of core.
+
+    Attributes:
+        amplitude: where the cohort is.
+        posts: by destination, what posts a body there.
+        store: where the ledgers are.
+        clock: time.
+        chance: randomness.
+        stop: set when the task is to end.
+        scratch: an empty folder on the worker's own disk; the caller removes it.
+        integration: name and version that Segment is told as ``context.integration``.
+    """
+
+    amplitude: Amplitude
+    posts: Mapping[Destination, Callable[[bytes, int], Answer]]
+    store: Store
+    clock: Clock
+    chance: Chance
+    stop: threading.Event
+    scratch: Path
+    integration: Mapping[str, str]

@@ -1,0 +1,118 @@
+"""What a sync tells of itself: counts and names, never a user ID."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationReport:
+    """One destination's part. ``planned == acknowledged + rejected + pending``; with ``pending`` left it has failed.
+
+    Attributes:
+        segment_conn_id: the connection.
+        destination: its name in the ledger.
+        mode: ``incremental`` or ``full``.
+        trait: the trait key told.
+        entered: members newly told ``true``.
+        exited: former members told ``false``.
+        retired: users told ``false`` under an earlier trait key.
+        unchanged: members who were told ``true`` before, for certain.
+        in_doubt: users told again, as an earlier answer was lost or a refusal.
+        planned: identifies of the plan.
+        acknowledged: those that Segment answered with 200.
+        rejected: those refused for good in this plan.
+        skipped: users refused in three syncs, outside ``planned``, left until ``full``.
+        pending: those not acknowledged.
+        batches: requests that Segment acknowledged, in this try.
+        retries: requests sent again, in this try.
+        seconds: that telling took, in this try.
+        generation: of the plan in the ledger; ``None`` where none was written.
+        committed: whether the ledger holds the state after this sync.
+        error: what ended it, for a reader.
+        planned_changes: where a dry run left its file.
+        rejected_users: where the refused users and the reasons are.
+    """
+
+    segment_conn_id: str
+    destination: str
+    mode: str
+    trait: str | None = None
+    entered: int = 0
+    exited: int = 0
+    retired: int = 0
+    unchanged: int = 0
+    in_doubt: int = 0
+    planned: int = 0
+    acknowledged: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    pending: int = 0
+    batches: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    generation: int | None = None
+    committed: bool = False
+    error: str | None = None
+    planned_changes: str | None = None
+    rejected_users: str | None = None
+
+    def with_counts(self, counts: Mapping[str, int]) -> DestinationReport:
+        """Return it with a plan's counts, by their names here."""
+        return replace(
+            self,
+            entered=counts["entered"],
+            exited=counts["exited"],
+            retired=counts["retired"],
+            unchanged=counts["unchanged"],
+            in_doubt=counts["in_doubt"],
+            skipped=counts["skipped"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """A sync of one cohort to one or more destinations.
+
+    Attributes:
+        cohort_id: Amplitude's cohort ID.
+        cohort_name: as Amplitude lists it.
+        cohort_size: members that Amplitude lists, anonymous ones included; ``None`` where it never counted.
+        export_request_id: Amplitude's ID of the export.
+        rows: users in the export, with and without an ID; ``None`` before it was read.
+        members: distinct user IDs.
+        anonymous: rows without a user ID: skipped.
+        duplicates: rows that repeat a user ID.
+        dry_run: nothing was sent on purpose.
+        destinations: one report each.
+    """
+
+    cohort_id: str
+    cohort_name: str | None = None
+    cohort_size: int | None = None
+    export_request_id: str | None = None
+    rows: int | None = None
+    members: int | None = None
+    anonymous: int | None = None
+    duplicates: int | None = None
+    dry_run: bool = False
+    destinations: tuple[DestinationReport, ...] = field(default=())
+
+    def with_destination(self, report: DestinationReport) -> SyncReport:
+        """Return it with a destination's report in place of an earlier one of the same destination."""
+        kept = [report if d.destination == report.destination else d for d in self.destinations]
+        if report not in kept:
+            kept.append(report)
+        return replace(self, destinations=tuple(kept))
+
+    def destination(self, name: str) -> DestinationReport:
+        """Return the report of the destination called ``name`` in the ledger."""
+        return next(report for report in self.destinations if report.destination == name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON's types, for an XCom."""
+        return {**asdict(self), "destinations": [asdict(report) for report in self.destinations]}

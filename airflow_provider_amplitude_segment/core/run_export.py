@@ -1,0 +1,68 @@
+"""The run's export: the one it has, while that may be told, else a new one, saved at once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.ledger import Commit
+from airflow_provider_amplitude_segment.core.run_record import RunRecord, read_run_record, write_run_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_amplitude_segment.core.clock import Clock
+    from airflow_provider_amplitude_segment.core.export_order import ExportOrder
+    from airflow_provider_amplitude_segment.core.ledger import Plan
+    from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
+    from airflow_provider_amplitude_segment.core.tenure import Tenure
+
+log = logging.getLogger(__name__)
+
+
+def open_run_export(  # who asks, whom, and what is known
+    store: Store,
+    run: Run,
+    order: ExportOrder,
+    newest: Mapping[Stream, Plan | Commit | None],
+    tenure: Tenure,
+    clock: Clock,
+) -> RunRecord:
+    """Return the record of the run's export, requesting one where it has none that may be told.
+
+    Args:
+        store: where the record is.
+        run: whose export.
+        order: requests one.
+        newest: the newest entry of each stream's ledger.
+        tenure: the claims under which a new export is requested.
+        clock: time.
+    """
+    stream = next(iter(newest))
+    record = read_run_record(store, stream, run)
+    if record is not None:
+        record = _with_own_commits(record, run, newest)
+        unfinished = {s.folder: entry for s, entry in newest.items() if s.folder not in record.finished}
+        if record.is_usable(unfinished, clock.now()):
+            log.info("Going on with export %s of this run", record.export_request_id)
+            return record
+    request_id = order.request(stream.cohort_id)
+    record = RunRecord(request_id, clock.now(), {s.folder: tenure.generation(s) for s in newest})
+    write_run_record(store, stream, run, record)
+    log.info("Requested export %s of cohort %s", request_id, stream.cohort_id)
+    return record
+
+
+def _with_own_commits(
+    record: RunRecord, run: Run, newest: Mapping[Stream, Plan | Commit | None]
+) -> RunRecord:
+    """Count as finished what this run has committed, although it died before it noted that."""
+    finished = {
+        stream.folder: entry.report
+        for stream, entry in newest.items()
+        if isinstance(entry, Commit)
+        and entry.run_key == run.key
+        and entry.export_request_id == record.export_request_id
+    }
+    return replace(record, finished={**record.finished, **finished})

@@ -1,0 +1,38 @@
+"""The settings of one sync, after they were read and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_amplitude_segment.core.diff import SyncMode
+    from airflow_provider_amplitude_segment.core.guards import EmptyCohortPolicy
+
+TraitChangePolicy = Literal["retire", "keep"]
+RejectedPolicy = Literal["fail", "warn"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSettings:
+    """What the operator's parameters of the same names say; design 3 tells what each means.
+
+    ``poll_interval`` and ``export_timeout`` are seconds; ``None`` is no limit where it may stand.
+    """
+
+    cohort_id: str
+    sync_mode: SyncMode = "incremental"
+    trait_name: str = "{cohort_name} ({cohort_id})"
+    on_trait_change: TraitChangePolicy = "retire"
+    max_exit_ratio: float | None = 0.5
+    on_empty_cohort: EmptyCohortPolicy = "fail"
+    on_rejected: RejectedPolicy = "fail"
+    dry_run: bool = False
+    events_per_second: float | None = 1000.0
+    max_concurrent_requests: int = 4
+    segment_context: Mapping[str, Any] | None = None
+    integrations: Mapping[str, Any] | None = None
+    poll_interval: float = 10.0
+    export_timeout: float = 3600.0

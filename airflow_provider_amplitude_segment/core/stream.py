@@ -1,0 +1,147 @@
+"""A stream: one cohort at one destination, and the folder that is its ledger.
+
+No name from outside is trusted as a path: what is not plainly a folder's name becomes a hash of itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+class Store(Protocol):
+    """Where ledgers are kept. Names are relative, with ``/`` between folders.
+
+    Every method raises ``StatePathError`` where the place itself fails.
+    """
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write an object whole or not at all, over what was there."""
+        ...
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Write a local file as an object, whole or not at all."""
+        ...
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write an object that must not exist yet; return whether it was this call that made it."""
+        ...
+
+    def get(self, name: str) -> bytes | None:
+        """Return an object, or ``None`` where there is none."""
+        ...
+
+    def get_file(self, name: str, to: Path) -> bool:
+        """Copy an object into a local file; return whether there is one."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names, without the folder, of the objects right below it, in any order."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove an object; nothing happens where there is none."""
+        ...
+
+    def locate(self, name: str) -> str:
+        """Return where an object is, for a reader of messages."""
+        ...
+
+
+def folder_name(text: str) -> str:
+    """Return a name that is safe as a folder, the same for the same text and different for a different one.
+
+    >>> folder_name("26umsb5")
+    '26umsb5'
+    >>> folder_name("../../etc")
+    '-74ccf3c5b4c19a8167f9a3d1'
+    """
+    if _PLAIN_NAME.fullmatch(text):
+        return text
+    # A plain name never begins with a hyphen, so no text can pass for another one's hash.
+    return "-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def fingerprint(value: object) -> str:
+    """Return 16 hexadecimal digits that differ when the JSON of ``value`` differs.
+
+    >>> fingerprint({"b": 1, "a": None}) == fingerprint({"a": None, "b": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A Segment source as the ledger and the report know it; holds no secret.
+
+    Attributes:
+        segment_conn_id: the connection it came from, its label.
+        name: ``destination_id`` of the connection, else a hash of host and write key.
+        workspace: slug of its workspace; destinations that share one share a pace. ``None``: a pace of its own.
+        key_fingerprint: differs when host or write key differ.
+    """
+
+    segment_conn_id: str
+    name: str
+    workspace: str | None = None
+    key_fingerprint: str = ""
+
+    def with_integrations(self, integrations: Mapping[str, Any] | None) -> Destination:
+        """Return the destination that this one is when Segment routes by ``integrations``.
+
+        Another routing reaches other tools, so it has a memory of its own.
+        """
+        if not integrations:
+            return self
+        return Destination(
+            self.segment_conn_id,
+            f"{self.name}~{fingerprint(dict(integrations))}",
+            self.workspace,
+            self.key_fingerprint,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One cohort at one destination."""
+
+    app_id: str
+    cohort_id: str
+    destination: Destination
+
+    @property
+    def cohort_folder(self) -> str:
+        """``<app id>/<cohort id>``, shared by all destinations of the cohort."""
+        return f"{folder_name(self.app_id)}/{folder_name(self.cohort_id)}"
+
+    @property
+    def folder(self) -> str:
+        """``<app id>/<cohort id>/<destination>``."""
+        # ~ stands only between a destination and its routing, so each half is made safe by itself.
+        name = "~".join(folder_name(part) for part in self.destination.name.rsplit("~", 1))
+        return f"{self.cohort_folder}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who is syncing: one task instance of one DAG run, over all its tries.
+
+    Attributes:
+        label: for a reader, e.g. ``dag 'daily', run 'manual__…', task 'sync'``.
+        key: differs for every DAG, run, task and map index; the same for each try.
+        try_number: starts at 1.
+    """
+
+    label: str
+    key: str
+    try_number: int = 1

@@ -1,0 +1,295 @@
+"""The sync: one cohort to one or more destinations, from Amplitude's list to the commit.
+
+    claim all streams → the run's export → membership → diff with each destination's state → guards
+    → plans → each destination told and committed by itself → report, forget the run, release
+
+A sync that ends early leaves the ledger so that the next try goes on where this one ended. The run's claims are held
+throughout; nothing is read from a ledger before its claim is won.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.cohort import MAX_EXPORT_MEMBERS, check_exportable, find_cohort
+from airflow_provider_amplitude_segment.core.draft import (
+    compare,
+    list_planned,
+    open_draft,
+    report_draft,
+    write_plan,
+)
+from airflow_provider_amplitude_segment.core.engine import open_engine
+from airflow_provider_amplitude_segment.core.export_order import ExportOrder
+from airflow_provider_amplitude_segment.core.fan_out import plan_tellings, tell_side_by_side
+from airflow_provider_amplitude_segment.core.guards import check_guards, is_suddenly_empty
+from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.membership import read_membership
+from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
+from airflow_provider_amplitude_segment.core.report_file import complete_report, save_report
+from airflow_provider_amplitude_segment.core.run_export import open_run_export
+from airflow_provider_amplitude_segment.core.run_record import forget_run, write_run_record
+from airflow_provider_amplitude_segment.core.stream import Stream
+from airflow_provider_amplitude_segment.core.tenure import Tenure
+from airflow_provider_amplitude_segment.core.trait import trait_key
+from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeSegmentError,
+    ClaimLostError,
+    ExportFileError,
+    GuardError,
+    RejectedUsersError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_amplitude_segment.core.cohort import Cohort
+    from airflow_provider_amplitude_segment.core.draft import Draft
+    from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
+    from airflow_provider_amplitude_segment.core.membership import Membership
+    from airflow_provider_amplitude_segment.core.outside import Outside
+    from airflow_provider_amplitude_segment.core.run_record import RunRecord
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    from airflow_provider_amplitude_segment.core.stream import Run
+
+log = logging.getLogger(__name__)
+
+_DEFERRAL_MARGIN_SECONDS = 600.0
+"""How long a claim outlives ``export_timeout`` while the run is deferred: a resumed task may wait for a slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportIncomplete:
+    """The export was requested and is not complete; the claims outlast the wait, and nothing runs any more."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The sync was left out on purpose; nothing was sent and nothing committed."""
+
+    reason: str
+
+
+class CohortSync:
+    """One sync by one run's try. Used once.
+
+    ``report`` is filled as the sync goes on, and true at any time, also after an error.
+    """
+
+    def __init__(self, settings: SyncSettings, run: Run, outside: Outside) -> None:
+        """Prepare a sync; nothing is asked of anybody yet."""
+        self._settings = settings
+        self._run = run
+        self._outside = outside
+        self._store = outside.store
+        self._order = ExportOrder(
+            outside.amplitude, settings.poll_interval, settings.export_timeout, outside.clock, outside.stop
+        )
+        self.report = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
+
+    def run(self, *, waits: bool = True) -> SyncReport | ExportIncomplete | Skipped:
+        """Sync, and return the report.
+
+        Args:
+            waits: whether to wait here for the export; else an export that is not complete ends this call, and a later
+                one of the same run goes on with it.
+
+        Raises:
+            AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` tells how far it came.
+        """
+        cohort = self._cohort()
+        trait = trait_key(self._settings.trait_name, cohort)
+        streams = [
+            Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._outside.posts
+        ]
+        with Tenure(self._store, streams, self._run, self._outside.clock) as tenure:
+            try:
+                outcome = self._run_claimed(streams, tenure, trait, waits=waits)
+            except BaseException as error:
+                if isinstance(error, GuardError | ExportFileError) and not error.retryable:
+                    # Whoever clears the task has looked at the cohort: a new export tells how it is by then.
+                    forget_run(self._store, streams[0], self._run)
+                self._save_reports(streams, tenure, error)
+                raise
+        if isinstance(outcome, SyncReport):
+            self._raise_for_rejected()
+        return outcome
+
+    def _cohort(self) -> Cohort:
+        cohort = find_cohort(self._outside.amplitude.list_cohorts(), self._settings.cohort_id)
+        self.report = replace(self.report, cohort_name=cohort.name, cohort_size=cohort.size)
+        if warning := check_exportable(cohort, now=self._outside.clock.now()):
+            log.warning("%s", warning)
+        return cohort
+
+    def _run_claimed(
+        self, streams: Sequence[Stream], tenure: Tenure, trait: str, *, waits: bool
+    ) -> SyncReport | ExportIncomplete | Skipped:
+        ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
+        newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
+        record = open_run_export(self._store, self._run, self._order, newest, tenure, self._outside.clock)
+        self.report = replace(self.report, export_request_id=record.export_request_id)
+        for entry in record.finished.values():
+            self.report = self.report.with_destination(DestinationReport(**entry))
+        drafts = self._open_drafts(ledgers, newest, record, trait)
+        if any(draft.resumed is None for draft in drafts):
+            if not self._order.await_completion(record.export_request_id, waits=waits):
+                tenure.hand_over(self._settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
+                return ExportIncomplete(record.export_request_id)
+            membership = self._membership(record)
+            drafts = self._compare(drafts, membership)
+            if reason := self._check(drafts, membership):
+                forget_run(self._store, streams[0], self._run)
+                return Skipped(reason)
+        if self._settings.dry_run:
+            self._list_planned(drafts)
+        else:
+            self._tell_all(drafts, record, tenure)
+        self._save_reports(streams, tenure, None)
+        forget_run(self._store, streams[0], self._run)
+        return self.report
+
+    def _open_drafts(
+        self,
+        ledgers: Mapping[Stream, Ledger],
+        newest: Mapping[Stream, Plan | Commit | None],
+        record: RunRecord,
+        trait: str,
+    ) -> list[Draft]:
+        """Open a draft for each destination that this run has not finished."""
+        drafts = []
+        unfinished = [stream for stream in ledgers if stream.folder not in record.finished]
+        for number, stream in enumerate(unfinished):
+            scratch = self._outside.scratch / f"destination-{number}"
+            scratch.mkdir()
+            draft = open_draft(
+                stream,
+                ledgers[stream],
+                newest[stream],
+                self._settings,
+                trait=trait,
+                run=self._run,
+                export_request_id=record.export_request_id,
+                scratch=scratch,
+            )
+            self.report = self.report.with_destination(report_draft(draft, self._settings))
+            drafts.append(draft)
+        return drafts
+
+    def _membership(self, record: RunRecord) -> Membership:
+        """Fetch the export and read it."""
+        file = self._outside.scratch / "export"
+        size = self._outside.amplitude.download(record.export_request_id, file)
+        log.info("Fetched export %s: %s bytes", record.export_request_id, f"{size:,}")
+        with open_engine(self._outside.scratch) as engine:
+            membership = read_membership(engine, file, self._outside.scratch)
+        file.unlink()
+        self.report = replace(
+            self.report,
+            rows=membership.rows,
+            members=membership.members,
+            anonymous=membership.anonymous,
+            duplicates=membership.duplicates,
+        )
+        log.info(
+            "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
+            *(
+                f"{n:,}"
+                for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)
+            ),
+        )
+        if membership.rows >= MAX_EXPORT_MEMBERS:
+            raise ExportFileError(
+                f"it has {membership.rows:,} rows, and Amplitude cuts an export off at {MAX_EXPORT_MEMBERS:,}",
+                record.export_request_id,
+            )
+        return membership
+
+    def _compare(self, drafts: Sequence[Draft], membership: Membership) -> list[Draft]:
+        compared = []
+        with open_engine(self._outside.scratch) as engine:
+            for opened in drafts:
+                draft = opened if opened.resumed else compare(engine, opened, membership, self._settings)
+                report = report_draft(draft, self._settings)
+                self.report = self.report.with_destination(report)
+                log.info(
+                    "%s: %s entered, %s exited, %s told again; %s unchanged, %s skipped; trait %r",
+                    report.segment_conn_id,
+                    *(f"{n:,}" for n in (report.entered, report.exited + report.retired, report.in_doubt)),
+                    *(f"{n:,}" for n in (report.unchanged, report.skipped)),
+                    report.trait,
+                )
+                compared.append(draft)
+        return compared
+
+    def _check(self, drafts: Sequence[Draft], membership: Membership) -> str | None:
+        """Apply the guards to all destinations; return why the sync is to be skipped, if it is."""
+        for draft in drafts:
+            if draft.diff is None:
+                continue
+            try:
+                check_guards(
+                    draft.diff,
+                    membership,
+                    destination=draft.stream.destination.segment_conn_id,
+                    on_empty_cohort=self._settings.on_empty_cohort,
+                    max_exit_ratio=self._settings.max_exit_ratio,
+                )
+            except GuardError as error:
+                report = self.report.destination(draft.stream.destination.name)
+                self.report = self.report.with_destination(replace(report, error=str(error)))
+                if not self._settings.dry_run:
+                    raise
+                log.warning("A sync would be refused: %s", error)
+            is_empty = is_suddenly_empty(membership, draft.diff)
+            if is_empty and self._settings.on_empty_cohort == "skip" and not self._settings.dry_run:
+                return (
+                    f"the export has no member, and {draft.diff.known:,} are known (on_empty_cohort='skip')"
+                )
+        return None
+
+    def _list_planned(self, drafts: Sequence[Draft]) -> None:
+        """Leave a dry run's planned changes as files for people."""
+        with open_engine(self._outside.scratch) as engine:
+            for draft in drafts:
+                where = list_planned(engine, draft, self._run.key)
+                report = self.report.destination(draft.stream.destination.name)
+                self.report = self.report.with_destination(replace(report, planned_changes=where))
+                log.info("Dry run: %s changes planned, nothing sent: %s", f"{report.planned:,}", where)
+
+    def _tell_all(self, drafts: Sequence[Draft], record: RunRecord, tenure: Tenure) -> None:
+        """Tell all destinations; when each has ended, raise the error that a retry may cure, if any."""
+        errors: list[AmplitudeSegmentError] = []
+        finished = dict(record.finished)
+        tellings = plan_tellings(drafts, self._settings, self._run, record, tenure, self._outside)
+        for telling, report, error in tell_side_by_side(tellings, self.report, self._outside.stop):
+            self.report = self.report.with_destination(report)
+            if error is not None:
+                errors.append(error)
+            if report.committed:
+                finished[telling.draft.stream.folder] = asdict(report)
+        if not errors:
+            return
+        if not any(isinstance(error, ClaimLostError) for error in errors):
+            stream = tellings[0].draft.stream
+            write_run_record(self._store, stream, self._run, replace(record, finished=finished))
+        raise min(errors, key=lambda error: not error.retryable)
+
+    def _raise_for_rejected(self) -> None:
+        """End the task as ``on_rejected`` says; everybody else is delivered and committed by now."""
+        rejected = sum(report.rejected for report in self.report.destinations)
+        if not rejected or self._settings.dry_run:
+            return
+        where = ", ".join(d.rejected_users for d in self.report.destinations if d.rejected_users)
+        error = RejectedUsersError(rejected, where)
+        if self._settings.on_rejected == "fail":
+            raise error
+        log.warning("%s", error)
+
+    def _save_reports(self, streams: Sequence[Stream], tenure: Tenure, error: BaseException | None) -> None:
+        self.report = complete_report(self.report, streams, self._settings.sync_mode, error)
+        save_report(self._store, self.report, {s: tenure.generation(s) for s in streams if tenure.holds(s)})

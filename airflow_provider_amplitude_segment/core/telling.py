@@ -1,0 +1,204 @@
+"""The telling of one destination: its plan is delivered, then the state after it is committed.
+
+Once the plan stands and the claims were looked at, nothing that happens at another destination matters here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.batches import MAX_BATCH_MESSAGES, pack
+from airflow_provider_amplitude_segment.core.courier import Courier
+from airflow_provider_amplitude_segment.core.delivery import FIRST_BATCH_MESSAGES, Delivery
+from airflow_provider_amplitude_segment.core.draft import report_plan
+from airflow_provider_amplitude_segment.core.engine import literal, open_engine
+from airflow_provider_amplitude_segment.core.identify import Envelope, identify_messages, plan_key
+from airflow_provider_amplitude_segment.core.ledger import Commit
+from airflow_provider_amplitude_segment.core.lookout import Lookout
+from airflow_provider_amplitude_segment.core.progress import Progress
+from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
+from airflow_provider_amplitude_segment.core.state import fold_plan
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    import duckdb
+
+    from airflow_provider_amplitude_segment.core.batches import Batch, TooLong
+    from airflow_provider_amplitude_segment.core.clock import Chance, Clock
+    from airflow_provider_amplitude_segment.core.delivery import Delivered
+    from airflow_provider_amplitude_segment.core.draft import Draft
+    from airflow_provider_amplitude_segment.core.ledger import Journal, Plan
+    from airflow_provider_amplitude_segment.core.pace import Pace
+    from airflow_provider_amplitude_segment.core.report import DestinationReport
+    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    from airflow_provider_amplitude_segment.core.stream import Run
+    from airflow_provider_amplitude_segment.core.tenure import Tenure
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One destination's plan, and all it takes to tell it.
+
+    Attributes:
+        draft: what was decided.
+        plan: what stands in the ledger.
+        post: posts a body to the destination.
+        pace: shared with the destinations of its workspace.
+        context: sent with each batch.
+        settings: of the sync.
+        run: who tells.
+        tenure: holds the claim.
+        clock: time.
+        chance: jitter.
+        stop: set when the task is to end.
+    """
+
+    draft: Draft
+    plan: Plan
+    post: Callable[[bytes, int], Answer]
+    pace: Pace
+    context: Mapping[str, Any]
+    settings: SyncSettings
+    run: Run
+    tenure: Tenure
+    clock: Clock
+    chance: Chance
+    stop: threading.Event
+
+    def tell(self, report: DestinationReport) -> tuple[DestinationReport, AmplitudeSegmentError | None]:
+        """Deliver what is pending, and commit when nothing is.
+
+        Returns:
+            The destination's report, and why it is not committed: Segment could not be told or refuses us, the claim
+            was lost, or the place failed. What Segment acknowledged until then is in the journal where that could be
+            written.
+        """
+        try:
+            return self._tell(report)
+        except AmplitudeSegmentError as error:
+            return replace(report, error=str(error)), error
+
+    def _tell(self, report: DestinationReport) -> tuple[DestinationReport, AmplitudeSegmentError | None]:
+        ledger, plan, label = self.draft.ledger, self.plan, self.plan.segment_conn_id
+        changes = ledger.fetch(plan.changes, self.draft.scratch / "changes.parquet")
+        journal = ledger.journal(plan)
+        pending = journal.pending(plan.planned)
+        log.info("%s: telling %s of %s changes", label, f"{pending.count:,}", f"{plan.planned:,}")
+        lookout = Lookout(lambda: self.tenure.look(self.draft.stream), self.clock)
+        progress = Progress(label, done=plan.planned - pending.count, planned=plan.planned, clock=self.clock)
+        courier = self._courier(lookout)
+        delivery = Delivery(
+            label,
+            courier,
+            lookout,
+            lambda told: ledger.write_journal(plan, self._claim, told),
+            planned=plan.planned,
+            journal=journal,
+            is_key_proved=self._is_key_proved(),
+            workers=self.settings.max_concurrent_requests,
+            stop=self.stop,
+            clock=self.clock,
+            progress=progress,
+        )
+        with open_engine(self.draft.scratch) as engine:
+            delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope))
+            log.info("%s", progress.line())
+            report = self._report(report, delivered, progress.seconds)
+            if delivered.error is None:
+                report = self._commit(engine, report, lookout, delivered.journal)
+        return report, delivered.error
+
+    @property
+    def _claim(self) -> int:
+        return self.tenure.generation(self.draft.stream)
+
+    def _courier(self, lookout: Lookout) -> Courier:
+        envelope = Envelope(self.context, self.settings.integrations)
+        halt = threading.Event()
+        return Courier(self.post, envelope, RetryPolicy(), self.pace, lookout, self.clock, self.chance, halt)
+
+    def _batches(
+        self, engine: duckdb.DuckDBPyConnection, changes: Path, pending: Any, envelope: Envelope
+    ) -> Iterator[Batch | TooLong]:
+        stream = self.draft.stream
+        key = plan_key(stream.app_id, stream.cohort_id, stream.destination.name, self.plan.plan_id)
+        messages = identify_messages(engine, changes, pending, key=key, timestamp=self.plan.timestamp)
+        limit = min(MAX_BATCH_MESSAGES, self.pace.batch_messages or MAX_BATCH_MESSAGES)
+        return pack(
+            messages,
+            envelope_bytes=envelope.size,
+            first_messages=FIRST_BATCH_MESSAGES,
+            max_messages=limit,
+        )
+
+    def _is_key_proved(self) -> bool:
+        """Tell whether Segment has acknowledged something with this write key before; it then knows us."""
+        last = self.draft.ledger.last_commit()
+        return last is not None and last.key_fingerprint == self.draft.stream.destination.key_fingerprint
+
+    def _report(self, report: DestinationReport, delivered: Delivered, seconds: float) -> DestinationReport:
+        return replace(
+            report_plan(report, self.plan, delivered.journal),
+            batches=delivered.batches,
+            retries=delivered.retries,
+            seconds=round(seconds, 3),
+            error=str(delivered.error) if delivered.error else None,
+        )
+
+    def _commit(
+        self, engine: duckdb.DuckDBPyConnection, report: DestinationReport, lookout: Lookout, journal: Journal
+    ) -> DestinationReport:
+        """Write the state after the plan: its file, a look, the entry. Who was refused is listed before."""
+        ledger, plan, scratch = self.draft.ledger, self.plan, self.draft.scratch
+        state = fold_plan(engine, ledger, plan, journal, scratch)
+        if journal.refused:
+            report = replace(report, rejected_users=self._list_rejected(engine, journal))
+        report = replace(report, committed=True)
+        snapshot = ledger.keep(f"snapshot-{plan.generation}-{self._claim}.parquet", state)
+        last = ledger.last_commit()
+        is_proved = journal.acked.count > 0
+        lookout.look()
+        ledger.write_commit(
+            Commit(
+                generation=plan.generation,
+                claim=self._claim,
+                run_key=self.run.key,
+                export_request_id=plan.export_request_id,
+                trait=plan.trait,
+                timestamp=plan.timestamp,
+                snapshot=snapshot,
+                key_fingerprint=self.draft.stream.destination.key_fingerprint
+                if is_proved
+                else (last.key_fingerprint if last else ""),
+                segment_conn_id=plan.segment_conn_id,
+                report=asdict(report),
+            )
+        )
+        return report
+
+    def _list_rejected(self, engine: duckdb.DuckDBPyConnection, journal: Journal) -> str:
+        """Write ``rejected/<generation>.csv`` with user, trait, value, status and reason; return where it is."""
+        refused = list(journal.refused.values())
+        path = self.draft.scratch / "rejected.csv"
+        engine.execute(
+            f"""COPY (
+                SELECT changes.user_id, changes.trait, changes.value, refused.status, refused.reason
+                FROM read_parquet({literal(self.draft.scratch / "changes.parquet")}, file_row_number = true) changes
+                JOIN (SELECT unnest($1::BIGINT[]) AS position, unnest($2::INTEGER[]) AS status,
+                             unnest($3::VARCHAR[]) AS reason) refused
+                  ON changes.file_row_number = refused.position
+                ORDER BY ALL
+            ) TO {literal(path)} (FORMAT csv, HEADER true)""",
+            [[r.position for r in refused], [r.status for r in refused], [r.reason for r in refused]],
+        )
+        return self.draft.ledger.put_beside(f"rejected/{self.plan.generation}.csv", path)

@@ -1,0 +1,115 @@
+"""The time a run holds its claims: renewed while it is at work, looked at before it writes, given back at its end."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Self
+
+from airflow_provider_amplitude_segment.core.claim import (
+    CLAIM_SECONDS,
+    extend_claim,
+    look_at_claims,
+    release_claim,
+    take_claims,
+)
+from airflow_provider_amplitude_segment.exceptions import ClaimLostError, StatePathError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_amplitude_segment.core.claim import Claim
+    from airflow_provider_amplitude_segment.core.clock import Clock
+    from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
+
+_RENEW_SECONDS = CLAIM_SECONDS / 5
+
+
+class Tenure:
+    """The claims of one run, from taking them to giving them back.
+
+    A context manager: a thread renews the claims whatever the body is doing, and on leaving, those still held are
+    released. A renewal that fails is tried again at the next turn; if none succeeds the claim expires by itself, and
+    the look at the claims keeps the body from telling then.
+    """
+
+    def __init__(self, store: Store, streams: Sequence[Stream], run: Run, clock: Clock) -> None:
+        """Claim all streams or none.
+
+        Raises:
+            ClaimHeldError: another run holds one of them.
+        """
+        self._store = store
+        self._clock = clock
+        self._held = take_claims(store, streams, run, clock)
+        self._generations = {stream: claim.generation for stream, claim in self._held.items()}
+        # Held while a claim is written, so that no renewal follows a release.
+        self._writing = threading.Lock()
+        self._done = threading.Event()
+        self._renewal = threading.Thread(target=self._renew, name="claim-renewal", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to renew."""
+        self._renewal.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the renewal, and release what is still held; a claim that cannot be released expires."""
+        self._done.set()
+        self._renewal.join()
+        for stream in tuple(self._held):
+            try:
+                self.release(stream)
+            except StatePathError:
+                continue
+
+    def generation(self, stream: Stream) -> int:
+        """Return the generation under which the stream is, or was, held."""
+        return self._generations[stream]
+
+    def holds(self, stream: Stream) -> bool:
+        """Tell whether the claim was neither released nor seen to be lost."""
+        return stream in self._held
+
+    def look(self, stream: Stream) -> None:
+        """See whether the stream was taken over; from then on its claim is not written any more.
+
+        Raises:
+            ClaimLostError: it was.
+        """
+        claim = self._held.get(stream)
+        if claim is None:
+            raise ClaimLostError(self._generations[stream], self._generations[stream])
+        try:
+            look_at_claims(self._store, stream, claim)
+        except ClaimLostError:
+            with self._writing:
+                self._held.pop(stream, None)
+            raise
+
+    def release(self, stream: Stream) -> None:
+        """Let the next run in at once; nothing happens where the stream is not held any more."""
+        with self._writing:
+            claim = self._held.pop(stream, None)
+            if claim is not None:
+                release_claim(self._store, stream, claim)
+
+    def hand_over(self, seconds: float) -> None:
+        """Keep the claims for ``seconds`` without renewal: this process ends, and a later one of this run claims anew."""
+        self._done.set()
+        self._renewal.join()
+        with self._writing:
+            for stream, claim in self._held.items():
+                extend_claim(self._store, stream, claim, self._clock.now() + seconds)
+            self._held.clear()
+
+    def _renew(self) -> None:
+        while not self._clock.wait(_RENEW_SECONDS, self._done):
+            for stream in tuple(self._held):
+                with self._writing:
+                    claim = self._held.get(stream)
+                    if claim is None:
+                        continue
+                    try:
+                        extend_claim(self._store, stream, claim, self._clock.now() + CLAIM_SECONDS)
+                    except StatePathError:
+                        continue

@@ -1,0 +1,251 @@
+"""The operator: one run is one sync of one Amplitude cohort to one or more Segment sources."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator, conf
+
+from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeSegmentError,
+    ExportFailedError,
+    AmplitudeUnavailableError,
+    ExportTimeoutError,
+)
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_amplitude_segment.core.stream import Run
+    from airflow_provider_amplitude_segment.core.sync import ExportIncomplete, Skipped
+    from airflow_provider_amplitude_segment.core.report import SyncReport
+
+REPORT_XCOM_KEY = "sync_report"
+
+_TRIGGER_MARGIN = timedelta(minutes=5)
+
+
+class AmplitudeCohortToSegmentOperator(BaseOperator):
+    """Tell Segment who is in an Amplitude cohort: first everyone, then only who moved.
+
+    Exports the cohort, compares it with what each Segment source was last told, and sends one ``identify`` for each
+    user who moved, with the trait ``<cohort_name> (<cohort_id>)`` set to ``true`` or ``false``. Only ``user_id``
+    counts; anonymous users are skipped and counted. Returns the ``SyncReport`` as a dictionary, which also stands under
+    the XCom key ``sync_report`` when the task fails.
+
+    All parameters but ``deferrable`` are templates, read at run time.
+
+    :param cohort_id: Amplitude's cohort ID.
+    :param amplitude_conn_id: the Amplitude project's connection.
+    :param segment_conn_id: one connection ID, or several: one export, delivered to each.
+    :param sync_mode: ``incremental``, or ``full``: ``true`` to every member and ``false`` to everyone ever told ``true``
+        who is not one now.
+    :param trait_name: a template of the plain fields ``{cohort_name}`` and ``{cohort_id}``.
+    :param on_trait_change: the trait key is another than last told: ``retire`` tells the new key in full and ``false``
+        under the old; ``keep`` stays with the old.
+    :param max_exit_ratio: refuse, before anything is sent, a sync where more than this share of the known members (and
+        at least 100) would leave; ``None``: no limit.
+    :param on_empty_cohort: an export with no member where members were known: ``fail``, ``sync`` or ``skip``.
+    :param on_rejected: how the task ends after users were refused for good: ``fail`` or ``warn``. All others are
+        delivered and committed first.
+    :param dry_run: stop after the difference: counts, and the planned changes as a file. It spends an export.
+    :param events_per_second: pace of a destination, or of all that name one workspace; ``None``: no limit.
+    :param max_concurrent_requests: requests to one destination at once.
+    :param segment_context: sent as ``context`` with each batch, beside our own ``integration``.
+    :param integrations: Segment's routing, e.g. ``{"All": False, "Braze": True}``.
+    :param state_path: where the ledger is kept: an absolute path, or any ``ObjectStoragePath`` URL.
+    :param poll_interval: seconds between two questions after the export.
+    :param export_timeout: seconds a try waits for the export.
+    :param deferrable: wait for the export without a worker slot.
+    """
+
+    template_fields: Sequence[str] = (
+        "cohort_id",
+        "amplitude_conn_id",
+        "segment_conn_id",
+        "sync_mode",
+        "trait_name",
+        "on_trait_change",
+        "max_exit_ratio",
+        "on_empty_cohort",
+        "on_rejected",
+        "dry_run",
+        "events_per_second",
+        "max_concurrent_requests",
+        "segment_context",
+        "integrations",
+        "state_path",
+        "poll_interval",
+        "export_timeout",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"segment_context": "json", "integrations": "json"}
+    ui_color = "#1E61F0"
+    ui_fgcolor = "#FFFFFF"
+
+    # Set while execute runs; an event cannot be copied, and Airflow copies operators while it parses.
+    _stop: threading.Event | None = None
+
+    def __init__(
+        self,
+        *,
+        cohort_id: str,
+        amplitude_conn_id: str = "amplitude_default",
+        segment_conn_id: str | Sequence[str] = "segment_default",
+        sync_mode: str = "incremental",
+        trait_name: str = "{cohort_name} ({cohort_id})",
+        on_trait_change: str = "retire",
+        max_exit_ratio: float | str | None = 0.5,
+        on_empty_cohort: str = "fail",
+        on_rejected: str = "fail",
+        dry_run: bool | str = False,
+        events_per_second: float | str | None = 1000,
+        max_concurrent_requests: int | str = 4,
+        segment_context: Mapping[str, Any] | str | None = None,
+        integrations: Mapping[str, Any] | str | None = None,
+        state_path: str | None = None,
+        poll_interval: float | str = 10,
+        export_timeout: float | str = 3600,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cohort_id = cohort_id
+        self.amplitude_conn_id = amplitude_conn_id
+        self.segment_conn_id = segment_conn_id
+        self.sync_mode = sync_mode
+        self.trait_name = trait_name
+        self.on_trait_change = on_trait_change
+        self.max_exit_ratio = max_exit_ratio
+        self.on_empty_cohort = on_empty_cohort
+        self.on_rejected = on_rejected
+        self.dry_run = dry_run
+        self.events_per_second = events_per_second
+        self.max_concurrent_requests = max_concurrent_requests
+        self.segment_context = segment_context
+        self.integrations = integrations
+        self.state_path = state_path
+        self.poll_interval = poll_interval
+        self.export_timeout = export_timeout
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Sync, or defer until the export is complete.
+
+        :raises AirflowFailException: what a retry cannot cure.
+        :raises AmplitudeSegmentError: what a retry may cure; it goes on where this try ended.
+        :raises AirflowSkipException: ``on_empty_cohort='skip'`` met an empty cohort.
+        """
+        return self._sync(context, waits=not self.deferrable)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Go on after the deferral, in a new process: what is needed stands in the run record."""
+        with _airflow_ending():
+            self._read_event(event or {})
+        return self._sync(context, waits=True)
+
+    def on_kill(self) -> None:
+        """Stop after the batches in flight. What is right rests on the ledger alone."""
+        if self._stop is not None:
+            self._stop.set()
+
+    def _sync(self, context: Context, *, waits: bool) -> dict[str, Any]:
+        from airflow_provider_amplitude_segment.core.sync import ExportIncomplete, Skipped  # noqa: PLC0415
+
+        outcome = self._run(context, waits=waits)
+        if isinstance(outcome, ExportIncomplete):
+            self._defer(outcome.request_id)
+        if isinstance(outcome, Skipped):
+            raise AirflowSkipException(f"Nothing was sent: {outcome.reason}.")
+        return outcome.as_dict()
+
+    def _run(self, context: Context, *, waits: bool) -> SyncReport | ExportIncomplete | Skipped:
+        from airflow_provider_amplitude_segment.core.sync import CohortSync, ExportIncomplete  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.sync_outside import open_outside  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
+
+        with _airflow_ending(), tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
+            settings = read_settings(self)
+            with open_outside(self, settings, scratch) as outside:
+                self._stop = outside.stop
+                sync = CohortSync(settings, _run_of(context), outside)
+                outcome = None
+                try:
+                    outcome = sync.run(waits=waits)
+                finally:
+                    self._stop = None
+                    if not isinstance(outcome, ExportIncomplete):
+                        context["ti"].xcom_push(key=REPORT_XCOM_KEY, value=sync.report.as_dict())
+                return outcome
+
+    def _defer(self, request_id: str) -> None:
+        from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.triggers.amplitude import (  # noqa: PLC0415
+            AmplitudeCohortExportTrigger,
+        )
+
+        settings = read_settings(self)
+        self.log.info("Deferring until export %s is complete", request_id)
+        self.defer(
+            trigger=AmplitudeCohortExportTrigger(
+                amplitude_conn_id=str(self.amplitude_conn_id).strip(),
+                request_id=request_id,
+                poll_interval=settings.poll_interval,
+                deadline=time.time() + settings.export_timeout,
+            ),
+            method_name="execute_complete",
+            # The trigger ends by itself before; this is for one that nobody runs.
+            timeout=timedelta(seconds=settings.export_timeout) + _TRIGGER_MARGIN,
+        )
+
+    def _read_event(self, event: dict[str, Any]) -> None:
+        """Raise what the trigger met; it crossed a process and perhaps a version, so nothing of it is taken on trust."""
+        from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
+
+        request_id = str(event.get("request_id") or "")
+        match event.get("status"):
+            case "completed":
+                return
+            case "timeout":
+                raise ExportTimeoutError(request_id, read_settings(self).export_timeout, "not complete")
+            case "error" if event.get("retryable"):
+                message = str(event.get("message"))
+                raise AmplitudeUnavailableError(f"asking after export {request_id}", None, message)
+            case "error":
+                raise AirflowFailException(str(event.get("message")))
+            case unknown:
+                raise ExportFailedError(request_id or None, 0, f"the trigger said {unknown!r}")
+
+
+@contextmanager
+def _airflow_ending() -> Iterator[None]:
+    """Keep Airflow from retrying what cannot get better by itself."""
+    try:
+        yield
+    except AmplitudeSegmentError as error:
+        if error.retryable:
+            raise
+        raise AirflowFailException(str(error)) from error
+
+
+def _run_of(context: Context) -> Run:
+    """Return who is syncing; the same for each try of a task instance, and for no other."""
+    from airflow_provider_amplitude_segment.core.stream import Run  # noqa: PLC0415
+
+    ti = context["ti"]
+    map_index = getattr(ti, "map_index", -1)
+    identity = [ti.dag_id, ti.run_id, ti.task_id, map_index]
+    label = f"DAG {ti.dag_id!r}, run {ti.run_id!r}, task {ti.task_id!r}"
+    return Run(
+        label=label if map_index < 0 else f"{label}, map index {map_index}",
+        key=hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32],
+        try_number=ti.try_number,
+    )

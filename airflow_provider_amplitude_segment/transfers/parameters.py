@@ -1,0 +1,176 @@
+"""The operator's parameters, read at run time: any of them may arrive as the string a template was rendered to.
+
+Numbers and flags are read from strings, ``None`` and the empty string mean none where none is allowed, lists and
+dictionaries may be JSON or a Python literal. An error names the parameter, what it got and what it takes.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from typing import TYPE_CHECKING, Any, get_args
+
+from airflow_provider_amplitude_segment.exceptions import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_NONE_WORDS = frozenset({"", "none", "null"})
+_TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
+_FALSE_WORDS = frozenset({"false", "no", "off", "0"})
+_MAX_ID_CHARACTERS = 300
+_MAX_JSON_BYTES = 16_000
+
+
+def is_none(value: object) -> bool:
+    """Tell whether a value means none: ``None``, and the strings it renders to.
+
+    >>> [is_none(value) for value in (None, "", " None ", "null", 0, "0")]
+    [True, True, True, True, False, False]
+    """
+    return value is None or (isinstance(value, str) and value.strip().lower() in _NONE_WORDS)
+
+
+def read_cohort_id(value: object) -> str:
+    """Read a cohort ID. An integer is taken as text; a float has lost what it was.
+
+    >>> read_cohort_id(1234567), read_cohort_id(" 26umsb5 ")
+    ('1234567', '26umsb5')
+    """
+    takes = "Amplitude's cohort ID, the last part of the cohort's URL"
+    if isinstance(value, float):
+        raise SettingError(
+            "cohort_id",
+            f"got the number {value!r}, which is no ID any more (an ID such as 12e4567 reads as a number where the "
+            "DAG sets render_template_as_native_obj=True)",
+            "text; take render_template_as_native_obj away, or quote the ID where it comes from",
+        )
+    if is_none(value) or isinstance(value, bool) or not isinstance(value, str | int):
+        raise SettingError("cohort_id", f"got {_shown(value)}", takes)
+    text = str(value).strip()
+    if len(text) > _MAX_ID_CHARACTERS or not text.isprintable():
+        raise SettingError("cohort_id", f"got text of {len(text)} characters that is no ID", takes)
+    return text
+
+
+def read_connection_ids(value: object) -> list[str]:
+    """Read one connection ID or several, each once, in order.
+
+    >>> read_connection_ids("segment_default, segment_emea"), read_connection_ids('["a", "b", "a"]')
+    (['segment_default', 'segment_emea'], ['a', 'b'])
+    """
+    takes = "a connection ID, or several (a list, or separated by commas)"
+    if isinstance(value, str) and not value.strip().startswith(("[", "(")):
+        value = value.split(",")
+    found = _literal(value)
+    if not isinstance(found, list | tuple) or not all(isinstance(item, str) for item in found):
+        raise SettingError("segment_conn_id", f"got {_shown(value)}", takes)
+    ids = list(dict.fromkeys(item.strip() for item in found if not is_none(item)))
+    if not ids:
+        raise SettingError("segment_conn_id", "names no connection", takes)
+    return ids
+
+
+def read_connection_id(name: str, value: object) -> str:
+    """Read one connection ID."""
+    if is_none(value) or not isinstance(value, str):
+        raise SettingError(name, f"got {_shown(value)}", "a connection ID")
+    return value.strip()
+
+
+def read_choice(name: str, value: object, choices: Any) -> Any:
+    """Read one of a ``Literal``'s words, in any case.
+
+    >>> from typing import Literal
+    >>> read_choice("sync_mode", " Full", Literal["incremental", "full"])
+    'full'
+    """
+    words: Sequence[str] = get_args(choices)
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word not in words:
+        raise SettingError(name, f"got {_shown(value)}", " or ".join(repr(choice) for choice in words))
+    return word
+
+
+def read_flag(name: str, value: object) -> bool:
+    """Read a flag.
+
+    >>> read_flag("dry_run", "True"), read_flag("dry_run", "no"), read_flag("dry_run", False)
+    (True, False, False)
+    """
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if isinstance(value, str | int) and word in _TRUE_WORDS | _FALSE_WORDS:
+        return word in _TRUE_WORDS
+    raise SettingError(name, f"got {_shown(value)}", "True or False")
+
+
+def read_number(
+    name: str, value: object, *, above: float = 0, most: float = math.inf, or_equal: bool = False
+) -> float:
+    """Read a number over ``above`` (or equal to it) and of ``most`` at most.
+
+    >>> read_number("poll_interval", "2.5"), read_number("max_exit_ratio", "0", most=1, or_equal=True)
+    (2.5, 0.0)
+    """
+    takes = f"a number {'from' if or_equal else 'over'} {above:g}" + (
+        f" to {most:g}" if most < math.inf else ""
+    )
+    try:
+        number = (
+            float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+        )
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and (above < number or (or_equal and number == above)) and number <= most):
+        raise SettingError(name, f"got {_shown(value)}", takes)
+    return number
+
+
+def read_whole_number(name: str, value: object, *, least: int, most: int) -> int:
+    """Read a whole number from ``least`` to ``most``."""
+    number = read_number(name, value, above=least, most=most, or_equal=True)
+    if number != int(number):
+        raise SettingError(name, f"got {_shown(value)}", f"a whole number from {least} to {most}")
+    return int(number)
+
+
+def read_object(name: str, value: object) -> Mapping[str, Any] | None:
+    """Read a JSON object that may be none.
+
+    >>> read_object("integrations", "{'All': False, 'Braze': True}"), read_object("integrations", "{}")
+    ({'All': False, 'Braze': True}, None)
+    """
+    takes = f"a dictionary that JSON can hold, in {_MAX_JSON_BYTES:,} bytes, or None"
+    if is_none(value):
+        return None
+    found = _literal(value)
+    try:
+        text = json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError):
+        text = ""
+    if not isinstance(found, dict) or not text or len(text) > _MAX_JSON_BYTES:
+        raise SettingError(name, f"got {_shown(value)}", takes)
+    return dict(json.loads(text)) or None
+
+
+def _literal(value: object) -> object:
+    """Return what a string says as JSON or as a Python literal; nothing in it is evaluated."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    shown = text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a line's worth
+    return f"{shown} ({type(value).__name__})"

@@ -1,0 +1,83 @@
+"""What a sync meets outside of core, opened from the operator's connections and closed after it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment import __version__
+from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
+from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
+from airflow_provider_amplitude_segment.core.outside import Outside
+from airflow_provider_amplitude_segment.core.stream import Destination
+from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
+from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
+from airflow_provider_amplitude_segment.transfers.parameters import read_connection_id, read_connection_ids
+from airflow_provider_amplitude_segment.transfers.state_root import state_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_provider_amplitude_segment.clients.segment import SegmentClient
+    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import (
+        AmplitudeCohortToSegmentOperator,
+    )
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_outside(
+    operator: AmplitudeCohortToSegmentOperator, settings: SyncSettings, scratch: str
+) -> Iterator[Outside]:
+    """Open clients and ledger store, and close the clients' connections on leaving.
+
+    Connections that come to one destination are delivered once, under the first one's name.
+
+    :raises SettingError: a connection lacks something.
+    """
+    with ExitStack() as stack:
+        amplitude_conn_id = read_connection_id("amplitude_conn_id", operator.amplitude_conn_id)
+        amplitude = AmplitudeHook(amplitude_conn_id).get_conn()
+        stack.callback(amplitude.close)
+        posts: dict[Destination, Callable[[bytes, int], Answer]] = {}
+        for segment_conn_id in read_connection_ids(operator.segment_conn_id):
+            hook = SegmentHook(segment_conn_id)
+            destination = _destination(hook, settings)
+            same = next((d for d in posts if d.name == destination.name), None)
+            if same is not None:
+                log.info("%s and %s are one destination: told once", same.segment_conn_id, segment_conn_id)
+                continue
+            client = hook.get_conn()
+            stack.callback(client.close)
+            posts[destination] = partial(_post, client)
+        yield Outside(
+            amplitude=amplitude,
+            posts=posts,
+            store=LedgerStore(state_root(operator.state_path)),
+            clock=SystemClock(),
+            chance=SystemChance(),
+            stop=threading.Event(),
+            scratch=Path(scratch),
+            integration={"name": "airflow-provider-amplitude-segment", "version": __version__},
+        )
+
+
+def _destination(hook: SegmentHook, settings: SyncSettings) -> Destination:
+    described = hook.describe()
+    return Destination(
+        segment_conn_id=described.conn_id,
+        name=described.destination,
+        workspace=described.workspace,
+        key_fingerprint=described.key_fingerprint,
+    ).with_integrations(settings.integrations)
+
+
+def _post(client: SegmentClient, body: bytes, retry: int) -> Answer:
+    return client.post_batch(body, retry=retry)

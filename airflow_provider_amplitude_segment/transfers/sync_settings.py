@@ -1,0 +1,56 @@
+"""From the operator's rendered parameters to the settings of one sync."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.diff import SyncMode
+from airflow_provider_amplitude_segment.core.guards import EmptyCohortPolicy
+from airflow_provider_amplitude_segment.core.settings import RejectedPolicy, SyncSettings, TraitChangePolicy
+from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.transfers.parameters import (
+    is_none,
+    read_choice,
+    read_cohort_id,
+    read_flag,
+    read_number,
+    read_object,
+    read_whole_number,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import (
+        AmplitudeCohortToSegmentOperator,
+    )
+
+_MOST_REQUESTS = 64
+
+
+def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
+    """Read and check every parameter; nothing is asked of anybody.
+
+    :raises SettingError: names the first one that is wrong, what it got and what it takes.
+    """
+    ratio, pace = operator.max_exit_ratio, operator.events_per_second
+    if not isinstance(operator.trait_name, str):
+        raise SettingError("trait_name", f"got {operator.trait_name!r}", "a template, as text")
+    return SyncSettings(
+        cohort_id=read_cohort_id(operator.cohort_id),
+        sync_mode=read_choice("sync_mode", operator.sync_mode, SyncMode),
+        trait_name=operator.trait_name,
+        on_trait_change=read_choice("on_trait_change", operator.on_trait_change, TraitChangePolicy),
+        max_exit_ratio=None
+        if is_none(ratio)
+        else read_number("max_exit_ratio", ratio, most=1, or_equal=True),
+        on_empty_cohort=read_choice("on_empty_cohort", operator.on_empty_cohort, EmptyCohortPolicy),
+        on_rejected=read_choice("on_rejected", operator.on_rejected, RejectedPolicy),
+        dry_run=read_flag("dry_run", operator.dry_run),
+        events_per_second=None if is_none(pace) else read_number("events_per_second", pace),
+        max_concurrent_requests=read_whole_number(
+            "max_concurrent_requests", operator.max_concurrent_requests, least=1, most=_MOST_REQUESTS
+        ),
+        segment_context=read_object("segment_context", operator.segment_context),
+        integrations=read_object("integrations", operator.integrations),
+        poll_interval=read_number("poll_interval", operator.poll_interval),
+        export_timeout=read_number("export_timeout", operator.export_timeout),
+    )

@@ -1,0 +1,103 @@
+"""One run at a time tells a stream."""
+
+import pytest
+from fakes import World
+
+from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS, Claim, look_at_claims, take_claim
+from airflow_provider_amplitude_segment.core.stream import Stream
+from airflow_provider_amplitude_segment.core.tenure import Tenure
+from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, ClaimLostError
+
+
+@pytest.fixture
+def stream(world: World) -> Stream:
+    return Stream("1234", "c1", world.destination())
+
+
+def test_a_second_run_fails_at_once_and_names_the_first(world: World, stream: Stream) -> None:
+    take_claim(world.store, stream, world.run_named("a"), world.clock.now())
+
+    with pytest.raises(ClaimHeldError, match="run 'a'") as held:
+        take_claim(world.store, stream, world.run_named("b"), world.clock.now())
+    assert held.value.retryable
+
+
+def test_a_retry_of_the_same_run_is_never_kept_out(world: World, stream: Stream) -> None:
+    take_claim(world.store, stream, world.run_named("a"), world.clock.now())
+
+    assert take_claim(world.store, stream, world.run_named("a", 2), world.clock.now()).generation == 2
+
+
+def test_an_expired_claim_is_taken_over_and_its_owner_finds_out(world: World, stream: Stream) -> None:
+    claim = take_claim(world.store, stream, world.run_named("a"), world.clock.now())
+    look_at_claims(world.store, stream, claim)
+
+    take_claim(world.store, stream, world.run_named("b"), world.clock.now() + CLAIM_SECONDS + 1)
+
+    with pytest.raises(ClaimLostError):
+        look_at_claims(world.store, stream, claim)
+
+
+def test_a_released_claim_lets_the_next_run_in(world: World, stream: Stream) -> None:
+    with Tenure(world.store, [stream], world.run_named("a"), world.clock):
+        pass
+
+    assert take_claim(world.store, stream, world.run_named("b"), world.clock.now()).generation == 2
+
+
+def test_of_two_that_begin_in_the_same_instant_one_wins(world: World, stream: Stream) -> None:
+    """The other one meets the claim only when it creates its own."""
+    rival = Claim(1, "b", "run 'b'", 1, world.clock.now() + CLAIM_SECONDS)
+
+    def begin_too(name: str) -> None:
+        world.store.before_write = lambda _name: None
+        world.store.create(name, rival.to_json())
+
+    world.store.before_write = begin_too
+
+    with pytest.raises(ClaimHeldError, match="run 'b'"):
+        take_claim(world.store, stream, world.run_named("a"), world.clock.now())
+
+
+def test_several_streams_are_claimed_all_or_none(world: World) -> None:
+    streams = [Stream("1234", "c1", world.destination(key)) for key in ("x", "y")]
+    take_claim(world.store, streams[1], world.run_named("a"), world.clock.now())
+
+    with pytest.raises(ClaimHeldError):
+        Tenure(world.store, streams, world.run_named("b"), world.clock)
+
+    assert take_claim(world.store, streams[0], world.run_named("c"), world.clock.now())
+
+
+def test_a_half_written_claim_of_a_dead_writer_keeps_nobody_out(world: World, stream: Stream) -> None:
+    world.store.objects[f"{stream.folder}/claim-1.json"] = b'{"format": 1, "gener'
+
+    assert take_claim(world.store, stream, world.run_named("a"), world.clock.now()).generation == 2
+
+
+def test_an_owner_that_was_taken_over_while_it_told_sends_and_writes_nothing_more(world: World) -> None:
+    """The look at the claims comes after the plan is written and before anything is sent."""
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+    stream = Stream("1234", "c1", world.destination())
+
+    def take_over(name: str) -> None:
+        if name.endswith("plan-1.json"):
+            world.store.before_write = lambda _name: None
+            take_claim(world.store, stream, world.run_named("b"), world.clock.now() + CLAIM_SECONDS + 1)
+
+    world.store.before_write = take_over
+    with pytest.raises(ClaimLostError):
+        world.attempt("c1", run="a")
+
+    assert world.segment.identifies == 0
+    assert world.store.writes[-1].endswith("plan-1.json")
+
+
+def test_a_sync_that_is_held_out_spends_no_export(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+    stream = Stream("1234", "c1", world.destination())
+    take_claim(world.store, stream, world.run_named("b"), world.clock.now())
+
+    with pytest.raises(ClaimHeldError):
+        world.attempt("c1", run="a")
+    assert world.amplitude.exports_spent == 0

@@ -1,0 +1,74 @@
+"""A process that dies before any one of its writes loses nothing and lies to nobody."""
+
+from pathlib import Path
+
+import pytest
+from fakes import Killed, World
+
+FIRST, THEN = ["ann", "bob", "cat"], ["bob", "cat", "dan"]
+TRAIT = "Power Users (c1)"
+
+
+def killed_world(tmp_path: Path, write: int) -> tuple[World, bool]:
+    """A world whose second sync died before its ``write``-th write."""
+    world = World(tmp_path)
+    world.amplitude.cohort("c1", "Power Users", FIRST)
+    world.sync("c1", run="first")
+    world.amplitude.cohort("c1", "Power Users", THEN)
+    world.store.die_before_write(write)
+    try:
+        world.attempt("c1", run="killed")
+    except Killed:
+        world.store.revive()
+        return world, True
+    world.store.revive()
+    return world, False
+
+
+def test_a_run_killed_before_any_write_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    """The retry of the run ends right, with one export, and no message told under two IDs."""
+    write, killed = 1, True
+    while killed:
+        world, killed = killed_world(tmp_path / f"own-{write}", write)
+
+        world.sync("c1", run="killed")
+
+        assert world.segment.members(TRAIT) == set(THEN), f"killed before write {write}"
+        # One request is spent anew only where the kill fell between it and the saving of its ID, and when the run had
+        # ended and forgotten its export.
+        assert world.amplitude.exports_spent <= 3
+        write += 1
+    assert write > 8
+
+
+def test_another_run_after_a_kill_before_any_write_ends_right_although_users_moved(tmp_path: Path) -> None:
+    """Once the dead claim has expired, whoever comes next tells everyone in doubt what is true now."""
+    write, killed = 1, True
+    while killed:
+        world, killed = killed_world(tmp_path / f"other-{write}", write)
+        world.clock.pass_by(3600)
+        world.amplitude.cohort("c1", "Power Users", ["ann", "eve"])
+
+        world.sync("c1", run="other")
+
+        assert world.segment.members(TRAIT) == {"ann", "eve"}, f"killed before write {write}"
+        write += 1
+
+
+@pytest.mark.parametrize("second_kill", range(1, 12))
+def test_two_kills_in_a_row_end_right_too(tmp_path: Path, second_kill: int) -> None:
+    """Abandoned plans add up: the state of one is folded into the next."""
+    for write in range(4, 12):
+        world, _ = killed_world(tmp_path / f"twice-{write}", write)
+        world.clock.pass_by(3600)
+        world.amplitude.cohort("c1", "Power Users", ["ann", "eve"])
+        world.store.die_before_write(second_kill)
+        with pytest.raises(Killed):
+            world.attempt("c1", run="other")
+        world.store.revive()
+        world.clock.pass_by(3600)
+        world.amplitude.cohort("c1", "Power Users", ["bob"])
+
+        world.sync("c1", run="third")
+
+        assert world.segment.members(TRAIT) == {"bob"}, f"killed before writes {write} and {second_kill}"

@@ -1,0 +1,72 @@
+"""An Amplitude that computes a cohort when its export is requested."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from airflow_provider_amplitude_segment.core.cohort import Cohort
+from airflow_provider_amplitude_segment.core.cohort_export import (
+    AskAgain,
+    ExportCompleted,
+    ExportPending,
+    ExportRequested,
+    ExportsLimited,
+    Usage,
+)
+
+
+class FakeAmplitude:
+    """Cohorts by ID. ``answers_before_completion`` are given, once each, to questions after an export."""
+
+    def __init__(self) -> None:
+        self.cohorts: dict[str, Cohort] = {}
+        self.users: dict[str, list[str]] = {}
+        self.exports: dict[str, list[str]] = {}
+        self.files: dict[str, Path] = {}
+        self.limited: list[ExportsLimited] = []
+        self.answers_before_completion: list[ExportPending | AskAgain] = []
+        self.counted: Usage | None = None
+        self.downloads = 0
+
+    def cohort(self, cohort_id: str, name: str, users: Iterable[str]) -> None:
+        self.users[cohort_id] = list(users)
+        self.cohorts[cohort_id] = Cohort(
+            cohort_id=cohort_id,
+            name=name,
+            app_id="1234",
+            size=len(self.users[cohort_id]),
+            last_computed=None,
+            archived=False,
+            group_type="User",
+        )
+
+    @property
+    def exports_spent(self) -> int:
+        return len(self.exports)
+
+    def list_cohorts(self) -> tuple[Cohort, ...]:
+        return tuple(self.cohorts.values())
+
+    def usage(self) -> Usage | None:
+        return self.counted
+
+    def request_export(self, cohort_id: str) -> ExportRequested | ExportsLimited:
+        if self.limited:
+            return self.limited.pop(0)
+        request_id = f"export-{len(self.exports) + 1}"
+        self.exports[request_id] = list(self.users[cohort_id])
+        return ExportRequested(request_id)
+
+    def export_status(self, request_id: str) -> ExportCompleted | ExportPending | AskAgain:
+        assert request_id in self.exports
+        return self.answers_before_completion.pop(0) if self.answers_before_completion else ExportCompleted()
+
+    def download(self, request_id: str, to: Path) -> int:
+        self.downloads += 1
+        if request_id in self.files:
+            return to.write_bytes(self.files[request_id].read_bytes())
+        with to.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+            writer.writerow(["amplitude_id", "user_id"])
+            writer.writerows([str(n), user] for n, user in enumerate(self.exports[request_id]))
+        return to.stat().st_size

@@ -1,0 +1,44 @@
+"""Time that passes when somebody waits."""
+
+import threading
+
+
+class FakeClock:
+    """Starts on 2026-11-23; a wait is over at once, and so much later."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_795_392_000.0
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def pass_by(self, seconds: float) -> None:
+        with self._lock:
+            self.seconds += seconds
+
+    def wait(self, seconds: float, until: threading.Event) -> bool:
+        if threading.current_thread().name == "claim-renewal":
+            # A test moves time itself where a renewal matters.
+            return until.wait()
+        if until.wait(0.001):
+            return True
+        self.pass_by(seconds)
+        return until.is_set()
+
+
+class FakeChance:
+    """Chance that counts."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+
+    def random(self) -> float:
+        return 0.5
+
+    def token(self) -> str:
+        self.tokens += 1
+        return f"{self.tokens:032x}"

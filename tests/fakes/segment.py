@@ -1,0 +1,67 @@
+"""A Segment that drops copies by message ID and keeps the trait value with the newest timestamp."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged, Answer, Refused
+
+
+class FakeSegment:
+    """One Segment for all write keys.
+
+    Attributes:
+        script: answers given instead of the real one, first to first; ``None`` stands for the real one. An answer in
+            ``lost`` is given although the batch was taken.
+        poisoned: users whose messages make Segment refuse the whole batch.
+        before_batch: called with the messages of each batch, before it is taken.
+    """
+
+    def __init__(self) -> None:
+        self.script: list[Answer | None] = []
+        self.lost: list[Answer] = []
+        self.poisoned: set[str] = set()
+        self.refuses_everything = False
+        self.before_batch: Callable[[list[dict[str, Any]]], None] = lambda _messages: None
+        self.bodies: list[dict[str, Any]] = []
+        self.times_received: dict[str, int] = {}
+        self._values: dict[tuple[str, str, str], tuple[str, bool]] = {}
+        self._lock = threading.Lock()
+
+    def post(self, write_key: str) -> Callable[[bytes, int], Answer]:
+        return lambda body, _retry: self._take(write_key, json.loads(body))
+
+    def _take(self, write_key: str, body: dict[str, Any]) -> Answer:
+        self.before_batch(body["batch"])
+        with self._lock:
+            if self.script and (answer := self.script.pop(0)) is not None:
+                return answer
+            if self.refuses_everything or any(m["userId"] in self.poisoned for m in body["batch"]):
+                return Refused(400, "invalid message")
+            self.bodies.append(body)
+            for message in body["batch"]:
+                self._apply(write_key, message)
+            return self.lost.pop(0) if self.lost else Acknowledged()
+
+    def _apply(self, write_key: str, message: dict[str, Any]) -> None:
+        seen = self.times_received.get(message["messageId"], 0)
+        self.times_received[message["messageId"]] = seen + 1
+        if seen:
+            return
+        for trait, value in message["traits"].items():
+            pair = (write_key, trait, message["userId"])
+            if message["timestamp"] >= self._values.get(pair, ("", False))[0]:
+                self._values[pair] = (message["timestamp"], value)
+
+    def members(self, trait: str, write_key: str = "default") -> set[str]:
+        return {u for (key, t, u), (_, value) in self._values.items() if (key, t) == (write_key, trait) and value}
+
+    def former(self, trait: str, write_key: str = "default") -> set[str]:
+        return {
+            u for (key, t, u), (_, value) in self._values.items() if (key, t) == (write_key, trait) and not value
+        }
+
+    @property
+    def identifies(self) -> int:
+        return sum(len(body["batch"]) for body in self.bodies)

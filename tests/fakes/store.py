@@ -1,0 +1,68 @@
+"""A store in memory that can die between any two writes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Killed(BaseException):  # noqa: N818 - what kill -9 does to a process is no error of ours
+    """The process is dead: nothing catches this, and nothing is written any more."""
+
+
+class FakeStore:
+    """Objects by name. ``die_before_write(n)`` kills whoever begins the n-th write from now on, counted from 1."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.writes: list[str] = []
+        self._deadly_write: int | None = None
+        self.is_dead = False
+        self.before_write: Callable[[str], None] = lambda _name: None
+
+    def die_before_write(self, number: int) -> None:
+        self._deadly_write = len(self.writes) + number
+
+    def revive(self) -> None:
+        self._deadly_write, self.is_dead = None, False
+
+    def _begin_write(self, name: str) -> None:
+        if self.is_dead:
+            raise Killed
+        self.before_write(name)
+        if self._deadly_write is not None and len(self.writes) + 1 >= self._deadly_write:
+            self.is_dead = True
+            raise Killed
+        self.writes.append(name)
+
+    def put(self, name: str, content: bytes) -> None:
+        self._begin_write(name)
+        self.objects[name] = content
+
+    def put_file(self, name: str, path: Path) -> None:
+        self.put(name, path.read_bytes())
+
+    def create(self, name: str, content: bytes) -> bool:
+        self._begin_write(name)
+        if name in self.objects:
+            return False
+        self.objects[name] = content
+        return True
+
+    def get(self, name: str) -> bytes | None:
+        return self.objects.get(name)
+
+    def get_file(self, name: str, to: Path) -> bool:
+        content = self.objects.get(name)
+        if content is not None:
+            to.write_bytes(content)
+        return content is not None
+
+    def names(self, folder: str) -> list[str]:
+        depth = folder.count("/") + 1
+        return [n.rsplit("/", 1)[1] for n in self.objects if n.startswith(folder + "/") and n.count("/") == depth]
+
+    def delete(self, name: str) -> None:
+        self._begin_write(name)
+        self.objects.pop(name, None)
+
+    def locate(self, name: str) -> str:
+        return f"memory:{name}"

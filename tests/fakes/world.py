@@ -1,0 +1,84 @@
+"""A world in which syncs happen, one after the other."""
+
+import itertools
+import threading
+from pathlib import Path
+from typing import Any
+
+from fakes.amplitude import FakeAmplitude
+from fakes.clock import FakeChance, FakeClock
+from fakes.segment import FakeSegment
+from fakes.store import FakeStore
+
+from airflow_provider_amplitude_segment.core.outside import Outside
+from airflow_provider_amplitude_segment.core.report import SyncReport
+from airflow_provider_amplitude_segment.core.settings import SyncSettings
+from airflow_provider_amplitude_segment.core.stream import Destination, Run
+from airflow_provider_amplitude_segment.core.sync import CohortSync, ExportIncomplete, Skipped
+
+
+class World:
+    """An Amplitude, a Segment, a place for ledgers, and time."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.amplitude = FakeAmplitude()
+        self.segment = FakeSegment()
+        self.store = FakeStore()
+        self.clock = FakeClock()
+        self.chance = FakeChance()
+        self.stop = threading.Event()
+        self.last: CohortSync | None = None
+        self._scratch = scratch
+        self._numbers = itertools.count(1)
+
+    def run_named(self, name: str, try_number: int = 1) -> Run:
+        return Run(label=f"run {name!r}", key=name, try_number=try_number)
+
+    def destination(self, write_key: str = "default", **fields: Any) -> Destination:
+        return Destination(f"segment_{write_key}", f"dst-{write_key}", key_fingerprint=f"fp-{write_key}", **fields)
+
+    def prepare(
+        self, cohort_id: str, *, run: str | None = None, keys: tuple[str, ...] = ("default",), **settings: Any
+    ) -> CohortSync:
+        """A sync that has not begun; each gets a run of its own unless one is named."""
+        number = next(self._numbers)
+        scratch = self._scratch / f"sync-{number}"
+        scratch.mkdir(parents=True)
+        posts = {
+            self.destination(key).with_integrations(settings.get("integrations")): self.segment.post(key)
+            for key in keys
+        }
+        self.last = CohortSync(
+            SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
+            self.run_named(run or f"run-{number}"),
+            Outside(
+                amplitude=self.amplitude,
+                posts=posts,
+                store=self.store,
+                clock=self.clock,
+                chance=self.chance,
+                stop=self.stop,
+                scratch=scratch,
+                integration={"name": "tests", "version": "1"},
+            ),
+        )
+        return self.last
+
+    def attempt(self, cohort_id: str, *, waits: bool = True, **more: Any) -> SyncReport | ExportIncomplete | Skipped:
+        """Run one try; a minute passes after it."""
+        try:
+            return self.prepare(cohort_id, **more).run(waits=waits)
+        finally:
+            self.clock.pass_by(60)
+
+    def sync(self, cohort_id: str, **more: Any) -> SyncReport:
+        """Run a sync that ends well."""
+        outcome = self.attempt(cohort_id, **more)
+        assert isinstance(outcome, SyncReport)
+        return outcome
+
+    @property
+    def report(self) -> SyncReport:
+        """The report of the last try, however it ended."""
+        assert self.last is not None
+        return self.last.report
