@@ -1,0 +1,49 @@
+# Two commands are all the set-up there is: `make demo` and `make test`. Each makes the environments it needs below .venv.
+# Works with Python 3.11 and 3.12; name another one with `make PYTHON=/path/to/python3.12 …`.
+
+SHELL := /bin/bash
+PYTHON := $(shell PYTHON='$(PYTHON)' scripts/find-python)
+BIN := .venv/3.3/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PYTHONWARNINGS =
+
+.PHONY: demo test lint types layers test-2.11 test-3.3 wheel format clean
+
+demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
+	$(BIN)/python scripts/demo.py
+
+test: lint types layers test-3.3 test-2.11 wheel ## Everything that CI runs.
+
+lint: .venv/3.3/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/3.3/ready
+	$(BIN)/mypy
+
+layers: .venv/3.3/ready
+	$(BIN)/lint-imports
+
+test-%: .venv/%/ready
+	.venv/$*/bin/python -m pytest
+
+wheel: .venv/3.3/ready ## Build wheel and sdist, and install the wheel where nothing else is.
+	$(BIN)/python scripts/check_wheel.py
+
+format: .venv/3.3/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .demo dist
+
+# One environment for each Airflow line; what is in it is pinned by name and number in constraints/.
+.venv/%/ready: pyproject.toml constraints/airflow-%.txt
+	@test -n "$(PYTHON)"
+	rm -rf .venv/$*
+	"$(PYTHON)" -m venv .venv/$*
+	.venv/$*/bin/python -m pip install -qq --upgrade "pip>=25.1"
+	.venv/$*/bin/python -m pip install -qq --constraint constraints/airflow-$*.txt \
+	  --editable ".[sandbox]" --group tests $(if $(filter 3.3,$*),--group lint)
+	@touch $@

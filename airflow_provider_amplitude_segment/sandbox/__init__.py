@@ -1,0 +1,50 @@
+"""A stand-in Amplitude and Segment on loopback, for tests and for trying things out.
+
+It is written from the vendors' documents and imports nothing else of this package, so that it can disagree
+with it. ``python -m airflow_provider_amplitude_segment.sandbox`` starts one from the command line.
+
+    with Sandbox.start(cohorts=[SandboxCohort("26umsb5", "Power users", ["ann", "bob"])]) as sandbox:
+        ...  # run a DAG against sandbox.airflow_connections()
+        assert sandbox.segment.believes(WRITE_KEY_DEFAULT, "Power users (26umsb5)") == {"ann", "bob"}
+"""
+
+from __future__ import annotations
+
+try:
+    import starlette as _starlette  # noqa: F401
+    import uvicorn as _uvicorn  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "The sandbox needs its extra: pip install 'airflow-provider-amplitude-segment[sandbox]'"
+    ) from error
+
+from airflow_provider_amplitude_segment.sandbox.amplitude import SandboxAmplitude
+from airflow_provider_amplitude_segment.sandbox.churn import Churn
+from airflow_provider_amplitude_segment.sandbox.cohorts import SandboxCohort
+from airflow_provider_amplitude_segment.sandbox.comparison import Comparison
+from airflow_provider_amplitude_segment.sandbox.faults import Fault, Faults
+from airflow_provider_amplitude_segment.sandbox.sample_cohorts import sample_cohorts
+from airflow_provider_amplitude_segment.sandbox.segment import (
+    WRITE_KEY_DEFAULT,
+    WRITE_KEY_EMEA,
+    Batch,
+    ReceivedMessage,
+    SandboxSegment,
+)
+from airflow_provider_amplitude_segment.sandbox.server import Sandbox
+
+__all__ = [
+    "WRITE_KEY_DEFAULT",
+    "WRITE_KEY_EMEA",
+    "Batch",
+    "Churn",
+    "Comparison",
+    "Fault",
+    "Faults",
+    "ReceivedMessage",
+    "Sandbox",
+    "SandboxAmplitude",
+    "SandboxCohort",
+    "SandboxSegment",
+    "sample_cohorts",
+]

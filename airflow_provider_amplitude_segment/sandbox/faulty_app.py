@@ -1,0 +1,145 @@
+"""The application behind its faults: what a request meets before, after or instead of the real work."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from airflow_provider_amplitude_segment.sandbox.faults import Fault, Faults, Point
+
+
+_POINTS: dict[Point, re.Pattern[str]] = {
+    "segment.batch": re.compile("/v1/batch"),
+    "amplitude.list": re.compile("/api/3/cohorts"),
+    "amplitude.usage": re.compile("/api/3/cohorts/usage"),
+    "amplitude.request": re.compile("/api/5/cohorts/request/[^/]+"),
+    "amplitude.status": re.compile("/api/5/cohorts/request-status/[^/]+"),
+    "amplitude.file": re.compile("/api/5/cohorts/request/[^/]+/file"),
+    "amplitude.storage": re.compile("/storage/.+"),
+}
+
+
+class Connections:
+    """The open connections of the server, by the client's address; what a cut needs to get hold of."""
+
+    def __init__(self) -> None:
+        self._transports: dict[tuple[str, int], asyncio.Transport] = {}
+
+    def protocol(self) -> type[asyncio.Protocol]:
+        """A uvicorn protocol that enters its connections here."""
+        transports = self._transports
+
+        class EnteredProtocol(H11Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                super().connection_made(cast("asyncio.Transport", transport))
+                if self.client is not None:
+                    transports[self.client] = self.transport
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                super().connection_lost(exc)
+                if self.client is not None:
+                    transports.pop(self.client, None)
+
+        return EnteredProtocol
+
+    async def cut(self, scope: Scope, *, flush: bool) -> None:
+        """Close the request's connection; with ``flush``, after what was written to it has left."""
+        transport = self._transports.get(tuple(scope["client"]))
+        if transport is not None:
+            if flush:
+                transport.close()
+            else:
+                transport.abort()
+            # uvicorn takes note of the closed connection in the loop's next round.
+            await asyncio.sleep(0)
+
+
+@dataclass(slots=True)
+class _Answer:
+    status: int = 200
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytearray = field(default_factory=bytearray)
+
+    async def collect(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], list(message["headers"])
+        else:
+            self.body += message.get("body", b"")
+
+
+class FaultyApp:
+    """Lets a request through to the real application, unless a fault was ordered for it."""
+
+    def __init__(self, app: ASGIApp, faults: Faults, connections: Connections) -> None:
+        self._app, self._faults, self._connections = app, faults, connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        point = point_of(scope["path"]) if scope["type"] == "http" else None
+        fault = self._faults.take(point) if point else None
+        if fault is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._meet(fault, scope, receive, send)
+
+    async def _meet(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        request = await _whole_request(receive)
+        answer = _Answer()
+
+        async def replay() -> Message:
+            return request
+
+        if fault.apply:
+            await self._app(scope, replay, answer.collect)
+        if fault.delay_seconds:
+            await asyncio.sleep(fault.delay_seconds)
+        if fault.keeps_the_answer and not fault.apply:
+            await self._app(scope, replay, answer.collect)
+        if fault.reset:
+            await self._connections.cut(scope, flush=False)
+            return
+        if fault.status is not None:
+            answer = _Answer(fault.status, [], bytearray(fault.body))
+        await self._answer(answer, fault, scope, send)
+
+    async def _answer(self, answer: _Answer, fault: Fault, scope: Scope, send: Send) -> None:
+        added = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fault.headers.items()
+        ]
+        length = (b"content-length", str(len(answer.body)).encode())
+        replaced = {name for name, _ in (*added, length)}
+        kept = [(name, value) for name, value in answer.headers if name not in replaced]
+        lengths = [] if any(name == b"content-length" for name, _ in added) else [length]
+        start = {"type": "http.response.start", "status": answer.status, "headers": [*kept, *added, *lengths]}
+        await send(start)
+        if fault.cut_after_bytes is None:
+            await send({"type": "http.response.body", "body": bytes(answer.body)})
+            return
+        part = bytes(answer.body[: fault.cut_after_bytes])
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+        await self._connections.cut(scope, flush=True)
+
+
+def point_of(path: str) -> Point | None:
+    """Which kind of request a path is, as faults name them.
+
+    >>> point_of("/api/5/cohorts/request/qfaZya/file"), point_of("/")
+    ('amplitude.file', None)
+    """
+    return next((point for point, pattern in _POINTS.items() if pattern.fullmatch(path)), None)
+
+
+async def _whole_request(receive: Receive) -> Message:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return {"type": "http.request", "body": bytes(body), "more_body": False}

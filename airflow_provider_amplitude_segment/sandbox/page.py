@@ -1,0 +1,160 @@
+"""The sandbox's own page, and its JSON twins under ``/sandbox``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from airflow_provider_amplitude_segment.sandbox.json_answer import as_json
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from airflow_provider_amplitude_segment.sandbox.cohorts import SandboxCohort
+    from airflow_provider_amplitude_segment.sandbox.server import Sandbox
+
+
+class Page:
+    """What a person looks at, and what a script asks. Write keys show as labels, never in clear."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._html = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+
+    def routes(self) -> list[Route]:
+        """The page and its twins."""
+        return [
+            Route("/", self._page),
+            Route("/sandbox/state", self._state),
+            Route("/sandbox/compare", self._compare),
+            Route("/sandbox/segment/{write_key}/believes", self._believes),
+            Route("/sandbox/cohorts/{cohort_id}/churn", self._churn, methods=["POST"]),
+            Route("/sandbox/cohorts/{cohort_id}/rename", self._rename, methods=["POST"]),
+            Route("/sandbox/reset", self._reset, methods=["POST"]),
+        ]
+
+    async def _page(self, _: Request) -> Response:
+        return HTMLResponse(self._html)
+
+    async def _state(self, _: Request) -> Response:
+        amplitude, segment = self._sandbox.amplitude, self._sandbox.segment
+        return as_json(
+            {
+                "url": self._sandbox.url,
+                "cohorts": [_shown(cohort) for cohort in list(amplitude.cohorts.values())],
+                "exports": {
+                    "spent": amplitude.exports_spent,
+                    "used_this_month": amplitude.used_this_month,
+                    "monthly_limit": amplitude.monthly_limit,
+                },
+                "segment": [
+                    {"label": label, "traits": segment.trait_counts(key)}
+                    for key, label in segment.write_keys.items()
+                ],
+                "received": {
+                    "batches": segment.batches_received,
+                    "messages": segment.messages_received,
+                    "identifies": segment.identifies_received,
+                    "duplicates_dropped": segment.duplicates_dropped,
+                    "silently_lost": segment.lost,
+                },
+                "batches": [self._batch(number) for number in segment.batches[-20:]],
+                "faults_pending": len(self._sandbox.faults.pending),
+            }
+        )
+
+    def _batch(self, batch: Any) -> dict[str, Any]:
+        label = self._sandbox.segment.write_keys.get(batch.write_key, "…" + batch.write_key[-4:])
+        return {**asdict(batch), "write_key": label}
+
+    async def _compare(self, request: Request) -> Response:
+        cohort_id = self._cohort(request.query_params.get("cohort_id", "")).cohort_id
+        label = request.query_params.get("write_key", "segment_default")
+        compared = self._sandbox.compare(
+            cohort_id, write_key=self._write_key(label), trait=request.query_params.get("trait")
+        )
+        return as_json({**asdict(compared), "equal": compared.equal})
+
+    async def _believes(self, request: Request) -> Response:
+        trait = request.query_params.get("trait", "")
+        write_key = self._write_key(request.path_params["write_key"])
+        believed = sorted(self._sandbox.segment.believes(write_key, trait))
+        match request.query_params.get("format", "json"):
+            case "json":
+                return as_json(believed)
+            case "lines":
+                lines = "".join(json.dumps(user_id) + "\n" for user_id in believed)
+                return Response(lines, media_type="application/x-ndjson")
+            case "count":
+                false = len(self._sandbox.segment.disbelieves(write_key, trait))
+                return as_json({"true": len(believed), "false": false})
+        raise HTTPException(400, "format is json, lines or count")
+
+    async def _churn(self, request: Request) -> Response:
+        cohort = self._cohort(request.path_params["cohort_id"])
+        asked = await _json_object(request)
+        enter, leave, seed = (_whole_number(asked, name) for name in ("enter", "exit", "seed"))
+        try:
+            churn = self._sandbox.amplitude.churn(cohort.cohort_id, enter=enter, exit=leave, seed=seed)
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from None
+        return as_json({**_shown(cohort), "entered": len(churn.entered), "exited": len(churn.exited)})
+
+    async def _rename(self, request: Request) -> Response:
+        cohort = self._cohort(request.path_params["cohort_id"])
+        name = (await _json_object(request)).get("name")
+        if not isinstance(name, str) or not name.strip():
+            raise HTTPException(400, "name is a text that is not blank")
+        cohort.name = name
+        return as_json(_shown(cohort))
+
+    async def _reset(self, _: Request) -> Response:
+        self._sandbox.reset()
+        return as_json({"reset": True})
+
+    def _cohort(self, cohort_id: str) -> SandboxCohort:
+        cohort = self._sandbox.amplitude.cohorts.get(cohort_id)
+        if cohort is None:
+            raise HTTPException(404, f"no cohort {cohort_id!r}")
+        return cohort
+
+    def _write_key(self, label: str) -> str:
+        """Give the key that a label, or the key itself, stands for."""
+        for write_key, known in self._sandbox.segment.write_keys.items():
+            if label in (write_key, known):
+                return write_key
+        raise HTTPException(404, "no such write key was heard of")
+
+
+def _shown(cohort: SandboxCohort) -> dict[str, Any]:
+    return {
+        "cohort_id": cohort.cohort_id,
+        "name": cohort.name,
+        "members": len(cohort.user_ids),
+        "anonymous": cohort.anonymous,
+        "archived": cohort.archived,
+        "group_type": cohort.group_type,
+    }
+
+
+async def _json_object(request: Request) -> dict[str, Any]:
+    try:
+        asked = json.loads(await request.body() or b"{}")
+    except ValueError:
+        asked = None
+    if not isinstance(asked, dict):
+        raise HTTPException(400, "the body is a JSON object")
+    return asked
+
+
+def _whole_number(asked: dict[str, Any], name: str) -> int:
+    number = asked.get(name, 0)
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise HTTPException(400, f"{name} is a whole number")
+    return number

@@ -1,0 +1,204 @@
+"""The running sandbox: one loopback port, one thread, Amplitude and Segment behind it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+import uvicorn
+from starlette.applications import Starlette
+
+from airflow_provider_amplitude_segment.sandbox.amplitude import SandboxAmplitude
+from airflow_provider_amplitude_segment.sandbox.amplitude_api import AmplitudeApi
+from airflow_provider_amplitude_segment.sandbox.comparison import compare
+from airflow_provider_amplitude_segment.sandbox.faults import Faults
+from airflow_provider_amplitude_segment.sandbox.faulty_app import Connections, FaultyApp
+from airflow_provider_amplitude_segment.sandbox.page import Page
+from airflow_provider_amplitude_segment.sandbox.segment import (
+    WRITE_KEY_DEFAULT,
+    WRITE_KEY_EMEA,
+    SandboxSegment,
+)
+from airflow_provider_amplitude_segment.sandbox.segment_api import SegmentApi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from airflow_provider_amplitude_segment.sandbox.cohorts import SandboxCohort
+    from airflow_provider_amplitude_segment.sandbox.comparison import Comparison
+
+START_SECONDS = 20
+
+
+class Sandbox:
+    """A stand-in Amplitude and Segment on loopback; made by ``Sandbox.start``.
+
+    Everything it remembers is in memory and gone when it stops.
+    """
+
+    def __init__(
+        self, cohorts: Iterable[SandboxCohort], *, clock: Callable[[], float], keep_messages: bool
+    ) -> None:
+        self.amplitude = SandboxAmplitude(cohorts, clock=clock)
+        self.segment = SandboxSegment(clock=clock, keep_messages=keep_messages)
+        self.faults = Faults()
+        self.url = ""
+        self._cohorts_at_start = _copied(self.amplitude.cohorts)
+        self._socket: socket.socket | None = None
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def start(
+        cls,
+        cohorts: Iterable[SandboxCohort] = (),
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        clock: Callable[[], float] = time.time,
+        keep_messages: bool = False,
+    ) -> Self:
+        """Serve in a daemon thread of this process; give the sandbox back once it answers.
+
+        Args:
+            cohorts: Amplitude's cohorts; more can be put into ``sandbox.amplitude.cohorts`` at any time.
+            port: 0 takes a free one.
+            host: a loopback address.
+            clock: epoch seconds; decides on the month, the rate windows and the age of links.
+            keep_messages: keep every message whole, for ``segment.messages_by_id``.
+
+        Raises:
+            ValueError: the host is not loopback.
+            OSError: the port is taken.
+        """
+        sandbox = cls(cohorts, clock=clock, keep_messages=keep_messages)
+        sandbox._serve(_loopback(host), port)
+        return sandbox
+
+    def stop(self) -> None:
+        """Stop serving and free the port; a second call does nothing. What it remembers can still be read."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(START_SECONDS)
+        if self._socket is not None:
+            self._socket.close()
+        self._server = self._thread = self._socket = None
+
+    def __enter__(self) -> Self:
+        """Give the running sandbox."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it, whatever happened."""
+        self.stop()
+
+    def airflow_connections(self) -> dict[str, str]:
+        """Environment variables that make Airflow's connections to this sandbox, as JSON texts."""
+        amplitude = {
+            "conn_type": "amplitude",
+            "login": self.amplitude.api_key,
+            "password": self.amplitude.secret_key,
+            "host": self.url,
+        }
+        segment = {"conn_type": "segmentio", "host": self.url}
+        return {
+            "AIRFLOW_CONN_AMPLITUDE_DEFAULT": json.dumps(amplitude),
+            "AIRFLOW_CONN_SEGMENT_DEFAULT": json.dumps({**segment, "password": WRITE_KEY_DEFAULT}),
+            "AIRFLOW_CONN_SEGMENT_EMEA": json.dumps({**segment, "password": WRITE_KEY_EMEA}),
+        }
+
+    def compare(
+        self, cohort_id: str, *, write_key: str = WRITE_KEY_DEFAULT, trait: str | None = None
+    ) -> Comparison:
+        """Hold what a Segment source believes against a cohort as it is now.
+
+        Args:
+            cohort_id: the cohort.
+            write_key: the source.
+            trait: by default Amplitude's own form, ``<cohort name> (<cohort ID>)``, with the name of now.
+
+        Raises:
+            KeyError: no such cohort.
+        """
+        return compare(self.amplitude.cohorts[cohort_id], self.segment, write_key=write_key, trait=trait)
+
+    def reset(self) -> None:
+        """Go back to the beginning: cohorts as at the start, no exports, Segment told nothing, no faults."""
+        self.amplitude.cohorts.clear()
+        self.amplitude.cohorts.update(_copied(self._cohorts_at_start))
+        self.amplitude.forget()
+        self.segment.forget()
+        self.segment.poisoned.clear()
+        self.faults.clear()
+
+    def _serve(self, host: str, port: int) -> None:
+        # asyncio turns Nagle's algorithm off only where the protocol is named; else an answer takes 40 ms.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
+        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        connections = Connections()
+        apis = [
+            *AmplitudeApi(self.amplitude).routes(),
+            *SegmentApi(self.segment).routes(),
+            *Page(self).routes(),
+        ]
+        app = FaultyApp(Starlette(routes=apis), self.faults, connections)
+        self._server = uvicorn.Server(uvicorn.Config(app, http=connections.protocol(), **_SETTINGS))
+        run = self._server.run
+        sockets = [self._socket]
+        self._thread = threading.Thread(target=lambda: run(sockets=sockets), name="amplitude-segment-sandbox")
+        self._thread.daemon = True
+        self._thread.start()
+        self._wait_until_started(self._server, self._thread)
+
+    def _wait_until_started(self, server: uvicorn.Server, thread: threading.Thread) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError("the sandbox did not start")
+            time.sleep(0.005)
+
+
+_SETTINGS: dict[str, Any] = {
+    "loop": "asyncio",
+    "ws": "none",
+    "lifespan": "off",
+    "proxy_headers": False,
+    "server_header": False,
+    "access_log": False,
+    "log_config": None,  # the host process's logging is not ours to set
+    "log_level": "critical",
+    "timeout_keep_alive": 75,
+    "timeout_graceful_shutdown": 1,
+}
+
+
+def _copied(cohorts: dict[str, SandboxCohort]) -> dict[str, SandboxCohort]:
+    return {
+        cohort_id: replace(cohort, user_ids=list(cohort.user_ids)) for cohort_id, cohort in cohorts.items()
+    }
+
+
+def _loopback(host: str) -> str:
+    address = "127.0.0.1" if host == "localhost" else host
+    try:
+        loopback = ipaddress.IPv4Address(address).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError(f"{host!r} is no IPv4 loopback address: the sandbox serves this machine only")
+    return address
