@@ -505,6 +505,6 @@ class RejectedUsersError(SegmentError):
     def __init__(self, rejected: int, where: str) -> None:
         self.rejected = rejected
         super().__init__(
-            f"{rejected:,} users were refused by Segment; all others are delivered and committed. Who and why: {where}. "
-            "The next sync tries them again (on_rejected='warn' lets the task succeed)."
+            f"{rejected:,} users were refused by Segment; all others are delivered and committed. Who and why: "
+            f"{where}. The next sync tries them again (on_rejected='warn' lets the task succeed)."
         )

@@ -117,7 +117,10 @@ def sync_many(airflow: Standalone) -> None:
     with airflow.watch_memory() as memory:
         airflow.trigger(AD_HOC, {"cohort_id": LARGE_COHORT, "events_per_second": None})
     show(f"{LARGE_MEMBERS:,} members at once, without a pace", last_report(airflow, AD_HOC))
-    print(f"  memory      {memory.peak_rss_mib:,.0f} MiB at most for the task process ({memory.peak_mib:,.0f} its own)")
+    print(
+        f"  memory      {memory.peak_rss_mib:,.0f} MiB at most for the task process, "
+        f"{memory.peak_mib:,.0f} MiB of them not shared with Airflow's worker"
+    )
 
 
 def main() -> int:
@@ -126,7 +129,7 @@ def main() -> int:
     shutil.rmtree(home, ignore_errors=True)
     began = time.monotonic()
     with running_sandbox() as (sandbox, connections):
-        print("The sandbox stands in for Amplitude and Segment; starting Airflow (SQLite) takes about a minute ...")
+        print("The sandbox stands in for Amplitude and Segment; starting Airflow (SQLite) takes up to a minute ...")
         state = {"AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(home / "state")}
         with Standalone(home / "airflow", ROOT / "example_dags", {**connections, **state}) as airflow:
             airflow.wait_for_dags(DAILY, AD_HOC)

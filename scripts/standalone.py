@@ -193,7 +193,9 @@ class MemoryWatch:
         while not self._done.wait(0.2):
             for process in self._parent.children(recursive=True):
                 try:
-                    if not any("task runner" in part for part in process.cmdline()):
+                    # A worker names itself after the task it runs, and runs it in a child.
+                    supervisor = process.parent()
+                    if supervisor is None or not " ".join(supervisor.cmdline()).startswith("airflow worker -- "):
                         continue
                     memory = process.memory_full_info()
                 except psutil.Error:

@@ -35,6 +35,7 @@ class LedgerStore:
         self._is_local = isinstance(root, Path)
 
     def __repr__(self) -> str:
+        """Name the root."""
         return f"LedgerStore({str(self._root)!r})"
 
     def put(self, name: str, content: bytes) -> None:

@@ -5,7 +5,6 @@ Runs in several threads at once. A refused batch is halved until the message tha
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from airflow_provider_amplitude_segment.core.segment_answer import (
 )
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from airflow_provider_amplitude_segment.core.batches import Batch

@@ -94,14 +94,10 @@ def open_draft(  # what is known of a destination before the export's file is
         and newest.export_request_id == export_request_id
         and newest.fingerprint == plan_fingerprint(settings, trait)
     )
-    return Draft(
-        stream, ledger, newest, trait, scratch, newest if is_own and isinstance(newest, Plan) else None
-    )
+    return Draft(stream, ledger, newest, trait, scratch, newest if is_own and isinstance(newest, Plan) else None)
 
 
-def compare(
-    engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Membership, settings: SyncSettings
-) -> Draft:
+def compare(engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Membership, settings: SyncSettings) -> Draft:
     """Return the draft with the difference between the membership and what this destination was told."""
     base = read_state(engine, draft.ledger, draft.newest, draft.scratch)
     diff = diff_membership(

@@ -70,9 +70,7 @@ def read_file_answer(
     if status in _REDIRECTS:
         url = headers.get("location", "")
         if not is_safe_link(url):
-            raise AmplitudeAnswerError(
-                doing, status, "a link to storage that is not https, which was not followed"
-            )
+            raise AmplitudeAnswerError(doing, status, "a link to storage that is not https, which was not followed")
         return StorageLink(url)
     if is_passing(status):
         return AskAgain(read_retry_after(headers.get("retry-after"), now=now), status)

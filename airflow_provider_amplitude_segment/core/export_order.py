@@ -19,6 +19,7 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     ExportsLimited,
     Usage,
 )
+from airflow_provider_amplitude_segment.core.segment_answer import RETRY_AFTER_CAP_SECONDS
 from airflow_provider_amplitude_segment.exceptions import (
     ExportsSpentError,
     ExportTimeoutError,
@@ -95,10 +96,8 @@ class ExportOrder:
             usage = self.amplitude.usage()
             if usage is not None and usage.usage >= usage.limit:
                 raise ExportsSpentError(usage.usage, usage.limit, usage.resets_at)
-            log.info(
-                "Amplitude runs as many exports as it allows (HTTP 429); waiting for a place. None was spent."
-            )
-            wait = answer.after_seconds or _WAIT_FOR_A_PLACE_SECONDS
+            log.info("Amplitude runs as many exports as it allows (HTTP 429); waiting for a place. None was spent.")
+            wait = min(answer.after_seconds or _WAIT_FOR_A_PLACE_SECONDS, RETRY_AFTER_CAP_SECONDS)
             self._pause(wait, began, None, "too many exports at once, HTTP 429")
 
     def await_completion(self, request_id: str, *, waits: bool) -> bool:
@@ -118,7 +117,7 @@ class ExportOrder:
                 return False
             if isinstance(answer, AskAgain):
                 said = f"HTTP {answer.status}" if answer.status else "no answer"
-                wait = max(answer.after_seconds or 0.0, self.poll_interval)
+                wait = max(min(answer.after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS), self.poll_interval)
             else:
                 said, wait = answer.status_text, self.poll_interval
             log.info("Export %s: %s", request_id, said)

@@ -102,7 +102,7 @@ class Journal:
         refused: by position.
     """
 
-    acked: Ranges = Ranges()
+    acked: Ranges = field(default_factory=Ranges)
     refused: Mapping[int, Refusal] = field(default_factory=dict)
 
     def pending(self, planned: int) -> Ranges:
@@ -194,9 +194,7 @@ class Ledger:
     def write_journal(self, plan: Plan, claim: int, journal: Journal) -> None:
         """Write what claim ``claim`` knows of a plan over what it wrote before."""
         refused = [[r.position, r.status, r.reason] for r in journal.refused.values()]
-        self._write(
-            f"acked-{plan.generation}-{claim}.json", {"acked": journal.acked.pairs, "refused": refused}
-        )
+        self._write(f"acked-{plan.generation}-{claim}.json", {"acked": journal.acked.pairs, "refused": refused})
 
     def write_commit(self, commit: Commit) -> None:
         """Write ``commit-n.json``, then the hint at it; its snapshot must stand already.

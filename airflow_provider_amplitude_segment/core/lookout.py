@@ -7,10 +7,10 @@ second (design 4, rule 5).
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from airflow_provider_amplitude_segment.core.clock import Clock
@@ -55,7 +55,4 @@ class Lookout:
     def _is_fresh(self) -> bool:
         # Of the two clocks one stands still while the machine is suspended, the other may be set.
         monotonic, wall = self._seen
-        return (
-            self._clock.monotonic() - monotonic < _FRESH_SECONDS
-            and abs(self._clock.now() - wall) < _FRESH_SECONDS
-        )
+        return self._clock.monotonic() - monotonic < _FRESH_SECONDS and abs(self._clock.now() - wall) < _FRESH_SECONDS

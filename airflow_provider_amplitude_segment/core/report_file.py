@@ -31,9 +31,7 @@ def complete_report(
     for stream in streams:
         destination = stream.destination
         if destination.name not in known:
-            report = report.with_destination(
-                DestinationReport(destination.segment_conn_id, destination.name, mode)
-            )
+            report = report.with_destination(DestinationReport(destination.segment_conn_id, destination.name, mode))
         entry = report.destination(destination.name)
         if error is not None and entry.error is None and not entry.committed:
             text = str(error) if isinstance(error, AmplitudeSegmentError) else type(error).__name__

@@ -54,9 +54,7 @@ def open_run_export(  # who asks, whom, and what is known
     return record
 
 
-def _with_own_commits(
-    record: RunRecord, run: Run, newest: Mapping[Stream, Plan | Commit | None]
-) -> RunRecord:
+def _with_own_commits(record: RunRecord, run: Run, newest: Mapping[Stream, Plan | Commit | None]) -> RunRecord:
     """Count as finished what this run has committed, although it died before it noted that."""
     finished = {
         stream.folder: entry.report

@@ -49,9 +49,7 @@ def read_state(
     return ledger.fetch(newest.snapshot, scratch / "snapshot.parquet")
 
 
-def fold_plan(
-    engine: duckdb.DuckDBPyConnection, ledger: Ledger, plan: Plan, journal: Journal, scratch: Path
-) -> Path:
+def fold_plan(engine: duckdb.DuckDBPyConnection, ledger: Ledger, plan: Plan, journal: Journal, scratch: Path) -> Path:
     """Write the state after a plan, as far as its journal knows, to ``scratch/folded.parquet``."""
     base = ledger.fetch(plan.base, scratch / "base.parquet") if plan.base else None
     changes = scratch / "changes.parquet"
@@ -60,9 +58,7 @@ def fold_plan(
     return fold(engine, base, changes, journal, scratch / "folded.parquet")
 
 
-def fold(
-    engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, journal: Journal, to: Path
-) -> Path:
+def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, journal: Journal, to: Path) -> Path:
     """Fold a journal into the state that a plan started from.
 
     An acknowledged change is told, and no refusal is remembered; a refused one is in doubt, and counted; one of which

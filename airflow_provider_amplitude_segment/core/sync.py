@@ -19,7 +19,6 @@ from airflow_provider_amplitude_segment.core.draft import (
     list_planned,
     open_draft,
     report_draft,
-    write_plan,
 )
 from airflow_provider_amplitude_segment.core.engine import open_engine
 from airflow_provider_amplitude_segment.core.export_order import ExportOrder
@@ -103,9 +102,7 @@ class CohortSync:
         """
         cohort = self._cohort()
         trait = trait_key(self._settings.trait_name, cohort)
-        streams = [
-            Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._outside.posts
-        ]
+        streams = [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._outside.posts]
         with Tenure(self._store, streams, self._run, self._outside.clock) as tenure:
             try:
                 outcome = self._run_claimed(streams, tenure, trait, waits=waits)
@@ -197,10 +194,7 @@ class CohortSync:
         )
         log.info(
             "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
-            *(
-                f"{n:,}"
-                for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)
-            ),
+            *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),
         )
         if membership.rows >= MAX_EXPORT_MEMBERS:
             raise ExportFileError(
@@ -247,9 +241,7 @@ class CohortSync:
                 log.warning("A sync would be refused: %s", error)
             is_empty = is_suddenly_empty(membership, draft.diff)
             if is_empty and self._settings.on_empty_cohort == "skip" and not self._settings.dry_run:
-                return (
-                    f"the export has no member, and {draft.diff.known:,} are known (on_empty_cohort='skip')"
-                )
+                return f"the export has no member, and {draft.diff.known:,} are known (on_empty_cohort='skip')"
         return None
 
     def _list_planned(self, drafts: Sequence[Draft]) -> None:

@@ -17,7 +17,6 @@ from airflow_provider_amplitude_segment.exceptions import ClaimLostError, StateP
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_amplitude_segment.core.claim import Claim
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
 
@@ -94,7 +93,7 @@ class Tenure:
                 release_claim(self._store, stream, claim)
 
     def hand_over(self, seconds: float) -> None:
-        """Keep the claims for ``seconds`` without renewal: this process ends, and a later one of this run claims anew."""
+        """Keep the claims for ``seconds`` without renewal: this process ends, a later one of this run claims anew."""
         self._done.set()
         self._renewal.join()
         with self._writing:

@@ -177,9 +177,7 @@ class SandboxAmplitude:
         """
         with self._lock:
             cohort = self.cohorts[cohort_id]
-            churn, staying = move_members(
-                cohort.user_ids, enter, exit, seed=f"{seed}/{cohort_id}/{self._churns}"
-            )
+            churn, staying = move_members(cohort.user_ids, enter, exit, seed=f"{seed}/{cohort_id}/{self._churns}")
             cohort.user_ids = staying
             self._churns += 1
             return churn
@@ -204,9 +202,7 @@ class SandboxAmplitude:
         # behavioral-cohorts.md, "Download file": the API link is "valid for seven days".
         export = self._exports.get(request_id)
         if export is None or self._clock() - export.requested > API_LINK_SECONDS:
-            raise AmplitudeRefusal(
-                404, "request_not_found", "No such request, or it is older than seven days."
-            )
+            raise AmplitudeRefusal(404, "request_not_found", "No such request, or it is older than seven days.")
         return export
 
     def _raise_if_past_a_limit(self) -> None:

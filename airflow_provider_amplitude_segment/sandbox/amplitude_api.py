@@ -52,9 +52,7 @@ class AmplitudeApi:
         # are not documented; 403 for a wrong secret was seen live (PipedreamHQ/pipedream#21584).
         scheme, _, encoded = (header or "").partition(" ")
         if scheme.lower() != "basic":
-            raise AmplitudeRefusal(
-                401, "unauthorized", "Basic authentication with API key and secret key needed."
-            )
+            raise AmplitudeRefusal(401, "unauthorized", "Basic authentication with API key and secret key needed.")
         try:
             credentials = base64.b64decode(encoded, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):

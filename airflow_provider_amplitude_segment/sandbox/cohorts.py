@@ -101,9 +101,7 @@ class Membership:
         user_ids = tuple(cohort.user_ids)
         if earlier is not None and earlier.user_ids == user_ids:
             user_ids = earlier.user_ids
-        return cls(
-            user_ids, cohort.anonymous, cohort.duplicates, cohort.group_type, cohort.raw_file, cohort.gzip
-        )
+        return cls(user_ids, cohort.anonymous, cohort.duplicates, cohort.group_type, cohort.raw_file, cohort.gzip)
 
     def file(self, property_keys: Sequence[str] = ()) -> bytes:
         """The file, compressed where the cohort says so.
@@ -125,9 +123,7 @@ class Membership:
 
     def _users(self, property_keys: Sequence[str]) -> Iterator[str]:
         # Amplitude's Postman collection, "Cohort download": "amplitude_id","user_id", anonymous users as "".
-        yield ",".join(
-            '"' + name.replace('"', '""') + '"' for name in ("amplitude_id", "user_id", *property_keys)
-        )
+        yield ",".join('"' + name.replace('"', '""') + '"' for name in ("amplitude_id", "user_id", *property_keys))
         more = "".join(f',"value {number}"' for number, _ in enumerate(property_keys, start=1))
         for number, user_id in enumerate(self._rows(), start=_FIRST_AMPLITUDE_ID):
             yield f'"{number}","{user_id.replace(chr(34), chr(34) * 2)}"{more}'

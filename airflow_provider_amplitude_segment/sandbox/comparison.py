@@ -31,9 +31,7 @@ class Comparison:
         return not self.missing and not self.surplus
 
 
-def compare(
-    cohort: SandboxCohort, segment: SandboxSegment, *, write_key: str, trait: str | None
-) -> Comparison:
+def compare(cohort: SandboxCohort, segment: SandboxSegment, *, write_key: str, trait: str | None) -> Comparison:
     """Hold the source of ``write_key`` against the cohort as it is now."""
     # Amplitude's destination page for Segment: the trait "appears as <cohort_name> (<cohort_id>)".
     trait = f"{cohort.name} ({cohort.cohort_id})" if trait is None else trait

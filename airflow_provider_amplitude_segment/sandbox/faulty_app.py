@@ -110,9 +110,7 @@ class FaultyApp:
         await self._answer(answer, fault, scope, send)
 
     async def _answer(self, answer: _Answer, fault: Fault, scope: Scope, send: Send) -> None:
-        added = [
-            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fault.headers.items()
-        ]
+        added = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fault.headers.items()]
         length = (b"content-length", str(len(answer.body)).encode())
         replaced = {name for name, _ in (*added, length)}
         kept = [(name, value) for name, value in answer.headers if name not in replaced]

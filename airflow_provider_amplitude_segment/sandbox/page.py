@@ -54,8 +54,7 @@ class Page:
                     "monthly_limit": amplitude.monthly_limit,
                 },
                 "segment": [
-                    {"label": label, "traits": segment.trait_counts(key)}
-                    for key, label in segment.write_keys.items()
+                    {"label": label, "traits": segment.trait_counts(key)} for key, label in segment.write_keys.items()
                 ],
                 "received": {
                     "batches": segment.batches_received,

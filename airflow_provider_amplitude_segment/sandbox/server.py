@@ -42,9 +42,7 @@ class Sandbox:
     Everything it remembers is in memory and gone when it stops.
     """
 
-    def __init__(
-        self, cohorts: Iterable[SandboxCohort], *, clock: Callable[[], float], keep_messages: bool
-    ) -> None:
+    def __init__(self, cohorts: Iterable[SandboxCohort], *, clock: Callable[[], float], keep_messages: bool) -> None:
         self.amplitude = SandboxAmplitude(cohorts, clock=clock)
         self.segment = SandboxSegment(clock=clock, keep_messages=keep_messages)
         self.faults = Faults()
@@ -115,9 +113,7 @@ class Sandbox:
             "AIRFLOW_CONN_SEGMENT_EMEA": json.dumps({**segment, "password": WRITE_KEY_EMEA}),
         }
 
-    def compare(
-        self, cohort_id: str, *, write_key: str = WRITE_KEY_DEFAULT, trait: str | None = None
-    ) -> Comparison:
+    def compare(self, cohort_id: str, *, write_key: str = WRITE_KEY_DEFAULT, trait: str | None = None) -> Comparison:
         """Hold what a Segment source believes against a cohort as it is now.
 
         Args:
@@ -188,9 +184,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 def _copied(cohorts: dict[str, SandboxCohort]) -> dict[str, SandboxCohort]:
-    return {
-        cohort_id: replace(cohort, user_ids=list(cohort.user_ids)) for cohort_id, cohort in cohorts.items()
-    }
+    return {cohort_id: replace(cohort, user_ids=list(cohort.user_ids)) for cohort_id, cohort in cohorts.items()}
 
 
 def _loopback(host: str) -> str:

@@ -14,8 +14,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
-    ExportFailedError,
     AmplitudeUnavailableError,
+    ExportFailedError,
     ExportTimeoutError,
 )
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_amplitude_segment.core.report import SyncReport
     from airflow_provider_amplitude_segment.core.stream import Run
     from airflow_provider_amplitude_segment.core.sync import ExportIncomplete, Skipped
-    from airflow_provider_amplitude_segment.core.report import SyncReport
 
 REPORT_XCOM_KEY = "sync_report"
 
@@ -47,8 +47,8 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
     :param cohort_id: Amplitude's cohort ID.
     :param amplitude_conn_id: the Amplitude project's connection.
     :param segment_conn_id: one connection ID, or several: one export, delivered to each.
-    :param sync_mode: ``incremental``, or ``full``: ``true`` to every member and ``false`` to everyone ever told ``true``
-        who is not one now.
+    :param sync_mode: ``incremental``, or ``full``: ``true`` to every member and ``false`` to everyone ever told
+        ``true`` who is not one now.
     :param trait_name: a template of the plain fields ``{cohort_name}`` and ``{cohort_id}``.
     :param on_trait_change: the trait key is another than last told: ``retire`` tells the new key in full and ``false``
         under the old; ``keep`` stays with the old.
@@ -163,6 +163,8 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         outcome = self._run(context, waits=waits)
         if isinstance(outcome, ExportIncomplete):
             self._defer(outcome.request_id)
+            # Not reached: deferring raises.
+            return {}
         if isinstance(outcome, Skipped):
             raise AirflowSkipException(f"Nothing was sent: {outcome.reason}.")
         return outcome.as_dict()
@@ -207,7 +209,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         )
 
     def _read_event(self, event: dict[str, Any]) -> None:
-        """Raise what the trigger met; it crossed a process and perhaps a version, so nothing of it is taken on trust."""
+        """Raise what the trigger met; it crossed a process and perhaps a version, so it is not trusted."""
         from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
 
         request_id = str(event.get("request_id") or "")

@@ -107,21 +107,15 @@ def read_flag(name: str, value: object) -> bool:
     raise SettingError(name, f"got {_shown(value)}", "True or False")
 
 
-def read_number(
-    name: str, value: object, *, above: float = 0, most: float = math.inf, or_equal: bool = False
-) -> float:
+def read_number(name: str, value: object, *, above: float = 0, most: float = math.inf, or_equal: bool = False) -> float:
     """Read a number over ``above`` (or equal to it) and of ``most`` at most.
 
     >>> read_number("poll_interval", "2.5"), read_number("max_exit_ratio", "0", most=1, or_equal=True)
     (2.5, 0.0)
     """
-    takes = f"a number {'from' if or_equal else 'over'} {above:g}" + (
-        f" to {most:g}" if most < math.inf else ""
-    )
+    takes = f"{kind} {'from' if or_equal else 'over'} {above:g}" + (f" to {most:g}" if most < math.inf else "")
     try:
-        number = (
-            float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-        )
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
     except ValueError:
         number = math.nan
     if not (math.isfinite(number) and (above < number or (or_equal and number == above)) and number <= most):
@@ -131,7 +125,7 @@ def read_number(
 
 def read_whole_number(name: str, value: object, *, least: int, most: int) -> int:
     """Read a whole number from ``least`` to ``most``."""
-    number = read_number(name, value, above=least, most=most, or_equal=True)
+    number = read_number(name, value, above=least, most=most, or_equal=True, kind="a whole number")
     if number != int(number):
         raise SettingError(name, f"got {_shown(value)}", f"a whole number from {least} to {most}")
     return int(number)

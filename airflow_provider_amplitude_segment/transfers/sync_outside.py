@@ -33,9 +33,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_outside(
-    operator: AmplitudeCohortToSegmentOperator, settings: SyncSettings, scratch: str
-) -> Iterator[Outside]:
+def open_outside(operator: AmplitudeCohortToSegmentOperator, settings: SyncSettings, scratch: str) -> Iterator[Outside]:
     """Open clients and ledger store, and close the clients' connections on leaving.
 
     Connections that come to one destination are delivered once, under the first one's name.

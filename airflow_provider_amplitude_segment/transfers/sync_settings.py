@@ -39,9 +39,7 @@ def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
         sync_mode=read_choice("sync_mode", operator.sync_mode, SyncMode),
         trait_name=operator.trait_name,
         on_trait_change=read_choice("on_trait_change", operator.on_trait_change, TraitChangePolicy),
-        max_exit_ratio=None
-        if is_none(ratio)
-        else read_number("max_exit_ratio", ratio, most=1, or_equal=True),
+        max_exit_ratio=None if is_none(ratio) else read_number("max_exit_ratio", ratio, most=1, or_equal=True),
         on_empty_cohort=read_choice("on_empty_cohort", operator.on_empty_cohort, EmptyCohortPolicy),
         on_rejected=read_choice("on_rejected", operator.on_rejected, RejectedPolicy),
         dry_run=read_flag("dry_run", operator.dry_run),

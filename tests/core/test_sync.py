@@ -3,9 +3,14 @@
 import pytest
 from fakes import World
 
+from airflow_provider_amplitude_segment.core.cohort_export import (
+    AskAgain,
+    ExportPending,
+    ExportsLimited,
+    Usage,
+)
 from airflow_provider_amplitude_segment.core.segment_answer import NotSegment, RetryLater, no_answer
 from airflow_provider_amplitude_segment.core.sync import ExportIncomplete, Skipped
-from airflow_provider_amplitude_segment.core.cohort_export import AskAgain, ExportPending, ExportsLimited, Usage
 from airflow_provider_amplitude_segment.exceptions import (
     EmptyCohortError,
     ExitRatioError,
@@ -344,7 +349,9 @@ def test_an_export_that_is_not_complete_leaves_the_slot_and_is_gone_on_with(worl
     assert world.segment.members(TRAIT) == {"ann"}
 
 
-def test_an_export_that_never_completes_names_its_request_and_is_waited_for_by_the_retry(world: World) -> None:
+def test_an_export_that_never_completes_names_its_request_and_is_waited_for_by_the_retry(
+    world: World,
+) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     world.amplitude.answers_before_completion = [ExportPending("JOB STRANGE"), AskAgain(None, 503)] * 500
 
@@ -356,7 +363,9 @@ def test_an_export_that_never_completes_names_its_request_and_is_waited_for_by_t
     assert world.amplitude.exports_spent == 1
 
 
-def test_exports_that_are_spent_fail_with_what_usage_says_and_too_many_at_once_are_waited_for(world: World) -> None:
+def test_exports_that_are_spent_fail_with_what_usage_says_and_too_many_at_once_are_waited_for(
+    world: World,
+) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     world.amplitude.limited = [ExportsLimited(None)]
     world.amplitude.counted = Usage(500, 500, "2026-12-01")

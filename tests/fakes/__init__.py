@@ -1,9 +1,9 @@
 """Fakes that remember: an Amplitude, a Segment, a store and a clock without HTTP, disk or waiting.
 
-    world = World(tmp_path)
-    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
-    world.sync("c1")
-    assert world.segment.members("Power Users (c1)") == {"ann", "bob"}
+world = World(tmp_path)
+world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+world.sync("c1")
+assert world.segment.members("Power Users (c1)") == {"ann", "bob"}
 """
 
 from fakes.amplitude import FakeAmplitude

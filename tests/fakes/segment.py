@@ -58,9 +58,7 @@ class FakeSegment:
         return {u for (key, t, u), (_, value) in self._values.items() if (key, t) == (write_key, trait) and value}
 
     def former(self, trait: str, write_key: str = "default") -> set[str]:
-        return {
-            u for (key, t, u), (_, value) in self._values.items() if (key, t) == (write_key, trait) and not value
-        }
+        return {u for (key, t, u), (_, value) in self._values.items() if (key, t) == (write_key, trait) and not value}
 
     @property
     def identifies(self) -> int:

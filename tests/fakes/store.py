@@ -1,10 +1,13 @@
 """A store in memory that can die between any two writes."""
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-class Killed(BaseException):  # noqa: N818 - what kill -9 does to a process is no error of ours
+class Killed(BaseException):
     """The process is dead: nothing catches this, and nothing is written any more."""
 
 

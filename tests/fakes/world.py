@@ -5,16 +5,15 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from fakes.amplitude import FakeAmplitude
-from fakes.clock import FakeChance, FakeClock
-from fakes.segment import FakeSegment
-from fakes.store import FakeStore
-
 from airflow_provider_amplitude_segment.core.outside import Outside
 from airflow_provider_amplitude_segment.core.report import SyncReport
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from airflow_provider_amplitude_segment.core.stream import Destination, Run
 from airflow_provider_amplitude_segment.core.sync import CohortSync, ExportIncomplete, Skipped
+from fakes.amplitude import FakeAmplitude
+from fakes.clock import FakeChance, FakeClock
+from fakes.segment import FakeSegment
+from fakes.store import FakeStore
 
 
 class World:

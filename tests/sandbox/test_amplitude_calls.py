@@ -40,9 +40,7 @@ def test_every_call_needs_credentials(amplitude: Any, path: str) -> None:
     assert amplitude.sandbox.amplitude.exports_spent == 0
 
 
-def test_the_list_shows_discoverable_cohorts(
-    sandbox: Sandbox, amplitude: Any, clock: Callable[[], float]
-) -> None:
+def test_the_list_shows_discoverable_cohorts(sandbox: Sandbox, amplitude: Any, clock: Callable[[], float]) -> None:
     """Archived cohorts are listed, undiscoverable ones are not."""
     sandbox.amplitude.cohorts["old"] = SandboxCohort("old", "Old", archived=True)
     sandbox.amplitude.cohorts["own"] = SandboxCohort("own", "Own", discoverable=False)
@@ -130,9 +128,7 @@ def test_properties_are_columns_only_with_props(amplitude: Any) -> None:
 
 def test_a_cohort_of_groups_exports_tabbed_groups(sandbox: Sandbox, amplitude: Any) -> None:
     """Groups come without user IDs, header and values prefixed with a tab."""
-    sandbox.amplitude.cohorts["4wq8nt2r"] = SandboxCohort(
-        "4wq8nt2r", "Accounts", ["acme"], group_type="Account"
-    )
+    sandbox.amplitude.cohorts["4wq8nt2r"] = SandboxCohort("4wq8nt2r", "Accounts", ["acme"], group_type="Account")
 
     assert amplitude.file(amplitude.complete("4wq8nt2r")).text == '"\tgroup_value"\n"\tacme"\n'
 
@@ -163,9 +159,7 @@ def test_raw_bytes_are_served_exactly(sandbox: Sandbox, amplitude: Any) -> None:
     assert amplitude.file(amplitude.complete()).content == b"not a cohort file"
 
 
-def test_a_large_file_comes_through_a_link_of_one_minute(
-    sandbox: Sandbox, amplitude: Any, clock: Any
-) -> None:
+def test_a_large_file_comes_through_a_link_of_one_minute(sandbox: Sandbox, amplitude: Any, clock: Any) -> None:
     """The link answers for a minute, then 403; the same request gives a new one without another export."""
     sandbox.amplitude.cohorts["26umsb5"].delivery = "storage"
     request_id = amplitude.complete()

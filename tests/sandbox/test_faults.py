@@ -97,9 +97,7 @@ def test_a_late_batch_arrives_after_its_client_has_gone(sandbox: Sandbox, segmen
     sandbox.faults.add(Fault(on="segment.batch", delay_seconds=0.6))
     body = json.dumps({"batch": [ANN]}).encode()
     with pytest.raises(requests.ReadTimeout):
-        segment.session.post(
-            sandbox.url + "/v1/batch", data=body, auth=(WRITE_KEY_DEFAULT, ""), timeout=(5, 0.1)
-        )
+        segment.session.post(sandbox.url + "/v1/batch", data=body, auth=(WRITE_KEY_DEFAULT, ""), timeout=(5, 0.1))
     assert believed(sandbox) == set()
 
     deadline = time.monotonic() + 10
@@ -114,9 +112,7 @@ def test_with_apply_a_delay_comes_after_the_work(sandbox: Sandbox, segment: Any)
     body = json.dumps({"batch": [ANN]}).encode()
 
     with pytest.raises(requests.ReadTimeout):
-        segment.session.post(
-            sandbox.url + "/v1/batch", data=body, auth=(WRITE_KEY_DEFAULT, ""), timeout=(5, 0.3)
-        )
+        segment.session.post(sandbox.url + "/v1/batch", data=body, auth=(WRITE_KEY_DEFAULT, ""), timeout=(5, 0.3))
     assert believed(sandbox) == {"ann"}
 
 

@@ -77,9 +77,7 @@ def test_the_believed_users_can_be_listed(sandbox: Sandbox, segment: Any) -> Non
     path = f"/sandbox/segment/segment_default/believes?trait={TRAIT}"
 
     assert sorted(get(sandbox, path).json()) == sorted(users)
-    assert (
-        get(sandbox, path.replace("segment_default", WRITE_KEY_DEFAULT)).json() == get(sandbox, path).json()
-    )
+    assert get(sandbox, path.replace("segment_default", WRITE_KEY_DEFAULT)).json() == get(sandbox, path).json()
     assert '"line\\nbreak"' in get(sandbox, path + "&format=lines").text.splitlines()
     assert get(sandbox, path + "&format=count").json() == {"true": 3, "false": 1}
     assert get(sandbox, path + "&format=xml").status_code == 400
@@ -127,9 +125,7 @@ def test_churn_and_rename_change_the_cohort(sandbox: Sandbox) -> None:
         ("/sandbox/cohorts/26umsb5/rename", {}, 400),
     ],
 )
-def test_a_wrong_wish_changes_nothing(
-    sandbox: Sandbox, path: str, asked: dict[str, Any], status: int
-) -> None:
+def test_a_wrong_wish_changes_nothing(sandbox: Sandbox, path: str, asked: dict[str, Any], status: int) -> None:
     """What cannot be done is answered with the reason, and the cohort stays."""
     assert post(sandbox, path, **asked).status_code == status
     assert sandbox.amplitude.cohorts["26umsb5"].user_ids == ["ann", "bob", "007"]

@@ -71,9 +71,7 @@ def test_a_very_short_key_is_refused(segment: Any, write_key: str) -> None:
         basic(f"{WRITE_KEY_DEFAULT}:").replace("Basic ", "Basic  "),
     ],
 )
-def test_only_the_exact_form_of_authentication_passes(
-    sandbox: Sandbox, segment: Any, header: str | None
-) -> None:
+def test_only_the_exact_form_of_authentication_passes(sandbox: Sandbox, segment: Any, header: str | None) -> None:
     """Any other form than write key, colon and nothing is answered 401 and told that the sandbox insists."""
     body = json.dumps({"batch": [identify()], "writeKey": WRITE_KEY_DEFAULT}).encode()
     headers = {} if header is None else {"Authorization": header}
@@ -129,9 +127,7 @@ def test_compressed_bodies_are_read(sandbox: Sandbox, segment: Any) -> None:
 
 def test_the_surplus_of_a_batch_is_lost(sandbox: Sandbox, segment: Any) -> None:
     """Past 2,500 messages a batch is answered 200 and the surplus lost."""
-    messages = [
-        {"type": "identify", "userId": str(number), "traits": {TRAIT: True}} for number in range(2503)
-    ]
+    messages = [{"type": "identify", "userId": str(number), "traits": {TRAIT: True}} for number in range(2503)]
 
     assert segment.send(*messages).status_code == 200
     assert sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT) == {str(number) for number in range(2500)}
@@ -203,9 +199,7 @@ def test_the_newest_timestamp_wins(sandbox: Sandbox, segment: Any) -> None:
 def test_a_message_without_timestamp_is_of_now(sandbox: Sandbox, segment: Any, clock: Any) -> None:
     """Without a timestamp, or with one that is no date, the moment of arrival counts."""
     clock.now = 0
-    segment.send(
-        identify("ann", timestamp="1970-01-01T00:00:01Z"), identify("bob", timestamp="1970-01-01T00:00:01Z")
-    )
+    segment.send(identify("ann", timestamp="1970-01-01T00:00:01Z"), identify("bob", timestamp="1970-01-01T00:00:01Z"))
     segment.send(identify("ann", value=False), identify("bob", value=False, timestamp="soon"))
     assert sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT) == {"ann", "bob"}
 
@@ -260,13 +254,9 @@ def test_many_clients_are_served_while_a_test_reads(sandbox: Sandbox, segment: A
     with ThreadPoolExecutor(8) as clients:
         answers = [clients.submit(send, number) for number in range(8)]
         while not all(answer.done() for answer in answers):
-            assert (
-                len(sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT)) % 50 == 0
-            )  # batches are taken whole
+            assert len(sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT)) % 50 == 0  # batches are taken whole
             assert sandbox.segment.trait_counts(WRITE_KEY_DEFAULT).keys() <= {TRAIT}
 
     assert [answer.result() for answer in answers] == [{200}] * 8
-    assert (
-        len(sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT)) == sandbox.segment.identifies_received == 8000
-    )
+    assert len(sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT)) == sandbox.segment.identifies_received == 8000
     assert len(sandbox.segment.batches) == 160

@@ -99,9 +99,7 @@ def test_the_sandbox_imports_nothing_of_ours() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names:
-                assert not name.startswith(("airflow.", ours)) or name.startswith(f"{ours}.sandbox"), (
-                    module.name
-                )
+                assert not name.startswith(("airflow.", ours)) or name.startswith(f"{ours}.sandbox"), module.name
 
 
 def test_sample_cohorts_are_the_same_each_time() -> None:
@@ -164,12 +162,8 @@ def test_the_program_prints_connections_that_work(program: subprocess.Popen[str]
     segment = connections["AIRFLOW_CONN_SEGMENT_EMEA"]
     credentials = (amplitude["login"], amplitude["password"])
 
-    listed = requests.get(amplitude["host"] + "/api/3/cohorts", auth=credentials, timeout=20).json()[
-        "cohorts"
-    ]
-    told = requests.post(
-        segment["host"] + "/v1/batch", json={"batch": []}, auth=(segment["password"], ""), timeout=20
-    )
+    listed = requests.get(amplitude["host"] + "/api/3/cohorts", auth=credentials, timeout=20).json()["cohorts"]
+    told = requests.post(segment["host"] + "/v1/batch", json={"batch": []}, auth=(segment["password"], ""), timeout=20)
 
     assert sum(cohort["name"].startswith("Lifecycle:") for cohort in listed) == 3
     assert told.json() == {"success": True}

@@ -1,0 +1,77 @@
+"""One HTTP request over a session, with what the session says of TLS and proxies really in force."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ConnectTimeout, ProxyError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import requests
+
+_CONNECT_SECONDS = 10.0
+
+
+def send(
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    timeout_seconds: float,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    stream: bool = False,
+) -> requests.Response:
+    """Send one request; no redirect is followed and no status raises.
+
+    Args:
+        session: Its authentication, TLS settings and proxies go before the environment's.
+        method: ``GET`` or ``POST``.
+        url: Whole.
+        timeout_seconds: Longest silence; connecting has 10 seconds of it at most.
+        headers: Beside the session's.
+        body: Bytes as they are.
+        stream: Leave the answer's body unread; the caller closes the response.
+
+    Raises:
+        requests.RequestException: No answer, or not all of it. Its text may hold a proxy's password: show its
+        class.
+    """
+    return session.request(
+        method,
+        url,
+        data=body,
+        headers=dict(headers or {}),
+        timeout=(min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds),
+        allow_redirects=False,
+        stream=stream,
+        # Left out, REQUESTS_CA_BUNDLE and HTTPS_PROXY would win over the connection's own settings
+        # (https://github.com/psf/requests/issues/3829); the mapping is copied as requests writes into it.
+        verify=session.verify,
+        cert=session.cert,
+        proxies=dict(session.proxies),
+    )
+
+
+def lower_names(response: requests.Response) -> dict[str, str]:
+    """Return a response's headers with lower-case names."""
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def never_connected(error: requests.RequestException) -> bool:
+    """Return whether it is certain that nothing of the request reached the server."""
+    if isinstance(error, ConnectTimeout | ProxyError):
+        return True
+    if not isinstance(error, RequestsConnectionError):
+        return False
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(reason, NewConnectionError | ConnectTimeoutError):
+        return True
+    # urllib3 wraps the ssl module's error in one of its own.
+    cause = reason.args[0] if isinstance(reason, Exception) and reason.args else None
+    return isinstance(cause, ssl.SSLCertVerificationError)

@@ -1,0 +1,111 @@
+"""Segment's Tracking API over HTTP.
+
+https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server/http-api
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+
+from airflow_provider_amplitude_segment.clients.request import lower_names, send
+from airflow_provider_amplitude_segment.core.segment_answer import no_answer, read_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_amplitude_segment.core.segment_answer import Answer, RetryLater
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class SegmentClient:
+    """Posts batches to one Segment source.
+
+    Safe to use from as many threads as the session's pool has connections. Waiting and trying again are the
+    caller's.
+
+    Args:
+        session: Carries ``Basic base64("<write key>:")``, the one form Segment documents.
+        base_url: Scheme and host, with or without ``/v1``, e.g. ``https://api.segment.io``.
+        timeout_seconds: Longest silence of the server.
+        now: Seconds since 1970-01-01 UTC.
+    """
+
+    def __init__(
+        self,
+        session: requests.Session,
+        base_url: str,
+        timeout_seconds: float,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._session = session
+        self.base_url = without_version(base_url)
+        self._timeout_seconds = timeout_seconds
+        self._now = now
+
+    def post_batch(self, body: bytes, *, retry: int = 0) -> Answer:
+        """Post one batch once, and say what the answer means; nothing is raised for any answer, nor for none.
+
+        Args:
+            body: JSON of at most 500,000 bytes.
+            retry: How often this batch was posted before; told to Segment as its libraries do.
+        """
+        headers = {"Content-Type": "application/json"}
+        if retry > 0:
+            headers["X-Retry-Count"] = str(retry)
+        try:
+            response = send(
+                self._session,
+                "POST",
+                f"{self.base_url}/v1/batch",
+                timeout_seconds=self._timeout_seconds,
+                headers=headers,
+                body=body,
+            )
+        except requests.RequestException as error:
+            return no_answer(type(error).__name__)
+        return read_answer(response.status_code, lower_names(response), response.content, now=self._now())
+
+    def reach(self) -> int | RetryLater:
+        """Return the status of whatever answers at the base URL, which may be any; else why nothing did.
+
+        Sends no message. Proves the way there, not the write key: Segment takes any.
+        """
+        try:
+            response = send(self._session, "GET", self.base_url, timeout_seconds=self._timeout_seconds)
+        except requests.RequestException as error:
+            return no_answer(type(error).__name__)
+        return response.status_code
+
+    def close(self) -> None:
+        """Close the connections to Segment."""
+        self._session.close()
+
+
+def without_version(base_url: str) -> str:
+    """Return a base URL without the ``/v1`` that some of Segment's own settings end with.
+
+    >>> without_version("https://events.eu1.segmentapis.com/v1/")
+    'https://events.eu1.segmentapis.com'
+    """
+    return base_url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def normal_host(base_url: str) -> str:
+    """Return what tells one Segment from another: host, port where it is not the usual one, and path.
+
+    >>> normal_host("https://API.segment.io:443/v1/")
+    'api.segment.io'
+    >>> normal_host("http://127.0.0.1:8080/segment")
+    '127.0.0.1:8080/segment'
+    """
+    parts = urlsplit(without_version(base_url))
+    host = parts.hostname or ""
+    port = parts.port
+    usual = port is None or port == _DEFAULT_PORTS.get(parts.scheme)
+    return f"{host}{'' if usual else f':{port}'}{parts.path}"

@@ -1,0 +1,146 @@
+"""What Airflow learns of this package at discovery. Nothing of Airflow is imported here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PACKAGE = "airflow_provider_amplitude_segment"
+_AMPLITUDE = "Amplitude"
+_SEGMENT = "Segment"
+
+_REGION = {
+    "label": "Data region",
+    "description": "US or EU: where the project or workspace keeps its data. Empty means US.",
+    "schema": {"type": ["string", "null"], "enum": ["US", "EU"], "default": "US"},
+}
+_TIMEOUT = {
+    "label": "Timeout",
+    "description": "Longest silence of the server, in seconds. Empty means 60.",
+    "schema": {"type": ["integer", "null"], "default": 60, "minimum": 1, "maximum": 86400},
+}
+
+
+def _text(label: str, description: str) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
+
+
+_CONNECTION_TYPES: list[dict[str, Any]] = [
+    {
+        "connection-type": "amplitude",
+        "hook-class-name": f"{_PACKAGE}.hooks.amplitude.AmplitudeHook",
+        "hook-name": "Amplitude",
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "port"],
+            "relabeling": {"login": "API key", "password": "Secret key"},
+            "placeholders": {
+                "host": "empty: the region's host",
+                "login": "the project's API key",
+                "password": "the project's secret key",
+            },
+        },
+        "conn-fields": {
+            "region": _REGION,
+            "org_url": _text(
+                "Organization URL",
+                "For links to cohorts: what stands behind /analytics/ in Amplitude's own URLs, e.g. my-org.",
+            ),
+            "timeout": _TIMEOUT,
+        },
+    },
+    {
+        "connection-type": "segmentio",
+        "hook-class-name": f"{_PACKAGE}.hooks.segment.SegmentHook",
+        "hook-name": "Segment (write key)",
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "port", "login"],
+            "relabeling": {"password": "Write key"},
+            "placeholders": {
+                "host": "empty: the region's host",
+                "password": "the write key of an HTTP API source",
+            },
+        },
+        "conn-fields": {
+            "region": _REGION,
+            "workspace": _text(
+                "Workspace slug",
+                "For links, and for the pace: connections that name one workspace share its limit.",
+            ),
+            "source": _text("Source slug", "For links to the source's debugger."),
+            "destination_id": _text(
+                "Destination ID",
+                "Name of this source in the state. Set it to the earlier one when the write key was changed.",
+            ),
+            "timeout": _TIMEOUT,
+        },
+    },
+]
+
+
+def connection_type(name: str) -> dict[str, Any]:
+    """Return what is declared of one connection type.
+
+    Raises:
+        KeyError: There is none of that name.
+    """
+    for declared in _CONNECTION_TYPES:
+        if declared["connection-type"] == name:
+            return declared
+    raise KeyError(name)
+
+
+def _modules(integration: str, module: str) -> dict[str, Any]:
+    return {"integration-name": integration, "python-modules": [f"{_PACKAGE}.{module}"]}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, after Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-amplitude-segment",
+        "name": "Amplitude and Segment",
+        "description": "Carry Amplitude behavioral cohorts to Segment, one identify for each user who moved.",
+        "integrations": [
+            {
+                "integration-name": _AMPLITUDE,
+                "external-doc-url": "https://amplitude.com/docs/apis/analytics/behavioral-cohorts",
+                "tags": ["service"],
+            },
+            {
+                "integration-name": _SEGMENT,
+                "external-doc-url": "https://www.twilio.com/docs/segment",
+                "tags": ["service"],
+            },
+        ],
+        "hooks": [_modules(_AMPLITUDE, "hooks.amplitude"), _modules(_SEGMENT, "hooks.segment")],
+        "triggers": [_modules(_AMPLITUDE, "triggers.amplitude")],
+        "transfers": [
+            {
+                "source-integration-name": _AMPLITUDE,
+                "target-integration-name": _SEGMENT,
+                "python-module": f"{_PACKAGE}.transfers.amplitude_to_segment",
+            }
+        ],
+        "connection-types": _CONNECTION_TYPES,
+        "config": {"amplitude_segment": _CONFIG},
+    }
+
+
+_CONFIG: dict[str, Any] = {
+    "description": "Syncs of Amplitude cohorts to Segment.",
+    "options": {
+        "state_path": {
+            "description": "Where it is kept what Segment was told: any URL that ObjectStoragePath takes. "
+            "Empty means a folder in AIRFLOW_HOME, which is right for one machine only.",
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "s3://aws_default@my-bucket/amplitude-segment",
+            "default": "",
+        },
+        "keep_snapshots": {
+            "description": "How many commits of each cohort and destination are kept to go back to.",
+            "version_added": "0.1.0",
+            "type": "integer",
+            "example": None,
+            "default": "5",
+        },
+    },
+}

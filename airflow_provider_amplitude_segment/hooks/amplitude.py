@@ -1,0 +1,154 @@
+"""An Airflow connection to an Amplitude project in, a client out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_amplitude_segment.core.cohort import USERS
+from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeCredentialsError,
+    AmplitudeSegmentError,
+    SettingError,
+)
+from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
+    read_endpoint,
+    secret,
+    setting,
+    text,
+)
+from airflow_provider_amplitude_segment.hooks.connection_form import form_behaviour, form_widgets
+
+if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
+    from airflow_provider_amplitude_segment.core.cohort import Cohort
+    from airflow_provider_amplitude_segment.hooks.connection_endpoint import Endpoint
+
+# https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Regions".
+HOSTS = {"US": "https://amplitude.com", "EU": "https://analytics.eu.amplitude.com"}
+
+# The same section: these are the web application, not the API.
+_WEB_APPLICATION = re.compile(r"https?://(analytics|app|app\.eu)\.amplitude\.com(?=[:/]|$)", re.IGNORECASE)
+
+
+class AmplitudeHook(BaseHook):
+    """Reach one Amplitude project.
+
+    The connection holds the API key (login), the secret key (password), and in Extra ``region`` (US or EU),
+    ``org_url`` for links and ``timeout`` in seconds; ``verify``, ``cert``, ``proxies`` and ``trust_env`` mean
+    what they mean in an HTTP connection. A host overrides the region's. White space around a key is dropped.
+
+    :param amplitude_conn_id: the connection's ID
+    """
+
+    conn_name_attr: ClassVar[str] = "amplitude_conn_id"
+    default_conn_name: ClassVar[str] = "amplitude_default"
+    conn_type: ClassVar[str] = "amplitude"
+    hook_name: ClassVar[str] = "Amplitude"
+
+    def __init__(self, amplitude_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.amplitude_conn_id = amplitude_conn_id
+        self._client: AmplitudeClient | None = None
+
+    @staticmethod
+    def get_connection_form_widgets() -> dict[str, Any]:
+        """Return the form's fields of Extra; later Airflow takes them from the provider's metadata."""
+        return form_widgets("amplitude")
+
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """Return which fields the form hides, and what it calls the others."""
+        return form_behaviour("amplitude")
+
+    def get_conn(self) -> AmplitudeClient:
+        """Return the client of this connection, the same one each time; its sessions are kept open.
+
+        :raises SettingError: a field is missing or cannot be used; names the connection and the field
+        """
+        if self._client is None:
+            self._client = self._make_client()
+        return self._client
+
+    def _make_client(self) -> AmplitudeClient:
+        # Here, so that a DAG file with this hook is read without an HTTP library.
+        from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.hooks import connection_session  # noqa: PLC0415
+
+        connection = self.get_connection(self.amplitude_conn_id)
+        api_key = secret(self.amplitude_conn_id, "API key", connection.login)
+        secret_key = secret(self.amplitude_conn_id, "Secret key", connection.password)
+        mask_secret(api_key)
+        mask_secret(secret_key)
+        endpoint = self._endpoint(connection)
+        connection_session.warn_where_exposed(endpoint)
+        session = connection_session.open_session(endpoint, connection_session.sign_with(api_key, secret_key))
+        # Storage gets neither the keys nor the client certificate.
+        storage_session = connection_session.open_session(replace(endpoint, cert=None), connection_session.sign_nothing)
+        return AmplitudeClient(session, storage_session, endpoint.base_url, endpoint.timeout_seconds)
+
+    def _endpoint(self, connection: Any) -> Endpoint:
+        endpoint = read_endpoint(connection, HOSTS)
+        if _WEB_APPLICATION.match(endpoint.base_url):
+            raise SettingError(
+                setting(self.amplitude_conn_id, "Host"),
+                f"{endpoint.base_url} is Amplitude's web application, not its API",
+                f"nothing, to use the region's host ({HOSTS[endpoint.region]}), or a host of the API",
+            )
+        return endpoint
+
+    def list_cohorts(self, name: str | None = None, *, include_archived: bool = False) -> list[Cohort]:
+        """Return the cohorts that can be synced: discoverable, of users, and not archived.
+
+        :param name: the whole name, in any case, ``*`` for any text and ``?`` for any character (``Power*``,
+            or ``*churn*`` for a part of a name); ``None`` for all
+        :param include_archived: also those that are archived
+        :raises AmplitudeError: the list could not be had
+        """
+        return [
+            cohort
+            for cohort in self.get_conn().list_cohorts()
+            if cohort.group_type == USERS
+            and (include_archived or not cohort.archived)
+            and (name is None or matches(cohort.name, name))
+        ]
+
+    def get_org_url(self) -> str | None:
+        """Return the organization's part of Amplitude's own URLs, for links; ``None`` where it is not set."""
+        return text(self.get_connection(self.amplitude_conn_id), "org_url")
+
+    def get_region(self) -> str:
+        """Return the connection's data region, ``US`` or ``EU``.
+
+        :raises SettingError: it is another one
+        """
+        return read_endpoint(self.get_connection(self.amplitude_conn_id), HOSTS).region
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Prove both keys, by listing the project's cohorts; return whether it worked, and a sentence."""
+        try:
+            endpoint = self._endpoint(self.get_connection(self.amplitude_conn_id))
+            listed = len(self.get_conn().list_cohorts())
+        except AmplitudeCredentialsError as error:
+            other = "EU" if endpoint.region == "US" else "US"
+            return False, (
+                f"Amplitude ({endpoint.region}, {endpoint.base_url}) refused the keys (HTTP {error.status}): "
+                f"the API key or the secret key is wrong, or the project is in the region {other}."
+            )
+        except AmplitudeSegmentError as error:
+            return False, str(error)
+        cohorts = "1 cohort" if listed == 1 else f"{listed:,} cohorts"
+        return True, f"Works: {cohorts} listed ({endpoint.region}, {endpoint.base_url})."
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Return whether a name fits a pattern of ``*`` and ``?``; unlike a shell's, its brackets are brackets.
+
+    >>> [matches("[Amplitude] VIP", pattern) for pattern in ("[amplitude]*", "*vip", "vip", "[A]*")]
+    [True, True, False, False]
+    """
+    expression = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    return re.fullmatch(expression, name, re.IGNORECASE | re.DOTALL) is not None

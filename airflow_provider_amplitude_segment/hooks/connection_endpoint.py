@@ -1,0 +1,189 @@
+"""Where a connection points, and what it says of the way there."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_amplitude_segment.core.export_file import is_loopback
+from airflow_provider_amplitude_segment.exceptions import SettingError
+
+DEFAULT_REGION = "US"
+DEFAULT_TIMEOUT_SECONDS = 60.0
+
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+_TAKES_HOST = (
+    "nothing, to use the region's host, or a host or URL with neither credentials nor query, "
+    "e.g. https://api.example.com"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a connection says of host and way, read and checked.
+
+    Attributes:
+        conn_id: the connection's ID.
+        region: ``US`` or ``EU``; it decides where ``base_url`` is not an override.
+        base_url: scheme, host, port and path, without a slash at its end.
+        timeout_seconds: longest silence of the server.
+        verify: whether its certificate is checked, or the file of authorities to check it against.
+        cert: files of a client certificate and its key.
+        proxies: by scheme; may hold a password.
+        trust_env: whether the environment's proxies and authorities are used where the connection says
+            nothing.
+    """
+
+    conn_id: str
+    region: str
+    base_url: str
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    trust_env: bool = True
+
+
+def setting(conn_id: str, label: str) -> str:
+    """Return what a message calls a field of a connection: the label it has in the form.
+
+    >>> setting("segment_default", "Write key")
+    "connection 'segment_default', field 'Write key'"
+    """
+    return f"connection {conn_id!r}, field {label!r}"
+
+
+def secret(conn_id: str, label: str, value: str | None) -> str:
+    """Return a key without the white space around it: a secrets file likes to end in a line break.
+
+    Raises:
+        SettingError: It is missing or blank.
+    """
+    key = (value or "").strip()
+    if not key:
+        takes = f"the {label.lower()} as it was issued"
+        raise SettingError(setting(conn_id, label), "it is missing or blank", takes)
+    return key
+
+
+def text(connection: Any, name: str) -> str | None:
+    """Return a text of Extra without the white space around it; ``None`` where there is none."""
+    value = extra(connection).get(name)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value).strip() or None
+
+
+def extra(connection: Any) -> Mapping[str, Any]:
+    """Return a connection's Extra; empty where it is not a JSON object."""
+    values = connection.extra_dejson
+    return values if isinstance(values, Mapping) else {}
+
+
+def read_endpoint(connection: Any, hosts: Mapping[str, str]) -> Endpoint:
+    """Read host and way from an Airflow connection.
+
+    Args:
+        connection: Its ``host`` overrides the region's, with ``schema`` and ``port``; from Extra are read
+            ``region``, ``timeout``, ``verify``, ``cert``, ``proxies`` and ``trust_env``. Nothing else is
+            looked at.
+        hosts: Base URL by region.
+
+    Raises:
+        SettingError: One of them cannot be used; names the connection and the field.
+    """
+    conn_id = connection.conn_id
+    region = (text(connection, "region") or DEFAULT_REGION).upper()
+    if region not in hosts:
+        raise SettingError(setting(conn_id, "Data region"), f"{region!r} is no region", " or ".join(hosts))
+    options = extra(connection)
+    return Endpoint(
+        conn_id=conn_id,
+        region=region,
+        base_url=_override(connection) or hosts[region],
+        timeout_seconds=_timeout(conn_id, options.get("timeout")),
+        verify=_verify(conn_id, options.get("verify", options.get("verify_ssl"))),
+        cert=_certificate(conn_id, options.get("cert")),
+        proxies=_proxies(conn_id, options.get("proxies", options.get("proxy"))),
+        trust_env=_flag(conn_id, "trust_env", options.get("trust_env")),
+    )
+
+
+def _override(connection: Any) -> str | None:
+    host = (connection.host or "").strip()
+    if not host:
+        return None
+    field_name = setting(connection.conn_id, "Host")
+    schema = (connection.schema or "").strip().lower()
+    try:
+        parts = urlsplit(host if "://" in host else f"//{host}")
+        name, port = parts.hostname, parts.port or connection.port
+    except ValueError:
+        raise SettingError(field_name, "it is no host", _TAKES_HOST) from None
+    odd = any(character.isspace() or not character.isprintable() or character == "\\" for character in host)
+    if not name or odd or "@" in parts.netloc or parts.query or parts.fragment:
+        raise SettingError(field_name, "it is no plain host", _TAKES_HOST)
+    scheme = parts.scheme.lower() or schema or ("http" if is_loopback(name) else "https")
+    if scheme not in {"http", "https"}:
+        raise SettingError(field_name, f"{scheme!r} is no scheme for it", "http or https")
+    address = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{address}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def _timeout(conn_id: str, value: object) -> float:
+    if value is None or value == "":
+        return DEFAULT_TIMEOUT_SECONDS
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(str(value))
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= 24 * 3600:
+        raise SettingError(setting(conn_id, "Timeout"), f"{value!r} is no time", "seconds over 0, e.g. 60")
+    return seconds
+
+
+def _flag(conn_id: str, name: str, value: object) -> bool:
+    if value is None or value == "":
+        return True
+    word = str(value).strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise SettingError(setting(conn_id, f"Extra {name}"), "it is neither true nor false", "true or false")
+    return word in _TRUE
+
+
+def _verify(conn_id: str, value: object) -> bool | str:
+    # A connection that is written as a URI has all of Extra as texts.
+    if isinstance(value, str) and value.strip() and value.strip().lower() not in _TRUE | _FALSE:
+        return value.strip()
+    return _flag(conn_id, "verify", value)
+
+
+def _certificate(conn_id: str, value: object) -> str | tuple[str, str] | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(file, str) for file in value):  # noqa: PLR2004
+        return (value[0], value[1])
+    takes = "a file's path, or a list of certificate and key"
+    raise SettingError(setting(conn_id, "Extra cert"), "it is no certificate", takes)
+
+
+def _proxies(conn_id: str, value: object) -> dict[str, str]:
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            # One proxy for all.
+            value = {"http": value, "https": value}
+    if isinstance(value, dict) and all(isinstance(proxy, str) for proxy in value.values()):
+        return {str(scheme): proxy for scheme, proxy in value.items()}
+    takes = 'an object such as {"https": "http://proxy.example.com:3128"}'
+    raise SettingError(setting(conn_id, "Extra proxies"), "it is no set of proxies", takes)

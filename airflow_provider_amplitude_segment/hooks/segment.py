@@ -1,0 +1,141 @@
+"""An Airflow connection to a Segment source in, a client out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
+from airflow_provider_amplitude_segment.hooks.connection_endpoint import extra, read_endpoint, secret, text
+from airflow_provider_amplitude_segment.hooks.connection_form import form_behaviour, form_widgets
+
+if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.clients.segment import SegmentClient
+
+# https://www.twilio.com/docs/segment/guides/regional-segment: where it says events.eu1, one infobox of the
+# HTTP API's page says eu1.api, which is the Public API's host.
+HOSTS = {"US": "https://api.segment.io", "EU": "https://events.eu1.segmentapis.com"}
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDestination:
+    """A Segment source as reports and the ledger know it; holds no secret.
+
+    :param conn_id: the connection's ID
+    :param destination: ``destination_id`` of the connection, else ``dst-`` and a hash of host and write key
+    :param workspace: slug of its workspace, if the connection says
+    :param source: slug of the source, if the connection says
+    :param host: host and, where unusual, port and path; in lower case
+    :param key_fingerprint: 16 hexadecimal digits that differ when host or write key differ
+    """
+
+    conn_id: str
+    destination: str
+    workspace: str | None
+    source: str | None
+    host: str
+    key_fingerprint: str
+
+
+class SegmentHook(BaseHook):
+    """Reach one Segment source.
+
+    The connection holds the write key (password), and in Extra ``region`` (US or EU), ``workspace``,
+    ``source``, ``destination_id`` and ``timeout`` in seconds; ``verify``, ``cert``, ``proxies`` and
+    ``trust_env`` mean what they mean in an HTTP connection. A host overrides the region's. White space around
+    the key is dropped.
+
+    A connection of type ``segment``, made for Airflow's own Segment provider, works as well: its write key is
+    in Extra, as ``write_key``.
+
+    :param segment_conn_id: the connection's ID
+    """
+
+    conn_name_attr: ClassVar[str] = "segment_conn_id"
+    default_conn_name: ClassVar[str] = "segment_default"
+    conn_type: ClassVar[str] = "segmentio"
+    hook_name: ClassVar[str] = "Segment (write key)"
+
+    def __init__(self, segment_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.segment_conn_id = segment_conn_id
+        self._client: SegmentClient | None = None
+
+    @staticmethod
+    def get_connection_form_widgets() -> dict[str, Any]:
+        """Return the form's fields of Extra; later Airflow takes them from the provider's metadata."""
+        return form_widgets("segmentio")
+
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """Return which fields the form hides, and what it calls the others."""
+        return form_behaviour("segmentio")
+
+    def get_conn(self) -> SegmentClient:
+        """Return the client of this connection, the same one each time; its session is kept open.
+
+        :raises SettingError: a field is missing or cannot be used; names the connection and the field
+        """
+        if self._client is None:
+            self._client = self._make_client()
+        return self._client
+
+    def _make_client(self) -> SegmentClient:
+        # Here, so that a DAG file with this hook is read without an HTTP library.
+        from airflow_provider_amplitude_segment.clients.segment import SegmentClient  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.hooks import connection_session  # noqa: PLC0415
+
+        connection = self.get_connection(self.segment_conn_id)
+        write_key = self._write_key(connection)
+        endpoint = read_endpoint(connection, HOSTS)
+        # Never through a connection's login and password: Airflow 2.11 makes None of an empty password,
+        # requests makes "None" of that, and Segment answers 200 to a wrong key.
+        session = connection_session.open_session(endpoint, connection_session.sign_with(write_key))
+        connection_session.warn_where_exposed(endpoint)
+        return SegmentClient(session, endpoint.base_url, endpoint.timeout_seconds)
+
+    def _write_key(self, connection: Any) -> str:
+        password = (connection.password or "").strip()
+        in_extra = extra(connection).get("write_key")
+        write_key = secret(
+            self.segment_conn_id, "Write key", password or (in_extra if isinstance(in_extra, str) else None)
+        )
+        mask_secret(write_key)
+        return write_key
+
+    def describe(self) -> SegmentDestination:
+        """Return what this connection is called elsewhere; nothing is asked of Segment.
+
+        :raises SettingError: a field is missing or cannot be used; names the connection and the field
+        """
+        from airflow_provider_amplitude_segment.clients.segment import normal_host  # noqa: PLC0415 - as above
+
+        connection = self.get_connection(self.segment_conn_id)
+        host = normal_host(read_endpoint(connection, HOSTS).base_url)
+        identity = hashlib.sha256(f"{host}\0{self._write_key(connection)}".encode()).hexdigest()
+        return SegmentDestination(
+            conn_id=self.segment_conn_id,
+            destination=text(connection, "destination_id") or f"dst-{identity[:20]}",
+            workspace=text(connection, "workspace"),
+            source=text(connection, "source"),
+            host=host,
+            key_fingerprint=identity[:16],
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Prove that the host answers, which is all that can be proved; return whether, and a sentence."""
+        try:
+            client = self.get_conn()
+        except AmplitudeSegmentError as error:
+            return False, str(error)
+        reached = client.reach()
+        if not isinstance(reached, int):
+            problem = f"Nothing answers at {client.base_url} ({reached.reason})."
+            return False, f"{problem} Check region, host and proxies."
+        return True, (
+            f"{client.base_url} answers (HTTP {reached}). The write key is NOT proved: Segment accepts any. "
+            "Send something and look into the source's debugger."
+        )

@@ -1,0 +1,112 @@
+"""Wait for an export of a cohort without a worker slot."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_amplitude_segment.core.cohort_export import AskAgain, ExportCompleted
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
+from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
+    from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
+
+_LONGEST_ASKED_WAIT_SECONDS = 300.0
+
+
+class AmplitudeCohortExportTrigger(BaseTrigger):
+    """Fire when an export is completed, when it fails, or when its time is over.
+
+    The one event is ``{"status": "completed" | "timeout" | "error", "request_id", "message", "retryable"}``:
+    no secret and no user ID, as Airflow logs it. What passes (429, 5xx, a network that fails) is waited out;
+    a status Amplitude does not document is too, and logged.
+
+    :param amplitude_conn_id: the connection's ID
+    :param request_id: the export's ID
+    :param poll_interval: seconds between two questions; the project may ask Amplitude five things at a time
+    :param deadline: seconds since 1970-01-01 UTC; ``None`` for no end. It is asked once at least, however
+    late.
+    """
+
+    def __init__(
+        self,
+        amplitude_conn_id: str = AmplitudeHook.default_conn_name,
+        request_id: str = "",
+        poll_interval: float = 10,
+        deadline: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.amplitude_conn_id = amplitude_conn_id
+        self.request_id = request_id
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class and the arguments that make this trigger again, on any triggerer."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "amplitude_conn_id": self.amplitude_conn_id,
+            "request_id": self.request_id,
+            "poll_interval": self.poll_interval,
+            "deadline": self.deadline,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Ask until there is something to tell, and tell it."""
+        hook = AmplitudeHook(self.amplitude_conn_id)
+        client: AmplitudeClient | None = None
+        try:
+            # In a thread: reading the connection, masking its keys and loading certificates all block.
+            client = await asyncio.to_thread(hook.get_conn)
+            event = await self._wait(client)
+        except AmplitudeSegmentError as error:
+            event = self._event("error", str(error), retryable=error.retryable)
+        except Exception as error:
+            # A text of somebody else's error may hold anything; its traceback stays in the triggerer's log.
+            self.log.exception("Export %s: waiting for it failed.", self.request_id)
+            event = self._event("error", f"Waiting for the export failed: {type(error).__name__}.", retryable=True)
+        finally:
+            if client is not None:
+                client.close()
+        yield event
+
+    async def _wait(self, client: AmplitudeClient) -> TriggerEvent:
+        told: set[str] = set()
+        while True:
+            answer = await asyncio.to_thread(client.export_status, self.request_id)
+            if isinstance(answer, ExportCompleted):
+                return self._event("completed", "The export is completed.", retryable=False)
+            said = self._note(answer, told)
+            left = None if self.deadline is None else self.deadline - time.time()
+            if left is not None and left <= 0:
+                message = f"The export was not complete in time (Amplitude said: {said})."
+                return self._event("timeout", message, retryable=True)
+            await asyncio.sleep(self._pause(answer, left))
+
+    def _note(self, answer: ExportPending | AskAgain, told: set[str]) -> str:
+        """Return what was said instead of "completed"; log it once where it is worth it."""
+        if isinstance(answer, AskAgain):
+            said, worth = f"HTTP {answer.status}" if answer.status else "nothing", True
+        else:
+            said, worth = answer.status_text, not answer.documented
+        if worth and said not in told:
+            told.add(said)
+            self.log.warning("Export %s: Amplitude said %s. Waiting on.", self.request_id, said)
+        return said
+
+    def _pause(self, answer: ExportPending | AskAgain, left: float | None) -> float:
+        pause = self.poll_interval
+        if isinstance(answer, AskAgain) and answer.after_seconds is not None:
+            pause = max(pause, min(answer.after_seconds, _LONGEST_ASKED_WAIT_SECONDS))
+        return pause if left is None else min(pause, left)
+
+    def _event(self, status: str, message: str, *, retryable: bool) -> TriggerEvent:
+        return TriggerEvent(
+            {"status": status, "request_id": self.request_id, "message": message, "retryable": retryable}
+        )

@@ -1,0 +1,73 @@
+"""Tell Segment every day who entered and who left an Amplitude cohort.
+
+The first run tells every member, each later one only who moved.
+
+**To change:** `cohort_id` (the last part of the cohort's URL in Amplitude) and the schedule.
+
+**When a run was refused** because too many would leave: look at the cohort. If it is right, trigger the DAG
+with the configuration that the error names.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, Param
+
+from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
+
+with DAG(
+    dag_id="amplitude_segment_daily",
+    doc_md=__doc__,
+    # Airflow 3 calls `schedule_interval` `schedule`; 2.11 takes `schedule` too.
+    schedule="@daily",
+    start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
+    # An export tells today's membership: neither the past nor two runs at once make sense.
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
+    tags=["amplitude", "segment"],
+    params={
+        "sync_mode": Param(
+            default="incremental",
+            type="string",
+            enum=["incremental", "full"],
+            title="Mode",
+            description="incremental: only who moved. full: every member, and everyone who ever was one.",
+        ),
+        "dry_run": Param(
+            default=False,
+            type="boolean",
+            title="Dry run",
+            description="Only count; nothing is sent. Spends an export.",
+        ),
+        "max_exit_ratio": Param(
+            default=0.5,
+            type=["null", "number"],
+            minimum=0,
+            maximum=1,
+            title="Largest share that may leave",
+            description="More than this: nothing is sent and the run fails. Empty: no limit.",
+            section="Advanced",
+        ),
+        "on_empty_cohort": Param(
+            default="fail",
+            type="string",
+            enum=["fail", "sync", "skip"],
+            title="When the cohort is suddenly empty",
+            description="fail, sync (tell everyone that they left), or skip the run.",
+            section="Advanced",
+        ),
+    },
+) as dag:
+    AmplitudeCohortToSegmentOperator(
+        task_id="sync_cohort",
+        cohort_id="26umsb5",
+        sync_mode="{{ params.sync_mode }}",
+        dry_run="{{ params.dry_run }}",
+        max_exit_ratio="{{ params.max_exit_ratio }}",
+        on_empty_cohort="{{ params.on_empty_cohort }}",
+        # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
+        # or here state_path="s3://aws_default@my-bucket/amplitude-segment".
+    )

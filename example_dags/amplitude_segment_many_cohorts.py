@@ -1,0 +1,54 @@
+"""Sync every Amplitude cohort whose name fits a pattern to Segment, each in a task of its own.
+
+Each cohort spends one of the month's exports in each run. A cohort that gets such a name in Amplitude is
+synced from the next run on. One that loses it, or is archived, is synced no more; Segment keeps what it was
+told.
+
+**To change:** the default of `cohort_name` (`*` is any text, `?` any character).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, Param, task
+
+from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
+from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
+
+with DAG(
+    dag_id="amplitude_segment_many_cohorts",
+    doc_md=__doc__,
+    # Airflow 3 calls `schedule_interval` `schedule`; 2.11 takes `schedule` too.
+    schedule="@daily",
+    start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
+    tags=["amplitude", "segment"],
+    params={
+        "cohort_name": Param(
+            default="Lifecycle: *",
+            type="string",
+            minLength=1,
+            title="Cohort names",
+            description="A pattern: * is any text, ? any character.",
+        ),
+    },
+) as dag:
+
+    @task
+    def list_cohorts(name: str) -> list[str]:
+        """Return the IDs of the cohorts whose names fit."""
+        return [cohort.cohort_id for cohort in AmplitudeHook().list_cohorts(name=name)]
+
+    AmplitudeCohortToSegmentOperator.partial(
+        task_id="sync_cohort",
+        map_index_template="{{ task.cohort_id }}",
+        # Segment takes about 1,000 events a second of a workspace: two tasks at once, half of it each.
+        max_active_tis_per_dag=2,
+        events_per_second=500,
+        # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
+        # or here state_path="s3://aws_default@my-bucket/amplitude-segment".
+    ).expand(cohort_id=list_cohorts("{{ params.cohort_name }}"))

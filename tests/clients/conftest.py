@@ -1,0 +1,70 @@
+"""Clients over real sockets, as a hook would make them, that do not really wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from requests.auth import HTTPBasicAuth
+
+from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
+from airflow_provider_amplitude_segment.clients.segment import SegmentClient
+from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbox, SandboxCohort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass
+class Waits:
+    """The waits a client asked for; none is really waited."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def __call__(self, seconds: float) -> None:
+        """Remember a wait."""
+        self.seconds.append(seconds)
+
+
+@pytest.fixture
+def waits() -> Waits:
+    """Return what remembers the waits."""
+    return Waits()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Run a sandbox with one cohort of two users and an anonymous one."""
+    cohort = SandboxCohort("26umsb5", "Power Users", ["ann", "bob"], anonymous=1)
+    with Sandbox.start(cohorts=[cohort]) as running:
+        yield running
+
+
+def amplitude_client(url: str, waits: Waits, *, login: str = "", password: str = "") -> AmplitudeClient:
+    """Return a client with these credentials."""
+    session = requests.Session()
+    session.auth = HTTPBasicAuth(login, password)
+    storage_session = requests.Session()
+    storage_session.auth = lambda request: request
+    return AmplitudeClient(session, storage_session, url, 5, sleep=waits, random=lambda: 0.5)
+
+
+@pytest.fixture
+def amplitude(sandbox: Sandbox, waits: Waits) -> Iterator[AmplitudeClient]:
+    """Return a client of the sandbox's project."""
+    project = sandbox.amplitude
+    client = amplitude_client(sandbox.url, waits, login=project.api_key, password=project.secret_key)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def segment(sandbox: Sandbox) -> Iterator[SegmentClient]:
+    """Return a client of the sandbox's default source."""
+    session = requests.Session()
+    session.auth = HTTPBasicAuth(WRITE_KEY_DEFAULT, "")
+    client = SegmentClient(session, sandbox.url, 2)
+    yield client
+    client.close()

@@ -1,0 +1,151 @@
+"""The Segment client posts a batch once, in the form Segment documents, and never raises for an answer."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from fakes.recording_server import RecordingServer, Told
+from requests.auth import HTTPBasicAuth
+
+from airflow_provider_amplitude_segment.clients.segment import SegmentClient, normal_host
+from airflow_provider_amplitude_segment.core.segment_answer import (
+    Acknowledged,
+    NotSegment,
+    Refused,
+    RetryLater,
+)
+from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.sandbox import Sandbox
+
+
+def batch(*user_ids: str, trait: str = "Power Users (26umsb5)") -> bytes:
+    """Return the body of a batch that tells ``true`` of these users."""
+    messages = [
+        {"type": "identify", "userId": user, "traits": {trait: True}, "messageId": f"m-{trait}-{user}"}
+        for user in user_ids
+    ]
+    return json.dumps({"batch": messages}).encode()
+
+
+@pytest.fixture
+def recorded() -> Iterator[tuple[RecordingServer, SegmentClient]]:
+    """Return a server that records, and a client of it."""
+    with RecordingServer(Told(body=b'{"success": true}')) as server:
+        session = requests.Session()
+        session.auth = HTTPBasicAuth("write-key", "")
+        yield server, SegmentClient(session, server.url, 2)
+
+
+def test_a_batch_is_told_to_segment(sandbox: Sandbox, segment: SegmentClient) -> None:
+    """And acknowledged."""
+    assert segment.post_batch(batch("ann", "bob")) == Acknowledged()
+    assert sandbox.segment.believes(WRITE_KEY_DEFAULT, "Power Users (26umsb5)") == {"ann", "bob"}
+
+
+def test_the_request_is_in_segments_own_form(recorded: tuple[RecordingServer, SegmentClient]) -> None:
+    """The key with a colon, JSON, and the number of the retry where it is one."""
+    server, client = recorded
+    body = batch("ann")
+    client.post_batch(body)
+    client.post_batch(body, retry=2)
+    first, second = server.came
+    assert (first.method, first.path, first.body) == ("POST", "/v1/batch", body)
+    assert first.headers["authorization"] == "Basic d3JpdGUta2V5Og=="
+    assert first.headers["content-type"] == "application/json"
+    assert "x-retry-count" not in first.headers
+    assert second.headers["x-retry-count"] == "2"
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/"])
+def test_a_base_url_may_end_with_the_version(end: str) -> None:
+    """Some of Segment's own settings do."""
+    with RecordingServer(Told(body=b'{"success": true}')) as server:
+        client = SegmentClient(requests.Session(), server.url + end, 2)
+        assert client.post_batch(b"{}") == Acknowledged()
+        assert server.came[0].path == "/v1/batch"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Fault(on="segment.batch", status=503), 503),
+        (Fault(on="segment.batch", status=429), 429),
+        (Fault(on="segment.batch", reset=True), None),
+        (Fault(on="segment.batch", delay_seconds=4), None),
+        (Fault(on="segment.batch", cut_after_bytes=3), None),
+    ],
+)
+def test_what_passes_is_to_be_retried(
+    sandbox: Sandbox, segment: SegmentClient, fault: Fault, status: int | None
+) -> None:
+    """An answer that never came is told by the kind of failure alone."""
+    sandbox.faults.add(fault)
+    answer = segment.post_batch(batch("ann"))
+    assert isinstance(answer, RetryLater)
+    assert answer.status == status
+    assert status is not None or answer.reason.isidentifier()
+    assert segment.post_batch(batch("ann")) == Acknowledged()
+
+
+def test_too_much_is_refused(segment: SegmentClient) -> None:
+    """Segment's own words are the reason."""
+    answer = segment.post_batch(batch(*(f"user-{number}" for number in range(6000))))
+    assert isinstance(answer, Refused)
+    assert answer.status == 400
+
+
+def test_no_redirect_is_followed(recorded: tuple[RecordingServer, SegmentClient]) -> None:
+    """A body with user IDs goes to nobody else."""
+    server, client = recorded
+    with RecordingServer() as elsewhere:
+        server.answers = [Told(307, {"Location": elsewhere.url})]
+        assert isinstance(client.post_batch(batch("ann")), NotSegment)
+        assert elsewhere.came == []
+
+
+def test_nobody_there_is_to_be_retried() -> None:
+    """Both for a batch and for the question whether somebody is."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        client = SegmentClient(requests.Session(), f"http://127.0.0.1:{free.getsockname()[1]}", 2)
+    for answer in (client.post_batch(b"{}"), client.reach()):
+        assert answer == RetryLater(None, None, "ConnectionError")
+
+
+def test_whoever_answers_is_reached(recorded: tuple[RecordingServer, SegmentClient]) -> None:
+    """With any status, and without a message."""
+    server, client = recorded
+    server.answers = [Told(404)]
+    assert client.reach() == 404
+    assert server.came[0].method == "GET"
+
+
+def test_many_threads_may_post_at_once(sandbox: Sandbox, segment: SegmentClient) -> None:
+    """Over one client, nothing is mixed up."""
+    together = threading.Barrier(16)
+
+    def post(number: int) -> Answer:
+        together.wait()
+        return segment.post_batch(batch(f"user-{number}"))
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(post, range(16))) == {Acknowledged()}
+    told = sandbox.segment.believes(WRITE_KEY_DEFAULT, "Power Users (26umsb5)")
+    assert told == {f"user-{number}" for number in range(16)}
+
+
+@pytest.mark.parametrize("url", ["https://api.segment.io", "https://API.segment.io/", "https://api.segment.io:443/v1/"])
+def test_one_segment_has_one_name(url: str) -> None:
+    """However its address is written."""
+    assert normal_host(url) == "api.segment.io"

@@ -1,0 +1,107 @@
+"""The ledger says what it holds, and refuses what it cannot vouch for."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fakes import World
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_amplitude_segment.core.ledger import Commit, Journal, Ledger, Refusal
+from airflow_provider_amplitude_segment.core.ranges import Ranges
+from airflow_provider_amplitude_segment.core.stream import Stream, folder_name
+from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError, LedgerFormatError
+
+
+@pytest.fixture
+def synced(world: World) -> World:
+    world.amplitude.cohort("c1", "Power Users", ["zoe-41", "max-17"])
+    world.sync("c1")
+    return world
+
+
+def ledger(world: World) -> Ledger:
+    return Ledger(world.store, Stream("1234", "c1", world.destination()).folder)
+
+
+def path_of(world: World, part: str) -> str:
+    return next(name for name in world.store.objects if part in name)
+
+
+def test_a_committed_sync_leaves_its_entries_data_first(synced: World) -> None:
+    written = [name.rsplit("/", 1)[1] for name in synced.store.writes]
+
+    order = ["claim-1.json", "changes-1.parquet", "plan-1.json", "acked-1-1.json", "snapshot-1-1.parquet", "commit-1.json"]
+    assert [name for name in written if name in order][: len(order)] == order
+    newest = ledger(synced).newest()
+    assert isinstance(newest, Commit)
+    assert newest.report["acknowledged"] == 2
+
+
+def test_a_snapshot_with_another_checksum_is_named_and_refused(synced: World) -> None:
+    name = path_of(synced, "snapshot-")
+    synced.store.objects[name] = synced.store.objects[name][:-1] + b"?"
+
+    with pytest.raises(LedgerDamagedError, match=r"snapshot-1-1\.parquet has another checksum"):
+        synced.attempt("c1")
+    assert synced.segment.identifies == 2
+
+
+def test_a_missing_snapshot_is_named(synced: World) -> None:
+    del synced.store.objects[path_of(synced, "snapshot-")]
+
+    with pytest.raises(LedgerDamagedError, match="is missing"):
+        synced.attempt("c1")
+
+
+@pytest.mark.parametrize("part", ["commit-1.json"])
+def test_an_entry_that_is_no_json_is_named(synced: World, part: str) -> None:
+    synced.store.objects[path_of(synced, part)] = b'{"format": 1, "gen'
+
+    with pytest.raises(LedgerDamagedError, match=r"commit-1\.json"):
+        synced.attempt("c1")
+
+
+def test_a_newer_format_is_refused(synced: World) -> None:
+    name = path_of(synced, "commit-1.json")
+    synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": 2}).encode()
+
+    with pytest.raises(LedgerFormatError, match="reads up to 1"):
+        synced.attempt("c1")
+
+
+def test_no_user_and_no_secret_stands_in_an_entry_or_a_report(synced: World) -> None:
+    """Users are in the Parquet files alone."""
+    entries = b"".join(content for name, content in synced.store.objects.items() if name.endswith(".json"))
+
+    assert b"zoe-41" not in entries
+    assert b"max-17" not in entries
+
+
+positions = st.sets(st.integers(0, 40))
+
+
+@given(positions, positions, positions, positions)
+def test_journals_add_up_and_an_acknowledgement_outweighs_a_refusal(
+    acked: set[int], other_acked: set[int], refused: set[int], other_refused: set[int]
+) -> None:
+    one = Journal(Ranges.of_positions(acked), {p: Refusal(p, 400, "") for p in refused})
+    other = Journal(Ranges.of_positions(other_acked), {p: Refusal(p, 400, "") for p in other_refused})
+
+    both = one.union(other)
+
+    assert both.acked == Ranges.of_positions(acked | other_acked)
+    assert set(both.refused) == (refused | other_refused) - acked - other_acked
+    left = set(range(41)) - acked - other_acked - refused - other_refused
+    assert both.pending(41) == Ranges.of_positions(left)
+
+
+@given(st.text(), st.text())
+def test_no_name_from_outside_is_a_path(one: str, other: str) -> None:
+    for text in (one, f"../{one}", f"/{one}", "a" * 300 + one):
+        name = folder_name(text)
+        assert Path(name).name == name
+        assert len(name) <= 64
+        assert not name.startswith(".")
+    assert (folder_name(one) == folder_name(other)) == (one == other)

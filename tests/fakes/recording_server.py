@@ -1,0 +1,88 @@
+"""A server on loopback that answers what it is told to and remembers every request as it came."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+
+@dataclass(frozen=True)
+class Told:
+    """One answer to give."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    content_length: int | None = None
+    """Announce another length than the body's."""
+
+
+@dataclass(frozen=True)
+class Came:
+    """One request as it came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class RecordingServer:
+    """Answers in the order of ``answers``; the last one is given again and again."""
+
+    def __init__(self, *answers: Told, tls: ssl.SSLContext | None = None) -> None:
+        self.answers = list(answers) or [Told()]
+        self.came: list[Came] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+
+    def __enter__(self) -> Self:
+        """Start to serve."""
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, came: Came) -> Told:
+        self.came.append(came)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _do(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                told = server._answer(Came(self.command, self.path, headers, body))
+                self.send_response(told.status)
+                for name, value in told.headers.items():
+                    self.send_header(name, value)
+                length = len(told.body) if told.content_length is None else told.content_length
+                self.send_header("Content-Length", str(length))
+                self.end_headers()
+                self.wfile.write(told.body)
+                self.close_connection = length != len(told.body)
+
+            do_GET = do_POST = _do  # noqa: N815 - http.server's own names
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        return Handler

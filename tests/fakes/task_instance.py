@@ -1,0 +1,22 @@
+"""A task instance that remembers what was pushed."""
+
+from collections.abc import Callable
+from typing import Any
+
+Sync = Callable[..., dict[str, Any]]
+"""Runs the operator's parameters, given by name, on a task instance that may come first."""
+
+
+class FakeTaskInstance:
+    """What the operator asks of ``context["ti"]``."""
+
+    def __init__(self, run_id: str = "manual__1", try_number: int = 1, map_index: int = -1) -> None:
+        self.dag_id = "dag"
+        self.task_id = "sync"
+        self.run_id = run_id
+        self.try_number = try_number
+        self.map_index = map_index
+        self.xcoms: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value

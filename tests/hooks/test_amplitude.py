@@ -1,0 +1,174 @@
+"""An Amplitude connection becomes a client, or an error that names the field."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from fakes.recording_server import RecordingServer, Told
+
+from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_amplitude_segment.sandbox import Sandbox
+
+KEYS = {"conn_type": "amplitude", "login": "api-key-0123", "password": "secret-key-4567"}
+
+
+def test_keys_are_proved_by_listing_the_cohorts(sandbox: Sandbox) -> None:
+    """The Test button says how many there are, and in which region."""
+    assert AmplitudeHook().test_connection() == (True, f"Works: 4 cohorts listed (US, {sandbox.url}).")
+
+
+def test_wrong_keys_are_told_with_the_other_region(sandbox: Sandbox, connect: Callable[..., str]) -> None:
+    """And without the keys."""
+    connect("amplitude_default", **KEYS, host=sandbox.url, extra={"region": "EU"})
+    works, sentence = AmplitudeHook().test_connection()
+    assert not works
+    assert "project is in the region US" in sentence
+    assert "api-key" not in sentence
+    assert "secret-key" not in sentence
+
+
+def test_what_cannot_be_tested_is_told_too(connect: Callable[..., str]) -> None:
+    """A missing key is not an exception in the Test button."""
+    connect("amplitude_default", conn_type="amplitude", login="api-key-0123")
+    works, sentence = AmplitudeHook().test_connection()
+    assert not works
+    assert "field 'Secret key'" in sentence
+
+
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        ({"login": None}, "API key"),
+        ({"login": " \n"}, "API key"),
+        ({"password": ""}, "Secret key"),
+        ({"extra": {"region": "AP"}}, "Data region"),
+        ({"extra": {"timeout": "soon"}}, "Timeout"),
+        ({"extra": {"timeout": 0}}, "Timeout"),
+        ({"extra": {"verify": "maybe"}}, None),
+        ({"extra": {"proxies": ["x"]}}, "Extra proxies"),
+        ({"extra": {"cert": ["a", "b", "c"]}}, "Extra cert"),
+        ({"host": "https://user:word@amplitude.com"}, "Host"),
+        ({"host": "https://amplitude.com?x=1"}, "Host"),
+        ({"host": "ftp://amplitude.com"}, "Host"),
+        ({"host": "https://"}, "Host"),
+        ({"host": "https://analytics.amplitude.com"}, "Host"),
+        ({"host": "app.eu.amplitude.com"}, "Host"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named(
+    connect: Callable[..., str], fields: dict[str, object], label: str | None
+) -> None:
+    """By the connection and the form's label, without a key."""
+    hook = AmplitudeHook(connect("amplitude_eu", **{**KEYS, **fields}))
+    if label is None:
+        # Any other text is the file of authorities to verify with.
+        hook.get_conn()
+        return
+    with pytest.raises(SettingError) as caught:
+        hook.get_conn()
+    assert caught.value.setting == f"connection 'amplitude_eu', field {label!r}"
+    for hidden in ("api-key", "secret-key", "word"):
+        assert hidden not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "url"),
+    [
+        ({}, "https://amplitude.com"),
+        ({"extra": {"region": "US"}}, "https://amplitude.com"),
+        ({"extra": {"region": " eu "}}, "https://analytics.eu.amplitude.com"),
+        ({"extra": json.dumps({"region": None})}, "https://amplitude.com"),
+        ({"host": "amplitude.example.com", "extra": {"region": "EU"}}, "https://amplitude.example.com"),
+        ({"host": "amplitude.example.com", "port": 8443}, "https://amplitude.example.com:8443"),
+        ({"host": "amplitude.example.com", "schema": "http"}, "http://amplitude.example.com"),
+        (
+            {"host": "https://amplitude.example.com/proxy/", "port": 8443},
+            "https://amplitude.example.com:8443/proxy",
+        ),
+        ({"host": "127.0.0.1", "port": 8080}, "http://127.0.0.1:8080"),
+        ({"host": "localhost:8080"}, "http://localhost:8080"),
+        ({"host": "https://[::1]:8080"}, "https://[::1]:8080"),
+    ],
+)
+def test_the_region_decides_and_a_host_overrides(
+    connect: Callable[..., str], fields: dict[str, object], url: str
+) -> None:
+    """A bare host is https, but for this machine."""
+    assert AmplitudeHook(connect("amplitude_eu", **{**KEYS, **fields})).get_conn().base_url == url
+
+
+def test_white_space_around_a_key_is_dropped(connect: Callable[..., str]) -> None:
+    """A secrets file likes to end in a line break."""
+    with RecordingServer(Told(body=b'{"cohorts": []}')) as server:
+        connect("a", conn_type="amplitude", login="key\n", password=" word ", host=server.url)
+        AmplitudeHook("a").get_conn().list_cohorts()
+        assert server.came[0].headers["authorization"] == "Basic a2V5OndvcmQ="
+
+
+def test_a_key_of_any_characters_can_be_sent(connect: Callable[..., str]) -> None:
+    """Not Latin-1 alone."""
+    with RecordingServer(Told(body=b'{"cohorts": []}')) as server:
+        connect("a", conn_type="amplitude", login="schlüssel€", password="w", host=server.url)
+        assert AmplitudeHook("a").get_conn().list_cohorts() == ()
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_one_hook_has_one_client() -> None:
+    """Its connections are kept open."""
+    hook = AmplitudeHook()
+    assert hook.get_conn() is hook.get_conn()
+
+
+def test_making_a_hook_asks_nobody() -> None:
+    """A DAG file may make one."""
+    AmplitudeHook("there_is_no_such_connection")
+
+
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        (None, ["26umsb5", "7khm89cz"]),
+        ("power users", ["26umsb5"]),
+        ("*POWER*", ["26umsb5", "7khm89cz"]),
+        ("[test]*", ["7khm89cz"]),
+        ("Power", []),
+        ("P?wer Users", ["26umsb5"]),
+    ],
+)
+def test_cohorts_are_found_by_name(name: str | None, ids: list[str]) -> None:
+    """In any case; archived ones and those of groups are left out, as they cannot be synced."""
+    assert [cohort.cohort_id for cohort in AmplitudeHook().list_cohorts(name)] == ids
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_archived_cohorts_can_be_found() -> None:
+    """On demand."""
+    found = AmplitudeHook().list_cohorts("power*", include_archived=True)
+    assert [cohort.cohort_id for cohort in found] == ["26umsb5", "9apg8e8f"]
+
+
+def test_what_links_need_is_read(connect: Callable[..., str]) -> None:
+    """The organization's part of the URL, and the region."""
+    hook = AmplitudeHook(connect("a", **KEYS, extra={"org_url": " my-org ", "region": "eu"}))
+    assert (hook.get_org_url(), hook.get_region()) == ("my-org", "EU")
+
+
+def test_nobody_there_is_told_in_a_sentence(connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what was asked."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    hook = AmplitudeHook(connect("a", **KEYS, host="127.0.0.1", port=port))
+    monkeypatch.setattr(hook.get_conn(), "_sleep", lambda _: None)
+    works, sentence = hook.test_connection()
+    assert not works
+    assert "no answer (ConnectionError)" in sentence

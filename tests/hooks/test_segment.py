@@ -1,0 +1,130 @@
+"""A Segment connection becomes a client and a destination, or an error that names the field."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from fakes.recording_server import RecordingServer, Told
+
+from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged
+from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+KEY = "write-key-0123456789"
+BATCH = b'{"batch": [{"type": "identify", "userId": "ann", "traits": {"t": true}, "messageId": "m"}]}'
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_batch_goes_out_with_the_key_and_a_colon() -> None:
+    """The sandbox refuses every other form."""
+    assert SegmentHook().get_conn().post_batch(BATCH) == Acknowledged()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"conn_type": "segmentio", "password": KEY},
+        {"conn_type": "segmentio", "password": f" {KEY}\n"},
+        {"conn_type": "segmentio", "login": "somebody", "password": KEY},
+        {"conn_type": "segment", "extra": {"write_key": KEY}},
+        {"conn_type": "segment", "password": "", "extra": {"write_key": f"{KEY}\n"}},
+    ],
+)
+def test_the_header_is_the_key_alone(connect: Callable[..., str], fields: dict[str, object]) -> None:
+    """From the password, or as Airflow's own Segment provider keeps it; a login does not matter."""
+    with RecordingServer(Told(body=b'{"success": true}')) as server:
+        SegmentHook(connect("s", host=server.url, **fields)).get_conn().post_batch(BATCH)
+        (came,) = server.came
+    assert came.headers["authorization"] == "Basic d3JpdGUta2V5LTAxMjM0NTY3ODk6"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"password": " \n"},
+        {"login": KEY},
+        {"extra": {"write_key": ""}},
+        {"extra": {"write_key": None}},
+        {"extra": {"write_key": {"a": 1}}},
+    ],
+)
+def test_a_missing_write_key_is_named(connect: Callable[..., str], fields: dict[str, object]) -> None:
+    """By the connection and the form's label, for the client and the destination alike."""
+    hook = SegmentHook(connect("segment_crm", conn_type="segmentio", **fields))
+    for ask in (hook.get_conn, hook.describe):
+        with pytest.raises(SettingError, match="connection 'segment_crm', field 'Write key'") as caught:
+            ask()
+        assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "url"),
+    [
+        ({}, "https://api.segment.io"),
+        ({"extra": {"region": "EU"}}, "https://events.eu1.segmentapis.com"),
+        ({"host": "https://events.eu1.segmentapis.com/v1"}, "https://events.eu1.segmentapis.com"),
+        ({"host": "segment.example.com", "extra": {"region": "EU"}}, "https://segment.example.com"),
+    ],
+)
+def test_the_region_decides_and_a_host_overrides(
+    connect: Callable[..., str], fields: dict[str, object], url: str
+) -> None:
+    """With or without the version."""
+    assert SegmentHook(connect("s", conn_type="segmentio", password=KEY, **fields)).get_conn().base_url == url
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_the_test_button_says_what_it_proved() -> None:
+    """That the host answers, and that the key is not proved."""
+    works, sentence = SegmentHook().test_connection()
+    assert works
+    assert "NOT proved" in sentence
+    assert "debugger" in sentence
+
+
+def test_the_test_button_says_what_it_did_not_reach(connect: Callable[..., str]) -> None:
+    """Without a key in the sentence."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    connect("s", conn_type="segmentio", password=KEY, host="127.0.0.1", port=port)
+    works, sentence = SegmentHook("s").test_connection()
+    assert (works, KEY in sentence) == (False, False)
+    assert sentence.startswith("Nothing answers at http://127.0.0.1:")
+    assert SegmentHook(connect("blank", conn_type="segmentio")).test_connection()[0] is False
+
+
+def test_a_destination_is_told_by_host_and_key(connect: Callable[..., str]) -> None:
+    """The same for two connections of one source, another for another key or host; no secret is in it."""
+    connect("one", conn_type="segmentio", password=KEY)
+    connect("same", conn_type="segment", host="https://API.segment.io:443/v1/", extra={"write_key": KEY})
+    connect("other_key", conn_type="segmentio", password=f"{KEY}0")
+    connect("other_host", conn_type="segmentio", password=KEY, extra={"region": "EU"})
+    one, same, other_key, other_host = (
+        SegmentHook(conn_id).describe() for conn_id in ("one", "same", "other_key", "other_host")
+    )
+    assert one.destination.startswith("dst-")
+    assert len(one.destination) == 24
+    assert one.host == "api.segment.io"
+    assert (one.destination, one.key_fingerprint) == (same.destination, same.key_fingerprint)
+    assert len({one.destination, other_key.destination, other_host.destination}) == 3
+    assert len({one.key_fingerprint, other_key.key_fingerprint, other_host.key_fingerprint}) == 3
+    assert KEY not in repr(one)
+
+
+def test_a_destination_can_keep_its_name_when_the_key_changes(connect: Callable[..., str]) -> None:
+    """Slugs for links and pace come along."""
+    extra = {"destination_id": " crm ", "workspace": "acme", "source": "python"}
+    connect("old", conn_type="segmentio", password=KEY, extra=extra)
+    connect("new", conn_type="segmentio", password=f"{KEY}0", extra=extra)
+    old, new = SegmentHook("old").describe(), SegmentHook("new").describe()
+    assert old.destination == new.destination == "crm"
+    assert (old.workspace, old.source) == ("acme", "python")
+    assert old.key_fingerprint != new.key_fingerprint

@@ -1,0 +1,249 @@
+"""The example DAGs, parsed and run for real against the sandbox: what Segment believes afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.models.dagbag import DagBag
+
+from airflow_provider_amplitude_segment.exceptions import EmptyCohortError, ExitRatioError
+from airflow_provider_amplitude_segment.sandbox import (
+    WRITE_KEY_DEFAULT,
+    WRITE_KEY_EMEA,
+    Sandbox,
+    sample_cohorts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.providers.common.compat.sdk import DAG
+
+EXAMPLES = Path(__file__).parents[1] / "example_dags"
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+AT_RISK, TRIAL, ACTIVE = "26umsb5", "9apg8e8f", "7khm89cz"
+
+
+pytestmark = pytest.mark.usefixtures("airflow_db")
+
+
+@pytest.fixture(autouse=True)
+def no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away whatever connections the environment has."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
+    """The sandbox's own cohorts, small and exported at once, and Airflow's way there."""
+    cohorts = sample_cohorts(2000)
+    for cohort in cohorts:
+        cohort.ready_after_polls = 0
+        cohort.user_ids = cohort.user_ids[:400]
+    monkeypatch.setenv("AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH", str(tmp_path / "state"))
+    with Sandbox.start(cohorts=cohorts) as sandbox:
+        for name, connection in sandbox.airflow_connections().items():
+            monkeypatch.setenv(name, connection)
+        yield sandbox
+
+
+def parse(name: str) -> DAG:
+    """Read an example from Airflow's DAGs folder, where ``dag.test()`` looks for it again."""
+    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(EXAMPLES / f"{name}.py", folder)
+    bag = DagBag(folder / f"{name}.py")
+    assert not bag.import_errors
+    assert list(bag.dags) == [name]
+    return bag.dags[name]
+
+
+def run_example(name: str, run_conf: dict[str, Any] | None = None) -> Any:
+    """Run an example, read anew: Airflow 2.11 leaves a run's Params in a DAG that it has tested."""
+    return parse(f"amplitude_segment_{name}").test(run_conf=run_conf)
+
+
+def report_of(run: Any, *, task_id: str = "sync_cohort") -> dict[str, Any]:
+    """Return what the run's sync told of itself."""
+    ti = run.get_task_instance(task_id)
+    report = ti.xcom_pull(task_ids=task_id, key="sync_report")
+    assert isinstance(report, dict)
+    return report
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_is_read_without_any_connection(name: str) -> None:
+    dag = parse(name)
+
+    assert dag.dag_id == name
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+    assert dag.tags
+    assert "To change:" in (dag.doc_md or "")
+
+
+def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
+    dags = {name.removeprefix("amplitude_segment_"): parse(name) for name in NAMES}
+
+    # Airflow 2.11 keeps it under the name that the parameter had before.
+    kept_as = "schedule" if hasattr(dags["daily"], "schedule") else "schedule_interval"
+    schedules = {name: getattr(dag, kept_as) for name, dag in dags.items()}
+    assert schedules == {
+        "ad_hoc": None,
+        "daily": "@daily",
+        "many_cohorts": "@daily",
+        "once": "@once",
+        "several_destinations": "@daily",
+    }
+
+
+@pytest.mark.parametrize("name", ["daily", "ad_hoc"])
+def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> None:
+    params = parse(f"amplitude_segment_{name}").params
+    guards = [ExitRatioError("segment_default", 600, 1000, 0.5), EmptyCohortError("segment_default", 1000, 0)]
+
+    for guard in guards:
+        for key, value in guard.run_configuration.items():
+            assert params.get_param(key).schema["section"] == "Advanced"
+            params[key] = value  # raises where the schema does not take it
+    params.validate()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("daily", [(AT_RISK, WRITE_KEY_DEFAULT)]),
+        ("once", [(TRIAL, WRITE_KEY_DEFAULT)]),
+        ("ad_hoc", [(AT_RISK, WRITE_KEY_DEFAULT)]),
+        (
+            "many_cohorts",
+            [(AT_RISK, WRITE_KEY_DEFAULT), (TRIAL, WRITE_KEY_DEFAULT), (ACTIVE, WRITE_KEY_DEFAULT)],
+        ),
+        (
+            "several_destinations",
+            [(AT_RISK, WRITE_KEY_DEFAULT), (AT_RISK, WRITE_KEY_EMEA)],
+        ),
+    ],
+)
+def test_after_an_example_segment_believes_the_cohort_and_nothing_else(
+    name: str, told: list[tuple[str, str]], sandbox: Sandbox
+) -> None:
+    run = run_example(name)
+
+    assert run.state == "success"
+    for cohort_id, write_key in told:
+        comparison = sandbox.compare(cohort_id, write_key=write_key)
+        assert comparison.members > 0
+        assert comparison.equal, comparison
+    traits = sum(len(sandbox.segment.trait_counts(key)) for key in (WRITE_KEY_DEFAULT, WRITE_KEY_EMEA))
+    assert traits == len(told)
+
+
+def test_several_destinations_are_told_from_one_export(sandbox: Sandbox) -> None:
+    run = run_example("several_destinations")
+
+    assert sandbox.amplitude.exports_spent == 1
+    members = sandbox.compare(AT_RISK).members
+    assert [(d["segment_conn_id"], d["acknowledged"]) for d in report_of(run)["destinations"]] == [
+        ("segment_default", members),
+        ("segment_emea", members),
+    ]
+
+
+def test_each_mapped_task_is_called_by_its_cohort(sandbox: Sandbox) -> None:
+    run = run_example("many_cohorts", {"cohort_name": "*leaving"})
+
+    names = [ti.rendered_map_index for ti in run.get_task_instances() if ti.task_id == "sync_cohort"]
+    assert names == [AT_RISK]
+    assert sandbox.compare(AT_RISK).equal
+
+
+def test_the_second_run_sends_only_who_moved(sandbox: Sandbox) -> None:
+    run_example("daily")
+    received = sandbox.segment.identifies_received
+    sandbox.amplitude.churn(AT_RISK, enter=7, exit=5)
+
+    run = run_example("daily")
+
+    assert run.state == "success"
+    assert sandbox.segment.identifies_received - received == 12
+    assert sandbox.compare(AT_RISK).equal
+    (told,) = report_of(run)["destinations"]
+    assert (told["entered"], told["exited"], told["planned"], told["acknowledged"]) == (7, 5, 12, 12)
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
+def test_an_export_that_takes_its_time_is_waited_for(deferrable: bool, sandbox: Sandbox) -> None:
+    dag = parse("amplitude_segment_daily")
+    task = dag.get_task("sync_cohort")
+    task.deferrable = deferrable
+    # The trigger asks as soon as it starts; a task that waited by itself would sleep for an hour before.
+    task.poll_interval = 3599 if deferrable else 0.05
+    sandbox.amplitude.cohorts[AT_RISK].ready_after_polls = 1 if deferrable else 3
+
+    run = dag.test()
+
+    assert run.state == "success"
+    assert sandbox.compare(AT_RISK).equal
+    assert sandbox.amplitude.exports_spent == 1
+
+
+def test_a_tripped_guard_sends_nothing_and_its_run_configuration_lets_it_through(sandbox: Sandbox) -> None:
+    run_example("daily")
+    received = sandbox.segment.identifies_received
+    sandbox.amplitude.churn(AT_RISK, exit=150)
+
+    refused = run_example("daily")
+
+    assert refused.state == "failed"
+    assert sandbox.segment.identifies_received == received
+    (told,) = report_of(refused)["destinations"]
+    run_configuration = json.loads(told["error"].rpartition(" configuration ")[2])
+    assert run_configuration == {"max_exit_ratio": None}
+
+    let_through = run_example("daily", run_configuration)
+
+    assert let_through.state == "success"
+    assert sandbox.segment.identifies_received - received == 150
+    assert sandbox.compare(AT_RISK).equal
+
+
+def test_a_cohort_that_is_suddenly_empty_is_let_through_by_the_ad_hoc_form(sandbox: Sandbox) -> None:
+    run_example("ad_hoc")
+    sandbox.amplitude.cohorts[AT_RISK].user_ids = []
+
+    assert run_example("ad_hoc").state == "failed"
+    assert sandbox.compare(AT_RISK).surplus == 248
+    assert run_example("ad_hoc", {"on_empty_cohort": "skip"}).state == "success"
+    assert sandbox.compare(AT_RISK).surplus == 248
+    assert run_example("ad_hoc", {"on_empty_cohort": "sync"}).state == "success"
+    assert sandbox.compare(AT_RISK).equal
+
+
+def test_the_ad_hoc_form_chooses_cohort_destinations_and_mode(sandbox: Sandbox) -> None:
+    form = {"cohort_id": TRIAL, "segment_conn_ids": ["segment_default", "segment_emea"], "sync_mode": "full"}
+
+    run = run_example("ad_hoc", form)
+
+    assert [d["mode"] for d in report_of(run)["destinations"]] == ["full", "full"]
+    assert sandbox.compare(TRIAL, write_key=WRITE_KEY_DEFAULT).equal
+    assert sandbox.compare(TRIAL, write_key=WRITE_KEY_EMEA).equal
+    assert sandbox.compare(AT_RISK).believed == 0
+
+
+def test_a_dry_run_counts_and_sends_nothing(sandbox: Sandbox) -> None:
+    run = run_example("ad_hoc", {"dry_run": True})
+
+    assert run.state == "success"
+    assert sandbox.segment.batches == []
+    report = report_of(run)
+    assert report["dry_run"] is True
+    assert report["destinations"][0]["planned"] == sandbox.compare(AT_RISK).members
+    run_example("ad_hoc")
+    assert sandbox.compare(AT_RISK).equal

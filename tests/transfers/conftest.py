@@ -1,0 +1,48 @@
+"""A sandbox with a small cohort, its connections in the environment, and an operator to run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.task_instance import FakeTaskInstance, Sync
+
+from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
+from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
+
+
+@pytest.fixture(scope="module")
+def running_sandbox() -> Iterator[Sandbox]:
+    with Sandbox.start(cohorts=[], port=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """An empty sandbox but for cohort ``c1``, "Power Users", of ann and bob and one anonymous user."""
+    running_sandbox.reset()
+    running_sandbox.amplitude.cohorts.clear()
+    running_sandbox.amplitude.cohorts["c1"] = SandboxCohort("c1", "Power Users", ["ann", "bob"], anonymous=1)
+    # The limits are another test's.
+    running_sandbox.amplitude.parallel_per_minute = None
+    running_sandbox.amplitude.requests_per_ten_minutes = None
+    for name, value in running_sandbox.airflow_connections().items():
+        monkeypatch.setenv(name, value)
+    return running_sandbox
+
+
+@pytest.fixture
+def ti() -> FakeTaskInstance:
+    return FakeTaskInstance()
+
+
+@pytest.fixture
+def sync(sandbox: Sandbox, ti: FakeTaskInstance, tmp_path: Path) -> Sync:
+    """Run the operator as a worker does, on parameters as they are after rendering."""
+
+    def run(task_instance: FakeTaskInstance = ti, **parameters: Any) -> dict[str, Any]:
+        parameters = {"cohort_id": "c1", "state_path": str(tmp_path / "state"), "poll_interval": 0.05, **parameters}
+        operator = AmplitudeCohortToSegmentOperator(task_id="sync", **parameters)
+        return operator.execute({"ti": task_instance})
+
+    return run

@@ -1,0 +1,152 @@
+"""The trigger tells how an export ended, waits out what passes, and never blocks its loop."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_amplitude_segment.sandbox import Fault, Sandbox, SandboxCohort
+from airflow_provider_amplitude_segment.triggers.amplitude import AmplitudeCohortExportTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """Run a sandbox with one cohort, and Airflow's connections to it."""
+    with Sandbox.start(cohorts=[SandboxCohort("26umsb5", "Power Users", ["ann", "bob"])]) as running:
+        for name, connection in running.airflow_connections().items():
+            monkeypatch.setenv(name, connection)
+        yield running
+
+
+async def events(trigger: AmplitudeCohortExportTrigger) -> list[dict[str, Any]]:
+    """Return all that a trigger tells."""
+    return [event.payload async for event in trigger.run()]
+
+
+def fire(sandbox: Sandbox, **arguments: Any) -> dict[str, Any]:
+    """Request an export and return the one event of a trigger for it."""
+    request_id = sandbox.amplitude.request_export("26umsb5").request_id
+    trigger = AmplitudeCohortExportTrigger(request_id=request_id, poll_interval=0.01, **arguments)
+    (event,) = asyncio.run(events(trigger))
+    assert event["request_id"] == request_id
+    assert set(event) == {"status", "request_id", "message", "retryable"}
+    return event
+
+
+def test_a_completed_export_is_told(sandbox: Sandbox) -> None:
+    """After some polls, by IDs alone."""
+    sandbox.amplitude.cohorts["26umsb5"].ready_after_polls = 3
+    event = fire(sandbox)
+    assert event["status"] == "completed"
+    text = json.dumps(event)
+    for hidden in ("ann", sandbox.amplitude.secret_key, sandbox.amplitude.api_key):
+        assert hidden not in text
+
+
+@pytest.mark.parametrize("fault", [{"status": 429}, {"status": 503}, {"reset": True}])
+def test_what_passes_is_waited_out(sandbox: Sandbox, fault: dict[str, Any]) -> None:
+    """However often."""
+    sandbox.faults.add(Fault(on="amplitude.status", times=8, **fault))
+    assert fire(sandbox)["status"] == "completed"
+
+
+def test_a_wait_that_is_asked_for_is_kept(sandbox: Sandbox) -> None:
+    """Where it is longer than the interval."""
+    sandbox.faults.add(Fault(on="amplitude.status", status=429, headers={"Retry-After": "1"}))
+    began = time.monotonic()
+    assert fire(sandbox)["status"] == "completed"
+    assert time.monotonic() - began > 0.9
+
+
+def test_an_unknown_status_is_waited_out_and_logged(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, not at each question."""
+    body = b'{"async_status": "JOB DREAMING"}'
+    sandbox.faults.add(Fault(on="amplitude.status", status=202, body=body, times=3))
+    assert fire(sandbox)["status"] == "completed"
+    # Airflow 3 logs through structlog, 2 through logging.
+    logged = caplog.text or capsys.readouterr().out
+    assert logged.count("JOB DREAMING") == 1
+
+
+def test_an_export_that_never_completes_is_told_in_time(sandbox: Sandbox) -> None:
+    """With what Amplitude said last; another try goes on waiting for the same one."""
+    sandbox.amplitude.cohorts["26umsb5"].ready_after_polls = 10**9
+    event = fire(sandbox, deadline=time.time() + 0.3)
+    assert (event["status"], event["retryable"]) == ("timeout", True)
+    assert "JOB INPROGRESS" in event["message"]
+
+
+def test_a_trigger_that_comes_late_asks_once(sandbox: Sandbox) -> None:
+    """A completed export is not thrown away for a triggerer's pause."""
+    sandbox.amplitude.cohorts["26umsb5"].ready_after_polls = 0
+    assert fire(sandbox, deadline=time.time() - 60)["status"] == "completed"
+
+
+def test_an_export_that_failed_is_told(sandbox: Sandbox) -> None:
+    """Another try cannot help."""
+    sandbox.faults.add(Fault(on="amplitude.status", status=404))
+    event = fire(sandbox)
+    assert (event["status"], event["retryable"]) == ("error", False)
+
+
+def test_wrong_keys_are_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the keys."""
+    wrong = {"conn_type": "amplitude", "login": "wrong-key", "password": "wrong-word", "host": sandbox.url}
+    monkeypatch.setenv("AIRFLOW_CONN_AMPLITUDE_WRONG", json.dumps(wrong))
+    event = fire(sandbox, amplitude_conn_id="amplitude_wrong")
+    assert (event["status"], event["retryable"]) == ("error", False)
+    assert "region" in event["message"]
+    assert "wrong-" not in event["message"]
+
+
+def test_a_setting_that_cannot_be_used_is_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the connection and the field."""
+    monkeypatch.setenv("AIRFLOW_CONN_AMPLITUDE_BLANK", '{"conn_type": "amplitude"}')
+    event = fire(sandbox, amplitude_conn_id="amplitude_blank")
+    assert (event["status"], event["retryable"]) == ("error", False)
+    assert "field 'API key'" in event["message"]
+
+
+def test_whatever_else_fails_is_told_by_its_kind(sandbox: Sandbox) -> None:
+    """Its text may hold anything, so it is not told."""
+    event = fire(sandbox, amplitude_conn_id="there_is_no_such_connection")
+    assert (event["status"], event["retryable"]) == ("error", True)
+    assert "NotFound" in event["message"]
+
+
+def test_the_loop_runs_on_while_amplitude_is_slow(sandbox: Sandbox) -> None:
+    """Other triggers share it."""
+    sandbox.faults.add(Fault(on="amplitude.status", delay_seconds=0.6))
+    request_id = sandbox.amplitude.request_export("26umsb5").request_id
+
+    async def longest_pause() -> float:
+        trigger = AmplitudeCohortExportTrigger(request_id=request_id, poll_interval=0.05)
+        waiting = asyncio.create_task(events(trigger))
+        longest, last = 0.0, time.monotonic()
+        while not waiting.done():
+            await asyncio.sleep(0.01)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        assert (await waiting)[0]["status"] == "completed"
+        return longest
+
+    assert asyncio.run(longest_pause()) < 0.4
+
+
+def test_a_trigger_is_made_again_from_what_it_says_of_itself() -> None:
+    """From JSON; every argument has a default, for what an older version did not write."""
+    made = AmplitudeCohortExportTrigger("amplitude_eu", "qfaZya", 7.5, 1_795_442_209.5)
+    path, arguments = json.loads(json.dumps(made.serialize()))
+    module, _, name = path.rpartition(".")
+    again = getattr(importlib.import_module(module), name)(**arguments)
+    assert again.serialize() == made.serialize()
+    assert AmplitudeCohortExportTrigger().serialize()[1]["poll_interval"] == 10
