@@ -73,35 +73,50 @@ def test_the_form_of_airflow_2_and_of_airflow_3_hide_and_name_the_same(
     assert "password" in behaviour["relabeling"]
 
 
-@pytest.mark.skipif(not AIRFLOW_2, reason="Airflow 3 makes its form of the metadata")
 @pytest.mark.parametrize("hook", HOOKS)
-def test_airflow_2_can_make_the_form(hook: type[AmplitudeHook | SegmentHook]) -> None:
-    """Of no other kinds of field than it takes, and its provider manager takes them."""
-    # Airflow 3 has no wtforms.
-    from wtforms import IntegerField, StringField  # noqa: PLC0415
+def test_this_airflow_makes_a_form_with_a_field_for_each_extra_we_read(
+    hook: type[AmplitudeHook | SegmentHook],
+) -> None:
+    """Airflow 2 asks the hook for widgets, Airflow 3 reads the metadata; both come to the same fields."""
+    make = fields_of_airflow_2 if AIRFLOW_2 else fields_of_airflow_3
 
-    widgets = hook.get_connection_form_widgets()
-    assert list(widgets) == list(connection_type(hook.conn_type)["conn-fields"])
-    assert {widget.field_class for widget in widgets.values()} == {IntegerField, StringField}
+    assert list(make(hook)) == list(connection_type(hook.conn_type)["conn-fields"])
 
+
+def fields_of_airflow_2(hook: type[AmplitudeHook | SegmentHook]) -> list[str]:
+    """Of no other kinds of field than it takes, or its provider manager drops them all."""
     manager = ProvidersManager()
-    path = f"{hook.__module__}.{hook.__qualname__}"
     info = manager._import_hook(
         connection_type=None,
         provider_info=ProviderInfo("0", get_provider_info(), "package"),
-        hook_class_name=path,
+        hook_class_name=f"{hook.__module__}.{hook.__qualname__}",
         package_name="airflow-provider-amplitude-segment",
     )
     assert info is not None
     assert (info.connection_type, info.hook_name) == (hook.conn_type, hook.hook_name)
-    assert f"extra__{hook.conn_type}__region" in manager._connection_form_widgets
     assert hook.conn_type in manager._field_behaviours
+    prefix = f"extra__{hook.conn_type}__"
+    return [name.removeprefix(prefix) for name in manager._connection_form_widgets if name.startswith(prefix)]
+
+
+def fields_of_airflow_3(hook: type[AmplitudeHook | SegmentHook]) -> list[str]:
+    """As its API server hands them to the browser."""
+    connections = importlib.import_module("airflow.api_fastapi.core_api.services.ui.connections")
+    forms = {form.connection_type: form for form in connections.HookMetaService.hook_meta_data()}
+    form = forms[hook.conn_type]
+    assert form.hook_name == hook.hook_name
+    assert (
+        form.standard_fields.password.title
+        == connection_type(hook.conn_type)["ui-field-behaviour"]["relabeling"]["password"]
+    )
+    return list(form.extra_fields)
 
 
 def test_every_module_it_names_is_there() -> None:
     """A misspelt one would only be a warning in a log."""
     info = get_provider_info()
     named = [module for kind in ("hooks", "triggers") for entry in info[kind] for module in entry["python-modules"]]
+    named += [transfer["python-module"] for transfer in info["transfers"]]
     for module in named:
         importlib.import_module(module)
     integrations = {entry["integration-name"] for entry in info["integrations"]}

@@ -107,7 +107,15 @@ def read_flag(name: str, value: object) -> bool:
     raise SettingError(name, f"got {_shown(value)}", "True or False")
 
 
-def read_number(name: str, value: object, *, above: float = 0, most: float = math.inf, or_equal: bool = False) -> float:
+def read_number(  # what it may be, in words and in numbers
+    name: str,
+    value: object,
+    *,
+    above: float = 0,
+    most: float = math.inf,
+    or_equal: bool = False,
+    kind: str = "a number",
+) -> float:
     """Read a number over ``above`` (or equal to it) and of ``most`` at most.
 
     >>> read_number("poll_interval", "2.5"), read_number("max_exit_ratio", "0", most=1, or_equal=True)
@@ -116,7 +124,7 @@ def read_number(name: str, value: object, *, above: float = 0, most: float = mat
     takes = f"{kind} {'from' if or_equal else 'over'} {above:g}" + (f" to {most:g}" if most < math.inf else "")
     try:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
     if not (math.isfinite(number) and (above < number or (or_equal and number == above)) and number <= most):
         raise SettingError(name, f"got {_shown(value)}", takes)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
 
 _MOST_REQUESTS = 64
+# An export's file is kept for seven days.
+_MOST_SECONDS = 7 * 24 * 3600
 
 
 def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
@@ -43,12 +45,12 @@ def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
         on_empty_cohort=read_choice("on_empty_cohort", operator.on_empty_cohort, EmptyCohortPolicy),
         on_rejected=read_choice("on_rejected", operator.on_rejected, RejectedPolicy),
         dry_run=read_flag("dry_run", operator.dry_run),
-        events_per_second=None if is_none(pace) else read_number("events_per_second", pace),
+        events_per_second=None if is_none(pace) else read_number("events_per_second", pace, above=1, or_equal=True),
         max_concurrent_requests=read_whole_number(
             "max_concurrent_requests", operator.max_concurrent_requests, least=1, most=_MOST_REQUESTS
         ),
         segment_context=read_object("segment_context", operator.segment_context),
         integrations=read_object("integrations", operator.integrations),
-        poll_interval=read_number("poll_interval", operator.poll_interval),
-        export_timeout=read_number("export_timeout", operator.export_timeout),
+        poll_interval=read_number("poll_interval", operator.poll_interval, most=_MOST_SECONDS),
+        export_timeout=read_number("export_timeout", operator.export_timeout, most=_MOST_SECONDS),
     )

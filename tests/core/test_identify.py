@@ -59,7 +59,9 @@ def test_message_ids_differ_where_trait_user_or_value_differ(
 ) -> None:
     """Trait and user cannot run into each other."""
     ids = [
-        message_id("k" * 64, trait.encode("utf-8", "replace").decode(), user.encode("utf-8", "replace").decode(), value=v)
+        message_id(
+            "k" * 64, trait.encode("utf-8", "replace").decode(), user.encode("utf-8", "replace").decode(), value=v
+        )
         for trait, user, v in (one, other)
     ]
     normal = [tuple(str(part).encode("utf-8", "replace") for part in change) for change in (one, other)]

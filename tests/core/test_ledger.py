@@ -32,7 +32,14 @@ def path_of(world: World, part: str) -> str:
 def test_a_committed_sync_leaves_its_entries_data_first(synced: World) -> None:
     written = [name.rsplit("/", 1)[1] for name in synced.store.writes]
 
-    order = ["claim-1.json", "changes-1.parquet", "plan-1.json", "acked-1-1.json", "snapshot-1-1.parquet", "commit-1.json"]
+    order = [
+        "claim-1.json",
+        "changes-1.parquet",
+        "plan-1.json",
+        "acked-1-1.json",
+        "snapshot-1-1.parquet",
+        "commit-1.json",
+    ]
     assert [name for name in written if name in order][: len(order)] == order
     newest = ledger(synced).newest()
     assert isinstance(newest, Commit)

@@ -80,7 +80,9 @@ def test_user_ids_are_kept_to_the_last_character(name: str, tmp_path: Path) -> N
     st.lists(
         st.one_of(
             st.text(st.characters(exclude_categories=("Cs",)), min_size=1),
-            st.sampled_from(["007", "NULL", "null", " a ", "a,b", 'q"q', "a\r\nb", "e\u0301", "é", "\t", "\ufeffx", "\x00"]),
+            st.sampled_from(
+                ["007", "NULL", "null", " a ", "a,b", 'q"q', "a\r\nb", "e\u0301", "é", "\t", "\ufeffx", "\x00"]
+            ),
         ),
         max_size=30,
     )

@@ -185,9 +185,7 @@ def test_a_write_key_that_segment_refuses_marks_nobody(
 @pytest.mark.parametrize(
     "template", ["{cohort_name.__class__}", "{cohort_id!r}", "{size}", "{cohort_name:>9}", "{", "", "{0}"]
 )
-def test_a_trait_template_takes_two_plain_fields_and_nothing_else(
-    sandbox: Sandbox, sync: Sync, template: str
-) -> None:
+def test_a_trait_template_takes_two_plain_fields_and_nothing_else(sandbox: Sandbox, sync: Sync, template: str) -> None:
     with pytest.raises(AirflowFailException, match="trait_name"):
         sync(trait_name=template)
     assert sandbox.amplitude.exports_spent == 0
@@ -321,4 +319,3 @@ def test_a_cohort_id_that_arrives_as_an_integer_is_taken_as_text(sandbox: Sandbo
     sync(cohort_id=1234567)
 
     assert believed(sandbox, "Numbers (1234567)") == {"ann"}
-
