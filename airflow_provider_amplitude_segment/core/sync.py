@@ -36,6 +36,7 @@ from airflow_provider_amplitude_segment.core.trait import trait_key
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
     ClaimLostError,
+    ExportError,
     ExportFileError,
     GuardError,
     RejectedUsersError,
@@ -90,12 +91,16 @@ class CohortSync:
         )
         self.report = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
 
-    def run(self, *, waits: bool = True) -> SyncReport | ExportIncomplete | Skipped:
+    def run(
+        self, *, waits: bool = True, waited_in_vain: AmplitudeSegmentError | None = None
+    ) -> SyncReport | ExportIncomplete | Skipped:
         """Sync, and return the report.
 
         Args:
             waits: whether to wait here for the export; else an export that is not complete ends this call, and a later
                 one of the same run goes on with it.
+            waited_in_vain: what whoever waited for the export met; it is raised once the claims that were held
+                meanwhile are this call's, so that they are given back.
 
         Raises:
             AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` tells how far it came.
@@ -105,9 +110,9 @@ class CohortSync:
         streams = [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._outside.posts]
         with Tenure(self._store, streams, self._run, self._outside.clock) as tenure:
             try:
-                outcome = self._run_claimed(streams, tenure, trait, waits=waits)
+                outcome = self._run_claimed(streams, tenure, trait, waits, waited_in_vain)
             except BaseException as error:
-                if isinstance(error, GuardError | ExportFileError) and not error.retryable:
+                if isinstance(error, GuardError | ExportError) and not error.retryable:
                     # Whoever clears the task has looked at the cohort: a new export tells how it is by then.
                     forget_run(self._store, streams[0], self._run)
                 self._save_reports(streams, tenure, error)
@@ -124,8 +129,15 @@ class CohortSync:
         return cohort
 
     def _run_claimed(
-        self, streams: Sequence[Stream], tenure: Tenure, trait: str, *, waits: bool
+        self,
+        streams: Sequence[Stream],
+        tenure: Tenure,
+        trait: str,
+        waits: bool,
+        waited_in_vain: AmplitudeSegmentError | None,
     ) -> SyncReport | ExportIncomplete | Skipped:
+        if waited_in_vain is not None:
+            raise waited_in_vain
         ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
         newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
         record = open_run_export(self._store, self._run, self._order, newest, tenure, self._outside.clock)

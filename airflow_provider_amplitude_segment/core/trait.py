@@ -15,8 +15,8 @@ DEFAULT_TRAIT_NAME = "{cohort_name} ({cohort_id})"
 
 _SETTING = "trait_name"
 _TAKES = (
-    "text with the fields {cohort_name} and {cohort_id} as they stand here and nothing else in braces "
-    "({{ and }} for a brace itself), e.g. '[Amplitude] {cohort_name} ({cohort_id})'"
+    "text with the fields {cohort_name} and {cohort_id} as they stand here and nothing else in braces, "
+    "e.g. '[Amplitude] {cohort_name} ({cohort_id})'"
 )
 
 

@@ -15,6 +15,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     SettingError,
 )
 from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
+    find_connection,
     read_endpoint,
     secret,
     setting,
@@ -78,7 +79,7 @@ class AmplitudeHook(BaseHook):
         from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient  # noqa: PLC0415
         from airflow_provider_amplitude_segment.hooks import connection_session  # noqa: PLC0415
 
-        connection = self.get_connection(self.amplitude_conn_id)
+        connection = find_connection(self, self.amplitude_conn_id)
         api_key = secret(self.amplitude_conn_id, "API key", connection.login)
         secret_key = secret(self.amplitude_conn_id, "Secret key", connection.password)
         mask_secret(api_key)
@@ -118,19 +119,19 @@ class AmplitudeHook(BaseHook):
 
     def get_org_url(self) -> str | None:
         """Return the organization's part of Amplitude's own URLs, for links; ``None`` where it is not set."""
-        return text(self.get_connection(self.amplitude_conn_id), "org_url")
+        return text(find_connection(self, self.amplitude_conn_id), "org_url")
 
     def get_region(self) -> str:
         """Return the connection's data region, ``US`` or ``EU``.
 
         :raises SettingError: it is another one
         """
-        return read_endpoint(self.get_connection(self.amplitude_conn_id), HOSTS).region
+        return read_endpoint(find_connection(self, self.amplitude_conn_id), HOSTS).region
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove both keys, by listing the project's cohorts; return whether it worked, and a sentence."""
         try:
-            endpoint = self._endpoint(self.get_connection(self.amplitude_conn_id))
+            endpoint = self._endpoint(find_connection(self, self.amplitude_conn_id))
             listed = len(self.get_conn().list_cohorts())
         except AmplitudeCredentialsError as error:
             other = "EU" if endpoint.region == "US" else "US"

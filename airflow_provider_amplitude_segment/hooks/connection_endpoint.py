@@ -6,11 +6,16 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_amplitude_segment.core.export_file import is_loopback
 from airflow_provider_amplitude_segment.exceptions import SettingError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseHook, Connection
 
 DEFAULT_REGION = "US"
 DEFAULT_TIMEOUT_SECONDS = 60.0
@@ -47,6 +52,21 @@ class Endpoint:
     cert: str | tuple[str, str] | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     trust_env: bool = True
+
+
+def find_connection(hook: BaseHook, conn_id: str) -> Connection:
+    """Return a connection.
+
+    :raises SettingError: Airflow knows none of this ID; a retry would not find it either.
+    """
+    try:
+        return hook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise SettingError(
+            f"connection {conn_id!r}",
+            "Airflow knows none of this ID",
+            "a connection made in the UI, in a secrets backend, or as an environment variable AIRFLOW_CONN_…",
+        ) from None
 
 
 def setting(conn_id: str, label: str) -> str:

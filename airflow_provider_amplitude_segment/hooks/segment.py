@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
-from airflow_provider_amplitude_segment.hooks.connection_endpoint import extra, read_endpoint, secret, text
+from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
+    extra,
+    find_connection,
+    read_endpoint,
+    secret,
+    text,
+)
 from airflow_provider_amplitude_segment.hooks.connection_form import form_behaviour, form_widgets
 
 if TYPE_CHECKING:
@@ -88,7 +94,7 @@ class SegmentHook(BaseHook):
         from airflow_provider_amplitude_segment.clients.segment import SegmentClient  # noqa: PLC0415
         from airflow_provider_amplitude_segment.hooks import connection_session  # noqa: PLC0415
 
-        connection = self.get_connection(self.segment_conn_id)
+        connection = find_connection(self, self.segment_conn_id)
         write_key = self._write_key(connection)
         endpoint = read_endpoint(connection, HOSTS)
         # Never through a connection's login and password: Airflow 2.11 makes None of an empty password,
@@ -113,7 +119,7 @@ class SegmentHook(BaseHook):
         """
         from airflow_provider_amplitude_segment.clients.segment import normal_host  # noqa: PLC0415 - as above
 
-        connection = self.get_connection(self.segment_conn_id)
+        connection = find_connection(self, self.segment_conn_id)
         host = normal_host(read_endpoint(connection, HOSTS).base_url)
         identity = hashlib.sha256(f"{host}\0{self._write_key(connection)}".encode()).hexdigest()
         return SegmentDestination(

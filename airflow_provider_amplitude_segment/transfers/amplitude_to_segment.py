@@ -15,7 +15,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
     AmplitudeUnavailableError,
-    ExportFailedError,
     ExportTimeoutError,
 )
 
@@ -149,18 +148,20 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the deferral, in a new process: what is needed stands in the run record."""
         with _airflow_ending():
-            self._read_event(event or {})
-        return self._sync(context, waits=True)
+            waited_in_vain = self._read_event(event or {})
+        return self._sync(context, waits=True, waited_in_vain=waited_in_vain)
 
     def on_kill(self) -> None:
         """Stop after the batches in flight. What is right rests on the ledger alone."""
         if self._stop is not None:
             self._stop.set()
 
-    def _sync(self, context: Context, *, waits: bool) -> dict[str, Any]:
+    def _sync(
+        self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None = None
+    ) -> dict[str, Any]:
         from airflow_provider_amplitude_segment.core.sync import ExportIncomplete, Skipped  # noqa: PLC0415
 
-        outcome = self._run(context, waits=waits)
+        outcome = self._run(context, waits=waits, waited_in_vain=waited_in_vain)
         if isinstance(outcome, ExportIncomplete):
             self._defer(outcome.request_id)
             # Not reached: deferring raises.
@@ -169,7 +170,9 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
             raise AirflowSkipException(f"Nothing was sent: {outcome.reason}.")
         return outcome.as_dict()
 
-    def _run(self, context: Context, *, waits: bool) -> SyncReport | ExportIncomplete | Skipped:
+    def _run(
+        self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None
+    ) -> SyncReport | ExportIncomplete | Skipped:
         from airflow_provider_amplitude_segment.core.sync import CohortSync, ExportIncomplete  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_outside import open_outside  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
@@ -181,7 +184,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
                 sync = CohortSync(settings, _run_of(context), outside)
                 outcome = None
                 try:
-                    outcome = sync.run(waits=waits)
+                    outcome = sync.run(waits=waits, waited_in_vain=waited_in_vain)
                 finally:
                     self._stop = None
                     if not isinstance(outcome, ExportIncomplete):
@@ -208,23 +211,21 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
             timeout=timedelta(seconds=settings.export_timeout) + _TRIGGER_MARGIN,
         )
 
-    def _read_event(self, event: dict[str, Any]) -> None:
-        """Raise what the trigger met; it crossed a process and perhaps a version, so it is not trusted."""
+    def _read_event(self, event: dict[str, Any]) -> AmplitudeSegmentError | None:
+        """Return what the trigger met that a later try may cure; it crossed a process, so it is not trusted.
+
+        An error that no retry cures is not taken from it: the worker asks Amplitude again, and meets it itself.
+        """
         from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
 
         request_id = str(event.get("request_id") or "")
         match event.get("status"):
-            case "completed":
-                return
             case "timeout":
-                raise ExportTimeoutError(request_id, read_settings(self).export_timeout, "not complete")
+                return ExportTimeoutError(request_id, read_settings(self).export_timeout, "not complete")
             case "error" if event.get("retryable"):
-                message = str(event.get("message"))
-                raise AmplitudeUnavailableError(f"asking after export {request_id}", None, message)
-            case "error":
-                raise AirflowFailException(str(event.get("message")))
-            case unknown:
-                raise ExportFailedError(request_id or None, 0, f"the trigger said {unknown!r}")
+                return AmplitudeUnavailableError(f"asking after export {request_id}", None, str(event.get("message")))
+            case _:
+                return None
 
 
 @contextmanager

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         AmplitudeCohortToSegmentOperator,
     )
 
-_MOST_REQUESTS = 64
+_MOST_REQUESTS = 32
 # An export's file is kept for seven days.
 _MOST_SECONDS = 7 * 24 * 3600
 

@@ -37,12 +37,18 @@ def ti() -> FakeTaskInstance:
 
 
 @pytest.fixture
-def sync(sandbox: Sandbox, ti: FakeTaskInstance, tmp_path: Path) -> Sync:
-    """Run the operator as a worker does, on parameters as they are after rendering."""
+def sync(sandbox: Sandbox, ti: FakeTaskInstance, tmp_path: Path) -> Sync:  # noqa: ARG001 - it sets the connections
+    """Run the operator as a worker does, on parameters as they are after rendering.
 
-    def run(task_instance: FakeTaskInstance = ti, **parameters: Any) -> dict[str, Any]:
+    With ``event`` the task is resumed after its deferral.
+    """
+
+    def run(
+        task_instance: FakeTaskInstance = ti, *, event: dict[str, Any] | None = None, **parameters: Any
+    ) -> dict[str, Any]:
         parameters = {"cohort_id": "c1", "state_path": str(tmp_path / "state"), "poll_interval": 0.05, **parameters}
         operator = AmplitudeCohortToSegmentOperator(task_id="sync", **parameters)
-        return operator.execute({"ti": task_instance})
+        context = {"ti": task_instance}
+        return operator.execute(context) if event is None else operator.execute_complete(context, event)
 
     return run

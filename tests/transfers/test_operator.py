@@ -7,11 +7,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 from fakes.task_instance import FakeTaskInstance, Sync
 
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
+    ClaimHeldError,
     CohortArchivedError,
     CohortNotFoundError,
     ExportTimeoutError,
@@ -248,6 +249,64 @@ def test_an_export_that_does_not_complete_in_time_is_waited_for_by_the_next_try(
 
     sync()
     assert sandbox.amplitude.exports_spent == 1
+
+
+def test_a_deferred_sync_is_resumed_by_a_new_process_with_the_same_export(sandbox: Sandbox, sync: Sync) -> None:
+    sandbox.amplitude.cohorts["c1"].ready_after_polls = 1
+    with pytest.raises(TaskDeferred) as deferred:
+        sync(deferrable=True)
+    assert sandbox.segment.identifies_received == 0
+
+    sync(deferrable=True, event={"status": "completed", "request_id": deferred.value.trigger.request_id})
+
+    assert believed(sandbox) == {"ann", "bob"}
+    assert sandbox.amplitude.exports_spent == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ({"status": "timeout", "request_id": "x1"}, ExportTimeoutError),
+        (
+            {"status": "error", "retryable": True, "request_id": "x1", "message": "ConnectionError"},
+            AmplitudeSegmentError,
+        ),
+    ],
+)
+def test_a_deferral_in_vain_gives_its_claim_back_and_leaves_a_report(
+    sandbox: Sandbox, sync: Sync, ti: FakeTaskInstance, event: dict[str, object], error: type[Exception]
+) -> None:
+    sandbox.amplitude.cohorts["c1"].ready_after_polls = 1_000
+    with pytest.raises(TaskDeferred):
+        sync(deferrable=True)
+    other = FakeTaskInstance(run_id="other")
+    with pytest.raises(ClaimHeldError):
+        sync(other, deferrable=True)
+
+    with pytest.raises(error):
+        sync(deferrable=True, event=event)
+    assert ti.xcoms["sync_report"]["destinations"][0]["error"]
+
+    with pytest.raises(TaskDeferred):
+        sync(other, deferrable=True)
+
+
+def test_an_export_that_amplitude_gave_up_is_replaced_when_the_task_is_cleared(sandbox: Sandbox, sync: Sync) -> None:
+    sandbox.faults.add(Fault(on="amplitude.status", status=410, body=b"gone"))
+    with pytest.raises(AirflowFailException, match="Clear the task to request a new one"):
+        sync()
+
+    sync()
+
+    assert sandbox.amplitude.exports_spent == 2
+    assert believed(sandbox) == {"ann", "bob"}
+
+
+@pytest.mark.parametrize("parameter", ["amplitude_conn_id", "segment_conn_id"])
+def test_a_connection_that_nobody_made_is_named_and_not_retried(sandbox: Sandbox, sync: Sync, parameter: str) -> None:
+    with pytest.raises(AirflowFailException, match="nobody_made_this"):
+        sync(**{parameter: "nobody_made_this"})
+    assert sandbox.amplitude.exports_spent == 0
 
 
 def test_state_files_are_readable_by_their_owner_alone(sync: Sync, tmp_path: Path) -> None:
