@@ -60,7 +60,7 @@ def check_installed(wheel: Path, home: Path) -> None:
     environment = home / "environment"
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints/airflow-3.3.txt", wheel)
+    run(python, "-m", "pip", "install", "-qq", "--constraint", ROOT / "constraints/airflow-3.3.txt", wheel)
     print(run(python, "-c", DISCOVERY).strip())
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
