@@ -117,11 +117,20 @@ def test_a_setting_that_cannot_be_used_is_told(sandbox: Sandbox, monkeypatch: py
     assert "field 'API key'" in event["message"]
 
 
-def test_whatever_else_fails_is_told_by_its_kind(sandbox: Sandbox) -> None:
-    """Its text may hold anything, so it is not told."""
+def test_a_connection_that_nobody_made_is_told(sandbox: Sandbox) -> None:
+    """A retry would not find it either."""
     event = fire(sandbox, amplitude_conn_id="there_is_no_such_connection")
+    assert (event["status"], event["retryable"]) == ("error", False)
+    assert "there_is_no_such_connection" in event["message"]
+
+
+def test_whatever_else_fails_is_told_by_its_kind(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its text may hold anything, so it is not told."""
+    monkeypatch.setenv("AIRFLOW_CONN_AMPLITUDE_BROKEN", '{"password": "broken-word"')
+    event = fire(sandbox, amplitude_conn_id="amplitude_broken")
     assert (event["status"], event["retryable"]) == ("error", True)
-    assert "NotFound" in event["message"]
+    assert "Error" in event["message"]
+    assert "broken-word" not in event["message"]
 
 
 def test_the_loop_runs_on_while_amplitude_is_slow(sandbox: Sandbox) -> None:
