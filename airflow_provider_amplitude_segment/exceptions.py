@@ -14,8 +14,9 @@
     ├── GuardError                    the sync looks wrong and was refused before anything was sent
     │   ├── EmptyCohortError, ExitRatioError
     ├── LedgerError                   the memory of what Segment was told
-    │   ├── ClaimHeldError, ClaimLostError                may get better by a retry
+    │   ├── ClaimHeldError, ClaimLostError, StateUnavailableError     may get better by a retry
     │   └── LedgerDamagedError, LedgerFormatError, StatePathError
+    ├── EngineError                   the worker's disk or memory; may get better by a retry
     └── SegmentError
         ├── SegmentRefusedError, SegmentAnswerError, RejectedUsersError
         └── SegmentUnavailableError, SyncStoppedError     may get better by a retry
@@ -27,9 +28,12 @@ never a secret or a user ID. ``retryable`` tells Airflow whether another try can
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-_NOTHING_SENT = "Nothing was sent to Segment."
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NOTHING_SENT = "Nothing was sent to Segment in this try."
 
 
 class AmplitudeSegmentError(Exception):
@@ -278,14 +282,14 @@ class GuardError(AmplitudeSegmentError):
     """The sync looks wrong; it was refused before anything was sent, and the ledger is as it was.
 
     Attributes:
-        run_configuration: the DAG run's configuration that lets this sync through once.
+        run_configuration: the refused run's configuration, and on top what lets this sync through once.
     """
 
     def __init__(self, message: str, run_configuration: dict[str, Any]) -> None:
         self.run_configuration = run_configuration
         super().__init__(
-            f"{message} {_NOTHING_SENT} If this is right, let it through once: trigger the DAG with the "
-            f"configuration {json.dumps(run_configuration)}"
+            f"{message} {_NOTHING_SENT} If this is right, let it through once: trigger a DAG that takes these as "
+            f"parameters, as the example DAGs do, with the configuration {json.dumps(run_configuration)}"
         )
 
 
@@ -297,13 +301,13 @@ class EmptyCohortError(GuardError):
         anonymous: rows of the export without a user ID.
     """
 
-    def __init__(self, destination: str, known: int, anonymous: int) -> None:
+    def __init__(self, destination: str, known: int, anonymous: int, run_configuration: Mapping[str, Any]) -> None:
         self.known = known
         self.anonymous = anonymous
         super().__init__(
             f"The export has no member ({anonymous:,} anonymous), and {known:,} are known to Segment "
             f"connection {destination!r} (on_empty_cohort='fail').",
-            {"on_empty_cohort": "sync"},
+            {**run_configuration, "on_empty_cohort": "sync"},
         )
 
 
@@ -316,14 +320,33 @@ class ExitRatioError(GuardError):
         max_exit_ratio: the share that is allowed.
     """
 
-    def __init__(self, destination: str, leaving: int, told: int, max_exit_ratio: float) -> None:
+    def __init__(
+        self, destination: str, leaving: int, told: int, max_exit_ratio: float, run_configuration: Mapping[str, Any]
+    ) -> None:
         self.leaving = leaving
         self.told = told
         self.max_exit_ratio = max_exit_ratio
         super().__init__(
             f"{leaving:,} of {told:,} members known to Segment connection {destination!r} would leave "
             f"({leaving / told:.0%}), more than max_exit_ratio={max_exit_ratio:g} allows.",
-            {"max_exit_ratio": None},
+            {**run_configuration, "max_exit_ratio": None},
+        )
+
+
+class EngineError(AmplitudeSegmentError):
+    """DuckDB could not do its work, mostly for want of disk or memory on the worker.
+
+    Attributes:
+        kind: DuckDB's name for it; its text is not told, as it may quote users.
+    """
+
+    retryable = True
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(
+            f"DuckDB failed on the worker ({kind}). Nothing is taken for told that Segment did not acknowledge; the "
+            "next try goes on. Look at the worker's memory and at the space in its temporary folder."
         )
 
 
@@ -355,17 +378,18 @@ class ClaimLostError(LedgerError):
 
     Attributes:
         generation: the claim that was lost.
-        newer: the claim that stands above it.
+        newer: the claim that stands above it; ``None`` where it is known only by what it wrote.
     """
 
     retryable = True
 
-    def __init__(self, generation: int, newer: int) -> None:
+    def __init__(self, generation: int, newer: int | None) -> None:
         self.generation = generation
         self.newer = newer
+        by = f"claim {newer}" if newer else "a newer one"
         super().__init__(
-            f"Claim {generation} of this stream was taken over by claim {newer}. Nothing more was sent or written; "
-            "the newer run carries on."
+            f"Claim {generation} of this stream was taken over by {by}. Nothing more was sent or written; the newer "
+            "run carries on."
         )
 
 
@@ -379,8 +403,8 @@ class LedgerDamagedError(LedgerError):
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
         super().__init__(
-            f"The ledger's file {path} {problem}. {_NOTHING_SENT} Restore it from a backup, or take the stream's "
-            "folder away and run once with sync_mode='full'."
+            f"The ledger's file {path} {problem}. Restore it from a backup, or take the stream's folder away and run "
+            "once with sync_mode='full'."
         )
 
 
@@ -404,17 +428,38 @@ class LedgerFormatError(LedgerError):
 
 
 class StatePathError(LedgerError):
-    """The state path cannot be read or written.
+    """The state path cannot be read or written; the sync had not begun.
 
     Attributes:
         path: the state path.
+        reason: what the file system says, in words.
     """
 
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
+        self.reason = reason
         super().__init__(
             f"The state path {path} cannot be used: {reason}. {_NOTHING_SENT} Set state_path, or [amplitude_segment] "
             "state_path, to a place that every worker can write."
+        )
+
+
+class StateUnavailableError(LedgerError):
+    """The state path failed in the middle of a sync, although it could be written when that began.
+
+    Attributes:
+        path: the state path.
+        reason: what the file system says, in words.
+    """
+
+    retryable = True
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"The state path {path} failed during the sync: {reason}. What Segment acknowledged stands as far as it "
+            "was written; the next try goes on from there and tells the rest again."
         )
 
 

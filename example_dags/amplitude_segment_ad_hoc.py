@@ -73,7 +73,7 @@ with DAG(
         "events_per_second": Param(
             1000,
             type=["null", "number"],
-            exclusiveMinimum=0,
+            minimum=1,
             title="Identifies a second",
             description="The pace Segment is told at; a workspace takes about 1,000. Empty: no limit.",
             section="Advanced",

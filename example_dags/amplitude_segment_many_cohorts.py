@@ -35,6 +35,24 @@ with DAG(
             title="Cohort names",
             description="A pattern: * is any text, ? any character.",
         ),
+        # The guards, so that a sync that was refused can be let through once from the UI.
+        "max_exit_ratio": Param(
+            default=0.5,
+            type=["null", "number"],
+            minimum=0,
+            maximum=1,
+            title="Largest share that may leave",
+            description="Refuse to tell Segment when more than this share of the members would leave. Empty: no limit.",
+            section="Advanced",
+        ),
+        "on_empty_cohort": Param(
+            default="fail",
+            type="string",
+            enum=["fail", "sync", "skip"],
+            title="When the cohort is suddenly empty",
+            description="fail, sync (tell everyone that they left), or skip the run.",
+            section="Advanced",
+        ),
     },
 ) as dag:
 
@@ -46,6 +64,8 @@ with DAG(
     AmplitudeCohortToSegmentOperator.partial(
         task_id="sync_cohort",
         map_index_template="{{ task.cohort_id }}",
+        max_exit_ratio="{{ params.max_exit_ratio }}",
+        on_empty_cohort="{{ params.on_empty_cohort }}",
         # Segment takes about 1,000 events a second of a workspace: two tasks at once, half of it each.
         max_active_tis_per_dag=2,
         events_per_second=500,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
@@ -25,11 +25,33 @@ with DAG(
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
     tags=["amplitude", "segment"],
+    params={
+        # The guards, so that a sync that was refused can be let through once from the UI.
+        "max_exit_ratio": Param(
+            default=0.5,
+            type=["null", "number"],
+            minimum=0,
+            maximum=1,
+            title="Largest share that may leave",
+            description="Refuse to tell Segment when more than this share of the members would leave. Empty: no limit.",
+            section="Advanced",
+        ),
+        "on_empty_cohort": Param(
+            default="fail",
+            type="string",
+            enum=["fail", "sync", "skip"],
+            title="When the cohort is suddenly empty",
+            description="fail, sync (tell everyone that they left), or skip the run.",
+            section="Advanced",
+        ),
+    },
 ) as dag:
     AmplitudeCohortToSegmentOperator(
         task_id="sync_cohort",
         cohort_id="26umsb5",
         segment_conn_id=["segment_default", "segment_emea"],
+        max_exit_ratio="{{ params.max_exit_ratio }}",
+        on_empty_cohort="{{ params.on_empty_cohort }}",
         # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".
     )

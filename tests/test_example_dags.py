@@ -103,10 +103,10 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["daily", "ad_hoc"])
+@pytest.mark.parametrize("name", ["daily", "ad_hoc", "many_cohorts", "several_destinations"])
 def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> None:
     params = parse(f"amplitude_segment_{name}").params
-    guards = [ExitRatioError("segment_default", 600, 1000, 0.5), EmptyCohortError("segment_default", 1000, 0)]
+    guards = [ExitRatioError("segment_default", 600, 1000, 0.5, {}), EmptyCohortError("segment_default", 1000, 0, {})]
 
     for guard in guards:
         for key, value in guard.run_configuration.items():

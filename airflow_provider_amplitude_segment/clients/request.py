@@ -5,14 +5,13 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+import requests
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ProxyError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import requests
 
 _CONNECT_SECONDS = 10.0
 
@@ -42,20 +41,26 @@ def send(
         requests.RequestException: No answer, or not all of it. Its text may hold a proxy's password: show its
         class.
     """
-    return session.request(
-        method,
-        url,
-        data=body,
-        headers=dict(headers or {}),
-        timeout=(min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds),
-        allow_redirects=False,
-        stream=stream,
-        # Left out, REQUESTS_CA_BUNDLE and HTTPS_PROXY would win over the connection's own settings
-        # (https://github.com/psf/requests/issues/3829); the mapping is copied as requests writes into it.
-        verify=session.verify,
-        cert=session.cert,
-        proxies=dict(session.proxies),
-    )
+    try:
+        return session.request(
+            method,
+            url,
+            data=body,
+            headers=dict(headers or {}),
+            timeout=(min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds),
+            allow_redirects=False,
+            stream=stream,
+            # Left out, REQUESTS_CA_BUNDLE and HTTPS_PROXY would win over the connection's own settings
+            # (https://github.com/psf/requests/issues/3829); the mapping is copied as requests writes into it.
+            verify=session.verify,
+            cert=session.cert,
+            proxies=dict(session.proxies),
+        )
+    except requests.RequestException:
+        raise
+    except (OSError, TypeError, ValueError) as error:
+        # requests lets these out bare, e.g. for a file of authorities that is gone.
+        raise requests.RequestException(type(error).__name__) from error
 
 
 def lower_names(response: requests.Response) -> dict[str, str]:

@@ -5,6 +5,7 @@ Runs in several threads at once. A refused batch is halved until the message tha
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.pace import Pace
     from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Courier:
     """How batches reach one destination.
 
     Attributes:
+        label: the destination's connection, for the log.
         post: posts a body, given the retry's number from 0, and reads the answer; raises nothing.
         envelope: what is around the messages.
         policy: how often and how long to try again.
@@ -78,6 +83,7 @@ class Courier:
         halt: calls all couriers of a sync back; requests under way end first.
     """
 
+    label: str
     post: Callable[[bytes, int], Answer]
     envelope: Envelope
     policy: RetryPolicy
@@ -112,7 +118,7 @@ class Courier:
         A wait that Segment asks for spends no retry; the time limit holds for all waits together.
         """
         began = self.clock.monotonic()
-        sent = spent = 0
+        sent = spent = asked = 0
         while True:
             if not self._may_send(len(batch)):
                 return None, max(0, sent - 1)
@@ -126,9 +132,13 @@ class Courier:
                 spent += 1
                 wait = self.policy.back_off_seconds(spent, self.chance.random())
             else:
-                wait = answer.after_seconds
+                # However short a wait it asks for again and again, Segment is not hammered.
+                asked += 1
+                wait = max(answer.after_seconds, self.policy.back_off_seconds(asked, self.chance.random()))
             if self.clock.monotonic() + wait - began > self.policy.total_seconds:
                 return answer, sent - 1
+            said = f"HTTP {answer.status}" if answer.status else answer.reason
+            log.warning("%s: Segment did not take a batch (%s); again in %.1f s", self.label, said, wait)
             if self.clock.wait(wait, self.halt):
                 return None, sent - 1
 

@@ -7,7 +7,7 @@ died, is told again under the same message IDs; nothing is ever taken for told t
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.batches import Batch, TooLong
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.lookout import Lookout
     from airflow_provider_amplitude_segment.core.progress import Progress
 
-FIRST_BATCH_MESSAGES = 250
-"""The first batch is small: if Segment refuses us, so many single messages at most are tried to know it."""
+FIRST_MESSAGES = 250
+"""So many messages Segment must refuse one by one, and acknowledge none, to be taken to refuse us (ADR 0003)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +131,33 @@ class Delivery:
         return self._delivered()
 
     def _run_first(self, batches: Iterator[Batch | TooLong], pool: ThreadPoolExecutor) -> None:
-        """Send the first batch alone, to learn whether Segment refuses us."""
-        for first in batches:
-            if isinstance(first, Batch):
+        """Send batches one at a time until Segment has acknowledged something, to learn whether it refuses us.
+
+        Raises:
+            SegmentRefusedError: it refused every one of the first messages, by themselves, and nothing says that they
+                rather than we are at fault; none of them is marked.
+        """
+        told = Told()
+        for batch in batches:
+            if isinstance(batch, TooLong):
+                self._settle_too_long(batch)
+                continue
+            future = pool.submit(self._courier.tell, batch)
+            while not future.done():
+                self._wait({future})
+            told += future.result()
+            if told.acked or told.failure or told.halted or len(told.refused) >= FIRST_MESSAGES:
+                is_everything = False
                 break
-            self._settle_too_long(first)
         else:
-            return
-        future = pool.submit(self._courier.tell, first)
-        while not future.done():
-            self._wait({future})
-        told = future.result()
-        is_all_refused = len(told.refused) == len(first)
-        is_whole_plan = len(first) == self._before.pending(self._planned).count
-        if is_all_refused and not (self._is_key_proved and is_whole_plan):
-            raise SegmentRefusedError(self._label, told.refused[0].status, len(first))
+            is_everything = True
+        if told.refused and not told.acked:
+            if told.failure or told.halted:
+                # Too little was heard to say who is at fault, so nobody is marked.
+                told = replace(told, refused=())
+            elif not (self._is_key_proved and is_everything):
+                pending = self._before.pending(self._planned).count
+                raise SegmentRefusedError(self._label, told.refused[0].status, pending)
         self._settle(told)
 
     def _run_others(self, batches: Iterator[Batch | TooLong], pool: ThreadPoolExecutor) -> None:
@@ -176,6 +188,7 @@ class Delivery:
     def _wait(self, in_flight: set[Future[Told]]) -> None:
         """Wait for one of them, at most until the next look; on the way see whether the task is to stop."""
         wait(in_flight, timeout=LOOK_SECONDS / 2, return_when=FIRST_COMPLETED)
+        self._progress.speak_if_due()
         if self._stop.is_set():
             self._courier.halt.set()
         self._look_if_due()

@@ -90,6 +90,8 @@ def open_draft(  # what is known of a destination before the export's file is
         trait = newest.trait
     is_own = (
         isinstance(newest, Plan)
+        # A dry run plans anew, beside whatever this run has begun.
+        and not settings.dry_run
         and newest.run_key == run.key
         and newest.export_request_id == export_request_id
         and newest.fingerprint == plan_fingerprint(settings, trait)
@@ -145,9 +147,20 @@ def write_plan(  # a draft in, a plan out, in the ledger's order of writes
         changes=ledger.keep(f"changes-{generation}.parquet", diff.changes),
         base=base,
         segment_conn_id=draft.stream.destination.segment_conn_id,
+        key_fingerprint=draft.stream.destination.key_fingerprint,
+        proved_key=_proved_key(ledger, newest),
     )
     ledger.write_plan(plan)
     return plan
+
+
+def _proved_key(ledger: Ledger, newest: Plan | Commit | None) -> str:
+    """Return the fingerprint of the write key that Segment acknowledged something with most lately."""
+    if newest is None:
+        return ""
+    if isinstance(newest, Plan) and ledger.journal(newest).acked.count:
+        return newest.key_fingerprint
+    return newest.proved_key
 
 
 def list_planned(engine: duckdb.DuckDBPyConnection, draft: Draft, name: str) -> str | None:

@@ -6,11 +6,15 @@ User IDs reach a query as files or bound parameters only; an engine's error is n
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from airflow_provider_amplitude_segment.exceptions import EngineError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MEMORY_MIB = 192
@@ -19,20 +23,31 @@ MEMORY_MIB = 192
 THREADS = 2
 
 
-def open_engine(scratch: Path) -> duckdb.DuckDBPyConnection:
-    """Return a new in-memory engine that spills into a folder of its own below ``scratch``.
+@contextmanager
+def open_engine(scratch: Path, *, memory_mib: int = MEMORY_MIB) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a new in-memory engine that spills into a folder of its own below ``scratch``, and close it on leaving.
 
     Args:
         scratch: an existing folder on the worker's own disk; the caller removes it.
+        memory_mib: what it may hold in memory.
+
+    Raises:
+        EngineError: whatever DuckDB raises in the body and nobody there understands.
     """
     spill = scratch / "spill"
     spill.mkdir(exist_ok=True)
-    engine = duckdb.connect(
-        config={"memory_limit": f"{MEMORY_MIB}MiB", "threads": THREADS, "temp_directory": str(spill)}
-    )
-    # A progress bar would be written into the task's log.
-    engine.execute("SET enable_progress_bar = false")
-    return engine
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{memory_mib}MiB",
+        "threads": THREADS,
+        "temp_directory": str(spill),
+    }
+    try:
+        with duckdb.connect(config=config) as engine:
+            # A progress bar would be written into the task's log.
+            engine.execute("SET enable_progress_bar = false")
+            yield engine
+    except duckdb.Error as error:
+        raise EngineError(type(error).__name__) from None
 
 
 def one_row(engine: duckdb.DuckDBPyConnection, query: str, parameters: object = None) -> tuple[Any, ...]:

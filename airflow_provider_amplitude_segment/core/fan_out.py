@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.draft import write_plan
+from airflow_provider_amplitude_segment.core.engine import MEMORY_MIB
 from airflow_provider_amplitude_segment.core.pace import Pace
 from airflow_provider_amplitude_segment.core.telling import Telling
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.core.stream import Run
     from airflow_provider_amplitude_segment.core.tenure import Tenure
-    from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
+
+_LEAST_MEMORY_MIB = 64
 
 
 def plan_tellings(  # what every telling shares
@@ -60,6 +62,7 @@ def plan_tellings(  # what every telling shares
                 clock=outside.clock,
                 chance=outside.chance,
                 stop=outside.stop,
+                memory_mib=max(_LEAST_MEMORY_MIB, MEMORY_MIB // len(drafts)),
             )
         )
     return tellings
@@ -67,7 +70,7 @@ def plan_tellings(  # what every telling shares
 
 def tell_side_by_side(
     tellings: Sequence[Telling], report: SyncReport, stop: threading.Event
-) -> list[tuple[Telling, DestinationReport, AmplitudeSegmentError | None]]:
+) -> list[tuple[Telling, DestinationReport, Exception | None]]:
     """Tell all destinations, and return each with its report and its error once all have ended."""
     before = [report.destination(telling.draft.stream.destination.name) for telling in tellings]
     if len(tellings) == 1:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_amplitude_segment.exceptions import EmptyCohortError, ExitRatioError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_amplitude_segment.core.diff import Diff
     from airflow_provider_amplitude_segment.core.membership import Membership
 
@@ -28,6 +30,7 @@ def check_guards(
     destination: str,
     on_empty_cohort: EmptyCohortPolicy,
     max_exit_ratio: float | None,
+    run_configuration: Mapping[str, Any],
 ) -> None:
     """Refuse a sync that looks wrong. Only users told ``true`` under the current key count.
 
@@ -39,9 +42,9 @@ def check_guards(
     """
     if is_suddenly_empty(membership, diff):
         if on_empty_cohort == "fail":
-            raise EmptyCohortError(destination, diff.known, membership.anonymous)
+            raise EmptyCohortError(destination, diff.known, membership.anonymous, run_configuration)
         return
     if max_exit_ratio is None or diff.leaving < MIN_LEAVING:
         return
     if diff.leaving > max_exit_ratio * diff.told:
-        raise ExitRatioError(destination, diff.leaving, diff.told, max_exit_ratio)
+        raise ExitRatioError(destination, diff.leaving, diff.told, max_exit_ratio, run_configuration)

@@ -67,6 +67,8 @@ class Plan:
         changes: Parquet ``trait, user_id, value``, ordered; a change's position is its row number from 0.
         base: Parquet of the state it starts from; ``None`` for an empty one.
         segment_conn_id: label of the destination.
+        key_fingerprint: of the write key it is told with.
+        proved_key: fingerprint of a write key that Segment acknowledged something with before; empty for none.
     """
 
     generation: int
@@ -82,6 +84,8 @@ class Plan:
     changes: StoredFile
     base: StoredFile | None
     segment_conn_id: str
+    key_fingerprint: str
+    proved_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class Commit:
         trait: the current trait key.
         timestamp: that of the plan's messages.
         snapshot: Parquet ``trait, user_id, told, in_doubt, refused``.
-        key_fingerprint: of the write key that acknowledged something most lately; empty where none ever did.
+        proved_key: fingerprint of the write key that Segment acknowledged something with most lately; empty for none.
         segment_conn_id: label of the destination.
         report: the destination's report of the sync.
     """
@@ -143,7 +147,7 @@ class Commit:
     trait: str
     timestamp: str
     snapshot: StoredFile
-    key_fingerprint: str
+    proved_key: str
     segment_conn_id: str
     report: dict[str, Any]
 
@@ -170,21 +174,13 @@ class Ledger:
             return self._commit(highest)
         return self._plan(highest) if highest else None
 
-    def last_commit(self) -> Commit | None:
-        """Return the newest commit, whatever plan was made after it."""
-        names = self._store.names(self.folder)
-        newest = max((int(match[1]) for name in names if (match := _COMMIT.fullmatch(name))), default=0)
-        return self._commit(newest) if newest else None
-
     def journal(self, plan: Plan) -> Journal:
         """Return how far a plan was told, over all claims that worked on it."""
         own = re.compile(rf"acked-{plan.generation}-\d+\.json")
         journal = Journal()
         for name in sorted(self._store.names(self.folder)):
             if own.fullmatch(name):
-                entry = self._read(name)
-                refused = {int(p): Refusal(int(p), status, reason) for p, status, reason in entry["refused"]}
-                journal = journal.union(Journal(Ranges.of(map(tuple, entry["acked"])), refused))
+                journal = journal.union(self._journal(name))
         return journal
 
     def write_plan(self, plan: Plan) -> None:
@@ -204,7 +200,7 @@ class Ledger:
         """
         content = _encode(dataclasses.asdict(commit))
         if not self._store.create(f"{self.folder}/commit-{commit.generation}.json", content):
-            raise ClaimLostError(commit.claim, commit.claim + 1)
+            raise ClaimLostError(commit.claim, None)
         self._write("current.json", {"generation": commit.generation})
 
     def keep(self, name: str, path: Path) -> StoredFile:
@@ -245,6 +241,14 @@ class Ledger:
             return Plan(**{**entry, "changes": StoredFile(**entry["changes"]), "base": base})
         except (KeyError, TypeError):
             raise LedgerDamagedError(self._where(name), "lacks something a plan has") from None
+
+    def _journal(self, name: str) -> Journal:
+        entry = self._read(name)
+        try:
+            refused = {int(p): Refusal(int(p), status, reason) for p, status, reason in entry["refused"]}
+            return Journal(Ranges.of((int(first), int(last)) for first, last in entry["acked"]), refused)
+        except (KeyError, TypeError, ValueError):
+            raise LedgerDamagedError(self._where(name), "lacks something a journal has") from None
 
     def _commit(self, generation: int) -> Commit:
         entry = self._read(name := f"commit-{generation}.json")

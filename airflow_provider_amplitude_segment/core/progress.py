@@ -25,8 +25,11 @@ class Progress:
         self._began = self._last_line = clock.monotonic()
 
     def add(self, settled: int) -> None:
-        """Count settled changes, and write a line where it is time for one."""
+        """Count settled changes."""
         self._done += settled
+
+    def speak_if_due(self) -> None:
+        """Write a line where it is time for one, also while nothing is settled."""
         if self._clock.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = self._clock.monotonic()
             log.info("%s", self.line())

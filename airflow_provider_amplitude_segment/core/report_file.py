@@ -23,10 +23,7 @@ log = logging.getLogger(__name__)
 def complete_report(
     report: SyncReport, streams: Sequence[Stream], mode: SyncMode, error: BaseException | None
 ) -> SyncReport:
-    """Return the report with an entry for each destination, and the error where it is not committed.
-
-    The text of an error that is not ours may quote anything, so only its name is told.
-    """
+    """Return the report with an entry for each destination, and the error where it is not committed."""
     known = {entry.destination for entry in report.destinations}
     for stream in streams:
         destination = stream.destination
@@ -34,9 +31,13 @@ def complete_report(
             report = report.with_destination(DestinationReport(destination.segment_conn_id, destination.name, mode))
         entry = report.destination(destination.name)
         if error is not None and entry.error is None and not entry.committed:
-            text = str(error) if isinstance(error, AmplitudeSegmentError) else type(error).__name__
-            report = report.with_destination(replace(entry, error=text))
+            report = report.with_destination(replace(entry, error=error_text(error)))
     return report
+
+
+def error_text(error: BaseException) -> str:
+    """Return what may be told of an error: the text of one that is not ours may quote anything, so only its name."""
+    return str(error) if isinstance(error, AmplitudeSegmentError) else type(error).__name__
 
 
 def save_report(store: Store, report: SyncReport, claims: Mapping[Stream, int]) -> None:

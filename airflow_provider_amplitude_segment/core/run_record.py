@@ -29,12 +29,14 @@ class RunRecord:
         requested_at: seconds since 1970.
         generations: by ledger folder, the claim under which the export was requested.
         finished: by ledger folder, the report of a destination that has it committed.
+        counts: what its file came to, by the report's names; empty before it was read.
     """
 
     export_request_id: str
     requested_at: float
     generations: Mapping[str, int]
     finished: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
 
     def is_usable(self, unfinished: Mapping[str, Plan | Commit | None], now: float) -> bool:
         """Tell whether this export may still be told: an older export is never told after a newer one.
@@ -63,6 +65,7 @@ def read_run_record(store: Store, stream: Stream, run: Run) -> RunRecord | None:
             float(entry["requested_at"]),
             {str(folder): int(n) for folder, n in entry["generations"].items()},
             dict(entry["finished"]),
+            dict(entry["counts"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -77,6 +80,7 @@ def write_run_record(store: Store, stream: Stream, run: Run, record: RunRecord) 
         "requested_at": record.requested_at,
         "generations": dict(record.generations),
         "finished": dict(record.finished),
+        "counts": dict(record.counts),
     }
     store.put(_name(stream, run), json.dumps(entry).encode())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class SyncSettings:
     """What the operator's parameters of the same names say; design 3 tells what each means.
 
     ``poll_interval`` and ``export_timeout`` are seconds; ``None`` is no limit where it may stand.
+    ``run_configuration`` is the DAG run's, to which a guard adds what lets the sync through.
     """
 
     cohort_id: str
@@ -36,3 +37,4 @@ class SyncSettings:
     integrations: Mapping[str, Any] | None = None
     poll_interval: float = 10.0
     export_timeout: float = 3600.0
+    run_configuration: Mapping[str, Any] = field(default_factory=dict)

@@ -10,10 +10,10 @@ throughout; nothing is read from a ledger before its claim is won.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.cohort import MAX_EXPORT_MEMBERS, check_exportable, find_cohort
+from airflow_provider_amplitude_segment.core.cohort import check_exportable, find_cohort
 from airflow_provider_amplitude_segment.core.draft import (
     compare,
     list_planned,
@@ -22,12 +22,13 @@ from airflow_provider_amplitude_segment.core.draft import (
 )
 from airflow_provider_amplitude_segment.core.engine import open_engine
 from airflow_provider_amplitude_segment.core.export_order import ExportOrder
+from airflow_provider_amplitude_segment.core.exported_membership import fetch_membership
 from airflow_provider_amplitude_segment.core.fan_out import plan_tellings, tell_side_by_side
 from airflow_provider_amplitude_segment.core.guards import check_guards, is_suddenly_empty
-from airflow_provider_amplitude_segment.core.ledger import Ledger
-from airflow_provider_amplitude_segment.core.membership import read_membership
+from airflow_provider_amplitude_segment.core.ledger import Ledger, Plan
+from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
-from airflow_provider_amplitude_segment.core.report_file import complete_report, save_report
+from airflow_provider_amplitude_segment.core.report_file import complete_report, error_text, save_report
 from airflow_provider_amplitude_segment.core.run_export import open_run_export
 from airflow_provider_amplitude_segment.core.run_record import forget_run, write_run_record
 from airflow_provider_amplitude_segment.core.stream import Stream
@@ -37,9 +38,10 @@ from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
     ClaimLostError,
     ExportError,
-    ExportFileError,
     GuardError,
     RejectedUsersError,
+    StatePathError,
+    StateUnavailableError,
 )
 
 if TYPE_CHECKING:
@@ -47,31 +49,18 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.cohort import Cohort
     from airflow_provider_amplitude_segment.core.draft import Draft
-    from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
+    from airflow_provider_amplitude_segment.core.ledger import Commit
     from airflow_provider_amplitude_segment.core.membership import Membership
     from airflow_provider_amplitude_segment.core.outside import Outside
     from airflow_provider_amplitude_segment.core.run_record import RunRecord
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.core.stream import Run
+    from airflow_provider_amplitude_segment.core.telling import Telling
 
 log = logging.getLogger(__name__)
 
 _DEFERRAL_MARGIN_SECONDS = 600.0
 """How long a claim outlives ``export_timeout`` while the run is deferred: a resumed task may wait for a slot."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportIncomplete:
-    """The export was requested and is not complete; the claims outlast the wait, and nothing runs any more."""
-
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """The sync was left out on purpose; nothing was sent and nothing committed."""
-
-    reason: str
 
 
 class CohortSync:
@@ -116,6 +105,8 @@ class CohortSync:
                     # Whoever clears the task has looked at the cohort: a new export tells how it is by then.
                     forget_run(self._store, streams[0], self._run)
                 self._save_reports(streams, tenure, error)
+                if isinstance(error, StatePathError):
+                    raise StateUnavailableError(error.path, error.reason) from error
                 raise
         if isinstance(outcome, SyncReport):
             self._raise_for_rejected()
@@ -141,7 +132,7 @@ class CohortSync:
         ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
         newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
         record = open_run_export(self._store, self._run, self._order, newest, tenure, self._outside.clock)
-        self.report = replace(self.report, export_request_id=record.export_request_id)
+        self.report = replace(self.report, export_request_id=record.export_request_id, **record.counts)
         for entry in record.finished.values():
             self.report = self.report.with_destination(DestinationReport(**entry))
         drafts = self._open_drafts(ledgers, newest, record, trait)
@@ -150,8 +141,11 @@ class CohortSync:
                 tenure.hand_over(self._settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
                 return ExportIncomplete(record.export_request_id)
             membership = self._membership(record)
+            record = replace(record, counts=self._export_counts())
+            write_run_record(self._store, streams[0], self._run, record)
             drafts = self._compare(drafts, membership)
             if reason := self._check(drafts, membership):
+                self._save_reports(streams, tenure, None)
                 forget_run(self._store, streams[0], self._run)
                 return Skipped(reason)
         if self._settings.dry_run:
@@ -159,7 +153,9 @@ class CohortSync:
         else:
             self._tell_all(drafts, record, tenure)
         self._save_reports(streams, tenure, None)
-        forget_run(self._store, streams[0], self._run)
+        is_begun = any(isinstance(known, Plan) and known.run_key == self._run.key for known in newest.values())
+        if not (self._settings.dry_run and is_begun):
+            forget_run(self._store, streams[0], self._run)
         return self.report
 
     def _open_drafts(
@@ -190,13 +186,7 @@ class CohortSync:
         return drafts
 
     def _membership(self, record: RunRecord) -> Membership:
-        """Fetch the export and read it."""
-        file = self._outside.scratch / "export"
-        size = self._outside.amplitude.download(record.export_request_id, file)
-        log.info("Fetched export %s: %s bytes", record.export_request_id, f"{size:,}")
-        with open_engine(self._outside.scratch) as engine:
-            membership = read_membership(engine, file, self._outside.scratch)
-        file.unlink()
+        membership = fetch_membership(self._outside.amplitude, record.export_request_id, self._outside.scratch)
         self.report = replace(
             self.report,
             rows=membership.rows,
@@ -204,16 +194,11 @@ class CohortSync:
             anonymous=membership.anonymous,
             duplicates=membership.duplicates,
         )
-        log.info(
-            "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
-            *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),
-        )
-        if membership.rows >= MAX_EXPORT_MEMBERS:
-            raise ExportFileError(
-                f"it has {membership.rows:,} rows, and Amplitude cuts an export off at {MAX_EXPORT_MEMBERS:,}",
-                record.export_request_id,
-            )
         return membership
+
+    def _export_counts(self) -> dict[str, int | None]:
+        report = self.report
+        return {name: getattr(report, name) for name in ("rows", "members", "anonymous", "duplicates")}
 
     def _compare(self, drafts: Sequence[Draft], membership: Membership) -> list[Draft]:
         compared = []
@@ -244,6 +229,7 @@ class CohortSync:
                     destination=draft.stream.destination.segment_conn_id,
                     on_empty_cohort=self._settings.on_empty_cohort,
                     max_exit_ratio=self._settings.max_exit_ratio,
+                    run_configuration=self._settings.run_configuration,
                 )
             except GuardError as error:
                 report = self.report.destination(draft.stream.destination.name)
@@ -267,10 +253,17 @@ class CohortSync:
 
     def _tell_all(self, drafts: Sequence[Draft], record: RunRecord, tenure: Tenure) -> None:
         """Tell all destinations; when each has ended, raise the error that a retry may cure, if any."""
-        errors: list[AmplitudeSegmentError] = []
-        finished = dict(record.finished)
         tellings = plan_tellings(drafts, self._settings, self._run, record, tenure, self._outside)
-        for telling, report, error in tell_side_by_side(tellings, self.report, self._outside.stop):
+        self._report_known(tellings)
+        try:
+            outcomes = tell_side_by_side(tellings, self.report, self._outside.stop)
+        except BaseException:
+            self._report_known(tellings)
+            raise
+        errors: list[Exception] = []
+        finished = dict(record.finished)
+        for telling, told, error in outcomes:
+            report = told if error is None else replace(told, error=error_text(error))
             self.report = self.report.with_destination(report)
             if error is not None:
                 errors.append(error)
@@ -281,7 +274,13 @@ class CohortSync:
         if not any(isinstance(error, ClaimLostError) for error in errors):
             stream = tellings[0].draft.stream
             write_run_record(self._store, stream, self._run, replace(record, finished=finished))
-        raise min(errors, key=lambda error: not error.retryable)
+        # An error that is not ours may pass by the next try.
+        raise min(errors, key=lambda error: isinstance(error, AmplitudeSegmentError) and not error.retryable)
+
+    def _report_known(self, tellings: Sequence[Telling]) -> None:
+        for telling in tellings:
+            known = telling.known(self.report.destination(telling.draft.stream.destination.name))
+            self.report = self.report.with_destination(known)
 
     def _raise_for_rejected(self) -> None:
         """End the task as ``on_rejected`` says; everybody else is delivered and committed by now."""

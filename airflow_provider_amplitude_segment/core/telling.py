@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.batches import MAX_BATCH_MESSAGES, pack
 from airflow_provider_amplitude_segment.core.courier import Courier
-from airflow_provider_amplitude_segment.core.delivery import FIRST_BATCH_MESSAGES, Delivery
+from airflow_provider_amplitude_segment.core.delivery import FIRST_MESSAGES, Delivery
 from airflow_provider_amplitude_segment.core.draft import report_plan
 from airflow_provider_amplitude_segment.core.engine import literal, open_engine
 from airflow_provider_amplitude_segment.core.identify import Envelope, identify_messages, plan_key
 from airflow_provider_amplitude_segment.core.ledger import Commit
 from airflow_provider_amplitude_segment.core.lookout import Lookout
 from airflow_provider_amplitude_segment.core.progress import Progress
+from airflow_provider_amplitude_segment.core.report import DestinationReport
 from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
 from airflow_provider_amplitude_segment.core.state import fold_plan
-from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
+from airflow_provider_amplitude_segment.exceptions import LedgerError, StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.draft import Draft
     from airflow_provider_amplitude_segment.core.ledger import Journal, Plan
     from airflow_provider_amplitude_segment.core.pace import Pace
-    from airflow_provider_amplitude_segment.core.report import DestinationReport
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.core.stream import Run
@@ -61,6 +61,7 @@ class Telling:
         clock: time.
         chance: jitter.
         stop: set when the task is to end.
+        memory_mib: what its engine may hold.
     """
 
     draft: Draft
@@ -74,8 +75,9 @@ class Telling:
     clock: Clock
     chance: Chance
     stop: threading.Event
+    memory_mib: int
 
-    def tell(self, report: DestinationReport) -> tuple[DestinationReport, AmplitudeSegmentError | None]:
+    def tell(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
         """Deliver what is pending, and commit when nothing is.
 
         Returns:
@@ -85,10 +87,22 @@ class Telling:
         """
         try:
             return self._tell(report)
-        except AmplitudeSegmentError as error:
-            return replace(report, error=str(error)), error
+        except StatePathError as error:
+            return self.known(report), StateUnavailableError(error.path, error.reason)
+        except Exception as error:  # noqa: BLE001 - one destination's accident is not another's
+            return self.known(report), error
 
-    def _tell(self, report: DestinationReport) -> tuple[DestinationReport, AmplitudeSegmentError | None]:
+    def known(self, report: DestinationReport) -> DestinationReport:
+        """Return the report as the ledger has it now, where the ledger can be read."""
+        try:
+            newest = self.draft.ledger.newest()
+            if isinstance(newest, Commit) and newest.generation == self.plan.generation:
+                return DestinationReport(**newest.report)
+            return report_plan(report, self.plan, self.draft.ledger.journal(self.plan))
+        except LedgerError:
+            return report
+
+    def _tell(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
         ledger, plan, label = self.draft.ledger, self.plan, self.plan.segment_conn_id
         changes = ledger.fetch(plan.changes, self.draft.scratch / "changes.parquet")
         journal = ledger.journal(plan)
@@ -104,13 +118,13 @@ class Telling:
             lambda told: ledger.write_journal(plan, self._claim, told),
             planned=plan.planned,
             journal=journal,
-            is_key_proved=self._is_key_proved(),
+            is_key_proved=self._is_key_proved(journal),
             workers=self.settings.max_concurrent_requests,
             stop=self.stop,
             clock=self.clock,
             progress=progress,
         )
-        with open_engine(self.draft.scratch) as engine:
+        with open_engine(self.draft.scratch, memory_mib=self.memory_mib) as engine:
             delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope))
             log.info("%s", progress.line())
             report = self._report(report, delivered, progress.seconds)
@@ -125,7 +139,17 @@ class Telling:
     def _courier(self, lookout: Lookout) -> Courier:
         envelope = Envelope(self.context, self.settings.integrations)
         halt = threading.Event()
-        return Courier(self.post, envelope, RetryPolicy(), self.pace, lookout, self.clock, self.chance, halt)
+        return Courier(
+            self.plan.segment_conn_id,
+            self.post,
+            envelope,
+            RetryPolicy(),
+            self.pace,
+            lookout,
+            self.clock,
+            self.chance,
+            halt,
+        )
 
     def _batches(
         self, engine: duckdb.DuckDBPyConnection, changes: Path, pending: Any, envelope: Envelope
@@ -137,14 +161,14 @@ class Telling:
         return pack(
             messages,
             envelope_bytes=envelope.size,
-            first_messages=FIRST_BATCH_MESSAGES,
+            first_messages=FIRST_MESSAGES,
             max_messages=limit,
         )
 
-    def _is_key_proved(self) -> bool:
+    def _is_key_proved(self, journal: Journal) -> bool:
         """Tell whether Segment has acknowledged something with this write key before; it then knows us."""
-        last = self.draft.ledger.last_commit()
-        return last is not None and last.key_fingerprint == self.draft.stream.destination.key_fingerprint
+        key = self.draft.stream.destination.key_fingerprint
+        return self.plan.proved_key == key or (journal.acked.count > 0 and self.plan.key_fingerprint == key)
 
     def _report(self, report: DestinationReport, delivered: Delivered, seconds: float) -> DestinationReport:
         return replace(
@@ -165,8 +189,7 @@ class Telling:
             report = replace(report, rejected_users=self._list_rejected(engine, journal))
         report = replace(report, committed=True)
         snapshot = ledger.keep(f"snapshot-{plan.generation}-{self._claim}.parquet", state)
-        last = ledger.last_commit()
-        is_proved = journal.acked.count > 0
+        key = self.draft.stream.destination.key_fingerprint
         lookout.look()
         ledger.write_commit(
             Commit(
@@ -177,9 +200,7 @@ class Telling:
                 trait=plan.trait,
                 timestamp=plan.timestamp,
                 snapshot=snapshot,
-                key_fingerprint=self.draft.stream.destination.key_fingerprint
-                if is_proved
-                else (last.key_fingerprint if last else ""),
+                proved_key=key if journal.acked.count else plan.proved_key,
                 segment_conn_id=plan.segment_conn_id,
                 report=asdict(report),
             )

@@ -77,7 +77,7 @@ class Tenure:
         """
         claim = self._held.get(stream)
         if claim is None:
-            raise ClaimLostError(self._generations[stream], self._generations[stream])
+            raise ClaimLostError(self._generations[stream], None)
         try:
             look_at_claims(self._store, stream, claim)
         except ClaimLostError:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -179,19 +180,40 @@ def _flag(conn_id: str, name: str, value: object) -> bool:
 def _verify(conn_id: str, value: object) -> bool | str:
     # A connection that is written as a URI has all of Extra as texts.
     if isinstance(value, str) and value.strip() and value.strip().lower() not in _TRUE | _FALSE:
-        return value.strip()
+        return _existing(conn_id, "verify", value.strip())
     return _flag(conn_id, "verify", value)
+
+
+def _existing(conn_id: str, name: str, path: str) -> str:
+    if not Path(path).exists():
+        takes = "the path of a file that this worker has"
+        raise SettingError(setting(conn_id, f"Extra {name}"), f"there is no {path!r} on this worker", takes)
+    return path
 
 
 def _certificate(conn_id: str, value: object) -> str | tuple[str, str] | None:
     if value is None or value == "":
         return None
     if isinstance(value, str):
-        return value
+        return _existing(conn_id, "cert", value)
     if isinstance(value, list) and len(value) == 2 and all(isinstance(file, str) for file in value):  # noqa: PLR2004
-        return (value[0], value[1])
+        return (_existing(conn_id, "cert", value[0]), _existing(conn_id, "cert", value[1]))
     takes = "a file's path, or a list of certificate and key"
     raise SettingError(setting(conn_id, "Extra cert"), "it is no certificate", takes)
+
+
+def _is_proxy(value: object) -> bool:
+    """Tell whether it names a host.
+
+    >>> [_is_proxy(proxy) for proxy in ("http://proxy:3128", "proxy:3128", "http://user:word@", 3128)]
+    [True, True, False, False]
+    """
+    if not isinstance(value, str):
+        return False
+    try:
+        return bool(urlsplit(value if "://" in value else f"http://{value}").hostname)
+    except ValueError:
+        return False
 
 
 def _proxies(conn_id: str, value: object) -> dict[str, str]:
@@ -203,7 +225,7 @@ def _proxies(conn_id: str, value: object) -> dict[str, str]:
         except ValueError:
             # One proxy for all.
             value = {"http": value, "https": value}
-    if isinstance(value, dict) and all(isinstance(proxy, str) for proxy in value.values()):
+    if isinstance(value, dict) and all(_is_proxy(proxy) for proxy in value.values()):
         return {str(scheme): proxy for scheme, proxy in value.items()}
     takes = 'an object such as {"https": "http://proxy.example.com:3128"}'
     raise SettingError(setting(conn_id, "Extra proxies"), "it is no set of proxies", takes)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,14 +21,13 @@ from airflow_provider_amplitude_segment.exceptions import (
 )
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator, Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
     from airflow_provider_amplitude_segment.core.report import SyncReport
     from airflow_provider_amplitude_segment.core.stream import Run
-    from airflow_provider_amplitude_segment.core.sync import ExportIncomplete, Skipped
 
 REPORT_XCOM_KEY = "sync_report"
 
@@ -154,12 +155,13 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
     def on_kill(self) -> None:
         """Stop after the batches in flight. What is right rests on the ledger alone."""
         if self._stop is not None:
-            self._stop.set()
+            # Airflow calls this from a signal handler: in the thread that may hold the event's lock just now.
+            threading.Thread(target=self._stop.set, daemon=True).start()
 
     def _sync(
         self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None = None
     ) -> dict[str, Any]:
-        from airflow_provider_amplitude_segment.core.sync import ExportIncomplete, Skipped  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped  # noqa: PLC0415
 
         outcome = self._run(context, waits=waits, waited_in_vain=waited_in_vain)
         if isinstance(outcome, ExportIncomplete):
@@ -173,12 +175,13 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
     def _run(
         self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None
     ) -> SyncReport | ExportIncomplete | Skipped:
-        from airflow_provider_amplitude_segment.core.sync import CohortSync, ExportIncomplete  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.core.sync import CohortSync  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_outside import open_outside  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
 
         with _airflow_ending(), tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
-            settings = read_settings(self)
+            settings = replace(read_settings(self), run_configuration=_configuration_of(context))
             with open_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop
                 sync = CohortSync(settings, _run_of(context), outside)
@@ -221,7 +224,8 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         request_id = str(event.get("request_id") or "")
         match event.get("status"):
             case "timeout":
-                return ExportTimeoutError(request_id, read_settings(self).export_timeout, "not complete")
+                said = str(event.get("last_status") or "nothing")
+                return ExportTimeoutError(request_id, read_settings(self).export_timeout, said)
             case "error" if event.get("retryable"):
                 return AmplitudeUnavailableError(f"asking after export {request_id}", None, str(event.get("message")))
             case _:
@@ -237,6 +241,15 @@ def _airflow_ending() -> Iterator[None]:
         if error.retryable:
             raise
         raise AirflowFailException(str(error)) from error
+
+
+def _configuration_of(context: Context) -> dict[str, Any]:
+    """Return the configuration that the DAG run was triggered with, as far as JSON can hold it."""
+    conf = getattr(context.get("dag_run"), "conf", None)
+    try:
+        return dict(json.loads(json.dumps(conf or {})))
+    except (TypeError, ValueError):
+        return {}
 
 
 def _run_of(context: Context) -> Run:

@@ -20,7 +20,8 @@ _NONE_WORDS = frozenset({"", "none", "null"})
 _TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 _FALSE_WORDS = frozenset({"false", "no", "off", "0"})
 _MAX_ID_CHARACTERS = 300
-_MAX_JSON_BYTES = 16_000
+# Segment merges it into each message, of which it takes 32 KB.
+_MAX_JSON_BYTES = 8_000
 
 
 def is_none(value: object) -> bool:

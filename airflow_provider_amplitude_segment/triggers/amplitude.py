@@ -86,7 +86,7 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
             left = None if self.deadline is None else self.deadline - time.time()
             if left is not None and left <= 0:
                 message = f"The export was not complete in time (Amplitude said: {said})."
-                return self._event("timeout", message, retryable=True)
+                return self._event("timeout", message, retryable=True, last_status=said)
             await asyncio.sleep(self._pause(answer, left))
 
     def _note(self, answer: ExportPending | AskAgain, told: set[str]) -> str:
@@ -106,7 +106,7 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
             pause = max(pause, min(answer.after_seconds, _LONGEST_ASKED_WAIT_SECONDS))
         return pause if left is None else min(pause, left)
 
-    def _event(self, status: str, message: str, *, retryable: bool) -> TriggerEvent:
+    def _event(self, status: str, message: str, *, retryable: bool, **more: str) -> TriggerEvent:
         return TriggerEvent(
-            {"status": status, "request_id": self.request_id, "message": message, "retryable": retryable}
+            {"status": status, "request_id": self.request_id, "message": message, "retryable": retryable, **more}
         )

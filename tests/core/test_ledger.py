@@ -70,6 +70,14 @@ def test_an_entry_that_is_no_json_is_named(synced: World, part: str) -> None:
         synced.attempt("c1")
 
 
+def test_a_journal_that_lacks_something_is_named(synced: World) -> None:
+    synced.store.objects[path_of(synced, "acked-1-1.json")] = b'{"format": 1, "acked": 7}'
+    del synced.store.objects[path_of(synced, "commit-1.json")]
+
+    with pytest.raises(LedgerDamagedError, match=r"acked-1-1\.json"):
+        synced.attempt("c1")
+
+
 def test_a_newer_format_is_refused(synced: World) -> None:
     name = path_of(synced, "commit-1.json")
     synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": 2}).encode()

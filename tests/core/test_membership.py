@@ -5,6 +5,7 @@ import gzip
 import json
 import tempfile
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -143,3 +144,16 @@ def test_a_tab_that_amplitude_puts_before_every_string_is_taken_off() -> None:
 def test_a_byte_that_is_cut_out_of_a_character_is_a_cut_off_file() -> None:
     with pytest.raises(ExportCutOffError, match="ends inside a character"):
         read_bytes('"amplitude_id","user_id"\n"1","é'.encode()[:-1])
+
+
+def test_a_large_file_with_line_breaks_in_its_fields_is_read_whole(tmp_path: Path) -> None:
+    """DuckDB 2.0 refuses this one when it reads in parallel."""
+    random = Random(1)  # noqa: S311 - the seed that found it
+    users = ["".join(random.choices('ab",\n\r', k=random.randint(1, 60))) + str(n) for n in range(600_000)]
+    file = tmp_path / "export.csv"
+    with file.open("w", encoding="utf-8", newline="") as text:
+        writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow(["amplitude_id", "user_id"])
+        writer.writerows((str(n), user) for n, user in enumerate(users))
+
+    assert read(file, tmp_path)[1] == set(users)

@@ -9,8 +9,8 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     ExportsLimited,
     Usage,
 )
+from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.segment_answer import NotSegment, RetryLater, no_answer
-from airflow_provider_amplitude_segment.core.sync import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.exceptions import (
     EmptyCohortError,
     ExitRatioError,

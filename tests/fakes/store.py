@@ -20,6 +20,7 @@ class FakeStore:
         self._deadly_write: int | None = None
         self.is_dead = False
         self.before_write: Callable[[str], None] = lambda _name: None
+        self.before_listing: Callable[[], None] = lambda: None
 
     def die_before_write(self, number: int) -> None:
         self._deadly_write = len(self.writes) + number
@@ -60,6 +61,7 @@ class FakeStore:
         return content is not None
 
     def names(self, folder: str) -> list[str]:
+        self.before_listing()
         depth = folder.count("/") + 1
         return [n.rsplit("/", 1)[1] for n in self.objects if n.startswith(folder + "/") and n.count("/") == depth]
 

@@ -5,11 +5,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.outside import Outside
 from airflow_provider_amplitude_segment.core.report import SyncReport
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from airflow_provider_amplitude_segment.core.stream import Destination, Run
-from airflow_provider_amplitude_segment.core.sync import CohortSync, ExportIncomplete, Skipped
+from airflow_provider_amplitude_segment.core.sync import CohortSync
 from fakes.amplitude import FakeAmplitude
 from fakes.clock import FakeChance, FakeClock
 from fakes.segment import FakeSegment

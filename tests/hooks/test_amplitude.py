@@ -52,7 +52,9 @@ def test_what_cannot_be_tested_is_told_too(connect: Callable[..., str]) -> None:
         ({"extra": {"region": "AP"}}, "Data region"),
         ({"extra": {"timeout": "soon"}}, "Timeout"),
         ({"extra": {"timeout": 0}}, "Timeout"),
-        ({"extra": {"verify": "maybe"}}, None),
+        ({"extra": {"verify": "/no/such/authorities.pem"}}, "Extra verify"),
+        ({"extra": {"cert": ["/no/such/cert.pem", "/no/such/key.pem"]}}, "Extra cert"),
+        ({"extra": {"proxies": {"https": "http://user:hush@"}}}, "Extra proxies"),
         ({"extra": {"proxies": ["x"]}}, "Extra proxies"),
         ({"extra": {"cert": ["a", "b", "c"]}}, "Extra cert"),
         ({"host": "https://user:word@amplitude.com"}, "Host"),
@@ -64,14 +66,10 @@ def test_what_cannot_be_tested_is_told_too(connect: Callable[..., str]) -> None:
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(
-    connect: Callable[..., str], fields: dict[str, object], label: str | None
+    connect: Callable[..., str], fields: dict[str, object], label: str
 ) -> None:
     """By the connection and the form's label, without a key."""
     hook = AmplitudeHook(connect("amplitude_eu", **{**KEYS, **fields}))
-    if label is None:
-        # Any other text is the file of authorities to verify with.
-        hook.get_conn()
-        return
     with pytest.raises(SettingError) as caught:
         hook.get_conn()
     assert caught.value.setting == f"connection 'amplitude_eu', field {label!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -141,11 +142,14 @@ def test_a_way_that_is_not_encrypted_is_warned_of(
     assert "NOT encrypted" not in caplog.text
 
 
-def test_a_client_certificate_is_amplitudes_alone(connect: Callable[..., str]) -> None:
+def test_a_client_certificate_is_amplitudes_alone(connect: Callable[..., str], tmp_path: Path) -> None:
     """Storage is not shown it."""
-    connect("a", conn_type="amplitude", login="k", password="w", extra={"cert": ["cert.pem", "key.pem"]})
+    files = [str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")]
+    for file in files:
+        Path(file).touch()
+    connect("a", conn_type="amplitude", login="k", password="w", extra={"cert": files})
     client = AmplitudeHook("a").get_conn()
-    assert client._session.cert == ("cert.pem", "key.pem")
+    assert client._session.cert == tuple(files)
     assert client._storage_session.cert is None
 
 

@@ -20,7 +20,7 @@ operator = AmplitudeCohortToSegmentOperator(
 )
 report = operator.execute({"ti": FakeTaskInstance()})
 # Not getrusage(): its maximum is handed down from the process that started this one.
-peak_mib = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+peak_mib = int(re.search("VmHWM: *\t* *([0-9]+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 print(json.dumps({"report": report, "peak_mib": peak_mib}))
 """
 

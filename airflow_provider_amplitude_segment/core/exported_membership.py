@@ -1,0 +1,47 @@
+"""The membership that one export tells: fetched, read, and refused where Amplitude may have cut it off."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.cohort import MAX_EXPORT_MEMBERS
+from airflow_provider_amplitude_segment.core.engine import open_engine
+from airflow_provider_amplitude_segment.core.membership import read_membership
+from airflow_provider_amplitude_segment.exceptions import ExportFileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_amplitude_segment.core.export_order import Amplitude
+    from airflow_provider_amplitude_segment.core.membership import Membership
+
+log = logging.getLogger(__name__)
+
+
+def fetch_membership(amplitude: Amplitude, request_id: str, scratch: Path) -> Membership:
+    """Fetch a completed export and read who is in it.
+
+    Args:
+        amplitude: where the export is.
+        request_id: Amplitude's ID of it.
+        scratch: an existing folder; the membership's Parquet file stays there.
+
+    Raises:
+        ExportFileError: the file is not a cohort of users, or holds as many rows as Amplitude exports at most.
+        ExportCutOffError: it ends early.
+    """
+    file = scratch / "export"
+    size = amplitude.download(request_id, file)
+    log.info("Fetched export %s: %s bytes", request_id, f"{size:,}")
+    with open_engine(scratch) as engine:
+        membership = read_membership(engine, file, scratch)
+    file.unlink()
+    log.info(
+        "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
+        *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),
+    )
+    if membership.rows >= MAX_EXPORT_MEMBERS:
+        fault = f"it has {membership.rows:,} rows, and Amplitude cuts an export off at {MAX_EXPORT_MEMBERS:,}"
+        raise ExportFileError(fault, request_id)
+    return membership

@@ -1,0 +1,189 @@
+"""What goes wrong around a sync is told truly, and holds up nobody else."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from fakes import World
+
+from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS, take_claim
+from airflow_provider_amplitude_segment.core.lookout import Lookout
+from airflow_provider_amplitude_segment.core.outcome import Skipped
+from airflow_provider_amplitude_segment.core.segment_answer import no_answer
+from airflow_provider_amplitude_segment.core.stream import Stream
+from airflow_provider_amplitude_segment.exceptions import (
+    ClaimLostError,
+    EngineError,
+    ExitRatioError,
+    SegmentUnavailableError,
+    StatePathError,
+    StateUnavailableError,
+)
+
+TRAIT = "Power Users (c1)"
+
+
+def users(first: int, last: int) -> list[str]:
+    return [f"user-{number:06d}" for number in range(first, last)]
+
+
+class Timeout(BaseException):
+    """Airflow's execution_timeout."""
+
+
+def test_a_state_path_that_fails_in_the_middle_says_so_and_is_retried(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", users(0, 3000))
+
+    def fail(name: str) -> None:
+        if "acked-" in name:
+            raise StatePathError("/state", "No space left on device")
+
+    world.store.before_write = fail
+    with pytest.raises(StateUnavailableError) as failed:
+        world.attempt("c1", run="a")
+
+    assert failed.value.retryable
+    assert "Nothing was sent" not in str(failed.value)
+    world.store.before_write = lambda _name: None
+    world.sync("c1", run="a")
+    assert world.segment.members(TRAIT) == set(users(0, 3000))
+
+
+def test_the_report_is_true_after_a_timeout_in_the_middle(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", users(0, 5000))
+    sync = world.prepare("c1", run="a", max_concurrent_requests=1)
+    world.segment.before_batch = lambda _messages: world.clock.pass_by(0.6)
+
+    def time_out() -> None:
+        if world.segment.identifies >= 1000:
+            world.store.before_listing = lambda: None
+            raise Timeout
+
+    world.store.before_listing = time_out
+    with pytest.raises(Timeout):
+        sync.run()
+
+    assert 1000 <= world.segment.identifies < 5000
+    destination = sync.report.destinations[0]
+    assert destination.acknowledged == world.segment.identifies
+    assert destination.pending == 5000 - world.segment.identifies
+    assert destination.error == "Timeout"
+    world.sync("c1", run="a")
+    assert world.segment.members(TRAIT) == set(users(0, 5000))
+    assert set(world.segment.times_received.values()) == {1}
+
+
+def test_an_accident_at_one_destination_does_not_stop_another(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", users(0, 3000))
+    sync = world.prepare("c1", run="a", keys=("default", "emea"))
+    posts = dict(sync._outside.posts)
+    broken = next(destination for destination in posts if destination.name == "dst-default")
+
+    def break_down(_body: bytes, _retry: int) -> None:
+        raise OSError("a text that may quote anything")
+
+    posts[broken] = break_down  # type: ignore[assignment]
+    object.__setattr__(sync._outside, "posts", posts)
+
+    with pytest.raises(OSError, match="anything"):
+        sync.run()
+
+    reports = {report.destination: report for report in sync.report.destinations}
+    assert reports["dst-emea"].committed
+    assert reports["dst-default"].error == "OSError"
+    assert world.segment.members(TRAIT, "emea") == set(users(0, 3000))
+    assert threading.active_count() < 10
+
+
+def test_a_place_that_is_slow_to_list_is_waited_for_and_one_that_is_too_slow_is_named(world: World) -> None:
+    halt = threading.Event()
+    for seconds in (1.05, 12.0):
+        lookout = Lookout(lambda seconds=seconds: world.clock.pass_by(seconds), world.clock)  # type: ignore[misc]
+        lookout.look()
+        assert lookout.wait_until_fresh(halt)
+
+    with pytest.raises(StateUnavailableError, match="31 s to list"):
+        Lookout(lambda: world.clock.pass_by(31), world.clock).look()
+
+
+def test_an_owner_that_was_paused_sends_nothing_before_it_has_looked(world: World) -> None:
+    """Its courier waits for a fresh look, and that look finds the rival."""
+    world.amplitude.cohort("c1", "Power Users", users(0, 3000))
+    stream = Stream("1234", "c1", world.destination())
+    told_when_paused: list[int] = []
+
+    def pause(_messages: object) -> None:
+        if world.segment.identifies >= 250 and not told_when_paused:
+            world.clock.pass_by(CLAIM_SECONDS + 10)
+            take_claim(world.store, stream, world.run_named("b"), world.clock.now())
+            told_when_paused.append(world.segment.identifies)
+
+    world.segment.before_batch = pause
+    with pytest.raises(ClaimLostError):
+        world.attempt("c1", run="a", max_concurrent_requests=1)
+
+    # The batch in flight when it was paused arrives; none after it.
+    assert world.segment.identifies <= told_when_paused[0] + 2500
+
+
+def test_a_worker_without_disk_is_told_from_a_bad_export_and_keeps_the_export(world: World, tmp_path: Path) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+    sync = world.prepare("c1", run="a")
+    (sync._outside.scratch / "members.parquet").mkdir()
+
+    with pytest.raises(EngineError) as failed:
+        sync.run()
+
+    assert failed.value.retryable
+    world.sync("c1", run="a")
+    assert world.amplitude.exports_spent == 1
+    assert tmp_path.exists()
+
+
+def test_a_guards_let_through_keeps_what_the_run_was_configured_with(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", users(0, 300))
+    world.sync("c1")
+    world.amplitude.cohort("c1", "Power Users", users(0, 10))
+
+    with pytest.raises(ExitRatioError) as refused:
+        world.attempt("c1", run_configuration={"cohort_id": "c1"})
+    assert refused.value.run_configuration == {"cohort_id": "c1", "max_exit_ratio": None}
+
+
+def test_a_skipped_sync_leaves_a_report_too(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+    world.sync("c1")
+    world.amplitude.cohort("c1", "Power Users", [])
+
+    assert isinstance(world.attempt("c1", on_empty_cohort="skip"), Skipped)
+    assert sum("reports/" in name for name in world.store.objects) == 2
+
+
+def test_a_dry_run_beside_an_unfinished_plan_plans_anew_and_leaves_the_plan_alone(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", users(0, 600))
+    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    with pytest.raises(SegmentUnavailableError):
+        world.attempt("c1", run="a", max_concurrent_requests=1)
+    world.segment.script = []
+
+    dry = world.sync("c1", run="a", dry_run=True)
+    assert dry.destinations[0].planned_changes
+    assert (dry.destinations[0].planned, dry.destinations[0].in_doubt) == (350, 350)
+
+    report = world.sync("c1", run="a")
+    assert report.destinations[0].planned == 600
+    assert set(world.segment.times_received.values()) == {1}
+    assert world.amplitude.exports_spent == 1
+
+
+def test_a_resumed_sync_reports_what_the_export_held_although_it_is_not_read_again(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob", ""])
+    world.segment.script = [no_answer("ConnectionError")] * 20
+    with pytest.raises(SegmentUnavailableError):
+        world.attempt("c1", run="a")
+    world.segment.script = []
+
+    report = world.sync("c1", run="a")
+
+    assert (report.rows, report.members, report.anonymous) == (3, 2, 1)
+    assert world.amplitude.downloads == 1
