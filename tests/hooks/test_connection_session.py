@@ -16,7 +16,6 @@ from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
 
