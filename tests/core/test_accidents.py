@@ -7,8 +7,9 @@ import pytest
 from fakes import World
 
 from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS, take_claim
+from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
 from airflow_provider_amplitude_segment.core.lookout import Lookout
-from airflow_provider_amplitude_segment.core.outcome import Skipped
+from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.segment_answer import no_answer
 from airflow_provider_amplitude_segment.core.stream import Stream
 from airflow_provider_amplitude_segment.exceptions import (
@@ -187,3 +188,60 @@ def test_a_resumed_sync_reports_what_the_export_held_although_it_is_not_read_aga
 
     assert (report.rows, report.members, report.anonymous) == (3, 2, 1)
     assert world.amplitude.downloads == 1
+
+
+def test_a_refused_user_of_whom_segment_may_hold_either_value_stays_in_doubt(world: World) -> None:
+    """False was told and its answer lost, false again was refused: who comes back is told true again."""
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+    world.sync("c1")
+    world.amplitude.cohort("c1", "Power Users", ["bob"])
+    world.segment.lost = [no_answer("ReadTimeout")]
+    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    with pytest.raises(SegmentUnavailableError):
+        world.attempt("c1")
+    world.segment.script = []
+    world.segment.poisoned = {"ann"}
+    assert world.sync("c1", on_rejected="warn").destinations[0].rejected == 1
+
+    world.segment.poisoned = set()
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+    world.sync("c1")
+
+    assert world.segment.members(TRAIT) == {"ann", "bob"}
+
+
+def test_a_worker_whose_clock_is_behind_still_tells_later_than_the_last_plan(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+    world.sync("c1")
+    world.clock.pass_by(-7200)
+    world.amplitude.cohort("c1", "Power Users", ["bob"])
+
+    world.sync("c1")
+
+    assert world.segment.members(TRAIT) == {"bob"}
+
+
+def test_an_older_export_is_never_told_after_a_newer_one(world: World) -> None:
+    """A run that was deferred so long that another overtook it asks for a new export."""
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+    world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
+    assert world.attempt("c1", run="slow", waits=False) == ExportIncomplete("export-1")
+    world.clock.pass_by(24 * 3600)
+    world.amplitude.cohort("c1", "Power Users", ["bob"])
+    world.sync("c1", run="quick")
+
+    world.sync("c1", run="slow")
+
+    assert world.segment.members(TRAIT) == {"bob"}
+    assert world.amplitude.exports_spent == 3
+
+
+def test_an_export_is_used_for_seven_days_and_not_longer(world: World) -> None:
+    for days, exports in ((6, 1), (8, 2)):
+        world.amplitude.exports.clear()
+        world.amplitude.cohort("c1", "Power Users", [f"user-{days}"])
+        world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
+        world.attempt("c1", run=f"run-{days}", waits=False)
+        world.clock.pass_by(days * 24 * 3600)
+        world.sync("c1", run=f"run-{days}")
+        assert world.amplitude.exports_spent == exports
