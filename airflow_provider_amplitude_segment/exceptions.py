@@ -75,8 +75,8 @@ class AmplitudeCredentialsError(AmplitudeError):
         self.status = status
         super().__init__(
             f"Amplitude refused the credentials (HTTP {status}): the API key or the secret key is wrong, or belongs "
-            f"to a project of the other data region (US / EU). {_NOTHING_SENT} Check login, password and region of "
-            "the Amplitude connection."
+            f"to a project of the other data region (US / EU). {_NOTHING_SENT} Check API key, secret key and "
+            "data region of the Amplitude connection."
         )
 
 
@@ -94,7 +94,10 @@ class AmplitudeUnavailableError(AmplitudeError):
         self.doing = doing
         self.status = status
         said = f"HTTP {status}" if status is not None else "no answer"
-        super().__init__(f"Amplitude: {doing}: {said}{f' ({reason})' if reason else ''}. {_NOTHING_SENT}")
+        super().__init__(
+            f"Amplitude: {doing}: {said}{f' ({reason})' if reason else ''}. {_NOTHING_SENT} The next try asks again; "
+            "if it stays so, look at Amplitude's status page and at the connection's host."
+        )
 
 
 class AmplitudeAnswerError(AmplitudeError):
@@ -240,7 +243,12 @@ class ExportTimeoutError(ExportError):
             if request_id
             else f"Amplitude accepted no export within {waited_seconds:,.0f} s (it said: {last_status})."
         )
-        super().__init__(request_id, f"{what} Raise export_timeout if this cohort takes longer.")
+        advice = (
+            "Raise export_timeout if this cohort takes longer."
+            if request_id
+            else "Run fewer syncs at once, e.g. with a pool, or raise export_timeout."
+        )
+        super().__init__(request_id, f"{what} {advice}")
 
 
 class ExportFailedError(ExportError):
@@ -267,15 +275,19 @@ class ExportFileError(ExportError):
         fault: what is wrong with it, in words.
     """
 
+    advice: ClassVar[str] = "Look at the cohort in Amplitude, then clear the task to request a new export."
+
     def __init__(self, fault: str, request_id: str | None = None) -> None:
         self.fault = fault
-        super().__init__(request_id, f"The file of export {request_id or '(local)'} is refused: {fault}.")
+        export = f"export {request_id}" if request_id else "the export"
+        super().__init__(request_id, f"The file of {export} is refused: {fault}. {self.advice}")
 
 
 class ExportCutOffError(ExportFileError):
     """The export's file ends early; a download begun again may be whole."""
 
     retryable = True
+    advice: ClassVar[str] = "The retry fetches the same export again."
 
 
 class GuardError(AmplitudeSegmentError):
@@ -444,8 +456,8 @@ class StatePathError(LedgerError):
         )
 
 
-class StateUnavailableError(LedgerError):
-    """The state path failed in the middle of a sync, although it could be written when that began.
+class StateUnavailableError(StatePathError):
+    """The state path failed in a way that may pass, or in the middle of a sync.
 
     Attributes:
         path: the state path.
@@ -457,9 +469,10 @@ class StateUnavailableError(LedgerError):
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(
-            f"The state path {path} failed during the sync: {reason}. What Segment acknowledged stands as far as it "
-            "was written; the next try goes on from there and tells the rest again."
+        LedgerError.__init__(
+            self,
+            f"The state path {path} failed: {reason}. What Segment acknowledged stands as far as it was written; the "
+            "next try goes on from there and tells the rest again.",
         )
 
 
@@ -550,6 +563,6 @@ class RejectedUsersError(SegmentError):
     def __init__(self, rejected: int, where: str) -> None:
         self.rejected = rejected
         super().__init__(
-            f"{rejected:,} users were refused by Segment; all others are delivered and committed. Who and why: "
+            f"{rejected:,} users could not be told; all others are delivered and committed. Who and why: "
             f"{where}. The next sync tries them again (on_rejected='warn' lets the task succeed)."
         )

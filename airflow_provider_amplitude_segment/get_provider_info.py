@@ -11,12 +11,12 @@ _SEGMENT = "Segment"
 _REGION = {
     "label": "Data region",
     "description": "US or EU: where the project or workspace keeps its data. Empty means US.",
-    "schema": {"type": ["string", "null"], "enum": ["US", "EU"], "default": "US"},
+    "schema": {"type": ["string", "null"], "enum": ["US", "EU", None], "default": "US"},
 }
 _TIMEOUT = {
     "label": "Timeout",
     "description": "Longest silence of the server, in seconds. Empty means 60.",
-    "schema": {"type": ["integer", "null"], "default": 60, "minimum": 1, "maximum": 86400},
+    "schema": {"type": ["number", "null"], "default": 60, "minimum": 1, "maximum": 86400},
 }
 
 

@@ -6,6 +6,7 @@ object is written beside its place and renamed into it; readable by their owner 
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -13,10 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_amplitude_segment.exceptions import StatePathError
+from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# What no later try finds otherwise: no such place, no right to it, not writable, something else in its place.
+_LASTING = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST})
 
 
 class Root(Protocol):
@@ -142,12 +146,14 @@ class LedgerStore:
         except StatePathError:
             raise
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise StatePathError(str(self._root), reason) from error
+            kind = StatePathError if error.errno in _LASTING else StateUnavailableError
+            raise kind(str(self._root), error.strerror or type(error).__name__) from error
         except Exception as error:
             if self._is_local:
                 raise
-            raise StatePathError(str(self._root), type(error).__name__) from error
+            name = type(error).__name__
+            kind = StatePathError if isinstance(error, ImportError) or "Credentials" in name else StateUnavailableError
+            raise kind(str(self._root), name) from error
 
 
 def _beside(target: Path) -> Path:

@@ -102,6 +102,7 @@ class Delivery:
         self._told = Told()
         self._acked: list[tuple[int, int]] = []
         self._unwritten = False
+        self._first: Future[Told] | None = None
         self._in_flight: set[Future[Told]] = set()
 
     def run(self, batches: Iterator[Batch | TooLong]) -> Delivered:
@@ -124,6 +125,8 @@ class Delivery:
             raise
         except BaseException:
             # E.g. Airflow's execution_timeout. The couriers are back, so what they know is kept.
+            if self._first is not None:
+                self._settle(replace(self._first.result(), refused=()))
             self._settle_done()
             self._look_and_write()
             raise
@@ -137,28 +140,28 @@ class Delivery:
             SegmentRefusedError: it refused every one of the first messages, by themselves, and nothing says that they
                 rather than we are at fault; none of them is marked.
         """
-        told = Told()
+        told, too_long = Told(), []
         for batch in batches:
             if isinstance(batch, TooLong):
-                self._settle_too_long(batch)
+                too_long.append(batch)
                 continue
-            future = pool.submit(self._courier.tell, batch)
-            while not future.done():
-                self._wait({future})
-            told += future.result()
+            self._first = pool.submit(self._courier.tell, batch)
+            while not self._first.done():
+                self._wait({self._first})
+            told += self._first.result()
+            self._first = None
             if told.acked or told.failure or told.halted or len(told.refused) >= FIRST_MESSAGES:
-                is_everything = False
                 break
-        else:
-            is_everything = True
         if told.refused and not told.acked:
+            pending = self._before.pending(self._planned).count
             if told.failure or told.halted:
                 # Too little was heard to say who is at fault, so nobody is marked.
                 told = replace(told, refused=())
-            elif not (self._is_key_proved and is_everything):
-                pending = self._before.pending(self._planned).count
+            elif not self._is_key_proved or len(told.refused) + len(too_long) < pending:
                 raise SegmentRefusedError(self._label, told.refused[0].status, pending)
         self._settle(told)
+        for message in too_long:
+            self._settle_too_long(message)
 
     def _run_others(self, batches: Iterator[Batch | TooLong], pool: ThreadPoolExecutor) -> None:
         for batch in batches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from airflow_provider_amplitude_segment.core.clock import later_timestamp
 from airflow_provider_amplitude_segment.core.diff import diff_membership
@@ -88,15 +88,21 @@ def open_draft(  # what is known of a destination before the export's file is
             newest.trait,
         )
         trait = newest.trait
-    is_own = (
-        isinstance(newest, Plan)
-        # A dry run plans anew, beside whatever this run has begun.
+    resumed = None
+    # A dry run plans anew, beside whatever this run has begun.
+    if (
+        is_begun(newest, run)
         and not settings.dry_run
-        and newest.run_key == run.key
         and newest.export_request_id == export_request_id
         and newest.fingerprint == plan_fingerprint(settings, trait)
-    )
-    return Draft(stream, ledger, newest, trait, scratch, newest if is_own and isinstance(newest, Plan) else None)
+    ):
+        resumed = newest
+    return Draft(stream, ledger, newest, trait, scratch, resumed)
+
+
+def is_begun(newest: Plan | Commit | None, run: Run) -> TypeGuard[Plan]:
+    """Tell whether the newest entry is a plan of this run's own that it has not finished."""
+    return isinstance(newest, Plan) and newest.run_key == run.key
 
 
 def compare(engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Membership, settings: SyncSettings) -> Draft:

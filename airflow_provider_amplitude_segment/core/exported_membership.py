@@ -34,8 +34,11 @@ def fetch_membership(amplitude: Amplitude, request_id: str, scratch: Path) -> Me
     file = scratch / "export"
     size = amplitude.download(request_id, file)
     log.info("Fetched export %s: %s bytes", request_id, f"{size:,}")
-    with open_engine(scratch) as engine:
-        membership = read_membership(engine, file, scratch)
+    try:
+        with open_engine(scratch) as engine:
+            membership = read_membership(engine, file, scratch)
+    except ExportFileError as error:
+        raise type(error)(error.fault, request_id) from None
     file.unlink()
     log.info(
         "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",

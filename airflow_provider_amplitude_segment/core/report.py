@@ -109,6 +109,15 @@ class SyncReport:
             kept.append(report)
         return replace(self, destinations=tuple(kept))
 
+    def export_counts(self) -> dict[str, int | None]:
+        """Return what the export's file came to, by the names here."""
+        return {
+            "rows": self.rows,
+            "members": self.members,
+            "anonymous": self.anonymous,
+            "duplicates": self.duplicates,
+        }
+
     def destination(self, name: str) -> DestinationReport:
         """Return the report of the destination called ``name`` in the ledger."""
         return next(report for report in self.destinations if report.destination == name)

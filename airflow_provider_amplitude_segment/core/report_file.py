@@ -15,18 +15,17 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.diff import SyncMode
     from airflow_provider_amplitude_segment.core.report import SyncReport
-    from airflow_provider_amplitude_segment.core.stream import Store, Stream
+    from airflow_provider_amplitude_segment.core.stream import Destination, Store, Stream
 
 log = logging.getLogger(__name__)
 
 
 def complete_report(
-    report: SyncReport, streams: Sequence[Stream], mode: SyncMode, error: BaseException | None
+    report: SyncReport, destinations: Sequence[Destination], mode: SyncMode, error: BaseException | None
 ) -> SyncReport:
     """Return the report with an entry for each destination, and the error where it is not committed."""
     known = {entry.destination for entry in report.destinations}
-    for stream in streams:
-        destination = stream.destination
+    for destination in destinations:
         if destination.name not in known:
             report = report.with_destination(DestinationReport(destination.segment_conn_id, destination.name, mode))
         entry = report.destination(destination.name)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
-from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +20,6 @@ __all__ = [
     "NotSegment",
     "Refused",
     "RetryLater",
-    "RetryPolicy",
     "no_answer",
     "read_answer",
 ]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.cohort import check_exportable, find_cohort
 from airflow_provider_amplitude_segment.core.draft import (
     compare,
+    is_begun,
     list_planned,
     open_draft,
     report_draft,
@@ -25,8 +26,8 @@ from airflow_provider_amplitude_segment.core.export_order import ExportOrder
 from airflow_provider_amplitude_segment.core.exported_membership import fetch_membership
 from airflow_provider_amplitude_segment.core.fan_out import plan_tellings, tell_side_by_side
 from airflow_provider_amplitude_segment.core.guards import check_guards, is_suddenly_empty
-from airflow_provider_amplitude_segment.core.ledger import Ledger, Plan
-from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
+from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped, end_for_rejected
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.core.report_file import complete_report, error_text, save_report
 from airflow_provider_amplitude_segment.core.run_export import open_run_export
@@ -39,7 +40,6 @@ from airflow_provider_amplitude_segment.exceptions import (
     ClaimLostError,
     ExportError,
     GuardError,
-    RejectedUsersError,
     StatePathError,
     StateUnavailableError,
 )
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.cohort import Cohort
     from airflow_provider_amplitude_segment.core.draft import Draft
-    from airflow_provider_amplitude_segment.core.ledger import Commit
+    from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
     from airflow_provider_amplitude_segment.core.membership import Membership
     from airflow_provider_amplitude_segment.core.outside import Outside
     from airflow_provider_amplitude_segment.core.run_record import RunRecord
@@ -72,7 +72,7 @@ class CohortSync:
     def __init__(self, settings: SyncSettings, run: Run, outside: Outside) -> None:
         """Prepare a sync; nothing is asked of anybody yet."""
         self._settings = settings
-        self._run = run
+        self._this_run = run
         self._outside = outside
         self._store = outside.store
         self._order = ExportOrder(
@@ -94,23 +94,39 @@ class CohortSync:
         Raises:
             AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` tells how far it came.
         """
+        try:
+            return self._sync(waits, waited_in_vain)
+        except BaseException as error:
+            self.report = complete_report(self.report, tuple(self._outside.posts), self._settings.sync_mode, error)
+            raise
+
+    def _sync(
+        self, waits: bool, waited_in_vain: AmplitudeSegmentError | None
+    ) -> SyncReport | ExportIncomplete | Skipped:
         cohort = self._cohort()
         trait = trait_key(self._settings.trait_name, cohort)
         streams = [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._outside.posts]
-        with Tenure(self._store, streams, self._run, self._outside.clock) as tenure:
+        with Tenure(self._store, streams, self._this_run, self._outside.clock) as tenure:
             try:
                 outcome = self._run_claimed(streams, tenure, trait, waits, waited_in_vain)
             except BaseException as error:
                 if isinstance(error, GuardError | ExportError) and not error.retryable:
                     # Whoever clears the task has looked at the cohort: a new export tells how it is by then.
-                    forget_run(self._store, streams[0], self._run)
+                    self._forget_in_passing(streams[0])
                 self._save_reports(streams, tenure, error)
                 if isinstance(error, StatePathError):
                     raise StateUnavailableError(error.path, error.reason) from error
                 raise
         if isinstance(outcome, SyncReport):
-            self._raise_for_rejected()
+            end_for_rejected(self.report, self._settings.on_rejected)
         return outcome
+
+    def _forget_in_passing(self, stream: Stream) -> None:
+        """Forget the run's export; an error that is on its way matters more than whether that can be written."""
+        try:
+            forget_run(self._store, stream, self._this_run)
+        except StatePathError as error:
+            log.warning("The run's export could not be forgotten, and will be used again: %s", error)
 
     def _cohort(self) -> Cohort:
         cohort = find_cohort(self._outside.amplitude.list_cohorts(), self._settings.cohort_id)
@@ -131,7 +147,7 @@ class CohortSync:
             raise waited_in_vain
         ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
         newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
-        record = open_run_export(self._store, self._run, self._order, newest, tenure, self._outside.clock)
+        record = open_run_export(self._store, self._this_run, self._order, newest, tenure, self._outside.clock)
         self.report = replace(self.report, export_request_id=record.export_request_id, **record.counts)
         for entry in record.finished.values():
             self.report = self.report.with_destination(DestinationReport(**entry))
@@ -141,21 +157,20 @@ class CohortSync:
                 tenure.hand_over(self._settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
                 return ExportIncomplete(record.export_request_id)
             membership = self._membership(record)
-            record = replace(record, counts=self._export_counts())
-            write_run_record(self._store, streams[0], self._run, record)
+            record = replace(record, counts=self.report.export_counts())
+            write_run_record(self._store, streams[0], self._this_run, record)
             drafts = self._compare(drafts, membership)
             if reason := self._check(drafts, membership):
                 self._save_reports(streams, tenure, None)
-                forget_run(self._store, streams[0], self._run)
+                forget_run(self._store, streams[0], self._this_run)
                 return Skipped(reason)
         if self._settings.dry_run:
             self._list_planned(drafts)
         else:
             self._tell_all(drafts, record, tenure)
         self._save_reports(streams, tenure, None)
-        is_begun = any(isinstance(known, Plan) and known.run_key == self._run.key for known in newest.values())
-        if not (self._settings.dry_run and is_begun):
-            forget_run(self._store, streams[0], self._run)
+        if not (self._settings.dry_run and any(is_begun(entry, self._this_run) for entry in newest.values())):
+            forget_run(self._store, streams[0], self._this_run)
         return self.report
 
     def _open_drafts(
@@ -177,7 +192,7 @@ class CohortSync:
                 newest[stream],
                 self._settings,
                 trait=trait,
-                run=self._run,
+                run=self._this_run,
                 export_request_id=record.export_request_id,
                 scratch=scratch,
             )
@@ -195,10 +210,6 @@ class CohortSync:
             duplicates=membership.duplicates,
         )
         return membership
-
-    def _export_counts(self) -> dict[str, int | None]:
-        report = self.report
-        return {name: getattr(report, name) for name in ("rows", "members", "anonymous", "duplicates")}
 
     def _compare(self, drafts: Sequence[Draft], membership: Membership) -> list[Draft]:
         compared = []
@@ -246,14 +257,14 @@ class CohortSync:
         """Leave a dry run's planned changes as files for people."""
         with open_engine(self._outside.scratch) as engine:
             for draft in drafts:
-                where = list_planned(engine, draft, self._run.key)
+                where = list_planned(engine, draft, self._this_run.key)
                 report = self.report.destination(draft.stream.destination.name)
                 self.report = self.report.with_destination(replace(report, planned_changes=where))
                 log.info("Dry run: %s changes planned, nothing sent: %s", f"{report.planned:,}", where)
 
     def _tell_all(self, drafts: Sequence[Draft], record: RunRecord, tenure: Tenure) -> None:
         """Tell all destinations; when each has ended, raise the error that a retry may cure, if any."""
-        tellings = plan_tellings(drafts, self._settings, self._run, record, tenure, self._outside)
+        tellings = plan_tellings(drafts, self._settings, self._this_run, record, tenure, self._outside)
         self._report_known(tellings)
         try:
             outcomes = tell_side_by_side(tellings, self.report, self._outside.stop)
@@ -273,7 +284,7 @@ class CohortSync:
             return
         if not any(isinstance(error, ClaimLostError) for error in errors):
             stream = tellings[0].draft.stream
-            write_run_record(self._store, stream, self._run, replace(record, finished=finished))
+            write_run_record(self._store, stream, self._this_run, replace(record, finished=finished))
         # An error that is not ours may pass by the next try.
         raise min(errors, key=lambda error: isinstance(error, AmplitudeSegmentError) and not error.retryable)
 
@@ -282,17 +293,6 @@ class CohortSync:
             known = telling.known(self.report.destination(telling.draft.stream.destination.name))
             self.report = self.report.with_destination(known)
 
-    def _raise_for_rejected(self) -> None:
-        """End the task as ``on_rejected`` says; everybody else is delivered and committed by now."""
-        rejected = sum(report.rejected for report in self.report.destinations)
-        if not rejected or self._settings.dry_run:
-            return
-        where = ", ".join(d.rejected_users for d in self.report.destinations if d.rejected_users)
-        error = RejectedUsersError(rejected, where)
-        if self._settings.on_rejected == "fail":
-            raise error
-        log.warning("%s", error)
-
     def _save_reports(self, streams: Sequence[Stream], tenure: Tenure, error: BaseException | None) -> None:
-        self.report = complete_report(self.report, streams, self._settings.sync_mode, error)
+        self.report = complete_report(self.report, tuple(self._outside.posts), self._settings.sync_mode, error)
         save_report(self._store, self.report, {s: tenure.generation(s) for s in streams if tenure.holds(s)})

@@ -130,6 +130,12 @@ class Telling:
             report = self._report(report, delivered, progress.seconds)
             if delivered.error is None:
                 report = self._commit(engine, report, lookout, delivered.journal)
+        log.info(
+            "%s: %s planned = %s acknowledged + %s rejected + %s pending; %s",
+            label,
+            *(f"{n:,}" for n in (report.planned, report.acknowledged, report.rejected, report.pending)),
+            "committed" if report.committed else "not committed",
+        )
         return report, delivered.error
 
     @property

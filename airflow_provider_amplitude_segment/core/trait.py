@@ -34,9 +34,11 @@ def trait_key(template: str, cohort: Cohort) -> str:
     >>> from airflow_provider_amplitude_segment.core.cohort import Cohort
     >>> trait_key("{cohort_name} ({cohort_id})", Cohort("26umsb5", "Power Users", "1"))
     'Power Users (26umsb5)'
-    >>> trait_key("{{{cohort_name}}}", Cohort("26umsb5", "{cohort_id}", "1"))
-    '{{cohort_id}}'
+    >>> trait_key("<{cohort_name}>", Cohort("26umsb5", "{cohort_id}", "1"))
+    '<{cohort_id}>'
     """
+    if "{{" in template or "}}" in template or "{%" in template:
+        raise SettingError(_SETTING, f"{template!r} has something to evaluate in it", _TAKES)
     values = {"cohort_name": cohort.name, "cohort_id": cohort.cohort_id}
     try:
         parts = list(Formatter().parse(template))

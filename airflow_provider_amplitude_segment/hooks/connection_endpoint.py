@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,8 @@ from airflow_provider_amplitude_segment.core.export_file import is_loopback
 from airflow_provider_amplitude_segment.exceptions import SettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.providers.common.compat.sdk import BaseHook, Connection
 
 DEFAULT_REGION = "US"
@@ -93,17 +94,37 @@ def secret(conn_id: str, label: str, value: str | None) -> str:
 
 
 def text(connection: Any, name: str) -> str | None:
-    """Return a text of Extra without the white space around it; ``None`` where there is none."""
+    """Return a text of Extra without the white space around it; ``None`` where it is absent, null or blank.
+
+    :raises SettingError: it is neither text nor a whole number. Taken for absent, it would make another destination
+        of this one, or another region.
+    """
     value = extra(connection).get(name)
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if value is None:
         return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        problem = f"it is {type(value).__name__}, not text"
+        raise SettingError(setting(connection.conn_id, f"Extra {name}"), problem, "text")
     return str(value).strip() or None
 
 
 def extra(connection: Any) -> Mapping[str, Any]:
-    """Return a connection's Extra; empty where it is not a JSON object."""
-    values = connection.extra_dejson
-    return values if isinstance(values, Mapping) else {}
+    """Return a connection's Extra; empty where there is none.
+
+    :raises SettingError: it is no JSON object. Airflow itself takes one that it cannot read for empty.
+    """
+    if not (connection.extra or "").strip():
+        return {}
+    # Asked first, as Airflow masks what it finds there.
+    _ = connection.extra_dejson
+    try:
+        values = json.loads(connection.extra)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        takes = 'a JSON object such as {"region": "EU"}'
+        raise SettingError(setting(connection.conn_id, "Extra"), "it is no JSON object", takes)
+    return values
 
 
 def read_endpoint(connection: Any, hosts: Mapping[str, str]) -> Endpoint:

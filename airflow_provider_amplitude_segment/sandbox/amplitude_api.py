@@ -41,6 +41,9 @@ class AmplitudeApi:
         async def guarded(request: Request) -> Response:
             try:
                 self._raise_unless_authorized(request.headers.get("authorization"))
+                if request.method != "GET":
+                    # Starlette answers HEAD as it answers GET, and a request would spend an export.
+                    raise AmplitudeRefusal(405, "method_not_allowed", "GET only.")
                 return answer(request)
             except AmplitudeRefusal as refusal:
                 return _error(refusal)

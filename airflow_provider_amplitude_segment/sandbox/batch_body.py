@@ -9,7 +9,14 @@ from typing import Any
 
 MESSAGE_BYTES = 32_000
 _SPACE = re.compile(r"[ \t\n\r]*")
-_read_value = json.JSONDecoder().raw_decode
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse ``NaN`` and ``Infinity``, which Python's reader takes and JSON does not have."""
+    raise ValueError(f"{name} is not JSON")
+
+
+_read_value = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,9 @@ def why_lost(message: Any) -> str | None:
         return "no_type"
     if not isinstance(message.get("traits") or {}, dict):
         return "traits_not_object"
-    # unify/product-limits.md: messageId over 100 characters is dropped silently.
-    if len(str(message.get("messageId") or "")) > MESSAGE_ID_CHARACTERS:
+    # unify/product-limits.md: messageId over 100 characters is dropped silently; the HTTP API's page says "fewer than
+    # 100". The strict one holds here.
+    if len(str(message.get("messageId") or "")) >= MESSAGE_ID_CHARACTERS:
         return "message_id_too_long"
     return _why_nobody(message.get("userId"), message.get("anonymousId"))
 

@@ -244,10 +244,14 @@ def _airflow_ending() -> Iterator[None]:
 
 
 def _configuration_of(context: Context) -> dict[str, Any]:
-    """Return the configuration that the DAG run was triggered with, as far as JSON can hold it."""
-    conf = getattr(context.get("dag_run"), "conf", None)
+    """Return the configuration that the DAG run was triggered with, as far as it sets parameters of the DAG.
+
+    Whatever else was sent along may be secret, and a guard's message shows this.
+    """
+    conf = getattr(context.get("dag_run"), "conf", None) or {}
+    known = context.get("params") or {}
     try:
-        return dict(json.loads(json.dumps(conf or {})))
+        return dict(json.loads(json.dumps({name: value for name, value in conf.items() if name in known})))
     except (TypeError, ValueError):
         return {}
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.cohort import Cohort
 from airflow_provider_amplitude_segment.core.diff import SyncMode
 from airflow_provider_amplitude_segment.core.guards import EmptyCohortPolicy
 from airflow_provider_amplitude_segment.core.settings import RejectedPolicy, SyncSettings, TraitChangePolicy
+from airflow_provider_amplitude_segment.core.trait import trait_key
 from airflow_provider_amplitude_segment.exceptions import SettingError
 from airflow_provider_amplitude_segment.transfers.parameters import (
     is_none,
@@ -36,6 +38,8 @@ def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
     ratio, pace = operator.max_exit_ratio, operator.events_per_second
     if not isinstance(operator.trait_name, str):
         raise SettingError("trait_name", f"got {operator.trait_name!r}", "a template, as text")
+    # The cohort's name is not known yet, but what is wrong with a template is.
+    trait_key(operator.trait_name, Cohort("cohort", "Cohort", "project"))
     return SyncSettings(
         cohort_id=read_cohort_id(operator.cohort_id),
         sync_mode=read_choice("sync_mode", operator.sync_mode, SyncMode),

@@ -14,6 +14,8 @@ from airflow_provider_amplitude_segment.core.segment_answer import no_answer
 from airflow_provider_amplitude_segment.core.stream import Stream
 from airflow_provider_amplitude_segment.exceptions import (
     ClaimLostError,
+    CohortNotFoundError,
+    EmptyCohortError,
     EngineError,
     ExitRatioError,
     SegmentUnavailableError,
@@ -245,3 +247,45 @@ def test_an_export_is_used_for_seven_days_and_not_longer(world: World) -> None:
         world.clock.pass_by(days * 24 * 3600)
         world.sync("c1", run=f"run-{days}")
         assert world.amplitude.exports_spent == exports
+
+
+def test_a_timeout_while_the_first_batch_is_out_keeps_what_came_of_it(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", users(0, 10))
+    sync = world.prepare("c1", run="a")
+    world.segment.before_batch = lambda _messages: world.clock.pass_by(0.6)
+    timed_out = threading.Event()
+
+    def linger() -> None:
+        timed_out.wait(5)
+
+    def time_out() -> None:
+        if world.segment.identifies:
+            world.store.before_listing = lambda: None
+            timed_out.set()
+            raise Timeout
+
+    world.segment.before_answer = linger
+    world.store.before_listing = time_out
+    with pytest.raises(Timeout):
+        sync.run()
+
+    assert sync.report.destinations[0].acknowledged == world.segment.identifies == 10
+
+
+def test_an_error_before_the_claims_is_in_the_report_too(world: World) -> None:
+    with pytest.raises(CohortNotFoundError) as failed:
+        world.attempt("unknown")
+    assert [d.error for d in world.report.destinations] == [str(failed.value)]
+
+
+def test_a_guard_is_told_although_the_run_cannot_be_forgotten(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+    world.sync("c1")
+    world.amplitude.cohort("c1", "Power Users", [])
+
+    def fail() -> None:
+        raise StatePathError("/state", "Read-only file system")
+
+    world.store.before_delete = fail
+    with pytest.raises(EmptyCohortError):
+        world.attempt("c1")

@@ -108,3 +108,25 @@ def test_waits_are_told_in_the_log_and_progress_goes_on_meanwhile(
     assert "did not take a batch (ReadTimeout)" in caplog.text
     # What Segment says may quote a user.
     assert "ann is" not in caplog.text
+
+
+@pytest.mark.parametrize("poisoned", [249, 250])
+def test_with_a_proved_key_all_that_is_pending_may_be_poisoned(world: World, poisoned: int) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["zoe"])
+    world.sync("c1")
+    movers = users(0, poisoned)
+    world.amplitude.cohort("c1", "Power Users", ["zoe", *movers])
+    world.segment.poisoned = set(movers)
+
+    report = world.sync("c1", on_rejected="warn")
+
+    assert (report.destinations[0].rejected, report.destinations[0].committed) == (poisoned, True)
+
+
+def test_a_refused_key_marks_not_even_a_message_that_is_too_long(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann", "x" * 40_000])
+    world.segment.refuses_everything = True
+
+    with pytest.raises(SegmentRefusedError):
+        world.attempt("c1")
+    assert world.report.destinations[0].rejected == 0

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
 from airflow_provider_amplitude_segment.core.segment_answer import (
     Acknowledged,
     CredentialsRefused,
     NotSegment,
     Refused,
     RetryLater,
-    RetryPolicy,
     no_answer,
     read_answer,
 )

@@ -16,6 +16,7 @@ class FakeSegment:
             ``lost`` is given although the batch was taken.
         poisoned: users whose messages make Segment refuse the whole batch.
         before_batch: called with the messages of each batch, before it is taken.
+        before_answer: called after a batch was taken, before it is answered.
     """
 
     def __init__(self) -> None:
@@ -24,13 +25,19 @@ class FakeSegment:
         self.poisoned: set[str] = set()
         self.refuses_everything = False
         self.before_batch: Callable[[list[dict[str, Any]]], None] = lambda _messages: None
+        self.before_answer: Callable[[], None] = lambda: None
         self.bodies: list[dict[str, Any]] = []
         self.times_received: dict[str, int] = {}
         self._values: dict[tuple[str, str, str], tuple[str, bool]] = {}
         self._lock = threading.Lock()
 
     def post(self, write_key: str) -> Callable[[bytes, int], Answer]:
-        return lambda body, _retry: self._take(write_key, json.loads(body))
+        def answer(body: bytes, _retry: int) -> Answer:
+            taken = self._take(write_key, json.loads(body))
+            self.before_answer()
+            return taken
+
+        return answer
 
     def _take(self, write_key: str, body: dict[str, Any]) -> Answer:
         self.before_batch(body["batch"])

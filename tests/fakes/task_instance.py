@@ -17,6 +17,9 @@ class FakeTaskInstance:
         self.try_number = try_number
         self.map_index = map_index
         self.xcoms: dict[str, Any] = {}
+        # What its DAG run was triggered with, and the Params of its DAG.
+        self.conf: dict[str, Any] = {}
+        self.params: dict[str, Any] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value

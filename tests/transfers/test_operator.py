@@ -309,6 +309,42 @@ def test_a_connection_that_nobody_made_is_named_and_not_retried(sandbox: Sandbox
     assert sandbox.amplitude.exports_spent == 0
 
 
+@pytest.mark.parametrize(
+    "extra", ['{"destination_id": "emea",}', "[1]", '{"region": ["EU"]}', '{"destination_id": 5.0}']
+)
+def test_an_extra_that_cannot_be_read_is_refused_and_not_taken_for_empty(
+    sandbox: Sandbox, sync: Sync, monkeypatch: pytest.MonkeyPatch, extra: str
+) -> None:
+    """Taken for empty it would make another destination, whose leavers stay members."""
+    connection = {"conn_type": "segmentio", "password": "w" * 32, "host": sandbox.url, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SEGMENT_DEFAULT", json.dumps(connection))
+
+    with pytest.raises(AirflowFailException, match="Extra"):
+        sync()
+    assert sandbox.amplitude.exports_spent == 0
+
+
+def test_a_guard_shows_of_the_run_configuration_only_what_the_dag_takes(
+    sandbox: Sandbox, sync: Sync, ti: FakeTaskInstance
+) -> None:
+    sync()
+    sandbox.amplitude.cohorts["c1"].user_ids = []
+    ti.run_id = "second"
+    ti.conf = {"cohort_id": "c1", "token": "hush", "users": ["ann"]}
+    ti.params = {"cohort_id": "c1", "on_empty_cohort": "fail"}
+
+    with pytest.raises(AirflowFailException) as failed:
+        sync()
+    assert '{"cohort_id": "c1", "on_empty_cohort": "sync"}' in str(failed.value)
+    assert "hush" not in str(failed.value)
+
+
+def test_a_refused_file_is_named_by_its_export_and_says_what_to_do(sandbox: Sandbox, sync: Sync) -> None:
+    sandbox.amplitude.cohorts["c1"].raw_file = b"<html>"
+    with pytest.raises(AirflowFailException, match=r"The file of export \w+ is refused: no user_id column\. Look at"):
+        sync()
+
+
 def test_state_files_are_readable_by_their_owner_alone(sync: Sync, tmp_path: Path) -> None:
     sync()
 
