@@ -41,9 +41,7 @@ class AmplitudeApi:
         async def guarded(request: Request) -> Response:
             try:
                 self._raise_unless_authorized(request.headers.get("authorization"))
-                if request.method != "GET":
-                    # Starlette answers HEAD as it answers GET, and a request would spend an export.
-                    raise AmplitudeRefusal(405, "method_not_allowed", "GET only.")
+                _raise_unless_get(request)
                 return answer(request)
             except AmplitudeRefusal as refusal:
                 return _error(refusal)
@@ -130,3 +128,9 @@ def _s3_error(status: int, code: str, message: str) -> Response:
     error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     body = f'<?xml version="1.0" encoding="UTF-8"?>\n{error}'
     return Response(body, status, media_type="application/xml")
+
+
+def _raise_unless_get(request: Request) -> None:
+    # Starlette answers HEAD as it answers GET, and one for a request would spend an export.
+    if request.method != "GET":
+        raise AmplitudeRefusal(405, "method_not_allowed", "GET only.")
