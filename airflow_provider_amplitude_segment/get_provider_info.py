@@ -135,5 +135,12 @@ _CONFIG: dict[str, Any] = {
             "example": "s3://aws_default@my-bucket/amplitude-segment",
             "default": "",
         },
+        "keep_snapshots": {
+            "description": "How many commits of each cohort and destination are kept to go back to.",
+            "version_added": "0.1.0",
+            "type": "integer",
+            "example": None,
+            "default": "5",
+        },
     },
 }

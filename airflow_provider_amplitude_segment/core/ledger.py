@@ -174,6 +174,20 @@ class Ledger:
             return self._commit(highest)
         return self._plan(highest) if highest else None
 
+    def names(self) -> list[str]:
+        """Return the names of the objects in the folder itself, in any order."""
+        return self._store.names(self.folder)
+
+    def entry(self, name: str) -> Plan | Commit:
+        """Return the plan or the commit of a name."""
+        if match := _COMMIT.fullmatch(name):
+            return self._commit(int(match[1]))
+        return self._plan(int(name.removeprefix("plan-").removesuffix(".json")))
+
+    def take_away(self, name: str) -> None:
+        """Remove an object that nothing needs any more."""
+        self._store.delete(f"{self.folder}/{name}")
+
     def journal(self, plan: Plan) -> Journal:
         """Return how far a plan was told, over all claims that worked on it."""
         own = re.compile(rf"acked-{plan.generation}-\d+\.json")

@@ -20,6 +20,7 @@ class SyncSettings:
     """What the operator's parameters of the same names say; design 3 tells what each means.
 
     ``poll_interval`` and ``export_timeout`` are seconds; ``None`` is no limit where it may stand.
+    ``keep_snapshots`` is ``[amplitude_segment] keep_snapshots``: commits that a ledger keeps.
     ``run_configuration`` is the DAG run's, to which a guard adds what lets the sync through.
     """
 
@@ -37,4 +38,5 @@ class SyncSettings:
     integrations: Mapping[str, Any] | None = None
     poll_interval: float = 10.0
     export_timeout: float = 3600.0
+    keep_snapshots: int = 5
     run_configuration: Mapping[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from airflow_provider_amplitude_segment.core.identify import Envelope, identify_
 from airflow_provider_amplitude_segment.core.ledger import Commit
 from airflow_provider_amplitude_segment.core.lookout import Lookout
 from airflow_provider_amplitude_segment.core.progress import Progress
+from airflow_provider_amplitude_segment.core.pruning import prune
 from airflow_provider_amplitude_segment.core.report import DestinationReport
 from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
 from airflow_provider_amplitude_segment.core.state import fold_plan
@@ -109,6 +110,9 @@ class Telling:
         pending = journal.pending(plan.planned)
         log.info("%s: telling %s of %s changes", label, f"{pending.count:,}", f"{plan.planned:,}")
         lookout = Lookout(lambda: self.tenure.look(self.draft.stream), self.clock)
+        # The look at the claims comes right after the plan: whoever was taken over takes nothing away either.
+        lookout.look()
+        prune(ledger, self.settings.keep_snapshots)
         progress = Progress(label, done=plan.planned - pending.count, planned=plan.planned, clock=self.clock)
         courier = self._courier(lookout)
         delivery = Delivery(
@@ -130,6 +134,7 @@ class Telling:
             report = self._report(report, delivered, progress.seconds)
             if delivered.error is None:
                 report = self._commit(engine, report, lookout, delivered.journal)
+                prune(ledger, self.settings.keep_snapshots)
         log.info(
             "%s: %s planned = %s acknowledged + %s rejected + %s pending; %s",
             label,

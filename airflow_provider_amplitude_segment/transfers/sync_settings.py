@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         AmplitudeCohortToSegmentOperator,
     )
 
+_KEEP_SNAPSHOTS = 5
 _MOST_REQUESTS = 32
 # An export's file is kept for seven days.
 _MOST_SECONDS = 7 * 24 * 3600
@@ -56,5 +57,13 @@ def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
         segment_context=read_object("segment_context", operator.segment_context),
         integrations=read_object("integrations", operator.integrations),
         poll_interval=read_number("poll_interval", operator.poll_interval, most=_MOST_SECONDS),
+        keep_snapshots=_keep_snapshots(),
         export_timeout=read_number("export_timeout", operator.export_timeout, most=_MOST_SECONDS),
     )
+
+
+def _keep_snapshots() -> int:
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - not while a DAG is parsed
+
+    kept = conf.get("amplitude_segment", "keep_snapshots", fallback="") or _KEEP_SNAPSHOTS
+    return read_whole_number("[amplitude_segment] keep_snapshots", kept, least=1, most=1000)

@@ -22,6 +22,7 @@ class FakeStore:
         self.before_write: Callable[[str], None] = lambda _name: None
         self.before_listing: Callable[[], None] = lambda: None
         self.before_delete: Callable[[], None] = lambda: None
+        self.before_pruning: Callable[[], None] = lambda: None
 
     def die_before_write(self, number: int) -> None:
         self._deadly_write = len(self.writes) + number
@@ -67,7 +68,7 @@ class FakeStore:
         return [n.rsplit("/", 1)[1] for n in self.objects if n.startswith(folder + "/") and n.count("/") == depth]
 
     def delete(self, name: str) -> None:
-        self.before_delete()
+        (self.before_delete if "/runs/" in name else self.before_pruning)()
         self._begin_write(name)
         self.objects.pop(name, None)
 
