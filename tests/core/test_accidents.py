@@ -7,6 +7,7 @@ import pytest
 from fakes import World
 
 from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS, take_claim
+from airflow_provider_amplitude_segment.core.cohort import MAX_EXPORT_MEMBERS
 from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
 from airflow_provider_amplitude_segment.core.lookout import Lookout
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
@@ -18,6 +19,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     EmptyCohortError,
     EngineError,
     ExitRatioError,
+    ExportFileError,
     SegmentUnavailableError,
     StatePathError,
     StateUnavailableError,
@@ -289,3 +291,20 @@ def test_a_guard_is_told_although_the_run_cannot_be_forgotten(world: World) -> N
     world.store.before_delete = fail
     with pytest.raises(EmptyCohortError):
         world.attempt("c1")
+
+
+def test_an_export_of_as_many_rows_as_amplitude_exports_at_most_is_refused(world: World, tmp_path: Path) -> None:
+    """It may be cut off there; one row less is taken, anonymous users and all."""
+    world.amplitude.cohort("c1", "Power Users", [])
+    rows = b'"1",""\n' * (MAX_EXPORT_MEMBERS - 1)
+    for number, more in ((1, b'"2","ann"\n'), (2, b"")):
+        file = tmp_path / f"{number}.csv"
+        file.write_bytes(b'"amplitude_id","user_id"\n' + rows + more)
+        world.amplitude.files[f"export-{number}"] = file
+
+    with pytest.raises(ExportFileError, match="2,000,000 rows, and Amplitude cuts an export off") as refused:
+        world.attempt("c1")
+    assert not refused.value.retryable
+    assert world.segment.identifies == 0
+
+    assert world.sync("c1").rows == MAX_EXPORT_MEMBERS - 1
