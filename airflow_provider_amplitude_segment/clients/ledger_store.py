@@ -19,6 +19,9 @@ from airflow_provider_amplitude_segment.exceptions import StatePathError, StateU
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What mounted file systems answer that cannot sync a folder.
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
+
 # What no later try finds otherwise: no such place, no right to it, not writable, something else in its place.
 _LASTING = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST})
 
@@ -130,7 +133,15 @@ class LedgerStore:
             with _open_private(beside) as file:
                 file.write(content)
                 _flush(file)
-            os.link(beside, target)
+            try:
+                os.link(beside, target)
+            except FileExistsError:
+                raise
+            except OSError:
+                # Some mounted file systems have no hard links. A reader takes half a claim for a dead writer's.
+                with _open_private(target) as file:
+                    file.write(content)
+                    _flush(file)
         except FileExistsError:
             return False
         finally:
@@ -178,9 +189,12 @@ def _flush(file: IO[bytes]) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a rename last over a power failure."""
+    """Make a rename last over a power failure, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.draft import Draft
     from airflow_provider_amplitude_segment.core.ledger import Journal, Plan
     from airflow_provider_amplitude_segment.core.pace import Pace
+    from airflow_provider_amplitude_segment.core.ranges import Ranges
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.core.stream import Run
@@ -163,7 +164,7 @@ class Telling:
         )
 
     def _batches(
-        self, engine: duckdb.DuckDBPyConnection, changes: Path, pending: Any, envelope: Envelope
+        self, engine: duckdb.DuckDBPyConnection, changes: Path, pending: Ranges, envelope: Envelope
     ) -> Iterator[Batch | TooLong]:
         stream = self.draft.stream
         key = plan_key(stream.app_id, stream.cohort_id, stream.destination.name, self.plan.plan_id)
