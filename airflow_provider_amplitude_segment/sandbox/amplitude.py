@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import string
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ SECRET_KEY = "5ecre7c0ffee00d15ea5ed0fab1e5ba11"  # noqa: S105 - opens nothing b
 LINK_SECONDS = 60
 API_LINK_SECONDS = 7 * 24 * 3600
 MINUTE, TEN_MINUTES = 60, 600
+_LETTERS_AND_DIGITS = string.ascii_letters + string.digits
+
 EXPORTS_KEPT = 200
 """Older exports are forgotten before their seven days are over, to bound memory."""
 
@@ -120,7 +123,8 @@ class SandboxAmplitude:
             earlier = next((e for e in reversed(self._exports.values()) if e.cohort_id == cohort_id), None)
             membership = Membership.of(cohort, earlier.membership if earlier else None)
             export = Export(
-                request_id=secrets.token_urlsafe(6),
+                # behavioral-cohorts.md shows IDs such as qfaZya and Sf7M9j: letters and digits alone.
+                request_id="".join(secrets.choice(_LETTERS_AND_DIGITS) for _ in range(8)),
                 cohort_id=cohort_id,
                 requested=self._clock(),
                 polls_left=cohort.ready_after_polls,

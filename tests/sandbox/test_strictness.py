@@ -37,3 +37,11 @@ def test_asking_for_the_head_of_an_export_request_spends_none() -> None:
         answer = requests.head(f"{sandbox.url}/api/5/cohorts/request/c1", auth=auth, timeout=10)
         assert answer.status_code == 405
         assert sandbox.amplitude.exports_spent == 0
+
+
+def test_the_ids_of_exports_are_letters_and_digits_as_the_documents_show_them() -> None:
+    with Sandbox.start(cohorts=[SandboxCohort("c1", "Power Users", ["ann"])], port=0) as sandbox:
+        sandbox.amplitude.parallel_per_minute = sandbox.amplitude.requests_per_ten_minutes = None
+        ids = [sandbox.amplitude.request_export("c1").request_id for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert all(request_id.isascii() and request_id.isalnum() for request_id in ids)
