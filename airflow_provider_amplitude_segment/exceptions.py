@@ -12,7 +12,7 @@
     │       ├── ExportsSpentError, ExportFailedError, ExportFileError
     │       └── ExportTimeoutError, ExportCutOffError     may get better by a retry
     ├── GuardError                    the sync looks wrong and was refused before anything was sent
-    │   ├── EmptyCohortError, ExitRatioError
+    │   └── EmptyCohortError, ExitRatioError, MissingStateError, ChangedKeyError
     ├── LedgerError                   the memory of what Segment was told
     │   ├── ClaimHeldError, ClaimLostError, StateUnavailableError     may get better by a retry
     │   └── LedgerDamagedError, LedgerFormatError, StatePathError
@@ -342,6 +342,57 @@ class ExitRatioError(GuardError):
             f"{leaving:,} of {told:,} members known to Segment connection {destination!r} would leave "
             f"({leaving / told:.0%}), more than max_exit_ratio={max_exit_ratio:g} allows.",
             {**run_configuration, "max_exit_ratio": None},
+        )
+
+
+class MissingStateError(GuardError):
+    """An earlier sync is remembered that the ledger knows nothing of.
+
+    Attributes:
+        finding: what was found, in words.
+        found: generation of the ledger's newest entry; 0 where it has none.
+        remembered: generation that Airflow, or the ledger's own hint, remembers.
+    """
+
+    def __init__(
+        self, destination: str, place: str, found: int, remembered: int, run_configuration: Mapping[str, Any]
+    ) -> None:
+        self.found = found
+        self.remembered = remembered
+        has = f"ends at number {found}" if found else "is empty"
+        self.finding = (
+            f"A sync to Segment connection {destination!r} with number {remembered} is remembered, and the ledger "
+            f"{place} {has}."
+        )
+        super().__init__(
+            f"{self.finding} Is state_path the one of before, on every worker? Else restore the ledger from a backup. "
+            "Where it is lost for good, everyone can be told anew; nobody who left before that is told false.",
+            {**run_configuration, "on_missing_state": "full"},
+        )
+
+
+class ChangedKeyError(GuardError):
+    """The connection told this cohort before, to a destination of another name.
+
+    Attributes:
+        finding: what was found, in words.
+        destination: its name now.
+        earlier: its name before.
+    """
+
+    def __init__(
+        self, segment_conn_id: str, destination: str, earlier: str, run_configuration: Mapping[str, Any]
+    ) -> None:
+        self.destination = destination
+        self.earlier = earlier
+        self.finding = (
+            f"Segment connection {segment_conn_id!r} has told this cohort before, to destination {earlier!r}; now it "
+            f"is {destination!r}, so its write key, host or destination_id was changed."
+        )
+        super().__init__(
+            f"{self.finding} If it is the same Segment source, set destination_id to {earlier!r} in the connection. "
+            "If it is another source, it has to be told everyone.",
+            {**run_configuration, "on_missing_state": "full"},
         )
 
 

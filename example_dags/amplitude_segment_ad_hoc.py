@@ -70,6 +70,14 @@ with DAG(
             description="fail, sync (tell everyone that they left), or skip the run.",
             section="Advanced",
         ),
+        "on_missing_state": Param(
+            default="fail",
+            type="string",
+            enum=["fail", "full"],
+            title="When the state was lost, or a write key changed",
+            description="fail, or full: tell everyone anew.",
+            section="Advanced",
+        ),
         "events_per_second": Param(
             1000,
             type=["null", "number"],
@@ -88,6 +96,7 @@ with DAG(
         dry_run="{{ params.dry_run }}",
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
+        on_missing_state="{{ params.on_missing_state }}",
         events_per_second="{{ params.events_per_second }}",
         # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".

@@ -53,6 +53,14 @@ with DAG(
             description="fail, sync (tell everyone that they left), or skip the run.",
             section="Advanced",
         ),
+        "on_missing_state": Param(
+            default="fail",
+            type="string",
+            enum=["fail", "full"],
+            title="When the state was lost, or a write key changed",
+            description="fail, or full: tell everyone anew.",
+            section="Advanced",
+        ),
     },
 ) as dag:
 
@@ -66,6 +74,7 @@ with DAG(
         map_index_template="{{ task.cohort_id }}",
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
+        on_missing_state="{{ params.on_missing_state }}",
         # Segment takes about 1,000 events a second of a workspace: two tasks at once, half of it each.
         max_active_tis_per_dag=2,
         events_per_second=500,

@@ -44,6 +44,14 @@ with DAG(
             description="fail, sync (tell everyone that they left), or skip the run.",
             section="Advanced",
         ),
+        "on_missing_state": Param(
+            default="fail",
+            type="string",
+            enum=["fail", "full"],
+            title="When the state was lost, or a write key changed",
+            description="fail, or full: tell everyone anew.",
+            section="Advanced",
+        ),
     },
 ) as dag:
     AmplitudeCohortToSegmentOperator(
@@ -52,6 +60,7 @@ with DAG(
         segment_conn_id=["segment_default", "segment_emea"],
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
+        on_missing_state="{{ params.on_missing_state }}",
         # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".
     )

@@ -17,3 +17,13 @@ os.environ.setdefault("AIRFLOW__CORE__DAGS_FOLDER", f"{os.environ['AIRFLOW_HOME'
 def airflow_db() -> None:
     """Make Airflow's metadata database in ``AIRFLOW_HOME``, once: what ``dag.test()`` needs."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def forgetful_airflow(airflow_db: None) -> None:  # noqa: ARG001 - there must be one
+    """An Airflow that remembers no sync of another test: each test has a ledger of its own."""
+    from airflow.utils.session import create_session  # noqa: PLC0415 - after the settings above
+    from sqlalchemy import text  # noqa: PLC0415
+
+    with create_session() as session:
+        session.execute(text("DELETE FROM xcom"))

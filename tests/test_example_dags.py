@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.models.dagbag import DagBag
+from fakes.tested_dag import parse_dag
 
-from airflow_provider_amplitude_segment.exceptions import EmptyCohortError, ExitRatioError
+from airflow_provider_amplitude_segment.exceptions import (
+    ChangedKeyError,
+    EmptyCohortError,
+    ExitRatioError,
+    MissingStateError,
+)
 from airflow_provider_amplitude_segment.sandbox import (
     WRITE_KEY_DEFAULT,
     WRITE_KEY_EMEA,
@@ -29,7 +33,7 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 AT_RISK, TRIAL, ACTIVE = "26umsb5", "9apg8e8f", "7khm89cz"
 
 
-pytestmark = pytest.mark.usefixtures("airflow_db")
+pytestmark = pytest.mark.usefixtures("forgetful_airflow")
 
 
 @pytest.fixture(autouse=True)
@@ -55,13 +59,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox
 
 def parse(name: str) -> DAG:
     """Read an example from Airflow's DAGs folder, where ``dag.test()`` looks for it again."""
-    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(EXAMPLES / f"{name}.py", folder)
-    bag = DagBag(folder / f"{name}.py")
-    assert not bag.import_errors
-    assert list(bag.dags) == [name]
-    return bag.dags[name]
+    return parse_dag(EXAMPLES / f"{name}.py")
 
 
 def run_example(name: str, run_conf: dict[str, Any] | None = None) -> Any:
@@ -106,7 +104,12 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
 @pytest.mark.parametrize("name", ["daily", "ad_hoc", "many_cohorts", "several_destinations"])
 def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> None:
     params = parse(f"amplitude_segment_{name}").params
-    guards = [ExitRatioError("segment_default", 600, 1000, 0.5, {}), EmptyCohortError("segment_default", 1000, 0, {})]
+    guards = [
+        ExitRatioError("segment_default", 600, 1000, 0.5, {}),
+        EmptyCohortError("segment_default", 1000, 0, {}),
+        MissingStateError("segment_default", "/state", 0, 3, {}),
+        ChangedKeyError("segment_default", "new", "old", {}),
+    ]
 
     for guard in guards:
         for key, value in guard.run_configuration.items():

@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.core.clock import timestamp
 from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, ClaimLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
@@ -92,8 +92,17 @@ def newest_generation(names: Sequence[str]) -> int:
     return max((int(match[1]) for name in names if (match := _CLAIM_NAME.fullmatch(name))), default=0)
 
 
-def take_claim(store: Store, stream: Stream, run: Run, now: float) -> Claim:
+def take_claim(store: Store, stream: Stream, run: Run, now: float, *, above: int = 0) -> Claim:
     """Claim a stream.
+
+    Args:
+        store: where its ledger is.
+        stream: what to claim.
+        run: for whom.
+        now: seconds since 1970.
+        above: the claim's generation is higher than this, too: one that somebody remembers although the ledger is gone
+            must not be used again. Rivals that remember differently are no danger: the lower one sees the higher one
+            when it looks.
 
     Raises:
         ClaimHeldError: another run holds it, or took it in the same instant; nothing was read or written.
@@ -101,7 +110,7 @@ def take_claim(store: Store, stream: Stream, run: Run, now: float) -> Claim:
     newest = newest_generation(store.names(stream.folder))
     if newest:
         _refuse_if_held(store, stream, newest, run, now)
-    claim = Claim(newest + 1, run.key, run.label, run.try_number, now + CLAIM_SECONDS)
+    claim = Claim(max(newest, above) + 1, run.key, run.label, run.try_number, now + CLAIM_SECONDS)
     if not store.create(_name(stream, claim.generation), claim.to_json()):
         other = Claim.from_json(store.get(_name(stream, claim.generation)) or b"")
         holder = other.run_label if other else "a run that claimed it in the same instant"
@@ -110,7 +119,9 @@ def take_claim(store: Store, stream: Stream, run: Run, now: float) -> Claim:
     return claim
 
 
-def take_claims(store: Store, streams: Sequence[Stream], run: Run, clock: Clock) -> dict[Stream, Claim]:
+def take_claims(
+    store: Store, streams: Sequence[Stream], run: Run, clock: Clock, above: Mapping[Stream, int]
+) -> dict[Stream, Claim]:
     """Claim all streams or none, in the order of their folders, so that two runs cannot hold half each.
 
     Raises:
@@ -119,7 +130,7 @@ def take_claims(store: Store, streams: Sequence[Stream], run: Run, clock: Clock)
     taken: dict[Stream, Claim] = {}
     try:
         for stream in sorted(streams, key=lambda stream: stream.folder):
-            taken[stream] = take_claim(store, stream, run, clock.now())
+            taken[stream] = take_claim(store, stream, run, clock.now(), above=above.get(stream, 0))
     except BaseException:
         for stream, claim in taken.items():
             release_claim(store, stream, claim)

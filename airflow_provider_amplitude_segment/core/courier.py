@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.clock import timestamp
-from airflow_provider_amplitude_segment.core.ledger import Refusal
+from airflow_provider_amplitude_segment.core.journal import Refusal
 from airflow_provider_amplitude_segment.core.segment_answer import (
     Acknowledged,
     CredentialsRefused,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.batches import Batch, TooLong
 from airflow_provider_amplitude_segment.core.courier import Told
-from airflow_provider_amplitude_segment.core.ledger import Journal, Refusal
+from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
 from airflow_provider_amplitude_segment.core.lookout import LOOK_SECONDS
 from airflow_provider_amplitude_segment.core.ranges import Ranges
 from airflow_provider_amplitude_segment.core.segment_answer import CredentialsRefused, NotSegment, RetryLater

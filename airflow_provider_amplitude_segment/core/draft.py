@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from airflow_provider_amplitude_segment.core.clock import later_timestamp
 from airflow_provider_amplitude_segment.core.diff import diff_membership
 from airflow_provider_amplitude_segment.core.engine import literal
-from airflow_provider_amplitude_segment.core.ledger import Journal, Ledger, Plan
+from airflow_provider_amplitude_segment.core.ledger import Ledger, Plan
 from airflow_provider_amplitude_segment.core.report import DestinationReport
 from airflow_provider_amplitude_segment.core.state import read_state
 from airflow_provider_amplitude_segment.core.stream import fingerprint
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from airflow_provider_amplitude_segment.core.clock import Chance, Clock
-    from airflow_provider_amplitude_segment.core.diff import Diff
+    from airflow_provider_amplitude_segment.core.diff import Diff, SyncMode
+    from airflow_provider_amplitude_segment.core.journal import Journal
     from airflow_provider_amplitude_segment.core.ledger import Commit
     from airflow_provider_amplitude_segment.core.membership import Membership
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
@@ -40,6 +41,7 @@ class Draft:
         ledger: its ledger.
         newest: the entry the state is taken from.
         trait: the trait key that is told.
+        mode: how it is told; ``full`` also where the state was lost.
         scratch: a folder of its own.
         resumed: this run's own unfinished plan of the same export and parameters, to be gone on with.
         diff: what a new plan would tell; ``None`` where one is resumed.
@@ -50,17 +52,18 @@ class Draft:
     ledger: Ledger
     newest: Plan | Commit | None
     trait: str
+    mode: SyncMode
     scratch: Path
     resumed: Plan | None = None
     diff: Diff | None = None
     base: Path | None = None
 
 
-def plan_fingerprint(settings: SyncSettings, trait: str) -> str:
+def plan_fingerprint(settings: SyncSettings, trait: str, mode: SyncMode) -> str:
     """Return what differs when parameters that make a plan differ; guards and limits do not."""
     return fingerprint(
         [
-            settings.sync_mode,
+            mode,
             trait,
             dict(settings.segment_context or {}),
             dict(settings.integrations or {}),
@@ -75,11 +78,15 @@ def open_draft(  # what is known of a destination before the export's file is
     settings: SyncSettings,
     *,
     trait: str,
+    begins_anew: bool,
     run: Run,
     export_request_id: str,
     scratch: Path,
 ) -> Draft:
-    """Decide the trait key, and whether this run's own plan is gone on with."""
+    """Decide the trait key, and whether this run's own plan is gone on with.
+
+    A destination whose state was lost ``begins_anew``: it is told in full, and so are the plan's later tries.
+    """
     if settings.on_trait_change == "keep" and newest is not None and newest.trait != trait:
         log.warning(
             "%s: the trait key would now be %r; on_trait_change='keep' stays with %r.",
@@ -88,16 +95,18 @@ def open_draft(  # what is known of a destination before the export's file is
             newest.trait,
         )
         trait = newest.trait
+    mode: SyncMode = "full" if begins_anew else settings.sync_mode
+    modes = {mode, "full"} if settings.on_missing_state == "full" else {mode}
     resumed = None
     # A dry run plans anew, beside whatever this run has begun.
     if (
         is_begun(newest, run)
         and not settings.dry_run
         and newest.export_request_id == export_request_id
-        and newest.fingerprint == plan_fingerprint(settings, trait)
+        and newest.fingerprint in {plan_fingerprint(settings, trait, m) for m in modes}
     ):
         resumed = newest
-    return Draft(stream, ledger, newest, trait, scratch, resumed)
+    return Draft(stream, ledger, newest, trait, mode, scratch, resumed)
 
 
 def is_begun(newest: Plan | Commit | None, run: Run) -> TypeGuard[Plan]:
@@ -105,7 +114,7 @@ def is_begun(newest: Plan | Commit | None, run: Run) -> TypeGuard[Plan]:
     return isinstance(newest, Plan) and newest.run_key == run.key
 
 
-def compare(engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Membership, settings: SyncSettings) -> Draft:
+def compare(engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Membership) -> Draft:
     """Return the draft with the difference between the membership and what this destination was told."""
     base = read_state(engine, draft.ledger, draft.newest, draft.scratch)
     diff = diff_membership(
@@ -113,10 +122,10 @@ def compare(engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Members
         membership,
         base,
         trait=draft.trait,
-        mode=settings.sync_mode,
+        mode=draft.mode,
         to=draft.scratch / "planned.parquet",
     )
-    return Draft(draft.stream, draft.ledger, draft.newest, draft.trait, draft.scratch, diff=diff, base=base)
+    return replace(draft, diff=diff, base=base)
 
 
 def write_plan(  # a draft in, a plan out, in the ledger's order of writes
@@ -144,8 +153,8 @@ def write_plan(  # a draft in, a plan out, in the ledger's order of writes
         plan_id=chance.token(),
         run_key=run.key,
         export_request_id=export_request_id,
-        fingerprint=plan_fingerprint(settings, draft.trait),
-        mode=settings.sync_mode,
+        fingerprint=plan_fingerprint(settings, draft.trait, draft.mode),
+        mode=draft.mode,
         trait=draft.trait,
         timestamp=later_timestamp(clock.now(), newest.timestamp if newest else None),
         planned=diff.planned,
@@ -153,6 +162,7 @@ def write_plan(  # a draft in, a plan out, in the ledger's order of writes
         changes=ledger.keep(f"changes-{generation}.parquet", diff.changes),
         base=base,
         segment_conn_id=draft.stream.destination.segment_conn_id,
+        destination=draft.stream.destination.name,
         key_fingerprint=draft.stream.destination.key_fingerprint,
         proved_key=_proved_key(ledger, newest),
     )
@@ -183,10 +193,10 @@ def list_planned(engine: duckdb.DuckDBPyConnection, draft: Draft, name: str) -> 
     return draft.ledger.put_beside(f"dry-runs/{name}.csv", path)
 
 
-def report_draft(draft: Draft, settings: SyncSettings) -> DestinationReport:
+def report_draft(draft: Draft) -> DestinationReport:
     """Return what the report tells of a destination before it is told."""
     destination = draft.stream.destination
-    report = DestinationReport(destination.segment_conn_id, destination.name, settings.sync_mode, draft.trait)
+    report = DestinationReport(destination.segment_conn_id, destination.name, draft.mode, draft.trait)
     if draft.resumed:
         return report_plan(report, draft.resumed, draft.ledger.journal(draft.resumed))
     if draft.diff is None:

@@ -17,9 +17,10 @@ import dataclasses
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
 from airflow_provider_amplitude_segment.core.ranges import Ranges
 from airflow_provider_amplitude_segment.exceptions import (
     ClaimLostError,
@@ -67,6 +68,7 @@ class Plan:
         changes: Parquet ``trait, user_id, value``, ordered; a change's position is its row number from 0.
         base: Parquet of the state it starts from; ``None`` for an empty one.
         segment_conn_id: label of the destination.
+        destination: the destination's name.
         key_fingerprint: of the write key it is told with.
         proved_key: fingerprint of a write key that Segment acknowledged something with before; empty for none.
     """
@@ -84,43 +86,9 @@ class Plan:
     changes: StoredFile
     base: StoredFile | None
     segment_conn_id: str
+    destination: str
     key_fingerprint: str
     proved_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A change that Segment, or a limit of Segment's, refused for good."""
-
-    position: int
-    status: int | None
-    reason: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Journal:
-    """How far a plan was told.
-
-    Attributes:
-        acked: positions that Segment acknowledged.
-        refused: by position.
-    """
-
-    acked: Ranges = field(default_factory=Ranges)
-    refused: Mapping[int, Refusal] = field(default_factory=dict)
-
-    def pending(self, planned: int) -> Ranges:
-        """Return the positions of a plan of ``planned`` changes that are neither acknowledged nor refused."""
-        everything = Ranges.of([(0, planned - 1)] if planned else [])
-        return everything.without(self.acked.union(Ranges.of_positions(self.refused)))
-
-    def union(self, other: Journal) -> Journal:
-        """Return what either knows; what one says is acknowledged, no refusal of the other undoes."""
-        acked = self.acked.union(other.acked)
-        refused = {**self.refused, **other.refused}
-        truly = Ranges.of_positions(refused).without(acked)
-        kept = {p: refused[p] for first, last in truly.pairs for p in range(first, last + 1)}
-        return Journal(acked, kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +105,7 @@ class Commit:
         snapshot: Parquet ``trait, user_id, told, in_doubt, refused``.
         proved_key: fingerprint of the write key that Segment acknowledged something with most lately; empty for none.
         segment_conn_id: label of the destination.
+        destination: the destination's name.
         report: the destination's report of the sync.
     """
 
@@ -149,6 +118,7 @@ class Commit:
     snapshot: StoredFile
     proved_key: str
     segment_conn_id: str
+    destination: str
     report: dict[str, Any]
 
 
@@ -215,7 +185,19 @@ class Ledger:
         content = _encode(dataclasses.asdict(commit))
         if not self._store.create(f"{self.folder}/commit-{commit.generation}.json", content):
             raise ClaimLostError(commit.claim, None)
-        self._write("current.json", {"generation": commit.generation})
+        self.set_hint(commit.generation)
+
+    def hint(self) -> int:
+        """Return the generation of the newest commit as ``current.json`` has it; 0 where that says nothing."""
+        content = self._store.get(f"{self.folder}/current.json")
+        try:
+            return int(json.loads(content or b"")["generation"])
+        except (ValueError, TypeError, KeyError):
+            return 0
+
+    def set_hint(self, generation: int) -> None:
+        """Write ``current.json``."""
+        self._write("current.json", {"generation": generation})
 
     def keep(self, name: str, path: Path) -> StoredFile:
         """Put a local file into the ledger, and return what an entry has to say of it."""

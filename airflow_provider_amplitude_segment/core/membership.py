@@ -13,7 +13,7 @@ import csv
 import re
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -49,6 +49,15 @@ class Membership:
     members: int
     anonymous: int
     duplicates: int
+
+    def counts(self) -> dict[str, Any]:
+        """Return its counts by the report's names."""
+        return {
+            "rows": self.rows,
+            "members": self.members,
+            "anonymous": self.anonymous,
+            "duplicates": self.duplicates,
+        }
 
 
 def read_membership(engine: duckdb.DuckDBPyConnection, export_file: Path, scratch: Path) -> Membership:

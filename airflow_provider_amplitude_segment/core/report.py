@@ -73,6 +73,14 @@ class DestinationReport:
             skipped=counts["skipped"],
         )
 
+    def moves(self) -> str:
+        """Return who moves, as a line for the log."""
+        exited = self.exited + self.retired
+        return (
+            f"{self.segment_conn_id}: {self.entered:,} entered, {exited:,} exited, {self.in_doubt:,} told again; "
+            f"{self.unchanged:,} unchanged, {self.skipped:,} skipped; trait {self.trait!r}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:

@@ -7,14 +7,19 @@ export is not spent, and forgotten when the run has ended: clearing a task that 
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_amplitude_segment.exceptions import StatePathError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
+
+log = logging.getLogger(__name__)
 
 FILE_SECONDS = 7 * 24 * 3600 - 3600
 """Amplitude keeps an export's file for seven days (amplitude-api.md 1.6); an hour is left for the download."""
@@ -88,6 +93,14 @@ def write_run_record(store: Store, stream: Stream, run: Run, record: RunRecord) 
 def forget_run(store: Store, stream: Stream, run: Run) -> None:
     """Let the run's next sync, if it is cleared, begin with an export of its own."""
     store.delete(_name(stream, run))
+
+
+def forget_run_in_passing(store: Store, stream: Stream, run: Run) -> None:
+    """Forget the run; an error that is on its way matters more than whether that can be written."""
+    try:
+        forget_run(store, stream, run)
+    except StatePathError as error:
+        log.warning("The run's export could not be forgotten, and will be used again: %s", error)
 
 
 def _name(stream: Stream, run: Run) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 TraitChangePolicy = Literal["retire", "keep"]
 RejectedPolicy = Literal["fail", "warn"]
+MissingStatePolicy = Literal["fail", "full"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class SyncSettings:
     max_exit_ratio: float | None = 0.5
     on_empty_cohort: EmptyCohortPolicy = "fail"
     on_rejected: RejectedPolicy = "fail"
+    on_missing_state: MissingStatePolicy = "fail"
     dry_run: bool = False
     events_per_second: float | None = 1000.0
     max_concurrent_requests: int = 4

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from airflow_provider_amplitude_segment.core.ledger import Commit, Journal, Ledger
+    from airflow_provider_amplitude_segment.core.journal import Journal
+    from airflow_provider_amplitude_segment.core.ledger import Commit, Ledger
 
 _EMPTY = """SELECT NULL::VARCHAR AS trait, NULL::VARCHAR AS user_id, NULL::BOOLEAN AS told,
                    NULL::BOOLEAN AS in_doubt, NULL::INTEGER AS refused WHERE false"""

@@ -45,7 +45,7 @@ class Store(Protocol):
         ...
 
     def names(self, folder: str) -> list[str]:
-        """Return the names, without the folder, of the objects right below it, in any order."""
+        """Return the names, without the folder, of the objects and folders right below it, in any order."""
         ...
 
     def delete(self, name: str) -> None:
@@ -69,6 +69,16 @@ def folder_name(text: str) -> str:
         return text
     # A plain name never begins with a hyphen, so no text can pass for another one's hash.
     return "-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def destination_folder(name: str) -> str:
+    """Return a destination's name as a folder.
+
+    >>> destination_folder("prod~3f1c77aa3f1c77aa")
+    'prod~3f1c77aa3f1c77aa'
+    """
+    # ~ stands only between a destination and its routing, so each half is made safe by itself.
+    return "~".join(folder_name(part) for part in name.rsplit("~", 1))
 
 
 def fingerprint(value: object) -> str:
@@ -95,6 +105,11 @@ class Destination:
     name: str
     workspace: str | None = None
     key_fingerprint: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder in a ledger's path."""
+        return destination_folder(self.name)
 
     def with_integrations(self, integrations: Mapping[str, Any] | None) -> Destination:
         """Return the destination that this one is when Segment routes by ``integrations``.
@@ -127,9 +142,7 @@ class Stream:
     @property
     def folder(self) -> str:
         """``<app id>/<cohort id>/<destination>``."""
-        # ~ stands only between a destination and its routing, so each half is made safe by itself.
-        name = "~".join(folder_name(part) for part in self.destination.name.rsplit("~", 1))
-        return f"{self.cohort_folder}/{name}"
+        return f"{self.cohort_folder}/{self.destination.folder}"
 
 
 @dataclass(frozen=True, slots=True)

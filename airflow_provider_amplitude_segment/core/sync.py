@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.cohort import check_exportable, find_cohort
@@ -27,11 +28,16 @@ from airflow_provider_amplitude_segment.core.exported_membership import fetch_me
 from airflow_provider_amplitude_segment.core.fan_out import plan_tellings, tell_side_by_side
 from airflow_provider_amplitude_segment.core.guards import check_guards, is_suddenly_empty
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.lost_state import check_state
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped, end_for_rejected
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.core.report_file import complete_report, error_text, save_report
 from airflow_provider_amplitude_segment.core.run_export import open_run_export
-from airflow_provider_amplitude_segment.core.run_record import forget_run, write_run_record
+from airflow_provider_amplitude_segment.core.run_record import (
+    forget_run,
+    forget_run_in_passing,
+    write_run_record,
+)
 from airflow_provider_amplitude_segment.core.stream import Stream
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.core.trait import trait_key
@@ -69,12 +75,23 @@ class CohortSync:
     ``report`` is filled as the sync goes on, and true at any time, also after an error.
     """
 
-    def __init__(self, settings: SyncSettings, run: Run, outside: Outside) -> None:
-        """Prepare a sync; nothing is asked of anybody yet."""
+    def __init__(
+        self,
+        settings: SyncSettings,
+        run: Run,
+        outside: Outside,
+        *,
+        remembered: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """Prepare a sync; nothing is asked of anybody yet.
+
+        ``remembered`` are the generations that an earlier sync left with Airflow, by the destination's name.
+        """
         self._settings = settings
         self._this_run = run
         self._outside = outside
         self._store = outside.store
+        self._remembered = remembered
         self._order = ExportOrder(
             outside.amplitude, settings.poll_interval, settings.export_timeout, outside.clock, outside.stop
         )
@@ -106,13 +123,14 @@ class CohortSync:
         cohort = self._cohort()
         trait = trait_key(self._settings.trait_name, cohort)
         streams = [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._outside.posts]
-        with Tenure(self._store, streams, self._this_run, self._outside.clock) as tenure:
+        above = {stream: self._remembered.get(stream.destination.name, 0) for stream in streams}
+        with Tenure(self._store, streams, self._this_run, self._outside.clock, above=above) as tenure:
             try:
                 outcome = self._run_claimed(streams, tenure, trait, waits, waited_in_vain)
             except BaseException as error:
                 if isinstance(error, GuardError | ExportError) and not error.retryable:
                     # Whoever clears the task has looked at the cohort: a new export tells how it is by then.
-                    self._forget_in_passing(streams[0])
+                    forget_run_in_passing(self._store, streams[0], self._this_run)
                 self._save_reports(streams, tenure, error)
                 if isinstance(error, StatePathError):
                     raise StateUnavailableError(error.path, error.reason) from error
@@ -120,13 +138,6 @@ class CohortSync:
         if isinstance(outcome, SyncReport):
             end_for_rejected(self.report, self._settings.on_rejected)
         return outcome
-
-    def _forget_in_passing(self, stream: Stream) -> None:
-        """Forget the run's export; an error that is on its way matters more than whether that can be written."""
-        try:
-            forget_run(self._store, stream, self._this_run)
-        except StatePathError as error:
-            log.warning("The run's export could not be forgotten, and will be used again: %s", error)
 
     def _cohort(self) -> Cohort:
         cohort = find_cohort(self._outside.amplitude.list_cohorts(), self._settings.cohort_id)
@@ -147,11 +158,12 @@ class CohortSync:
             raise waited_in_vain
         ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
         newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
+        anew = check_state(self._store, newest, self._remembered, self._settings)
         record = open_run_export(self._store, self._this_run, self._order, newest, tenure, self._outside.clock)
         self.report = replace(self.report, export_request_id=record.export_request_id, **record.counts)
         for entry in record.finished.values():
             self.report = self.report.with_destination(DestinationReport(**entry))
-        drafts = self._open_drafts(ledgers, newest, record, trait)
+        drafts = self._open_drafts(ledgers, newest, record, trait, anew)
         if any(draft.resumed is None for draft in drafts):
             if not self._order.await_completion(record.export_request_id, waits=waits):
                 tenure.hand_over(self._settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
@@ -179,6 +191,7 @@ class CohortSync:
         newest: Mapping[Stream, Plan | Commit | None],
         record: RunRecord,
         trait: str,
+        anew: frozenset[Stream],
     ) -> list[Draft]:
         """Open a draft for each destination that this run has not finished."""
         drafts = []
@@ -192,39 +205,28 @@ class CohortSync:
                 newest[stream],
                 self._settings,
                 trait=trait,
+                begins_anew=stream in anew,
                 run=self._this_run,
                 export_request_id=record.export_request_id,
                 scratch=scratch,
             )
-            self.report = self.report.with_destination(report_draft(draft, self._settings))
+            self.report = self.report.with_destination(report_draft(draft))
             drafts.append(draft)
         return drafts
 
     def _membership(self, record: RunRecord) -> Membership:
         membership = fetch_membership(self._outside.amplitude, record.export_request_id, self._outside.scratch)
-        self.report = replace(
-            self.report,
-            rows=membership.rows,
-            members=membership.members,
-            anonymous=membership.anonymous,
-            duplicates=membership.duplicates,
-        )
+        self.report = replace(self.report, **membership.counts())
         return membership
 
     def _compare(self, drafts: Sequence[Draft], membership: Membership) -> list[Draft]:
         compared = []
         with open_engine(self._outside.scratch) as engine:
             for opened in drafts:
-                draft = opened if opened.resumed else compare(engine, opened, membership, self._settings)
-                report = report_draft(draft, self._settings)
+                draft = opened if opened.resumed else compare(engine, opened, membership)
+                report = report_draft(draft)
                 self.report = self.report.with_destination(report)
-                log.info(
-                    "%s: %s entered, %s exited, %s told again; %s unchanged, %s skipped; trait %r",
-                    report.segment_conn_id,
-                    *(f"{n:,}" for n in (report.entered, report.exited + report.retired, report.in_doubt)),
-                    *(f"{n:,}" for n in (report.unchanged, report.skipped)),
-                    report.trait,
-                )
+                log.info("%s", report.moves())
                 compared.append(draft)
         return compared
 

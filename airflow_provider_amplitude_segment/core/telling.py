@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.clock import Chance, Clock
     from airflow_provider_amplitude_segment.core.delivery import Delivered
     from airflow_provider_amplitude_segment.core.draft import Draft
-    from airflow_provider_amplitude_segment.core.ledger import Journal, Plan
+    from airflow_provider_amplitude_segment.core.journal import Journal
+    from airflow_provider_amplitude_segment.core.ledger import Plan
     from airflow_provider_amplitude_segment.core.pace import Pace
     from airflow_provider_amplitude_segment.core.ranges import Ranges
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
@@ -214,6 +215,7 @@ class Telling:
                 snapshot=snapshot,
                 proved_key=key if journal.acked.count else plan.proved_key,
                 segment_conn_id=plan.segment_conn_id,
+                destination=plan.destination,
                 report=asdict(report),
             )
         )

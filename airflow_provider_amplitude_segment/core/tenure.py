@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from airflow_provider_amplitude_segment.core.claim import (
@@ -15,7 +16,7 @@ from airflow_provider_amplitude_segment.core.claim import (
 from airflow_provider_amplitude_segment.exceptions import ClaimLostError, StatePathError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
@@ -31,15 +32,23 @@ class Tenure:
     the look at the claims keeps the body from telling then.
     """
 
-    def __init__(self, store: Store, streams: Sequence[Stream], run: Run, clock: Clock) -> None:
-        """Claim all streams or none.
+    def __init__(
+        self,
+        store: Store,
+        streams: Sequence[Stream],
+        run: Run,
+        clock: Clock,
+        *,
+        above: Mapping[Stream, int] = MappingProxyType({}),
+    ) -> None:
+        """Claim all streams or none, each under a generation higher than ``above`` says.
 
         Raises:
             ClaimHeldError: another run holds one of them.
         """
         self._store = store
         self._clock = clock
-        self._held = take_claims(store, streams, run, clock)
+        self._held = take_claims(store, streams, run, clock, above)
         self._generations = {stream: claim.generation for stream, claim in self._held.items()}
         # Held while a claim is written, so that no renewal follows a release.
         self._writing = threading.Lock()

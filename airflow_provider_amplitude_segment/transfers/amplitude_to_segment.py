@@ -57,6 +57,8 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
     :param on_empty_cohort: an export with no member where members were known: ``fail``, ``sync`` or ``skip``.
     :param on_rejected: how the task ends after users were refused for good: ``fail`` or ``warn``. All others are
         delivered and committed first.
+    :param on_missing_state: an earlier sync is remembered that the ledger knows nothing of: ``fail``, or ``full`` to
+        tell everyone anew.
     :param dry_run: stop after the difference: counts, and the planned changes as a file. It spends an export.
     :param events_per_second: pace of a destination, or of all that name one workspace; ``None``: no limit.
     :param max_concurrent_requests: requests to one destination at once.
@@ -78,6 +80,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         "max_exit_ratio",
         "on_empty_cohort",
         "on_rejected",
+        "on_missing_state",
         "dry_run",
         "events_per_second",
         "max_concurrent_requests",
@@ -106,6 +109,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         max_exit_ratio: float | str | None = 0.5,
         on_empty_cohort: str = "fail",
         on_rejected: str = "fail",
+        on_missing_state: str = "fail",
         dry_run: bool | str = False,
         events_per_second: float | str | None = 1000,
         max_concurrent_requests: int | str = 4,
@@ -127,6 +131,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         self.max_exit_ratio = max_exit_ratio
         self.on_empty_cohort = on_empty_cohort
         self.on_rejected = on_rejected
+        self.on_missing_state = on_missing_state
         self.dry_run = dry_run
         self.events_per_second = events_per_second
         self.max_concurrent_requests = max_concurrent_requests
@@ -177,6 +182,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
     ) -> SyncReport | ExportIncomplete | Skipped:
         from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete  # noqa: PLC0415
         from airflow_provider_amplitude_segment.core.sync import CohortSync  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.remembrance import leave, recall  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_outside import open_outside  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
 
@@ -184,14 +190,17 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
             settings = replace(read_settings(self), run_configuration=_configuration_of(context))
             with open_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop
-                sync = CohortSync(settings, _run_of(context), outside)
+                ti = context["ti"]
+                remembered = recall(ti, settings.cohort_id, outside.posts)
+                sync = CohortSync(settings, _run_of(context), outside, remembered=remembered)
                 outcome = None
                 try:
                     outcome = sync.run(waits=waits, waited_in_vain=waited_in_vain)
                 finally:
                     self._stop = None
                     if not isinstance(outcome, ExportIncomplete):
-                        context["ti"].xcom_push(key=REPORT_XCOM_KEY, value=sync.report.as_dict())
+                        ti.xcom_push(key=REPORT_XCOM_KEY, value=sync.report.as_dict())
+                        leave(ti, sync.report)
                 return outcome
 
     def _defer(self, request_id: str) -> None:

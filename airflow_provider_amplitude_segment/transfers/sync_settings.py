@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.cohort import Cohort
 from airflow_provider_amplitude_segment.core.diff import SyncMode
 from airflow_provider_amplitude_segment.core.guards import EmptyCohortPolicy
-from airflow_provider_amplitude_segment.core.settings import RejectedPolicy, SyncSettings, TraitChangePolicy
+from airflow_provider_amplitude_segment.core.settings import (
+    MissingStatePolicy,
+    RejectedPolicy,
+    SyncSettings,
+    TraitChangePolicy,
+)
 from airflow_provider_amplitude_segment.core.trait import trait_key
 from airflow_provider_amplitude_segment.exceptions import SettingError
 from airflow_provider_amplitude_segment.transfers.parameters import (
@@ -49,6 +54,7 @@ def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
         max_exit_ratio=None if is_none(ratio) else read_number("max_exit_ratio", ratio, most=1, or_equal=True),
         on_empty_cohort=read_choice("on_empty_cohort", operator.on_empty_cohort, EmptyCohortPolicy),
         on_rejected=read_choice("on_rejected", operator.on_rejected, RejectedPolicy),
+        on_missing_state=read_choice("on_missing_state", operator.on_missing_state, MissingStatePolicy),
         dry_run=read_flag("dry_run", operator.dry_run),
         events_per_second=None if is_none(pace) else read_number("events_per_second", pace, above=1, or_equal=True),
         max_concurrent_requests=read_whole_number(

@@ -64,8 +64,8 @@ class FakeStore:
 
     def names(self, folder: str) -> list[str]:
         self.before_listing()
-        depth = folder.count("/") + 1
-        return [n.rsplit("/", 1)[1] for n in self.objects if n.startswith(folder + "/") and n.count("/") == depth]
+        below = (name.removeprefix(f"{folder}/") for name in self.objects if name.startswith(f"{folder}/"))
+        return list({name.partition("/")[0] for name in below})
 
     def delete(self, name: str) -> None:
         (self.before_delete if "/runs/" in name else self.before_pruning)()

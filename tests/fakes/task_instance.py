@@ -17,9 +17,15 @@ class FakeTaskInstance:
         self.try_number = try_number
         self.map_index = map_index
         self.xcoms: dict[str, Any] = {}
+        # What earlier runs of the task left.
+        self.remembered: dict[str, Any] = {}
         # What its DAG run was triggered with, and the Params of its DAG.
         self.conf: dict[str, Any] = {}
         self.params: dict[str, Any] = {}
+
+    def xcom_pull(self, task_ids: str, key: str, *, include_prior_dates: bool) -> Any:
+        assert (task_ids, include_prior_dates) == (self.task_id, True)
+        return self.remembered.get(key)
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value

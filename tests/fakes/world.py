@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,26 @@ class World:
         return Destination(f"segment_{write_key}", f"dst-{write_key}", key_fingerprint=f"fp-{write_key}", **fields)
 
     def prepare(
-        self, cohort_id: str, *, run: str | None = None, keys: tuple[str, ...] = ("default",), **settings: Any
+        self,
+        cohort_id: str,
+        *,
+        run: str | None = None,
+        keys: tuple[str, ...] = ("default",),
+        remembered: dict[str, int] | None = None,
+        names: dict[str, str] | None = None,
+        **settings: Any,
     ) -> CohortSync:
-        """A sync that has not begun; each gets a run of its own unless one is named."""
+        """A sync that has not begun; each gets a run of its own unless one is named.
+
+        ``names`` are destinations' names by write key, where they are not the usual ones.
+        """
         number = next(self._numbers)
         scratch = self._scratch / f"sync-{number}"
         scratch.mkdir(parents=True)
-        posts = {
-            self.destination(key).with_integrations(settings.get("integrations")): self.segment.post(key)
-            for key in keys
-        }
+        posts = {}
+        for key in keys:
+            destination = replace(self.destination(key), name=(names or {}).get(key, f"dst-{key}"))
+            posts[destination.with_integrations(settings.get("integrations"))] = self.segment.post(key)
         self.last = CohortSync(
             SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
             self.run_named(run or f"run-{number}"),
@@ -61,6 +72,7 @@ class World:
                 scratch=scratch,
                 integration={"name": "tests", "version": "1"},
             ),
+            remembered=remembered or {},
         )
         return self.last
 

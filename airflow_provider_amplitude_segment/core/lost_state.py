@@ -1,0 +1,95 @@
+"""Lost state: somebody remembers an earlier sync that the ledger knows nothing of.
+
+Three remember: Airflow, by the generation that each sync leaves in an XCom; ``current.json``, the ledger's own hint;
+and the ledger beside this one, where a changed write key left what the same connection told before (design 4, rule 9).
+A sync that took lost state for a first one would never tell ``false`` to whoever left meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.stream import fingerprint
+from airflow_provider_amplitude_segment.exceptions import ChangedKeyError, LedgerError, MissingStateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    from airflow_provider_amplitude_segment.core.stream import Store, Stream
+
+log = logging.getLogger(__name__)
+
+
+def check_state(
+    store: Store,
+    newest: Mapping[Stream, Plan | Commit | None],
+    remembered: Mapping[str, int],
+    settings: SyncSettings,
+) -> frozenset[Stream]:
+    """Return the streams whose state was lost and which are told in full.
+
+    Args:
+        store: where the ledgers are.
+        newest: the newest entry of each stream's ledger.
+        remembered: by the destination's name, the generation that Airflow remembers; nothing where it remembers none.
+        settings: ``on_missing_state`` decides; a dry run is only warned.
+
+    Raises:
+        MissingStateError: the ledger is missing, or older than what is remembered.
+        ChangedKeyError: the same connection has told this cohort to a destination of another name.
+    """
+    anew = set()
+    for stream, entry in newest.items():
+        error = _find_loss(store, stream, entry, remembered.get(stream.destination.name, 0), settings)
+        if error is None:
+            continue
+        if settings.on_missing_state == "fail" and not settings.dry_run:
+            raise error
+        if settings.on_missing_state == "full":
+            log.warning("%s Told in full, as on_missing_state='full' says.", error.finding)
+            anew.add(stream)
+        else:
+            log.warning("A sync would be refused: %s", error.finding)
+        if not settings.dry_run:
+            # From now on the ledger as it is counts, also where this sync dies before it commits.
+            Ledger(store, stream.folder).set_hint(entry.generation if entry else 0)
+    return frozenset(anew)
+
+
+def _find_loss(
+    store: Store, stream: Stream, entry: Plan | Commit | None, remembered: int, settings: SyncSettings
+) -> MissingStateError | ChangedKeyError | None:
+    destination = stream.destination
+    found = entry.generation if entry else 0
+    expected = max(remembered, Ledger(store, stream.folder).hint())
+    if expected > found:
+        return MissingStateError(
+            destination.segment_conn_id, store.locate(stream.folder), found, expected, settings.run_configuration
+        )
+    earlier = None if entry else _told_before(store, stream)
+    if earlier is not None:
+        routing = f"~{fingerprint(dict(settings.integrations))}" if settings.integrations else ""
+        own, other = (name.removesuffix(routing) for name in (destination.name, earlier))
+        return ChangedKeyError(destination.segment_conn_id, own, other, settings.run_configuration)
+    return None
+
+
+def _told_before(store: Store, stream: Stream) -> str | None:
+    """Return the destination that this connection told the cohort to most lately, if it is another one."""
+    own = stream.destination
+    found = []
+    for folder in store.names(stream.cohort_folder):
+        if folder in {own.folder, "runs"} or folder.partition("~")[2] != own.folder.partition("~")[2]:
+            continue
+        try:
+            entry = Ledger(store, f"{stream.cohort_folder}/{folder}").newest()
+        except LedgerError:
+            # Another destination's ledger, whose claim is not ours: it may be pruned, or damaged, just now.
+            continue
+        if entry is not None and entry.segment_conn_id == own.segment_conn_id:
+            found.append((entry.timestamp, entry.destination))
+    return max(found)[1] if found else None
