@@ -15,7 +15,7 @@
     │   └── EmptyCohortError, ExitRatioError, MissingStateError, ChangedKeyError
     ├── LedgerError                   the memory of what Segment was told
     │   ├── ClaimHeldError, ClaimLostError, StateUnavailableError     may get better by a retry
-    │   └── LedgerDamagedError, LedgerFormatError, StatePathError
+    │   └── LedgerDamagedError, LedgerFormatError, CommitNotKeptError, StatePathError
     ├── EngineError                   the worker's disk or memory; may get better by a retry
     └── SegmentError
         ├── SegmentRefusedError, SegmentAnswerError, RejectedUsersError
@@ -488,6 +488,21 @@ class LedgerFormatError(LedgerError):
             f"The ledger's entry {path} has format {found!r}; this version reads up to {known}. {_NOTHING_SENT} "
             "Install the version that wrote it, or a newer one."
         )
+
+
+class CommitNotKeptError(LedgerError):
+    """There is no such commit to go back to; the ledger is as it was.
+
+    Attributes:
+        generation: that was asked for.
+        kept: generations that one can go back to.
+    """
+
+    def __init__(self, place: str, generation: int, kept: list[int]) -> None:
+        self.generation = generation
+        self.kept = kept
+        has = f"one can go back to {', '.join(map(str, kept))}" if kept else "there is none to go back to"
+        super().__init__(f"{place} keeps no earlier commit {generation}; {has}. Nothing was changed.")
 
 
 class StatePathError(LedgerError):

@@ -90,7 +90,7 @@ class LedgerStore:
     def names(self, folder: str) -> list[str]:
         """Return the names, without the folder, of the objects right below it, in any order."""
         with self._translated():
-            path = self._root / folder
+            path = self._root / folder if folder else self._root
             try:
                 return [str(entry.name) for entry in path.iterdir()]
             except (FileNotFoundError, NotADirectoryError):

@@ -136,22 +136,33 @@ class Ledger:
             LedgerFormatError: an entry is of a newer format.
             LedgerDamagedError: an entry cannot be read.
         """
-        names = self._store.names(self.folder)
-        commits = {int(match[1]) for name in names if (match := _COMMIT.fullmatch(name))}
-        plans = {int(match[1]) for name in names if (match := _PLAN.fullmatch(name))}
+        commits, plans = self._numbers()
         highest = max(commits | plans, default=0)
         if highest in commits:
-            return self._commit(highest)
+            return self.commit(highest)
         return self._plan(highest) if highest else None
+
+    def newest_number(self) -> int:
+        """Return the generation of the newest entry without reading it; 0 where there is none."""
+        commits, plans = self._numbers()
+        return max(commits | plans, default=0)
+
+    def commits(self) -> list[int]:
+        """Return the generations of the commits that are kept, the oldest first."""
+        return sorted(self._numbers()[0])
 
     def names(self) -> list[str]:
         """Return the names of the objects in the folder itself, in any order."""
         return self._store.names(self.folder)
 
+    def entries(self) -> list[str]:
+        """Return the names of the plans and commits, in any order."""
+        return [name for name in self.names() if _COMMIT.fullmatch(name) or _PLAN.fullmatch(name)]
+
     def entry(self, name: str) -> Plan | Commit:
         """Return the plan or the commit of a name."""
         if match := _COMMIT.fullmatch(name):
-            return self._commit(int(match[1]))
+            return self.commit(int(match[1]))
         return self._plan(int(name.removeprefix("plan-").removesuffix(".json")))
 
     def take_away(self, name: str) -> None:
@@ -246,7 +257,14 @@ class Ledger:
         except (KeyError, TypeError, ValueError):
             raise LedgerDamagedError(self._where(name), "lacks something a journal has") from None
 
-    def _commit(self, generation: int) -> Commit:
+    def _numbers(self) -> tuple[set[int], set[int]]:
+        """Return the generations of commits and of plans."""
+        names = self.entries()
+        commits = {int(match[1]) for name in names if (match := _COMMIT.fullmatch(name))}
+        return commits, {int(match[1]) for name in names if (match := _PLAN.fullmatch(name))}
+
+    def commit(self, generation: int) -> Commit:
+        """Return a commit; raises as ``newest`` does."""
         entry = self._read(name := f"commit-{generation}.json")
         try:
             return Commit(**{**entry, "snapshot": StoredFile(**entry["snapshot"])})

@@ -13,6 +13,7 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.claim import newest_generation
 from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
 from airflow_provider_amplitude_segment.exceptions import LedgerError
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NUMBERED = re.compile(r"(claim|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-\d+)?\.(?:json|parquet)")
+
+# What a process that was killed while it wrote has left beside the place (clients.ledger_store); by its claim.
+_UNFINISHED = re.compile(r"\.[a-z]+(?:-\d+)?-(\d+)\.(?:json|parquet)\.[0-9a-f]+")
 
 
 def prune(ledger: Ledger, keep_commits: int) -> None:
@@ -37,10 +41,35 @@ def prune(ledger: Ledger, keep_commits: int) -> None:
         names = ledger.names()
         kept = _kept(ledger, names, keep_commits)
         gone = [name for name in names if _NUMBERED.fullmatch(name) and name not in kept]
-        for name in sorted(gone, key=lambda name: (not name.endswith(".json"), name)):
-            ledger.take_away(name)
+        _take_away(ledger, [*gone, *_unfinished(names)])
     except LedgerError as error:
         log.warning("The ledger could not be pruned: %s", error)
+
+
+def prune_before(ledger: Ledger, generation: int) -> None:
+    """Take away every plan and commit before a generation, with all their files; the claims stay.
+
+    Raises:
+        StatePathError: the place failed; what is still there is taken away by doing it again.
+    """
+    names = ledger.names()
+    older = [
+        name
+        for name in names
+        if (match := _NUMBERED.fullmatch(name)) and match[1] != "claim" and int(match[2]) < generation
+    ]
+    _take_away(ledger, [*older, *_unfinished(names)])
+
+
+def _take_away(ledger: Ledger, names: Iterable[str]) -> None:
+    for name in sorted(names, key=lambda name: (not name.endswith(".json"), name)):
+        ledger.take_away(name)
+
+
+def _unfinished(names: Iterable[str]) -> list[str]:
+    """Return what earlier claims' owners left half written; the highest claim's owner may be writing just now."""
+    highest = newest_generation(list(names))
+    return [name for name in names if (match := _UNFINISHED.fullmatch(name)) and int(match[1]) < highest]
 
 
 def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:

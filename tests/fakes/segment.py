@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged, Answer, Refused
+from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged, Answer, Refused, no_answer
 
 
 class FakeSegment:
@@ -24,6 +24,7 @@ class FakeSegment:
         self.lost: list[Answer] = []
         self.poisoned: set[str] = set()
         self.refuses_everything = False
+        self.refuses_connections = False
         self.before_batch: Callable[[list[dict[str, Any]]], None] = lambda _messages: None
         self.before_answer: Callable[[], None] = lambda: None
         self.bodies: list[dict[str, Any]] = []
@@ -42,6 +43,8 @@ class FakeSegment:
     def _take(self, write_key: str, body: dict[str, Any]) -> Answer:
         self.before_batch(body["batch"])
         with self._lock:
+            if self.refuses_connections:
+                return no_answer("ConnectionError")
             if self.script and (answer := self.script.pop(0)) is not None:
                 return answer
             if self.refuses_everything or any(m["userId"] in self.poisoned for m in body["batch"]):
@@ -60,6 +63,14 @@ class FakeSegment:
             pair = (write_key, trait, message["userId"])
             if message["timestamp"] >= self._values.get(pair, ("", False))[0]:
                 self._values[pair] = (message["timestamp"], value)
+
+    def forget_after(self, messages: int) -> None:
+        """Lose everything that was taken after the first messages."""
+        taken = [message for body in self.bodies for message in body["batch"]][:messages]
+        self._values.clear()
+        self.times_received.clear()
+        for message in taken:
+            self._apply("default", message)
 
     def members(self, trait: str, write_key: str = "default") -> set[str]:
         return {u for (key, t, u), (_, value) in self._values.items() if (key, t) == (write_key, trait) and value}

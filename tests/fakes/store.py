@@ -64,7 +64,8 @@ class FakeStore:
 
     def names(self, folder: str) -> list[str]:
         self.before_listing()
-        below = (name.removeprefix(f"{folder}/") for name in self.objects if name.startswith(f"{folder}/"))
+        above = f"{folder}/" if folder else ""
+        below = (name.removeprefix(above) for name in self.objects if name.startswith(above))
         return list({name.partition("/")[0] for name in below})
 
     def delete(self, name: str) -> None:

@@ -1,0 +1,83 @@
+"""Looking after ledgers from a shell, in the steps that docs/state.md gives."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes.task_instance import FakeTaskInstance, Sync
+
+from airflow_provider_amplitude_segment.sandbox import Sandbox
+
+STEPS = Path(__file__).parents[2] / "docs" / "state.md"
+
+
+def run_step(state: Path, command: str, *replaced: tuple[str, str], user_ids: str = "") -> tuple[int, str]:
+    """Run the documented command line whose word this is; return its exit status and what it printed."""
+    (line,) = re.findall(
+        rf"^ *(python -m airflow_provider_amplitude_segment {command}\b.*)$", STEPS.read_text(), re.MULTILINE
+    )
+    words = line.partition("<")[0].split()
+    assert ("<" in line) is bool(user_ids)
+    for word, real in replaced:
+        words[words.index(word)] = real
+    ended = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, *words[1:]],
+        env={**os.environ, "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(state)},
+        input=user_ids,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_after_the_steps_to_go_back_the_next_sync_tells_again(sandbox: Sandbox, sync: Sync, tmp_path: Path) -> None:
+    sync()
+    sandbox.amplitude.cohorts["c1"].user_ids = ["ann", "cat"]
+    sync(FakeTaskInstance("manual__2"))
+    status, listed = run_step(tmp_path / "state", "list")
+    assert status == 0
+    (ledger,) = re.findall(r"^\S+/c1/\S+$", listed, re.MULTILINE)
+    assert re.findall(r"commit (\d+): .*trait 'Power Users \(c1\)'", listed) == ["2", "1"]
+
+    status, told = run_step(tmp_path / "state", "go-back", ("1234/26umsb5/3f1c77aa01b2c3d4", ledger), ("41", "1"))
+
+    assert (status, "went back to commit 1 as commit 3; 2 of 3 told users are in doubt" in told) == (0, True), told
+    report = sync(FakeTaskInstance("manual__3"))
+    assert report["destinations"][0]["in_doubt"] == 2
+    assert sandbox.compare("c1").equal
+    status, told = run_step(tmp_path / "state", "go-back", ("1234/26umsb5/3f1c77aa01b2c3d4", "no/such/ledger"))
+    assert (status, "Nothing was changed" in told) == (1, True)
+
+
+def test_the_steps_to_erase_a_user_leave_nothing_that_names_them(sandbox: Sandbox, sync: Sync, tmp_path: Path) -> None:
+    sandbox.amplitude.cohorts["c1"].user_ids = ["ann@example.com", "bob@example.com"]
+    sandbox.segment.poisoned.add("bob@example.com")
+    sync(on_rejected="warn")
+    sync(FakeTaskInstance("manual__2"), dry_run=True)
+    named = [path for path in (tmp_path / "state").rglob("*") if path.is_file() and b"bob@" in path.read_bytes()]
+    assert len(named) >= 3
+
+    status, told = run_step(tmp_path / "state", "erase", user_ids="bob@example.com\n")
+
+    assert (status, "1 told traits erased" in told, "bob" in told) == (0, True, False), told
+    files = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert not [path for path in files if b"bob@" in path.read_bytes()]
+    sandbox.amplitude.cohorts["c1"].user_ids = ["ann@example.com"]
+    assert sync(FakeTaskInstance("manual__3"))["destinations"][0]["planned"] == 0
+
+
+@pytest.mark.parametrize("arguments", [["--state-path", "relative/path", "list"], ["nonsense"]])
+def test_a_command_that_cannot_be_understood_fails(arguments: list[str]) -> None:
+    ended = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "airflow_provider_amplitude_segment", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode > 0
+    assert "Traceback" not in ended.stderr
