@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from airflow_provider_amplitude_segment.transfers.parameters import is_none
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.ledger_store import Root
+
+_EXECUTORS_OF_ONE_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
 
 _TAKES = "an absolute path, or a URL that ObjectStoragePath takes (file://, s3://connection@bucket/…, gs://…)"
 
@@ -36,6 +39,25 @@ def state_root(state_path: object) -> Root:
             raise SettingError("state_path", f"got the relative path {text!r}", _TAKES)
         return path
     return _object_root(text)
+
+
+def is_one_machines_own(root: Root, executors: str) -> bool:
+    """Tell whether state is kept on a machine's own disk while tasks may run on several.
+
+    A shared file system is mounted somewhere; what lies on the root file system is the machine's own, or the
+    container's, for certain.
+
+    :param root: of all ledgers.
+    :param executors: ``[core] executor``: a name or a class, several separated by commas, by teams where there are any.
+
+    >>> is_one_machines_own(Path("/opt/airflow/amplitude_segment"), "LocalExecutor")
+    False
+    """
+    names = {name.rpartition(".")[2] for name in re.split(r"[,;:=\s]+", executors)}
+    spread = {name for name in names if name.endswith("Executor")} - _EXECUTORS_OF_ONE_MACHINE
+    if not spread or not isinstance(root, Path):
+        return False
+    return not any(folder.is_mount() for folder in [root, *root.parents][:-1])
 
 
 def _object_root(url: str) -> Root:

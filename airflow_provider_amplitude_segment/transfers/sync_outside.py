@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow.providers.common.compat.sdk import conf
+
 from airflow_provider_amplitude_segment import __version__
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
@@ -17,7 +19,7 @@ from airflow_provider_amplitude_segment.core.stream import Destination
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 from airflow_provider_amplitude_segment.transfers.parameters import read_connection_id, read_connection_ids
-from airflow_provider_amplitude_segment.transfers.state_root import state_root
+from airflow_provider_amplitude_segment.transfers.state_root import is_one_machines_own, state_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,10 +57,20 @@ def open_outside(operator: AmplitudeCohortToSegmentOperator, settings: SyncSetti
             client = hook.get_conn()
             stack.callback(client.close)
             posts[destination] = partial(_post, client)
+        root = state_root(operator.state_path)
+        executors = conf.get("core", "executor", fallback="")
+        if is_one_machines_own(root, executors):
+            log.warning(
+                "The state is kept in %s, on this machine's own disk, and %s may run the next sync on another one, "
+                "which would find no state. Set state_path, or [amplitude_segment] state_path, to a place that every "
+                "worker can write, such as s3://aws_default@my-bucket/amplitude-segment.",
+                root,
+                executors,
+            )
         yield Outside(
             amplitude=amplitude,
             posts=posts,
-            store=LedgerStore(state_root(operator.state_path)),
+            store=LedgerStore(root),
             clock=SystemClock(),
             chance=SystemChance(),
             stop=threading.Event(),
