@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TOO_MANY = 429
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -137,6 +139,8 @@ class Courier:
                 wait = max(answer.after_seconds, self.policy.back_off_seconds(asked, self.chance.random()))
             if self.clock.monotonic() + wait - began > self.policy.total_seconds:
                 return answer, sent - 1
+            if answer.status == _TOO_MANY:
+                self.pace.slow_down(self.clock.monotonic(), wait)
             said = f"HTTP {answer.status}" if answer.status else answer.reason
             log.warning("%s: Segment did not take a batch (%s); again in %.1f s", self.label, said, wait)
             if self.clock.wait(wait, self.halt):
