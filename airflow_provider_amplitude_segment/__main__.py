@@ -26,7 +26,8 @@ from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.restatement import go_back
 from airflow_provider_amplitude_segment.core.stream import Run
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, LedgerError
-from airflow_provider_amplitude_segment.transfers.state_root import state_root
+from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
+from airflow_provider_amplitude_segment.transfers.state_root import state_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 where it could not be done, or not everywhere."""
     options = _parser().parse_args(arguments)
     try:
-        store = LedgerStore(state_root(options.state_path))
+        store = LedgerStore(open_state_root(state_place(options.state_path)))
         if options.command == "list":
             return _list(store)
         if options.command == "go-back":

@@ -143,6 +143,14 @@ def release_claim(store: Store, stream: Stream, claim: Claim) -> None:
     store.put(_name(stream, claim.generation), replace(claim, released=True).to_json())
 
 
+def give_back(store: Store, folder: str, generation: int) -> None:
+    """Release a claim that another process of the same run took: of a deferred task that was killed."""
+    name = f"{folder}/claim-{generation}.json"
+    claim = Claim.from_json(store.get(name) or b"")
+    if claim is not None:
+        store.put(name, replace(claim, released=True).to_json())
+
+
 def extend_claim(store: Store, stream: Stream, claim: Claim, expires_at: float) -> None:
     """Set when the claim expires, as seconds since 1970."""
     store.put(_name(stream, claim.generation), replace(claim, expires_at=expires_at).to_json())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.exceptions import RejectedUsersError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_amplitude_segment.core.report import SyncReport
     from airflow_provider_amplitude_segment.core.settings import RejectedPolicy
 
@@ -17,9 +19,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ExportIncomplete:
-    """The export was requested and is not complete; the claims outlast the wait, and nothing runs any more."""
+    """The export was requested and is not complete; the claims outlast the wait, and nothing runs any more.
+
+    Attributes:
+        request_id: of the export.
+        claims: by ledger folder, the generation that is held.
+    """
 
     request_id: str
+    claims: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

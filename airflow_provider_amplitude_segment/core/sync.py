@@ -166,8 +166,8 @@ class CohortSync:
         drafts = self._open_drafts(ledgers, newest, record, trait, anew)
         if any(draft.resumed is None for draft in drafts):
             if not self._order.await_completion(record.export_request_id, waits=waits):
-                tenure.hand_over(self._settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
-                return ExportIncomplete(record.export_request_id)
+                claims = tenure.hand_over(self._settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
+                return ExportIncomplete(record.export_request_id, claims)
             membership = self._membership(record)
             record = replace(record, counts=self.report.export_counts())
             write_run_record(self._store, streams[0], self._this_run, record)

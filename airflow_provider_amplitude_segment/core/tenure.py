@@ -101,14 +101,20 @@ class Tenure:
             if claim is not None:
                 release_claim(self._store, stream, claim)
 
-    def hand_over(self, seconds: float) -> None:
-        """Keep the claims for ``seconds`` without renewal: this process ends, a later one of this run claims anew."""
+    def hand_over(self, seconds: float) -> dict[str, int]:
+        """Keep the claims for ``seconds`` without renewal: this process ends, a later one of this run claims anew.
+
+        Returns:
+            By ledger folder the generation that is kept.
+        """
         self._done.set()
         self._renewal.join()
         with self._writing:
             for stream, claim in self._held.items():
                 extend_claim(self._store, stream, claim, self._clock.now() + seconds)
+            kept = {stream.folder: claim.generation for stream, claim in self._held.items()}
             self._held.clear()
+        return kept
 
     def _renew(self) -> None:
         while not self._clock.wait(_RENEW_SECONDS, self._done):

@@ -170,7 +170,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
 
         outcome = self._run(context, waits=waits, waited_in_vain=waited_in_vain)
         if isinstance(outcome, ExportIncomplete):
-            self._defer(outcome.request_id)
+            self._defer(outcome)
             # Not reached: deferring raises.
             return {}
         if isinstance(outcome, Skipped):
@@ -203,20 +203,23 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
                         leave(ti, sync.report)
                 return outcome
 
-    def _defer(self, request_id: str) -> None:
+    def _defer(self, outcome: ExportIncomplete) -> None:
+        from airflow_provider_amplitude_segment.transfers.state_root import state_place  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
         from airflow_provider_amplitude_segment.triggers.amplitude import (  # noqa: PLC0415
             AmplitudeCohortExportTrigger,
         )
 
         settings = read_settings(self)
-        self.log.info("Deferring until export %s is complete", request_id)
+        self.log.info("Deferring until export %s is complete", outcome.request_id)
         self.defer(
             trigger=AmplitudeCohortExportTrigger(
                 amplitude_conn_id=str(self.amplitude_conn_id).strip(),
-                request_id=request_id,
+                request_id=outcome.request_id,
                 poll_interval=settings.poll_interval,
                 deadline=time.time() + settings.export_timeout,
+                state_place=state_place(self.state_path),
+                claims=dict(outcome.claims),
             ),
             method_name="execute_complete",
             # The trigger ends by itself before; this is for one that nobody runs.

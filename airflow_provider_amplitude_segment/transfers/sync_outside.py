@@ -18,8 +18,9 @@ from airflow_provider_amplitude_segment.core.outside import Outside
 from airflow_provider_amplitude_segment.core.stream import Destination
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
+from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
 from airflow_provider_amplitude_segment.transfers.parameters import read_connection_id, read_connection_ids
-from airflow_provider_amplitude_segment.transfers.state_root import is_one_machines_own, state_root
+from airflow_provider_amplitude_segment.transfers.state_root import is_one_machines_own, state_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ def open_outside(operator: AmplitudeCohortToSegmentOperator, settings: SyncSetti
             client = hook.get_conn()
             stack.callback(client.close)
             posts[destination] = partial(_post, client)
-        root = state_root(operator.state_path)
+        root = open_state_root(state_place(operator.state_path))
         executors = conf.get("core", "executor", fallback="")
         if is_one_machines_own(root, executors):
             log.warning(

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
+from airflow_provider_amplitude_segment.core.claim import give_back
 from airflow_provider_amplitude_segment.core.cohort_export import AskAgain, ExportCompleted
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
+from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,6 +36,8 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
     :param poll_interval: seconds between two questions; the project may ask Amplitude five things at a time
     :param deadline: seconds since 1970-01-01 UTC; ``None`` for no end. It is asked once at least, however
     late.
+    :param state_place: where the ledgers are; empty where no claim is held
+    :param claims: by ledger folder, the generation of the claim that the deferred task holds
     """
 
     def __init__(
@@ -41,12 +46,16 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
         request_id: str = "",
         poll_interval: float = 10,
         deadline: float | None = None,
+        state_place: str = "",
+        claims: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.amplitude_conn_id = amplitude_conn_id
         self.request_id = request_id
         self.poll_interval = poll_interval
         self.deadline = deadline
+        self.state_place = state_place
+        self.claims = claims
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments that make this trigger again, on any triggerer."""
@@ -55,6 +64,8 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
             "request_id": self.request_id,
             "poll_interval": self.poll_interval,
             "deadline": self.deadline,
+            "state_place": self.state_place,
+            "claims": self.claims,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -75,6 +86,18 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
             if client is not None:
                 client.close()
         yield event
+
+    async def on_kill(self) -> None:
+        """Give the claims back: somebody failed or cleared the deferred task. Airflow calls it from 3.3 on."""
+        await asyncio.to_thread(self._give_back)
+
+    def _give_back(self) -> None:
+        if not self.claims:
+            return
+        store = LedgerStore(open_state_root(self.state_place))
+        for folder, generation in self.claims.items():
+            give_back(store, folder, generation)
+        self.log.info("Export %s is not waited for any more; the claims are given back.", self.request_id)
 
     async def _wait(self, client: AmplitudeClient) -> TriggerEvent:
         told: set[str] = set()

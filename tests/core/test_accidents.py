@@ -229,7 +229,7 @@ def test_an_older_export_is_never_told_after_a_newer_one(world: World) -> None:
     """A run that was deferred so long that another overtook it asks for a new export."""
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
-    assert world.attempt("c1", run="slow", waits=False) == ExportIncomplete("export-1")
+    assert world.attempt("c1", run="slow", waits=False) == ExportIncomplete("export-1", {"1234/c1/dst-default": 1})
     world.clock.pass_by(24 * 3600)
     world.amplitude.cohort("c1", "Power Users", ["bob"])
     world.sync("c1", run="quick")

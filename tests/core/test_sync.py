@@ -342,7 +342,7 @@ def test_an_export_that_is_not_complete_leaves_the_slot_and_is_gone_on_with(worl
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
 
-    assert world.attempt("c1", run="a", waits=False) == ExportIncomplete("export-1")
+    assert world.attempt("c1", run="a", waits=False) == ExportIncomplete("export-1", {"1234/c1/dst-default": 1})
     world.sync("c1", run="a")
 
     assert world.amplitude.exports_spent == 1
