@@ -13,7 +13,7 @@ from urllib.parse import quote
 import requests
 import urllib3
 
-from airflow_provider_amplitude_segment.clients.request import lower_names, never_connected, send
+from airflow_provider_amplitude_segment.clients.request import lower_names, never_connected, send, unlogged
 from airflow_provider_amplitude_segment.core.amplitude_answer import is_passing
 from airflow_provider_amplitude_segment.core.cohort import read_cohorts
 from airflow_provider_amplitude_segment.core.cohort_export import (
@@ -181,7 +181,8 @@ class AmplitudeClient:
             after: float | None = None
             fault: ExportCutOffError | AmplitudeUnavailableError
             try:
-                fetched = self._fetch_file(doing, request_id, to)
+                with unlogged():
+                    fetched = self._fetch_file(doing, request_id, to)
             except ExportCutOffError as error:
                 fault, said = error, error.fault
             else:

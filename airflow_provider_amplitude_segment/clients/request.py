@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import requests
@@ -11,7 +14,7 @@ from requests.exceptions import ConnectTimeout, ProxyError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _CONNECT_SECONDS = 10.0
 
@@ -61,6 +64,28 @@ def send(
     except (OSError, TypeError, ValueError) as error:
         # requests lets these out bare, e.g. for a file of authorities that is gone.
         raise requests.RequestException(type(error).__name__) from error
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Keep what urllib3 logs of this thread's requests at DEBUG to itself: a signed link is a key.
+
+    It logs each request's path, and the host of each new connection
+    (https://urllib3.readthedocs.io/en/stable/reference/urllib3.connectionpool.html).
+    """
+    thread = threading.get_ident()
+
+    def is_anothers(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    loggers = [logging.getLogger(name) for name in ("urllib3.connectionpool", "urllib3.util.retry")]
+    for logger in loggers:
+        logger.addFilter(is_anothers)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(is_anothers)
 
 
 def lower_names(response: requests.Response) -> dict[str, str]:
