@@ -247,6 +247,17 @@ class Standalone2(Standalone):
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth",
         }
 
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clear a task with the command: over this API a running task is cleared in vain.
+
+        clear_task_instances() sets the state of instances that belong to another session, and does not merge them.
+        """
+        date = str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}").json()["logical_date"])
+        airflow = Path(sys.executable).parent / "airflow"
+        command = [airflow, "tasks", "clear", dag_id, "--yes", "--task-regex", f"^{task_id}$"]
+        dates = ["--start-date", date, "--end-date", date]
+        subprocess.run([*command, *dates], env=self._env, check=True, capture_output=True)
+
     def _new_run(self, conf: dict[str, Any]) -> dict[str, Any]:
         return {"conf": conf}
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbox, SandboxCohort
+from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,20 +47,9 @@ class AirflowCluster:
         (task,) = self.airflow.processes_connected_to(int(self.sandbox.url.rsplit(":", 1)[1]))
         return task
 
-    def wait_until_gone(self, task: psutil.Process) -> float:
-        """Wait until a process has ended, and return how many seconds that took."""
-        began = time.monotonic()
+    def wait_until_gone(self, task: psutil.Process) -> None:
+        """Wait until a process has ended."""
         self._wait(lambda: not task.is_running() or task.status() == "zombie", f"the end of process {task.pid}")
-        return time.monotonic() - began
-
-    def wait_for_task(self, dag_id: str, run_id: str, *states: str) -> dict[str, Any]:
-        """Wait until a run's task is in one of the states."""
-        self._wait(lambda: self.airflow.task(dag_id, run_id, TASK).get("state") in states, f"a task that is {states}")
-        return self.airflow.task(dag_id, run_id, TASK)
-
-    def believed(self, cohort_id: str) -> set[str]:
-        """Return whom Segment believes in the cohort."""
-        return self.sandbox.segment.believes(WRITE_KEY_DEFAULT, f"Power Users ({cohort_id})")
 
     def times_received(self, cohort_id: str) -> dict[str, list[int]]:
         """Return, by user of a cohort, how often each of the messages about them was received."""

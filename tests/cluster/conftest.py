@@ -26,7 +26,7 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflo
             "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(home / "state"),
             # A task learns of its end at a heartbeat.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-            "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
         }
         with standalone(home / "airflow", Path(__file__).parent / "dags", env) as airflow:
             airflow.wait_for_dags("sync_waiting", "sync_deferred", "sync_timed")

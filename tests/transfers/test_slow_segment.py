@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEMBERS = 50_000
-# Batches of 1,000 messages, so that there are fifty of them.
-PACE = 4_000
+# Batches of 1,250 messages, so that there are forty of them.
+PACE = 5_000
 LATE = Fault(on="segment.batch", delay_seconds=2, times=4)
 FAILED = Fault(on="segment.batch", delay_seconds=2, status=503)
 FAILED_THOUGH_TAKEN = Fault(on="segment.batch", delay_seconds=2, status=503, apply=True)

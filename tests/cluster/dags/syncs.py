@@ -31,4 +31,4 @@ def sync_dag(dag_id: str, **parameters: Any) -> DAG:
 
 waiting = sync_dag("sync_waiting", deferrable=False)
 deferred = sync_dag("sync_deferred", deferrable=True)
-timed = sync_dag("sync_timed", deferrable=False, execution_timeout=timedelta(seconds=5))
+timed = sync_dag("sync_timed", deferrable=False, execution_timeout=timedelta(seconds=6))
