@@ -1,4 +1,4 @@
-"""A real Airflow on loopback: ``airflow standalone`` with SQLite, started, asked over its API, and stopped."""
+"""``airflow standalone`` with SQLite, started, asked over its API, and stopped; Airflow 3 and 2.11."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import psutil
 import requests
+from memory_watch import MemoryWatch
 
 _HEALTHY_WITHIN_SECONDS = 240
 _RUN_WITHIN_SECONDS = 900
@@ -31,6 +32,12 @@ def free_port() -> int:
 class Standalone:
     """``airflow standalone`` with the DAGs of one folder; a context manager that leaves nothing running."""
 
+    _api = "/api/v2"
+    _health = "/api/v2/monitor/health"
+    _parts: tuple[str, ...] = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+    _mark_for_good: ClassVar[dict[str, Any]] = {}
+    _xcom_as_json = ""
+
     def __init__(self, home: Path, dags: Path, env: dict[str, str]) -> None:
         self.home = home
         port = free_port()
@@ -43,18 +50,24 @@ class Standalone:
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PARALLELISM": "2",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            **self._settings(port),
             **env,
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._session = requests.Session()
         self._session.trust_env = False
+
+    def _settings(self, port: int) -> dict[str, str]:
+        """Return the line's own settings."""
+        return {
+            "AIRFLOW__CORE__PARALLELISM": "2",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(port),
+        }
 
     def __enter__(self) -> Self:
         """Start, and wait until all parts are healthy."""
@@ -80,7 +93,7 @@ class Standalone:
         """Stop every process that was started."""
         if self._process is None:
             return
-        tree = self._tree()
+        tree = self.processes()
         if self._process.poll() is None:
             os.kill(self._process.pid, signal.SIGINT)
         _, alive = psutil.wait_procs(tree, timeout=_STOP_WITHIN_SECONDS)
@@ -92,38 +105,64 @@ class Standalone:
     def wait_for_dags(self, *dag_ids: str) -> None:
         """Wait until the DAGs are parsed."""
         deadline = time.monotonic() + _HEALTHY_WITHIN_SECONDS
-        while not all(self._get(f"/api/v2/dags/{dag_id}").ok for dag_id in dag_ids):
+        while not all(self._get(f"/dags/{dag_id}").ok for dag_id in dag_ids):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not all of {dag_ids} were parsed; see {self.home / 'standalone.log'}")
             time.sleep(1)
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> None:
         """Trigger a run, let the DAG run, and wait until no run of it is under way."""
-        headers = self._headers()
-        made = self._session.post(
-            f"{self.url}/api/v2/dags/{dag_id}/dagRuns",
-            json={"logical_date": None, "conf": conf},
-            headers=headers,
-            timeout=60,
-        )
-        made.raise_for_status()
-        self._session.patch(
-            f"{self.url}/api/v2/dags/{dag_id}", json={"is_paused": False}, headers=headers, timeout=60
-        ).raise_for_status()
+        self.start_run(dag_id, conf)
         deadline = time.monotonic() + _RUN_WITHIN_SECONDS
         while any(run["state"] in ("queued", "running") for run in self.runs(dag_id)):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"a run of {dag_id} did not end")
             time.sleep(0.5)
 
+    def start_run(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Trigger a run, let the DAG run, and return the run's ID."""
+        made = self._send("POST", f"/dags/{dag_id}/dagRuns", self._new_run(conf))
+        self._send("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+        return str(made["dag_run_id"])
+
+    def wait_for_run(self, dag_id: str, run_id: str, seconds: float = _RUN_WITHIN_SECONDS) -> str:
+        """Wait until a run has ended, and return its state."""
+        deadline = time.monotonic() + seconds
+        while True:
+            state = str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}").json()["state"])
+            if state in ("success", "failed"):
+                return state
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"run {run_id} of {dag_id} is still {state}; see {self.home}")
+            time.sleep(0.5)
+
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return the DAG's runs, the oldest first."""
-        runs: list[dict[str, Any]] = self._get(f"/api/v2/dags/{dag_id}/dagRuns").json()["dag_runs"]
+        runs: list[dict[str, Any]] = self._get(f"/dags/{dag_id}/dagRuns").json()["dag_runs"]
         return sorted(runs, key=lambda run: run["start_date"] or "9")
+
+    def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """Return a task instance as the API shows it: ``state``, ``try_number`` and more."""
+        shown: dict[str, Any] = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}").json()
+        return shown
+
+    def mark_failed(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Mark a task failed, as the UI does."""
+        self._send(
+            "PATCH",
+            f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}",
+            {"new_state": "failed", **self._mark_for_good},
+        )
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clear a task, as the UI does, so that it is tried again."""
+        which = {"dag_run_id": run_id, "task_ids": [task_id], "only_failed": False, "reset_dag_runs": True}
+        self._send("POST", f"/dags/{dag_id}/clearTaskInstances", {"dry_run": False, **which})
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
         """Return what a task left under a key; ``None`` where it left nothing."""
-        answer = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}")
+        entry = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        answer = self._get(entry + self._xcom_as_json)
         value = answer.json()["value"] if answer.ok else None
         return json.loads(value) if isinstance(value, str) else value
 
@@ -132,13 +171,31 @@ class Standalone:
         assert self._process is not None
         return MemoryWatch(self._process.pid)
 
-    def _tree(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
+        """Return every process of this Airflow, also one whose parent has died."""
         assert self._process is not None
-        try:
-            parent = psutil.Process(self._process.pid)
-            return [parent, *parent.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
+        mine = {process.pid: process for process in _with_children(self._process.pid)}
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("AIRFLOW_HOME") == str(self.home):
+                    mine[process.pid] = process
+            except psutil.Error:
+                continue
+        return list(mine.values())
+
+    def processes_connected_to(self, port: int) -> list[psutil.Process]:
+        """Return the processes that hold a connection to a local port, e.g. the task that talks to the sandbox."""
+        connected = []
+        for process in self.processes():
+            try:
+                if any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp")):
+                    connected.append(process)
+            except psutil.Error:
+                continue
+        return connected
+
+    def _new_run(self, conf: dict[str, Any]) -> dict[str, Any]:
+        return {"logical_date": None, "conf": conf}
 
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + _HEALTHY_WITHIN_SECONDS
@@ -147,58 +204,77 @@ class Standalone:
             if self._process.poll() is not None:
                 break
             try:
-                health = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10).json()
+                health = self._session.get(f"{self.url}{self._health}", timeout=10).json()
             except (requests.RequestException, ValueError):
                 health = {}
-            parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
-            if all(health.get(part, {}).get("status") == "healthy" for part in parts):
+            if all(health.get(part, {}).get("status") == "healthy" for part in self._parts):
                 return
             time.sleep(1)
         raise TimeoutError(f"Airflow did not become healthy; see {self.home / 'standalone.log'}")
 
     def _get(self, path: str) -> requests.Response:
-        return self._session.get(f"{self.url}{path}", headers=self._headers(), timeout=60)
+        self._log_in()
+        return self._session.get(f"{self.url}{self._api}{path}", timeout=60)
 
-    def _headers(self) -> dict[str, str]:
+    def _send(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._log_in()
+        answer = self._session.request(method, f"{self.url}{self._api}{path}", json=body, timeout=60)
+        if not answer.ok:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def _log_in(self) -> None:
         if "Authorization" not in self._session.headers:
             token = self._session.get(f"{self.url}/auth/token", timeout=60).json()["access_token"]
             self._session.headers["Authorization"] = f"Bearer {token}"
-        return {}
 
 
-class MemoryWatch:
-    """The most memory that one task process held, sampled five times a second.
+class Standalone2(Standalone):
+    """The same on Airflow 2: the older API with a password, and a scheduler that waits for each task it runs."""
 
-    ``peak_mib`` counts what the process does not share with others (USS): a task is forked from a warm parent.
-    """
+    _api = "/api/v1"
+    _health = "/api/v1/health"
+    _parts = ("metadatabase", "scheduler", "triggerer")
+    _mark_for_good: ClassVar[dict[str, Any]] = {"dry_run": False}
+    _xcom_as_json = "?stringify=false"
 
-    def __init__(self, parent_pid: int) -> None:
-        self._parent = psutil.Process(parent_pid)
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.peak_mib = 0.0
-        self.peak_rss_mib = 0.0
+    def _settings(self, port: int) -> dict[str, str]:
+        return {
+            "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+            "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
+            "AIRFLOW__WEBSERVER__WORKERS": "1",
+            "AIRFLOW__API__AUTH_BACKENDS": "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth",
+        }
 
-    def __enter__(self) -> Self:
-        """Begin to watch."""
-        self._thread.start()
-        return self
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clear a task with the command: over this API a running task is cleared in vain.
 
-    def __exit__(self, *_: object) -> None:
-        """End watching."""
-        self._done.set()
-        self._thread.join()
+        clear_task_instances() sets the state of instances that belong to another session, and does not merge them.
+        """
+        date = str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}").json()["logical_date"])
+        airflow = Path(sys.executable).parent / "airflow"
+        command = [airflow, "tasks", "clear", dag_id, "--yes", "--task-regex", f"^{task_id}$"]
+        dates = ["--start-date", date, "--end-date", date]
+        subprocess.run([*command, *dates], env=self._env, check=True, capture_output=True)
 
-    def _watch(self) -> None:
-        while not self._done.wait(0.2):
-            for process in self._parent.children(recursive=True):
-                try:
-                    # A worker names itself after the task it runs, and runs it in a child.
-                    supervisor = process.parent()
-                    if supervisor is None or not " ".join(supervisor.cmdline()).startswith("airflow worker -- "):
-                        continue
-                    memory = process.memory_full_info()
-                except psutil.Error:
-                    continue
-                self.peak_mib = max(self.peak_mib, memory.uss / 2**20)
-                self.peak_rss_mib = max(self.peak_rss_mib, memory.rss / 2**20)
+    def _new_run(self, conf: dict[str, Any]) -> dict[str, Any]:
+        return {"conf": conf}
+
+    def _log_in(self) -> None:
+        password = (self.home / "standalone_admin_password.txt").read_text(encoding="utf-8").strip()
+        self._session.auth = ("admin", password)
+
+
+def standalone(home: Path, dags: Path, env: dict[str, str]) -> Standalone:
+    """Return the installed Airflow's ``standalone``, not yet started."""
+    kind = Standalone2 if version("apache-airflow").startswith("2.") else Standalone
+    return kind(home, dags, env)
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []

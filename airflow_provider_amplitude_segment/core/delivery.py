@@ -1,7 +1,8 @@
 """The delivery of one plan to one destination: batches out, a journal of what came of them.
 
-The journal is written at least once a second and before the delivery is left. What it misses, because the process
-died, is told again under the same message IDs; nothing is ever taken for told that Segment did not acknowledge.
+The journal is written at least once a second, before more batches than may be in flight are either in flight or missing
+in it, and before the delivery is left. What it misses, because the process died, is told again under the same message
+IDs; nothing is ever taken for told that Segment did not acknowledge.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class Delivery:
             planned: changes of the plan.
             journal: what earlier claims know of it.
             is_key_proved: Segment has acknowledged something with this write key before.
-            workers: batches in flight at most.
+            workers: batches in flight at most, those counted that are acknowledged and not yet in the journal: so
+                many are told twice after a kill.
             stop: set when the task is to end; batches in flight are finished.
             clock: time.
             progress: told how far it is.
@@ -102,6 +104,7 @@ class Delivery:
         self._told = Told()
         self._acked: list[tuple[int, int]] = []
         self._unwritten = False
+        self._unwritten_batches = 0
         self._first: Future[Told] | None = None
         self._in_flight: set[Future[Told]] = set()
 
@@ -179,6 +182,8 @@ class Delivery:
             self._settle_done()
             self._look_if_due()
             if len(self._in_flight) < batches:
+                if len(self._in_flight) + self._unwritten_batches >= batches:
+                    self._look_and_write()
                 return
             self._wait(self._in_flight)
 
@@ -200,6 +205,7 @@ class Delivery:
         self._acked.extend(Ranges.of_positions(told.acked).pairs)
         self._told += Told((), told.refused, told.batches, told.retries, told.failure, told.halted)
         self._unwritten = True
+        self._unwritten_batches += bool(told.acked)
         if told.failure:
             self._courier.halt.set()
         self._progress.add(len(told.acked) + len(told.refused))
@@ -219,15 +225,17 @@ class Delivery:
         return Journal(ranges, refused)
 
     def _look_if_due(self) -> None:
-        if self._lookout.look_if_due() and self._unwritten:
-            self._write_journal(self._journal())
-            self._unwritten = False
+        if self._lookout.look_if_due():
+            self._write_unwritten()
 
     def _look_and_write(self) -> None:
         self._lookout.look()
+        self._write_unwritten()
+
+    def _write_unwritten(self) -> None:
         if self._unwritten:
             self._write_journal(self._journal())
-            self._unwritten = False
+            self._unwritten, self._unwritten_batches = False, 0
 
     def _delivered(self) -> Delivered:
         journal = self._before.union(self._journal())

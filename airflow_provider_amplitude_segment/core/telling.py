@@ -107,12 +107,15 @@ class Telling:
 
     def _tell(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
         ledger, plan, label = self.draft.ledger, self.plan, self.plan.segment_conn_id
+        lookout = Lookout(lambda: self.tenure.look(self.draft.stream), self.clock)
+        # The look at the claims comes right after the plan: whoever was taken over does not call damaged what the other
+        # one took away,
+        lookout.look()
         changes = ledger.fetch(plan.changes, self.draft.scratch / "changes.parquet")
         journal = ledger.journal(plan)
         pending = journal.pending(plan.planned)
         log.info("%s: telling %s of %s changes", label, f"{pending.count:,}", f"{plan.planned:,}")
-        lookout = Lookout(lambda: self.tenure.look(self.draft.stream), self.clock)
-        # The look at the claims comes right after the plan: whoever was taken over takes nothing away either.
+        # nor takes anything away itself.
         lookout.look()
         prune(ledger, self.settings.keep_snapshots)
         progress = Progress(label, done=plan.planned - pending.count, planned=plan.planned, clock=self.clock)

@@ -101,3 +101,24 @@ def test_a_sync_that_is_held_out_spends_no_export(world: World) -> None:
     with pytest.raises(ClaimHeldError):
         world.attempt("c1", run="a")
     assert world.amplitude.exports_spent == 0
+
+
+def test_an_owner_that_wakes_before_its_plan_and_after_a_whole_other_run_says_that_it_lost_its_claim(
+    world: World,
+) -> None:
+    """The other run has taken away the file that the plan names; that is no damage."""
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+
+    def sync_meanwhile(name: str) -> None:
+        if name.endswith("plan-1.json"):
+            world.store.before_write = lambda _name: None
+            world.clock.pass_by(CLAIM_SECONDS + 1)
+            world.sync("c1", run="b")
+
+    world.store.before_write = sync_meanwhile
+    with pytest.raises(ClaimLostError):
+        world.attempt("c1", run="a")
+
+    assert world.segment.members("Power Users (c1)") == {"ann"}
+    assert world.segment.identifies == 1
+    assert world.store.writes[-1].endswith("plan-1.json")

@@ -1,9 +1,13 @@
 """A process that dies before any one of its writes loses nothing and lies to nobody."""
 
+import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import Killed, World
+
+from airflow_provider_amplitude_segment.core.batches import MAX_BATCH_MESSAGES
 
 FIRST, THEN = ["ann", "bob", "cat"], ["bob", "cat", "dan"]
 TRAIT = "Power Users (c1)"
@@ -72,3 +76,31 @@ def test_two_kills_in_a_row_end_right_too(tmp_path: Path, second_kill: int) -> N
         world.sync("c1", run="third")
 
         assert world.segment.members(TRAIT) == {"bob"}, f"killed before writes {write} and {second_kill}"
+
+
+@pytest.mark.parametrize("requests", [1, 4])
+def test_no_more_batches_are_told_twice_after_a_kill_than_were_allowed_in_flight(tmp_path: Path, requests: int) -> None:
+    """However fast Segment answers: what it acknowledged and the journal lacks counts as in flight."""
+    world = World(tmp_path)
+    users = [f"user{number}" for number in range(40_000)]
+    world.amplitude.cohort("c1", "Power Users", users)
+    batches = itertools.count(1)
+
+    def die_at_the_twelfth(_messages: list[dict[str, Any]]) -> None:
+        if next(batches) == 12:
+            world.store.is_dead = True
+        if world.store.is_dead:
+            raise Killed
+
+    world.segment.before_batch = die_at_the_twelfth
+    with pytest.raises(Killed):
+        world.attempt("c1", run="killed", max_concurrent_requests=requests)
+    world.store.revive()
+    world.segment.before_batch = lambda _messages: None
+
+    world.sync("c1", run="killed", max_concurrent_requests=requests)
+
+    assert world.segment.members(TRAIT) == set(users)
+    assert len(world.segment.times_received) == len(users)
+    twice = sum(times - 1 for times in world.segment.times_received.values())
+    assert twice <= requests * MAX_BATCH_MESSAGES

@@ -1,0 +1,74 @@
+"""A real Airflow beside a sandbox, and what a test does to their processes."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import psutil
+    from standalone import Standalone
+
+_WITHIN_SECONDS = 120
+TASK = "sync"
+
+
+@dataclass
+class AirflowCluster:
+    """One Airflow, one sandbox, one place for ledgers."""
+
+    airflow: Standalone
+    sandbox: Sandbox
+    state: Path
+
+    def cohort(self, cohort_id: str, members: int) -> set[str]:
+        """Make a cohort, and return its members."""
+        users = [f"{cohort_id}-user{number}@example.com" for number in range(members)]
+        self.sandbox.amplitude.cohorts[cohort_id] = SandboxCohort(cohort_id, "Power Users", users, delivery="storage")
+        return set(users)
+
+    def start(self, dag_id: str, cohort_id: str, **conf: Any) -> str:
+        """Trigger a sync of a cohort, and return the run's ID."""
+        return self.airflow.start_run(dag_id, {"cohort_id": cohort_id, **conf})
+
+    def wait_until_told(self, messages: int) -> None:
+        """Wait until Segment has taken so many messages."""
+        self._wait(lambda: self.sandbox.segment.identifies_received >= messages, f"{messages:,} messages")
+
+    def telling_task(self) -> psutil.Process:
+        """Return the task's process: the one that talks to the sandbox."""
+        (task,) = self.airflow.processes_connected_to(int(self.sandbox.url.rsplit(":", 1)[1]))
+        return task
+
+    def wait_until_gone(self, task: psutil.Process) -> None:
+        """Wait until a process has ended."""
+        self._wait(lambda: not task.is_running() or task.status() == "zombie", f"the end of process {task.pid}")
+
+    def times_received(self, cohort_id: str) -> dict[str, list[int]]:
+        """Return, by user of a cohort, how often each of the messages about them was received."""
+        received: dict[str, list[int]] = {}
+        for kept in self.sandbox.segment.messages_by_id.values():
+            if f"Power Users ({cohort_id})" in kept.message["traits"]:
+                received.setdefault(kept.message["userId"], []).append(kept.times_received)
+        return received
+
+    def journalled(self, cohort_id: str) -> list[int]:
+        """Return, for each claim that left a journal of a plan, how many changes it says are acknowledged."""
+        return [
+            sum(last - first + 1 for first, last in json.loads(journal.read_bytes())["acked"])
+            for journal in sorted(self.state.glob(f"*/{cohort_id}/*/acked-*.json"))
+        ]
+
+    def _wait(self, until: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _WITHIN_SECONDS
+        while not until():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"waited for {what} in vain; see {self.airflow.home}")
+            time.sleep(0.05)

@@ -1,0 +1,42 @@
+"""A real Airflow beside a sandbox, started once: what the tests of this folder kill, stop and clear tasks of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cluster.airflow_cluster import AirflowCluster
+from standalone import standalone
+
+from airflow_provider_amplitude_segment.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowCluster]:
+    """Start the sandbox and Airflow; whatever was started is stopped, at the end of all tests."""
+    home = tmp_path_factory.mktemp("cluster")
+    with Sandbox.start(cohorts=[], keep_messages=True) as sandbox:
+        sandbox.amplitude.parallel_per_minute = sandbox.amplitude.requests_per_ten_minutes = None
+        env = {
+            **sandbox.airflow_connections(),
+            "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(home / "state"),
+            # A task learns of its end at a heartbeat.
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+        }
+        with standalone(home / "airflow", Path(__file__).parent / "dags", env) as airflow:
+            airflow.wait_for_dags("sync_waiting", "sync_deferred", "sync_timed")
+            yield AirflowCluster(airflow, sandbox, home / "state")
+
+
+@pytest.fixture
+def cluster(running_cluster: AirflowCluster) -> AirflowCluster:
+    """Return the running cluster; Amplitude and Segment have forgotten what came before."""
+    running_cluster.sandbox.faults.clear()
+    running_cluster.sandbox.amplitude.forget()
+    running_cluster.sandbox.segment.forget()
+    return running_cluster

@@ -1,0 +1,39 @@
+"""A task process that is killed with SIGKILL in the middle of a delivery, and Airflow's own retry after it."""
+
+from __future__ import annotations
+
+import pytest
+from cluster.airflow_cluster import TASK, AirflowCluster
+
+from airflow_provider_amplitude_segment.sandbox import Fault
+
+MEMBERS = 100_000
+BATCH_MESSAGES = 2_500
+CONCURRENT_REQUESTS = 4
+
+
+@pytest.mark.parametrize("dag_id", ["sync_waiting", "sync_deferred"])
+def test_a_task_killed_in_the_middle_of_100000_users_is_retried_and_ends_right(
+    cluster: AirflowCluster, dag_id: str
+) -> None:
+    """One export is spent, and at most the batches in flight are sent twice, under equal message IDs."""
+    users = cluster.cohort(dag_id, MEMBERS)
+    # Each batch is taken at once and answered late, so that some are always in flight.
+    cluster.sandbox.faults.add(Fault(on="segment.batch", apply=True, delay_seconds=0.4, times=MEMBERS))
+    run_id = cluster.start(dag_id, dag_id)
+    cluster.wait_until_told(30_000)
+
+    cluster.telling_task().kill()
+
+    killed_at = cluster.sandbox.segment.identifies_received
+    assert 30_000 <= killed_at <= 60_000
+    assert cluster.airflow.wait_for_run(dag_id, run_id, 120) == "success"
+    assert cluster.airflow.task(dag_id, run_id, TASK)["try_number"] == 2
+    assert cluster.sandbox.compare(dag_id).equal
+    assert cluster.sandbox.amplitude.exports_spent == 1
+    received = cluster.times_received(dag_id)
+    assert set(received) == users
+    assert all(len(messages) == 1 for messages in received.values()), "somebody was told under two message IDs"
+    twice = sum(messages[0] - 1 for messages in received.values())
+    assert 0 < twice <= CONCURRENT_REQUESTS * BATCH_MESSAGES
+    assert max(messages[0] for messages in received.values()) == 2

@@ -1,0 +1,74 @@
+"""A running task that is marked failed, cleared, or over its time: how it ends, and how the next one goes on.
+
+On either line Airflow sends SIGTERM at a heartbeat and SIGKILL later (docs/state.md); here the task is done before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cluster.airflow_cluster import TASK
+
+if TYPE_CHECKING:
+    from cluster.airflow_cluster import AirflowCluster
+
+MEMBERS = 40_000
+PACE = {"events_per_second": 5_000}
+# On Airflow 2 it takes a command to clear, and that some seconds.
+SLOW_PACE = {"events_per_second": 2_500}
+TOLD_BEFORE = 7_500
+
+
+def stop_in_the_middle(cluster: AirflowCluster, dag_id: str, cohort_id: str, how: str) -> str:
+    """Stop a task while it tells; what Segment has heard by then is in the journal. Return the run's ID."""
+    run_id = cluster.start(dag_id, cohort_id, **(SLOW_PACE if how == "cleared" else PACE))
+    cluster.wait_until_told(TOLD_BEFORE)
+    task = cluster.telling_task()
+
+    if how == "marked failed":
+        cluster.airflow.mark_failed(dag_id, run_id, TASK)
+    if how == "cleared":
+        cluster.airflow.clear(dag_id, run_id, TASK)
+
+    cluster.wait_until_gone(task)
+    told = cluster.sandbox.segment.identifies_received
+    assert TOLD_BEFORE <= told < MEMBERS
+    assert cluster.journalled(cohort_id) == [told]
+    return run_id
+
+
+def assert_everybody_was_told_once(cluster: AirflowCluster, cohort_id: str, users: set[str]) -> None:
+    """Over both tries: under one message ID each, received once."""
+    assert cluster.sandbox.compare(cohort_id).equal
+    assert cluster.times_received(cohort_id) == {user: [1] for user in users}
+
+
+@pytest.mark.parametrize(("how", "dag_id"), [("cleared", "sync_waiting"), ("over its time", "sync_timed")])
+def test_the_next_try_of_a_stopped_task_tells_only_what_is_pending(
+    cluster: AirflowCluster, how: str, dag_id: str
+) -> None:
+    cohort_id = f"next-try-{dag_id}"
+    users = cluster.cohort(cohort_id, MEMBERS)
+    run_id = stop_in_the_middle(cluster, dag_id, cohort_id, how)
+
+    assert cluster.airflow.wait_for_run(dag_id, run_id) == "success"
+
+    # On a busy machine the time may be over twice.
+    assert cluster.airflow.task(dag_id, run_id, TASK)["try_number"] in (2, 3)
+    assert cluster.sandbox.amplitude.exports_spent == 1
+    assert_everybody_was_told_once(cluster, cohort_id, users)
+
+
+def test_the_run_after_a_task_that_was_marked_failed_is_let_in_at_once_and_tells_only_what_is_pending(
+    cluster: AirflowCluster,
+) -> None:
+    users = cluster.cohort("marked", MEMBERS)
+    run_id = stop_in_the_middle(cluster, "sync_waiting", "marked", "marked failed")
+    assert cluster.airflow.wait_for_run("sync_waiting", run_id) == "failed"
+
+    run_id = cluster.start("sync_waiting", "marked", **PACE)
+
+    assert cluster.airflow.wait_for_run("sync_waiting", run_id) == "success"
+    assert cluster.airflow.task("sync_waiting", run_id, TASK)["try_number"] == 1
+    assert_everybody_was_told_once(cluster, "marked", users)

@@ -1,0 +1,45 @@
+"""A store, a sandbox, and two rivals that wait for orders."""
+
+from __future__ import annotations
+
+import multiprocessing
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from rivals.rival import Place, Rival
+
+from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
+from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OpenStore = "Callable[[], LedgerStore]"
+
+
+@pytest.fixture(scope="module", params=["file system"])
+def open_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], LedgerStore]:
+    """Return what opens the store in any process; it is pickled, so no lambda. Each kind of place is one param."""
+    return partial(LedgerStore, tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox.start(cohorts=[], keep_messages=True) as running:
+        running.amplitude.parallel_per_minute = running.amplitude.requests_per_ten_minutes = None
+        yield running
+
+
+@pytest.fixture(scope="module")
+def place(open_store: Callable[[], LedgerStore], sandbox: Sandbox) -> Place:
+    project = sandbox.amplitude
+    return Place(open_store, sandbox.url, (project.api_key, project.secret_key), WRITE_KEY_DEFAULT)
+
+
+@pytest.fixture(scope="module")
+def rivals(place: Place) -> Iterator[tuple[Rival, Rival]]:
+    """Start two rivals; orders that say ``together`` are begun at the same moment."""
+    barrier = multiprocessing.get_context("spawn").Barrier(2)
+    with Rival(place, barrier) as first, Rival(place, barrier) as second:
+        yield first, second
