@@ -15,8 +15,6 @@ from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-OpenStore = "Callable[[], LedgerStore]"
-
 
 @pytest.fixture(scope="module", params=["file system"])
 def open_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], LedgerStore]:
