@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _FILE_SECONDS = 7 * 24 * 3600 - 3600
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    request_id: str
+    at: float
+    claims: dict[str, int]
+    """By destination, the claim that the run held."""
 
 
 @dataclass
@@ -17,20 +29,23 @@ class ExportBook:
     """
 
     renewed: int = 0
-    _requested: dict[str, tuple[str, float, int]] = field(default_factory=dict)
-    _planned: list[str] = field(default_factory=list)
+    _requested: dict[str, _Request] = field(default_factory=dict)
+    _planned: list[tuple[str, int, str]] = field(default_factory=list)
 
-    def note_request(self, run_key: str, answer: bytes, now: float) -> None:
-        """Note that a run was given an export; its earlier one may have been overtaken by a plan of another."""
+    def note_request(self, run_key: str, answer: bytes, claims: Mapping[str, int], now: float) -> None:
+        """Note that a run was given an export; under a newer claim than its earlier one, another may have been told."""
         earlier = self._requested.get(run_key)
         if earlier is not None:
-            request_id, requested_at, planned = earlier
-            overtaken = any(told != request_id for told in self._planned[planned:])
-            self.renewed += overtaken or now - requested_at > _FILE_SECONDS
-        self._requested[run_key] = (json.loads(answer)["request_id"], now, len(self._planned))
+            overtaken = any(
+                request_id != earlier.request_id and generation > earlier.claims.get(place, 0)
+                for place, generation, request_id in self._planned
+            )
+            self.renewed += overtaken or now - earlier.at > _FILE_SECONDS
+        self._requested[run_key] = _Request(json.loads(answer)["request_id"], now, dict(claims))
 
-    def note_plan(self, entry: bytes) -> None:
-        self._planned.append(json.loads(entry)["export_request_id"])
+    def note_plan(self, place: str, entry: bytes) -> None:
+        plan = json.loads(entry)
+        self._planned.append((place, plan["generation"], plan["export_request_id"]))
 
     def forget(self, run_key: str) -> None:
         """Note that the run has ended: its next sync begins with an export of its own."""

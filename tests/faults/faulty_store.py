@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from typing import TYPE_CHECKING, TypeVar
@@ -52,14 +53,17 @@ class FaultyStore:
 
     def put(self, name: str, content: bytes) -> None:
         if _kind(name) == "plan":
-            self._book.note_plan(content)
+            self._book.note_plan(_place(name), content)
         self._write(name, lambda: self._store.put(name, content))
 
     def put_file(self, name: str, path: Path) -> None:
         self._write(name, lambda: self._store.put_file(name, path))
 
     def create(self, name: str, content: bytes) -> bool:
-        return self._write(name, lambda: self._store.create(name, content))
+        created = self._write(name, lambda: self._store.create(name, content))
+        if created and _kind(name) == "claim":
+            self._process.claims[_place(name)] = json.loads(content)["generation"]
+        return created
 
     def get(self, name: str) -> bytes | None:
         return self._take(name, "read", lambda: self._store.get(name))

@@ -93,6 +93,7 @@ class Process:
         self.is_paused = False
         self.stop = threading.Event()
         self.own_thread: threading.Thread | None = None
+        self.claims: dict[str, int] = {}
         # An export was requested and its ID is not saved; how many accidents fell there.
         self.has_unsaved_export = False
         self.accidents_before_saving = 0

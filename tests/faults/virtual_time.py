@@ -16,6 +16,7 @@ _RENEWAL = "claim-renewal"
 _ASK_AGAIN_SECONDS = 0.02
 # Real seconds. A waiter lets the thread that looks at the claims go first, so that the same seed gives the same history.
 _YIELD_SECONDS = 0.002
+_DOZE_SECONDS = 0.005
 _LONGEST_RENEWAL_SECONDS = 5.0
 
 
@@ -50,7 +51,7 @@ class VirtualTime:
         sleeper = _Sleeper(process, self.seconds + seconds)
         self._sleepers[sleeper.thread] = sleeper
         while not sleeper.woken:
-            if until.wait(_YIELD_SECONDS) or process.is_dead:
+            if until.wait(_DOZE_SECONDS) or process.is_dead:
                 self._sleepers.pop(sleeper.thread, None)
                 return True
         return until.is_set()

@@ -74,7 +74,8 @@ class Wire(HTTPAdapter):
             response = super().send(request, *args, **kwargs)
             if kind == "request" and response.ok:
                 self._process.has_unsaved_export = True
-                self._book.note_request(self._process.run_key, response.content, self._time.seconds)
+                process = self._process
+                self._book.note_request(process.run_key, response.content, process.claims, self._time.seconds)
             if accident == "time-out after effect":
                 response.close()
                 raise requests.ReadTimeout

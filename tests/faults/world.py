@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import itertools
 from typing import TYPE_CHECKING
 
+import duckdb
 from faults.export_book import ExportBook
 from faults.virtual_time import VirtualTime
 from faults.wire import Mail
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.core.engine import open_engine
 from airflow_provider_amplitude_segment.core.ledger import Commit, Ledger, Plan
 from airflow_provider_amplitude_segment.core.state import read_state, state_query
 from airflow_provider_amplitude_segment.core.stream import Destination, Stream
@@ -27,11 +29,19 @@ State = dict[tuple[str, str], tuple[bool | None, bool, int]]
 """By trait and user: what Segment was told, whether that is in doubt, how often refused."""
 
 
+@functools.cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    """Return the engine that reads the ledgers of all histories; to open one takes longer than a sync."""
+    atexit.register(_engine.cache_clear)
+    return duckdb.connect(config={"threads": 1})
+
+
 class World:
     """Everything outside of a process; one at a time uses a sandbox."""
 
     def __init__(self, sandbox: Sandbox, folder: Path, users: list[str], *, destinations: int) -> None:
         self.sandbox = sandbox
+        self._engine = _engine()
         self.time = VirtualTime()
         self.mail = Mail()
         self.book = ExportBook()
@@ -59,9 +69,8 @@ class World:
     def state(self, destination: Destination) -> State:
         """Return what the ledger says that Segment was told."""
         ledger, scratch = self._ledger(destination), self.new_scratch()
-        with open_engine(scratch) as engine:
-            path = read_state(engine, ledger, ledger.newest(), scratch)
-            rows = engine.execute(f"FROM ({state_query(path)})").fetchall()
+        path = read_state(self._engine, ledger, ledger.newest(), scratch)
+        rows = self._engine.execute(f"FROM ({state_query(path)})").fetchall()
         state = {(trait, user): (told, in_doubt, refused) for trait, user, told, in_doubt, refused in rows}
         assert len(state) == len(rows), "a pair stands twice in the ledger's state"
         return state
