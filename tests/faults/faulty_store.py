@@ -94,6 +94,8 @@ class FaultyStore:
             done = operate()
             if kind == "record" and writes:
                 self._process.has_unsaved_export = False
+            if kind == "forget":
+                self._process.has_forgotten = True
             if accident == "state path failed late":
                 raise StateUnavailableError(str(self._root), "Input/output error after the write")
             return done

@@ -117,6 +117,9 @@ class History:
         if known and draw.random() < 0.6:
             last = draw.choice(known)
             run = replace(last.run, try_number=self._tries[last.run.key] + (0 if last.is_incomplete else 1))
+            if last.process.has_forgotten:
+                self._begin(f"{run.key} had ended, and Airflow did not hear of it")
+                self.world.book.forget(run.key)
             if last.is_incomplete:
                 waits = True
                 if draw.random() < 0.2:

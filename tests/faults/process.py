@@ -94,6 +94,8 @@ class Process:
         self.stop = threading.Event()
         self.own_thread: threading.Thread | None = None
         self.claims: dict[str, int] = {}
+        # The run has ended: its record is gone.
+        self.has_forgotten = False
         # An export was requested and its ID is not saved; how many accidents fell there.
         self.has_unsaved_export = False
         self.accidents_before_saving = 0
@@ -170,7 +172,8 @@ class Process:
     def _suffer(self, what: str, step: Step, *, after: bool) -> str | None:
         self.met.append(what)
         self.steps.append(f"<{what} {'after' if after else 'before'} {step.kind}>")
-        if self.has_unsaved_export:
+        # Who is paused right before it asks cannot know on waking that its own retry has asked meanwhile.
+        if self.has_unsaved_export or (what == "pause" and step.kind == "request" and not after):
             self.accidents_before_saving += 1
         match what:
             case "kill":
