@@ -38,6 +38,9 @@ def open_run_export(  # who asks, whom, and what is known
         newest: the newest entry of each stream's ledger.
         tenure: the claims under which a new export is requested.
         clock: time.
+
+    Raises:
+        ClaimLostError: a stream was taken over; no export was spent.
     """
     stream = next(iter(newest))
     record = read_run_record(store, stream, run)
@@ -47,6 +50,9 @@ def open_run_export(  # who asks, whom, and what is known
         if record.is_usable(unfinished, clock.now()):
             log.info("Going on with export %s of this run", record.export_request_id)
             return record
+    # An owner that was paused here spends nothing, and takes no export away from its own retry.
+    for claimed in newest:
+        tenure.look(claimed)
     request_id = order.request(stream.cohort_id)
     record = RunRecord(request_id, clock.now(), {s.folder: tenure.generation(s) for s in newest})
     write_run_record(store, stream, run, record)

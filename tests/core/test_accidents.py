@@ -308,3 +308,23 @@ def test_an_export_of_as_many_rows_as_amplitude_exports_at_most_is_refused(world
     assert world.segment.identifies == 0
 
     assert world.sync("c1").rows == MAX_EXPORT_MEMBERS - 1
+
+
+def test_an_owner_that_was_taken_over_before_it_asked_for_an_export_spends_none(world: World) -> None:
+    """It may be this very run's retry that took over, and the retry's export is not to be forgotten."""
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+    stream = Stream("1234", "c1", world.destination())
+    listings: list[float] = []
+
+    def pause() -> None:
+        listings.append(world.clock.now())
+        if len(listings) == 2:
+            world.clock.pass_by(CLAIM_SECONDS + 10)
+            take_claim(world.store, stream, world.run_named("a", 2), world.clock.now())
+
+    world.store.before_listing = pause
+    with pytest.raises(ClaimLostError):
+        world.attempt("c1", run="a")
+
+    assert world.amplitude.exports_spent == 0
+    assert not any("/runs/" in name for name in world.store.objects)

@@ -1,0 +1,52 @@
+"""The book of exports: who requested which, and which were overtaken before they were told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FILE_SECONDS = 7 * 24 * 3600 - 3600
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    request_id: str
+    at: float
+    claims: dict[str, int]
+    """By destination, the claim that the run held."""
+
+
+@dataclass
+class ExportBook:
+    """Kept beside the package's own records, from what went over the wire and into the store.
+
+    Attributes:
+        renewed: requests by a run whose earlier export was overtaken or too old by then, so that it had to spend anew.
+    """
+
+    renewed: int = 0
+    _requested: dict[str, _Request] = field(default_factory=dict)
+    _planned: list[tuple[str, int, str]] = field(default_factory=list)
+
+    def note_request(self, run_key: str, answer: bytes, claims: Mapping[str, int], now: float) -> None:
+        """Note that a run was given an export; under a newer claim than its earlier one, another may have been told."""
+        earlier = self._requested.get(run_key)
+        if earlier is not None:
+            overtaken = any(
+                request_id != earlier.request_id and generation > earlier.claims.get(place, 0)
+                for place, generation, request_id in self._planned
+            )
+            self.renewed += overtaken or now - earlier.at > _FILE_SECONDS
+        self._requested[run_key] = _Request(json.loads(answer)["request_id"], now, dict(claims))
+
+    def note_plan(self, place: str, entry: bytes) -> None:
+        plan = json.loads(entry)
+        self._planned.append((place, plan["generation"], plan["export_request_id"]))
+
+    def forget(self, run_key: str) -> None:
+        """Note that the run has ended: its next sync begins with an export of its own."""
+        self._requested.pop(run_key, None)

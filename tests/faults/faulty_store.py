@@ -1,0 +1,114 @@
+"""The ledger's real store, as a process that may meet accidents sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from faults.process import RUN, Killed, Step
+
+from airflow_provider_amplitude_segment.exceptions import StateUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from faults.export_book import ExportBook
+    from faults.process import Process
+
+    from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
+
+T = TypeVar("T")
+
+_KINDS = {"plan": "plan", "acked": "journal", "commit": "commit", "current": "hint", "changes": "file", "base": "file"}
+_FIRST_WORD = re.compile(r"[a-z]+")
+
+
+def _kind(name: str) -> str:
+    """Return what an object is.
+
+    >>> [_kind(name) for name in ("1/c/d/plan-3.json", "1/c/runs/a.json", "1/c/d/reports/3.json", "1/c/d/claim-3.json")]
+    ['plan', 'record', 'report', 'claim']
+    """
+    folder, _, last = name.rpartition("/")
+    if folder.endswith("/runs"):
+        return "record"
+    if folder.endswith(("/reports", "/rejected", "/dry-runs")):
+        return "report"
+    word = _FIRST_WORD.match(last)
+    first = word[0] if word else last
+    return _KINDS.get(first, "file" if first == "snapshot" else first)
+
+
+class FaultyStore:
+    """Each operation is a step of ``process``; what it does, the real store does."""
+
+    def __init__(self, store: LedgerStore, root: Path, process: Process, book: ExportBook) -> None:
+        self._store = store
+        self._root = root
+        self._process = process
+        self._book = book
+
+    def put(self, name: str, content: bytes) -> None:
+        if _kind(name) == "plan":
+            self._book.note_plan(_place(name), content)
+        self._write(name, lambda: self._store.put(name, content))
+
+    def put_file(self, name: str, path: Path) -> None:
+        self._write(name, lambda: self._store.put_file(name, path))
+
+    def create(self, name: str, content: bytes) -> bool:
+        created = self._write(name, lambda: self._store.create(name, content))
+        if created and _kind(name) == "claim":
+            self._process.claims[_place(name)] = json.loads(content)["generation"]
+        return created
+
+    def get(self, name: str) -> bytes | None:
+        return self._take(name, "read", lambda: self._store.get(name))
+
+    def get_file(self, name: str, to: Path) -> bool:
+        return self._take(name, "fetch", lambda: self._store.get_file(name, to))
+
+    def names(self, folder: str) -> list[str]:
+        return self._take(f"{folder}/", "look", lambda: self._store.names(folder))
+
+    def delete(self, name: str) -> None:
+        kind = "forget" if _kind(name) == "record" else "prune"
+        self._take(name, kind, lambda: self._store.delete(name))
+
+    def locate(self, name: str) -> str:
+        return self._store.locate(name)
+
+    def _write(self, name: str, write: Callable[[], T]) -> T:
+        kind = "renewal" if threading.current_thread().name == "claim-renewal" else _kind(name)
+        return self._take(name, kind, write, writes=True)
+
+    def _take(self, name: str, kind: str, operate: Callable[[], T], *, writes: bool = False) -> T:
+        with self._process.step(Step(_place(name), kind, of_store=True, writes=writes)) as accident:
+            if accident == "torn write":
+                self._leave_half(name)
+            if accident == "state path failed":
+                raise StateUnavailableError(str(self._root), "Input/output error")
+            done = operate()
+            if kind == "record" and writes:
+                self._process.has_unsaved_export = False
+            if kind == "forget":
+                self._process.has_forgotten = True
+            if accident == "state path failed late":
+                raise StateUnavailableError(str(self._root), "Input/output error after the write")
+            return done
+
+    def _leave_half(self, name: str) -> None:
+        """Die as a writer dies on a file system: half the object stands beside its place, none in it."""
+        target = self._root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (target.parent / f".{target.name}.dead").write_bytes(b'{"format": 1, "gener')
+        self._process.is_dead = True
+        raise Killed
+
+
+def _place(name: str) -> str:
+    destination = name.split("/")[2]
+    return RUN if destination == "runs" else destination

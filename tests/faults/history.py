@@ -1,0 +1,280 @@
+"""A history: several syncs of one cohort, drawn from a seed, and a calm end at which all must be right."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from faults.attempt import Attempt
+from faults.tally import Tally
+from faults.verdict import judge_ledger, judge_members, judge_report, judge_success
+from faults.weather import Weather, draw_weather
+from faults.world import COHORT_ID, World
+
+from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS
+from airflow_provider_amplitude_segment.core.diff import REFUSALS_BEFORE_WAITING
+from airflow_provider_amplitude_segment.core.settings import SyncSettings
+from airflow_provider_amplitude_segment.core.stream import Run
+from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, ClaimLostError, ExportTimeoutError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from faults.verdict import Finding
+
+    from airflow_provider_amplitude_segment.sandbox import Fault, Sandbox
+
+_ODD_USERS = ("007", "NULL", "O'Brien, Ann", 'the "boss"', "line\nbreak", "cafe\u0301", "caf\u00e9", " two  spaces ")
+_NAMES = ("Power Users", "Power Users", "Big {spenders}", "Héavy, 'users'")
+_TEMPLATES = ("{cohort_name} ({cohort_id})", "[Amplitude] {cohort_name} ({cohort_id})")
+_CALM_TRIES = 5
+_AFTER_ALL_CLAIMS_SECONDS = 6000.0
+
+
+class History:
+    """One seed's history. The same seed gives the same one."""
+
+    def __init__(self, seed: int, sandbox: Sandbox, folder: Path) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - drawn from a seed so that it can be played again
+        self.tally = Tally(histories=1)
+        self.findings: list[Finding] = []
+        self.log: list[str] = []
+        draw = self.random
+        self._users = [*_ODD_USERS, *(f"user-{number:03d}" for number in range(draw.randint(5, 50)))]
+        # Somebody healthy is always a member: a first sync of refused users alone is taken for a bad key.
+        self._anchors = ["anchor-1", "anchor-2"]
+        members = self._anchors + draw.sample(self._users, draw.randint(3, len(self._users)))
+        self.world = World(sandbox, folder, members, destinations=2 if draw.random() < 0.2 else 1)
+        self._pace = draw.choice((20.0, 20.0, 40.0, 80.0, None))
+        self._workers = 4 if draw.random() < 0.08 else 1
+        self._settings = SyncSettings(cohort_id=COHORT_ID, poll_interval=10, export_timeout=600)
+        self._for_good: set[str] = set()
+        self._paused: list[tuple[Attempt, float]] = []
+        self._unfinished: dict[str, Attempt] = {}
+        self._finished: dict[str, Attempt] = {}
+        self._tries: dict[str, int] = {}
+        self._allowed_exports = 0
+
+    def play(self) -> None:
+        """Play it to its calm end; what is wrong stands in ``findings`` then."""
+        for _ in range(self.random.randint(3, 7)):
+            self._play_event()
+        self._end_calmly()
+        self._judge_totals()
+        self.tally.findings.update(check for check, _ in self.findings)
+
+    def _play_event(self) -> None:
+        draw = self.random
+        if self._paused and draw.random() < 0.4:
+            self._wake(0)
+        self._move_users()
+        self._change_cohort()
+        if self.world.mail.late and draw.random() < 0.4:
+            self._let_late_bodies_arrive(draw.randint(1, 2))
+        self.world.time.pass_by(draw.choice((1, 60, 200, 310, 400, 1000, 5000)))
+        weather = draw_weather(draw, [d.name for d in self.world.keys], self.world.time.seconds)
+        attempt = self._next_attempt(weather)
+        self._go_on(attempt, weather.faults)
+
+    def _move_users(self) -> None:
+        """Let some users enter and leave; a few who move often flip in and out."""
+        draw, cohort = self.random, self.world.cohort
+        movers = set(draw.sample(self._users, draw.randint(0, max(1, len(self._users) // 4))))
+        movers |= {user for user in self._users[:3] if draw.random() < 0.5}
+        members = set(cohort.user_ids)
+        cohort.user_ids = [
+            *self._anchors[: draw.randint(1, 2)],
+            *(user for user in self._users if (user in members) != (user in movers)),
+        ]
+
+    def _change_cohort(self) -> None:
+        draw, cohort, segment = self.random, self.world.cohort, self.world.sandbox.segment
+        if draw.random() < 0.2:
+            cohort.name = draw.choice(_NAMES)
+        if draw.random() < 0.1:
+            self._settings = replace(self._settings, trait_name=draw.choice(_TEMPLATES))
+        if draw.random() < 0.1:
+            self._settings = replace(self._settings, on_trait_change=draw.choice(("retire", "retire", "keep")))
+        cohort.anonymous, cohort.duplicates = draw.choice((0, 0, 2)), draw.choice((0, 0, 3))
+        cohort.gzip, cohort.delivery = draw.random() < 0.3, draw.choice(("inline", "storage"))  # type: ignore[assignment]
+        cohort.ready_after_polls = draw.choice((0, 0, 1, 3))
+        if draw.random() < 0.25:
+            poisoned = set(draw.sample(self._users, draw.randint(1, 4)))
+            for_good = draw.random() < 0.3
+            self._for_good |= poisoned if for_good else set()
+            segment.poisoned |= poisoned
+            self._count("poisoned users for good" if for_good else "poisoned users for a time", len(poisoned))
+        elif draw.random() < 0.4:
+            segment.poisoned = set(self._for_good)
+
+    def _next_attempt(self, weather: Weather) -> Attempt:
+        draw = self.random
+        settings = self._draw_settings()
+        waited_in_vain = None
+        waits = draw.random() < 0.75
+        known = list(self._unfinished.values())
+        if known and draw.random() < 0.6:
+            last = draw.choice(known)
+            run = replace(last.run, try_number=self._tries[last.run.key] + (0 if last.is_incomplete else 1))
+            if last.process.has_forgotten:
+                self._begin(f"{run.key} had ended, and Airflow did not hear of it")
+                self.world.book.forget(run.key)
+            if last.is_incomplete:
+                waits = True
+                if draw.random() < 0.2:
+                    self._count("deferral that waited in vain")
+                    waited_in_vain = ExportTimeoutError("of the trigger", 600.0, "JOB INPROGRESS")
+        elif self._finished and draw.random() < 0.15:
+            last = draw.choice(list(self._finished.values()))
+            run = replace(last.run, try_number=self._tries[last.run.key] + 1)
+            self._begin(f"{run.key} is cleared")
+        else:
+            key = f"r{len(self._tries) + 1}"
+            run = Run(f"run {key}", key, 1)
+            self._begin(f"{key} begins")
+        self._tries[run.key] = run.try_number
+        self.tally.tries += 1
+        return Attempt(
+            self.world, run, settings, list(weather.accidents), waits=waits, waited_in_vain=waited_in_vain
+        )
+
+    def _draw_settings(self) -> SyncSettings:
+        draw = self.random
+        more: dict[str, Any] = {
+            "sync_mode": "full" if draw.random() < 0.12 else "incremental",
+            "on_rejected": draw.choice(("fail", "warn")),
+            "events_per_second": self._pace,
+            "max_concurrent_requests": self._workers,
+            "max_exit_ratio": draw.choice((0.5, None)),
+            "keep_snapshots": draw.choice((1, 5)),
+        }
+        return replace(self._settings, **more)
+
+    def _begin(self, what: str) -> None:
+        self.tally.syncs += 1
+        self.log.append(what)
+
+    def _go_on(self, attempt: Attempt, ordered: tuple[tuple[str, Fault], ...] = ()) -> None:
+        """Let an attempt go on until it ends or is paused, under the servers' faults that were ordered for it."""
+        faults = self.world.sandbox.faults
+        faults.add(*(fault for _, fault in ordered))
+        has_ended = attempt.go_on()
+        pending = faults.pending
+        faults.clear()
+        for name, fault in ordered:
+            if fault in pending:
+                pending.remove(fault)
+                continue
+            self._count(name)
+            if fault.on == "amplitude.request" and fault.apply:
+                self._allowed_exports += 1
+        self.log.append(f"  t={self.world.time.seconds % 1_000_000:.3f} {attempt}")
+        if has_ended:
+            self._note_end(attempt)
+        else:
+            self._paused.append((attempt, self.world.time.seconds))
+            self._unfinished[attempt.run.key] = attempt
+
+    def _note_end(self, attempt: Attempt) -> None:
+        key = attempt.run.key
+        for what in attempt.process.met:
+            if what not in {"pause", "late batch"}:
+                self._count(what)
+        self._allowed_exports += attempt.process.accidents_before_saving
+        if isinstance(attempt.outcome, ClaimHeldError):
+            self._count("rival kept out")
+        if attempt.has_succeeded:
+            self.findings += judge_success(self.world, attempt)
+        if attempt.has_ended_the_run:
+            self._unfinished.pop(key, None)
+            self._finished[key] = attempt
+            self.world.book.forget(key)
+        elif key not in self._finished or attempt.run.try_number >= self._tries[key]:
+            self._unfinished[key] = attempt
+            self._finished.pop(key, None)
+        if attempt.escaped is not None:
+            self.findings.append(("escaped", f"{attempt.process.name}: {attempt.escaped!r}"))
+        self.findings += judge_report(attempt)
+        for destination in self.world.keys:
+            self.findings += judge_ledger(self.world, destination)
+
+    def _wake(self, number: int) -> None:
+        attempt, since = self._paused.pop(number)
+        if attempt.run.key in self._finished:
+            # Its own retry has ended the run meanwhile: what it does now, it does as who clears a finished task.
+            self._begin(f"{attempt.run.key} wakes after its end")
+        has_expired = self.world.time.seconds - since > CLAIM_SECONDS
+        self._go_on(attempt)
+        self._count("owner paused past its claim's expiry" if has_expired else "owner paused")
+        if isinstance(attempt.outcome, ClaimLostError):
+            self._count("woken owner that saw its claim taken over")
+
+    def _let_late_bodies_arrive(self, count: int) -> None:
+        arrived = self.world.mail.deliver_late(count)
+        self._count("late batch", arrived)
+        self.log.append(f"  {arrived} late bodies arrive")
+        for destination in self.world.keys:
+            self.findings += judge_ledger(self.world, destination)
+
+    def _end_calmly(self) -> None:
+        self.world.sandbox.segment.poisoned = set(self._for_good)
+        self._let_late_bodies_arrive(len(self.world.mail.late) // 2)
+        while self._paused:
+            self._wake(0)
+        self._sync_calmly("incremental")
+        self._let_late_bodies_arrive(len(self.world.mail.late))
+        self._judge_cohort(spare_waiting=True)
+        if self.random.random() < 0.3 or self._somebody_waits():
+            self._sync_calmly("full")
+            self._judge_cohort(spare_waiting=False)
+
+    def _sync_calmly(self, mode: Any) -> None:
+        for _ in range(_CALM_TRIES):
+            self.world.time.pass_by(_AFTER_ALL_CLAIMS_SECONDS)
+            attempt = self._next_calm_attempt(mode)
+            self._go_on(attempt)
+            if attempt.has_succeeded:
+                return
+        self.findings.append(("stuck", f"no calm sync succeeded: {attempt}"))
+
+    def _next_calm_attempt(self, mode: Any) -> Attempt:
+        key = f"calm-{len(self._tries) + 1}"
+        self._tries[key] = 1
+        self.tally.tries += 1
+        self._begin(f"{key} begins")
+        settings = replace(self._draw_settings(), sync_mode=mode, on_rejected="warn", max_exit_ratio=None)
+        return Attempt(self.world, Run(f"run {key}", key, 1), settings, [], waits=True)
+
+    def _somebody_waits(self) -> bool:
+        states = [self.world.state(destination) for destination in self.world.keys]
+        return any(in_doubt for state in states for _, in_doubt, _ in state.values())
+
+    def _judge_cohort(self, *, spare_waiting: bool) -> None:
+        """Hold all destinations against the cohort as it is; only who is refused for good is spared, or waits."""
+        members = {user for user in self.world.cohort.user_ids if user}
+        for destination in self.world.keys:
+            state = self.world.state(destination)
+            waiting = {user for (_, user), (_, _, refused) in state.items() if refused >= REFUSALS_BEFORE_WAITING}
+            spared = self._for_good | (waiting if spare_waiting else set())
+            newest = self.world.newest(destination)
+            trait = newest.trait if newest else ""
+            self.findings += judge_members(self.world, destination, members, trait, spared)
+            self.findings += judge_ledger(self.world, destination)
+            doubted = {user for (_, user), (_, in_doubt, _) in state.items() if in_doubt}
+            if doubted - spared:
+                self.findings.append(("wrong", f"in doubt after a calm sync: {sorted(doubted - spared)}"))
+
+    def _judge_totals(self) -> None:
+        twice = self.world.mail.told_twice()
+        if twice:
+            self.findings.append(("told twice", f"{twice} users were told twice in one plan under two message IDs"))
+        spent = self.world.sandbox.amplitude.exports_spent
+        self.tally.exports = spent
+        allowed = self.tally.syncs + self._allowed_exports + self.world.book.renewed
+        if spent > allowed:
+            self.findings.append(("exports", f"{spent} spent: {self.tally.syncs} syncs, {allowed} allowed"))
+
+    def _count(self, what: str, times: int = 1) -> None:
+        if times:
+            self.tally.survived[what] += times

@@ -1,0 +1,70 @@
+"""Playing one history: a sandbox that this process keeps, and a folder that is gone afterwards."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from faults.history import History
+from faults.process import Killed
+
+from airflow_provider_amplitude_segment.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from faults.tally import Tally
+    from faults.world import World
+
+
+class _Now:
+    """The sandbox's clock: that of the history being played."""
+
+    world: World | None = None
+
+    def __call__(self) -> float:
+        return self.world.time.seconds if self.world else 0.0
+
+
+_NOW = _Now()
+
+
+@functools.cache
+def _sandbox() -> Sandbox:
+    return Sandbox.start(clock=_NOW)
+
+
+def play_history(seed: int) -> History:
+    """Play one history and return it."""
+    logging.getLogger("airflow_provider_amplitude_segment").setLevel(logging.CRITICAL)
+    hook, threading.excepthook = threading.excepthook, _quiet_for_the_dead(threading.excepthook)
+    try:
+        with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
+            history = History(seed, _sandbox(), Path(folder))
+            _NOW.world = history.world
+            history.play()
+            return history
+    finally:
+        threading.excepthook = hook
+
+
+def play_seed(seed: int) -> tuple[int, Tally, str]:
+    """Play one history; return its seed, its tally, and where something is wrong its steps and what differs."""
+    history = play_history(seed)
+    if not history.findings:
+        return seed, history.tally, ""
+    found = [f"{check}: {text}" for check, text in history.findings[:20]]
+    return seed, history.tally, "\n".join([f"seed {seed}:", *history.log, *found])
+
+
+def _quiet_for_the_dead(hook: Callable[[threading.ExceptHookArgs], object]) -> Callable[[threading.ExceptHookArgs], object]:
+    def report(failure: threading.ExceptHookArgs) -> None:
+        # A dead process's renewal ends by being killed, too.
+        if not isinstance(failure.exc_value, Killed):
+            hook(failure)
+
+    return report

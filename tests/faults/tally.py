@@ -1,0 +1,42 @@
+"""The tally: what was survived, and what was found wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+CHECKS = ("wrong", "differences", "told twice", "exports", "reports", "stuck", "escaped")
+"""What a history is held against; the names of its findings."""
+
+
+@dataclass
+class Tally:
+    """Counts of one history, or of many."""
+
+    histories: int = 0
+    syncs: int = 0
+    tries: int = 0
+    exports: int = 0
+    survived: Counter[str] = field(default_factory=Counter)
+    findings: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        self.histories += other.histories
+        self.syncs += other.syncs
+        self.tries += other.tries
+        self.exports += other.exports
+        self.survived += other.survived
+        self.findings += other.findings
+
+    def table(self, seconds: float) -> str:
+        """Return the counts for a reader."""
+        lines = [
+            f"{self.histories:,} histories, {self.syncs:,} syncs in {self.tries:,} tries, "
+            f"{self.exports:,} exports, {seconds:,.0f} s",
+            "",
+            f"survived: {self.survived.total():,} faults",
+            *(f"  {count:>7,}  {kind}" for kind, count in sorted(self.survived.items())),
+            "",
+            ", ".join(f"{check} {self.findings[check]:,}" for check in CHECKS),
+        ]
+        return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""The verdict: what Segment believes, held against the cohort and against the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.ledger import Commit
+from airflow_provider_amplitude_segment.core.report import SyncReport
+from airflow_provider_amplitude_segment.exceptions import RejectedUsersError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Set
+
+    from faults.attempt import Attempt
+    from faults.world import World
+
+    from airflow_provider_amplitude_segment.core.stream import Destination
+
+Finding = tuple[str, str]
+"""The check that failed, and what was found."""
+
+
+def judge_ledger(world: World, destination: Destination) -> Iterator[Finding]:
+    """Hold every pair that the ledger is sure of against what Segment believes, and the other way round."""
+    state = world.state(destination)
+    beliefs = _beliefs(world, destination)
+    for (trait, user), (told, in_doubt, refused) in state.items():
+        if not in_doubt and beliefs.get((trait, user)) is not told:
+            believed = beliefs.get((trait, user))
+            yield "differences", f"{destination.name}: {user!r} told {told}, believed {believed} ({trait!r}, {refused=})"
+    for pair in beliefs.keys() - state.keys():
+        yield "differences", f"{destination.name}: {pair} is believed {beliefs[pair]} and not in the ledger"
+
+
+def judge_members(
+    world: World, destination: Destination, members: Set[str], trait: str, spared: Set[str]
+) -> Iterator[Finding]:
+    """Hold what Segment believes, under the current trait key and all others, against who is a member.
+
+    ``spared`` are users who could not be told.
+    """
+    beliefs = _beliefs(world, destination)
+    for user in members - spared:
+        if beliefs.get((trait, user)) is not True:
+            yield "wrong", f"{destination.name}: member {user!r} is believed {beliefs.get((trait, user))}"
+    for (believed_trait, user), value in beliefs.items():
+        if value and user not in spared and (believed_trait != trait or user not in members):
+            yield "wrong", f"{destination.name}: {user!r} is no member under {believed_trait!r} and believed one"
+
+
+def judge_success(world: World, attempt: Attempt) -> Iterator[Finding]:
+    """Hold each destination that a successful try committed against the export that it told."""
+    report = attempt.sync.report
+    for destination in world.keys:
+        newest = world.newest(destination)
+        own = isinstance(newest, Commit) and newest.run_key == attempt.run.key
+        if not own or newest is None or newest.export_request_id != report.export_request_id:
+            continue
+        export = world.sandbox.amplitude.complete_export(newest.export_request_id)
+        members = {user for user in export.membership.user_ids if user}
+        doubted = {user for (_, user), (_, in_doubt, _) in world.state(destination).items() if in_doubt}
+        yield from judge_members(world, destination, members, newest.trait, doubted)
+        told = report.destination(destination.name)
+        pairs = sum(in_doubt for _, in_doubt, _ in world.state(destination).values())
+        if pairs != told.rejected + told.skipped:
+            yield "wrong", f"{pairs} pairs in doubt after a sync that {told.rejected=} and {told.skipped=}"
+
+
+def judge_report(attempt: Attempt) -> Iterator[Finding]:
+    """Hold a try's report against itself."""
+    for told in attempt.sync.report.destinations:
+        if told.planned != told.acknowledged + told.rejected + told.pending:
+            yield "reports", f"{attempt.process.name}: {told}"
+        if isinstance(attempt.outcome, SyncReport | RejectedUsersError) and (told.pending or not told.committed):
+            yield "reports", f"{attempt.process.name} succeeded: {told}"
+
+
+def _beliefs(world: World, destination: Destination) -> dict[tuple[str, str], bool]:
+    """Return what the destination's source holds, by trait and user."""
+    key = world.keys[destination]
+    segment = world.sandbox.segment
+    return {
+        (trait, user): value
+        for trait in segment.trait_counts(key)
+        for users, value in ((segment.believes(key, trait), True), (segment.disbelieves(key, trait), False))
+        for user in users
+    }

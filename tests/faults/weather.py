@@ -1,0 +1,128 @@
+"""The weather: which faults a try meets, drawn at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from faults.process import Accident
+
+from airflow_provider_amplitude_segment.sandbox import Fault
+
+if TYPE_CHECKING:
+    from random import Random
+
+_TARGETS = (
+    ("claim", 1),
+    ("list", 1),
+    ("request", 1),
+    ("record", 2),
+    ("status", 2),
+    ("download", 1),
+    ("fetch", 2),
+    ("file", 2),
+    ("plan", 1),
+    ("batch", 6),
+    ("journal", 2),
+    ("commit", 1),
+    ("hint", 1),
+    ("report", 1),
+    ("forget", 1),
+    ("prune", 4),
+    ("look", 6),
+    ("renewal", 1),
+)
+"""Kinds of steps, and of each the highest number that is aimed at."""
+
+_ENDS = ("kill", "kill", "kill", "torn write", "execution time-out", "stop")
+_PASSING = ("late batch", "late batch", "time-out after effect", "slow answer", "state path failed")
+_MOST_STEPS = 40
+_LATER = (408, 410, 429, 460, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What one try meets: accidents of its process, and faults of the servers by name."""
+
+    accidents: tuple[Accident, ...] = ()
+    faults: tuple[tuple[str, Fault], ...] = ()
+
+
+def draw_weather(random: Random, places: list[str], now: float) -> Weather:
+    """Draw what one try meets: mostly something."""
+    accidents: list[Accident] = []
+    if random.random() < 0.5:
+        accidents.append(_aimed(random, "pause" if random.random() < 0.4 else random.choice(_ENDS), places))
+    accidents += [_aimed(random, random.choice(_PASSING), places) for _ in range(random.choice((0, 0, 1, 1, 2)))]
+    if random.random() < 0.05:
+        accidents.append(_aimed(random, "state path failed late", places))
+    faults = [_segment_fault(random, now) for _ in range(random.choice((0, 0, 1, 1, 2, 3)))]
+    faults += [_amplitude_fault(random) for _ in range(random.choice((0, 0, 0, 1, 2)))]
+    return Weather(tuple(accidents), tuple(faults))
+
+
+def _aimed(random: Random, what: str, places: list[str]) -> Accident:
+    """Aim at any step, or at one of a kind; what happens in a step itself begins before it."""
+    within = what in {*_PASSING, "state path failed late", "torn write"}
+    after = not within and random.random() < 0.5
+    if what in {"late batch", "time-out after effect"}:
+        return Accident(what, random.randint(1, 4), "batch", place=random.choice(places))
+    if what == "slow answer" and random.random() < 0.7:
+        return Accident(what, random.randint(1, 3), "batch", place=random.choice(places))
+    if random.random() < 0.5:
+        kind, highest = random.choice(_TARGETS)
+        return Accident(what, random.randint(1, highest), kind, after)
+    return Accident(what, random.randint(1, _MOST_STEPS), None, after, random.choice([*places, "run"]))
+
+
+def _segment_fault(random: Random, now: float) -> tuple[str, Fault]:
+    after = random.randint(0, 5)
+    match random.randrange(8):
+        case 0:
+            return "reset before effect", Fault(on="segment.batch", after=after, reset=True, times=random.randint(1, 3))
+        case 1:
+            return "lost answer (reset)", Fault(on="segment.batch", after=after, reset=True, apply=True)
+        case 2:
+            status = random.choice(_LATER)
+            return f"lost answer ({status})", Fault(on="segment.batch", after=after, status=status, apply=True)
+        case 3:
+            seconds = {"Retry-After": str(random.choice((0, 1, 7, 90, 1000)))}
+            fault = Fault(on="segment.batch", after=after, status=429, headers=seconds)
+            return "429 Retry-After seconds", fault
+        case 4:
+            date = {"Retry-After": formatdate(now + random.randint(1, 300), usegmt=True)}
+            return "429 Retry-After date", Fault(on="segment.batch", after=after, status=429, headers=date)
+        case 5:
+            return "Segment down", Fault(on="segment.batch", after=after, status=503, times=random.choice((3, 30)))
+        case 6:
+            return "400 to a sound batch", Fault(on="segment.batch", after=after, status=400)
+        case _:
+            status = random.choice(_LATER)
+            return f"refused for now ({status})", Fault(on="segment.batch", after=after, status=status)
+
+
+def _amplitude_fault(random: Random) -> tuple[str, Fault]:
+    match random.randrange(9):
+        case 0:
+            return "listing fails", Fault(on="amplitude.list", status=random.choice((429, 500, 503)), times=2)
+        case 1:
+            return "listing reset", Fault(on="amplitude.list", reset=True)
+        case 2:
+            return "export request lost", Fault(on="amplitude.request", apply=True, status=502)
+        case 3:
+            return "export request reset", Fault(on="amplitude.request", reset=True, apply=random.random() < 0.5)
+        case 4:
+            return "export request 429", Fault(on="amplitude.request", status=429)
+        case 5:
+            return "status fails", Fault(on="amplitude.status", status=random.choice((429, 500, 504)), times=2)
+        case 6:
+            body = b'{"async_status": "JOB SOMETHING"}'
+            return "unknown status", Fault(on="amplitude.status", status=200, body=body)
+        case 7:
+            cut = random.choice((0, 10, 60))
+            point = random.choice(("amplitude.file", "amplitude.storage"))
+            return "cut download", Fault(on=point, cut_after_bytes=cut)  # type: ignore[arg-type]
+        case _:
+            times = random.choice((1, 1, 6))
+            return "expired link", Fault(on="amplitude.storage", status=403, times=times)

@@ -1,0 +1,94 @@
+"""The wire between a process and the sandbox: each request is a step, and a body may be held back on it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import requests
+from faults.process import RUN, Process, Step
+from requests.adapters import HTTPAdapter
+
+if TYPE_CHECKING:
+    from faults.world import World
+
+_SLOW_SECONDS = 130.0
+"""Virtual seconds of a slow answer: longer than a look is fresh and a claim goes without renewal."""
+
+_KINDS = {"cohorts": "list", "usage": "usage", "file": "download", "cohort.csv": "download", "batch": "batch"}
+
+
+@dataclass
+class Mail:
+    """What was ever sent to Segment, and what is still on its way.
+
+    Attributes:
+        told: by destination, trait, user and timestamp (so: by plan), the message IDs and values under which a user
+            was told.
+        late: requests whose client heard nothing and that have not arrived yet.
+    """
+
+    told: dict[tuple[str, str, str, str], set[tuple[str, bool]]] = field(default_factory=dict)
+    late: list[requests.PreparedRequest] = field(default_factory=list)
+
+    def remember(self, destination: str, body: bytes) -> None:
+        for message in json.loads(body)["batch"]:
+            for trait, value in message["traits"].items():
+                place = (destination, trait, message["userId"], message["timestamp"])
+                self.told.setdefault(place, set()).add((message["messageId"], value))
+
+    def told_twice(self) -> int:
+        """Return how many users were told twice in one plan under two message IDs."""
+        return sum(len(messages) > 1 for messages in self.told.values())
+
+    def deliver_late(self, count: int) -> int:
+        """Let the oldest late requests arrive; return how many did."""
+        arriving, self.late = self.late[:count], self.late[count:]
+        with requests.Session() as session:
+            session.trust_env = False
+            for request in arriving:
+                session.send(request, timeout=5)
+        return len(arriving)
+
+
+class Wire(HTTPAdapter):
+    """Carries the requests of one process to one place."""
+
+    def __init__(self, process: Process, world: World, place: str = RUN) -> None:
+        super().__init__(pool_maxsize=8)
+        self._process = process
+        self._time = world.time
+        self._mail = world.mail
+        self._book = world.book
+        self._place = place
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        kind = _kind(request.path_url)
+        with self._process.step(Step(self._place, kind)) as accident:
+            if kind == "batch" and isinstance(request.body, bytes):
+                self._mail.remember(self._place, request.body)
+            if accident == "late batch":
+                self._mail.late.append(request)
+                raise requests.ReadTimeout
+            response = super().send(request, *args, **kwargs)
+            if kind == "request" and response.ok:
+                self._process.has_unsaved_export = True
+                process = self._process
+                self._book.note_request(process.run_key, response.content, process.claims, self._time.seconds)
+            if accident == "time-out after effect":
+                response.close()
+                raise requests.ReadTimeout
+            if accident == "slow answer":
+                self._time.pass_by(_SLOW_SECONDS)
+            return response
+
+
+def _kind(path: str) -> str:
+    """Return what is asked.
+
+    >>> [_kind(path) for path in ("/v1/batch", "/api/3/cohorts", "/api/5/cohorts/request/c1")]
+    ['batch', 'list', 'request']
+    """
+    parts = path.partition("?")[0].rstrip("/").split("/")
+    return _KINDS.get(parts[-1]) or ("status" if parts[-2] == "request-status" else "request")
