@@ -41,6 +41,9 @@ _LASTING = frozenset(
 # Object stores raise these without a number.
 _LASTING_KINDS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 
+# boto's, which are no OSError; it is not imported here.
+_LASTING_NAMES = ("Credentials", "ParamValidation")
+
 
 class ObjectRoot(Protocol):
     """What is needed of a path that is no ``pathlib.Path``; Airflow's ``ObjectStoragePath`` has it."""
@@ -158,7 +161,8 @@ class LedgerStore:
             if self._folder is not None:
                 raise
             name = type(error).__name__
-            kind = StatePathError if isinstance(error, ImportError) or "Credentials" in name else StateUnavailableError
+            lasting = isinstance(error, ImportError) or any(part in name for part in _LASTING_NAMES)
+            kind = StatePathError if lasting else StateUnavailableError
             raise kind(str(self._root), name) from error
 
 

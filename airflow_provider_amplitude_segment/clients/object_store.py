@@ -149,7 +149,8 @@ class ObjectStore:
                 file.write(content)
         except FileExistsError:
             return False
-        except (NotImplementedError, ValueError) as error:
+        except (NotImplementedError, TypeError, ValueError) as error:
+            # What libraries answer that do not know the mode.
             raise OSError(errno.ENOTSUP, _NOT_EXCLUSIVE) from error
         except OSError as error:
             if status_of(error) in _TAKEN_STATUS:

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 _TAKES = "an absolute path, or a URL that ObjectStoragePath takes (file://, s3://connection@bucket/…, gs://…)"
 
+_BUCKET_STORES = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl"})
+
 
 def state_root(state_path: object) -> Root:
     """Return the root of all ledgers; nothing is read or written yet.
 
     :param state_path: the operator's parameter; none means ``[amplitude_segment] state_path``, and where that is empty
         the folder ``amplitude_segment`` in ``AIRFLOW_HOME``.
-    :raises SettingError: it is no absolute path and no URL, or a URL with a password.
+    :raises SettingError: it is no absolute path and no URL, or a URL with a password or without a bucket.
     :raises StatePathError: no file system is installed for the URL.
     """
     from airflow.configuration import AIRFLOW_HOME  # noqa: PLC0415 - not while a DAG is parsed
@@ -51,6 +53,9 @@ def _refuse_password(text: str) -> None:
 def _object_root(url: str) -> Root:
     from airflow.providers.common.compat.sdk import AirflowNotFoundException, ObjectStoragePath  # noqa: PLC0415 - as above
 
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() in _BUCKET_STORES and not rest.partition("/")[0].rpartition("@")[2]:
+        raise SettingError("state_path", f"got {url!r}, which names no bucket", _TAKES)
     try:
         root: ObjectRoot = ObjectStoragePath(url)
         # The file system is looked up at the first use; better here, where nothing was asked of anybody.

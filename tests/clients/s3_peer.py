@@ -31,4 +31,5 @@ def main(task: str, url: str, bucket: str, start: str, number: str) -> object:
     return f"the child ended with {os.waitpid(child, 0)[1]}"
 
 
-print(json.dumps(main(*sys.argv[1:])))  # noqa: T201 - whoever started it reads this
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:])))  # noqa: T201 - whoever started it reads this

@@ -214,6 +214,12 @@ def test_a_bucket_that_nobody_made_is_named_and_not_made(s3_server: S3Server) ->
     assert s3_server.buckets() == before
 
 
+def test_a_bucket_that_cannot_be_one_is_lasting(s3_server: S3Server) -> None:
+    with pytest.raises(StatePathError, match="ParamValidationError") as refused:
+        LedgerStore(Root(file_system(s3_server.url), "no bucket/state")).put("a/plan-1.json", b"")
+    assert not refused.value.retryable
+
+
 @pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"])
 def test_refused_credentials_are_lasting_and_not_told(s3_server: S3Server, store: LedgerStore, code: str) -> None:
     s3_server.fail_next("PUT", 403, code)

@@ -91,6 +91,9 @@ class _Told:
         fault["times"] -= 1
         if fault["apply"]:
             list(self._moto(environ, lambda *_: None))
+        else:
+            # What is left unread resets the connection, and the client may miss the answer.
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response(f"{fault['status']} Fault", [("Content-Type", "application/xml")])
         return [f"<Error><Code>{fault['code']}</Code><Message>told to</Message></Error>".encode()]
 

@@ -217,7 +217,7 @@ def test_what_one_sync_asks_of_the_store_is_counted(sandbox: Sandbox, sync_on_s3
 
     sync_on_s3()
 
-    assert len(s3_server.requests()) < 60
+    assert len(s3_server.requests()) <= 45
 
 
 @pytest.mark.parametrize(
@@ -232,6 +232,13 @@ def test_a_url_with_a_password_is_refused_without_being_repeated(sandbox: Sandbo
     with pytest.raises(AirflowFailException, match=r"state_path: .* connection") as failed:
         sync(state_path=url)
     assert "hush" not in str(failed.value)
+    assert sandbox.amplitude.exports_spent == 0
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3://ledger_store@", "s3:///state"])
+def test_a_url_that_names_no_bucket_is_refused(sandbox: Sandbox, sync: Sync, url: str) -> None:
+    with pytest.raises(AirflowFailException, match="names no bucket"):
+        sync(state_path=url)
     assert sandbox.amplitude.exports_spent == 0
 
 
