@@ -46,5 +46,5 @@ clean:
 	"$(PYTHON)" -m venv .venv/$*
 	.venv/$*/bin/python -m pip install -qq --upgrade "pip>=25.1"
 	.venv/$*/bin/python -m pip install -qq --constraint constraints/airflow-$*.txt \
-	  --editable ".[sandbox]" --group tests $(if $(filter 3.3,$*),--group lint)
+	  --editable ".[sandbox,s3]" --group tests $(if $(filter 3.3,$*),--group lint)
 	@touch $@

@@ -1,11 +1,14 @@
 """Settings that must stand before Airflow is first imported, and what all tests share."""
 
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 
 import pytest
+from fakes.s3_server import S3Server
 
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-home-"))
 os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "True")
@@ -27,3 +30,19 @@ def forgetful_airflow(airflow_db: None) -> None:  # noqa: ARG001 - there must be
 
     with create_session() as session:
         session.execute(text("DELETE FROM xcom"))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """Run moto's S3 in a process of its own."""
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> str:
+    """Return the name of an empty bucket that no other test has."""
+    name = f"ledger-{secrets.token_hex(4)}"
+    s3_server.make_bucket(name)
+    s3_server.requests()
+    return name

@@ -1,7 +1,8 @@
 """The ledger's place: objects below a root, on a file system or behind any path-like root.
 
-Relied on are only: put one object whole, create exclusively (``open("xb")``), get, list, delete. On a file system an
-object is written beside its place and renamed into it; readable by their owner only. Elsewhere one write is one object.
+Relied on are only: put one object whole, create exclusively, get, list, delete. On a file system an object is written
+beside its place and renamed into it; readable by their owner only. Elsewhere ``object_store`` asks the file system that
+the root names.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import os
 import secrets
 import shutil
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_amplitude_segment.clients.object_store import ObjectStore, code_of
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
@@ -23,23 +26,49 @@ if TYPE_CHECKING:
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
 # What no later try finds otherwise: no such place, no right to it, not writable, something else in its place.
-_LASTING = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST})
+_LASTING = frozenset(
+    {
+        errno.ENOENT,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ENOTSUP,
+    }
+)
+# Object stores raise these without a number.
+_LASTING_KINDS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
+
+# boto's, which are no OSError; it is not imported here.
+_LASTING_NAMES = ("Credentials", "ParamValidation")
 
 
-class Root(Protocol):
-    """What is needed of a path: ``pathlib.Path`` and Airflow's ``ObjectStoragePath`` have it."""
+class ObjectRoot(Protocol):
+    """What is needed of a path that is no ``pathlib.Path``; Airflow's ``ObjectStoragePath`` has it."""
 
-    def __truediv__(self, name: str) -> Any:
-        """Return a path below this one."""
+    @property
+    def fs(self) -> Any:
+        """Return the fsspec file system."""
         ...
+
+    @property
+    def path(self) -> str:
+        """Return the path on it."""
+        ...
+
+
+Root = Path | ObjectRoot
 
 
 class LedgerStore:
     """Objects below a root; see ``core.stream.Store`` for what each method promises."""
 
     def __init__(self, root: Root) -> None:
-        self._root: Any = root
-        self._is_local = isinstance(root, Path)
+        self._root = root
+        # On Airflow 2.11 an ObjectStoragePath is a pathlib.Path too, which knows nothing of its bucket.
+        self._folder = root if isinstance(root, Path) and not hasattr(type(root), "fs") else None
 
     def __repr__(self) -> str:
         """Name the root."""
@@ -47,41 +76,46 @@ class LedgerStore:
 
     def put(self, name: str, content: bytes) -> None:
         """Write an object whole or not at all, over what was there."""
-        with self._writing(name) as file:
-            file.write(content)
+        with self._translated():
+            if self._folder is None:
+                self._objects.put(name, content)
+                return
+            with _writing(self._folder / name) as file:
+                file.write(content)
 
     def put_file(self, name: str, path: Path) -> None:
         """Write a local file as an object, whole or not at all."""
-        with path.open("rb") as source, self._writing(name) as file:
-            shutil.copyfileobj(source, file, 1 << 20)
+        with self._translated():
+            if self._folder is None:
+                self._objects.put_file(name, path)
+                return
+            with path.open("rb") as source, _writing(self._folder / name) as file:
+                shutil.copyfileobj(source, file, 1 << 20)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object that must not exist yet; return whether it was this call that made it."""
         with self._translated():
-            target = self._root / name
-            if self._is_local:
-                return self._create_local(target, content)
-            try:
-                with target.open("xb") as file:
-                    file.write(content)
-            except FileExistsError:
-                return False
-            return True
+            if self._folder is None:
+                return self._objects.create(name, content)
+            return _create(self._folder / name, content)
 
     def get(self, name: str) -> bytes | None:
         """Return an object, or ``None`` where there is none."""
         with self._translated():
+            if self._folder is None:
+                return self._objects.get(name)
             try:
-                with (self._root / name).open("rb") as file:
-                    return bytes(file.read())
+                return (self._folder / name).read_bytes()
             except FileNotFoundError:
                 return None
 
     def get_file(self, name: str, to: Path) -> bool:
         """Copy an object into a local file; return whether there is one."""
         with self._translated():
+            if self._folder is None:
+                return self._objects.get_file(name, to)
             try:
-                with (self._root / name).open("rb") as file, to.open("wb") as copy:
+                with (self._folder / name).open("rb") as file, to.open("wb") as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
             except FileNotFoundError:
                 return False
@@ -90,81 +124,83 @@ class LedgerStore:
     def names(self, folder: str) -> list[str]:
         """Return the names, without the folder, of the objects right below it, in any order."""
         with self._translated():
-            path = self._root / folder if folder else self._root
+            if self._folder is None:
+                return self._objects.names(folder)
             try:
-                return [str(entry.name) for entry in path.iterdir()]
+                return [entry.name for entry in (self._folder / folder).iterdir()]
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
     def delete(self, name: str) -> None:
         """Remove an object; nothing happens where there is none."""
         with self._translated():
-            try:
-                (self._root / name).unlink()
-            except FileNotFoundError:
+            if self._folder is None:
+                self._objects.delete(name)
                 return
+            (self._folder / name).unlink(missing_ok=True)
 
     def locate(self, name: str) -> str:
         """Return where an object is, for a reader of messages."""
         return f"{str(self._root).rstrip('/')}/{name}"
 
-    @contextmanager
-    def _writing(self, name: str) -> Iterator[IO[bytes]]:
-        with self._translated():
-            target = self._root / name
-            if not self._is_local:
-                with target.open("wb") as file:
-                    yield file
-                return
-            beside = _beside(target)
-            try:
-                with _open_private(beside) as file:
-                    yield file
-                    _flush(file)
-                beside.replace(target)
-            finally:
-                beside.unlink(missing_ok=True)
-            _flush_folder(target.parent)
-
-    def _create_local(self, target: Path, content: bytes) -> bool:
-        """Link a finished file to its place, which fails where one stands; so nobody ever reads half a claim."""
-        beside = _beside(target)
-        try:
-            with _open_private(beside) as file:
-                file.write(content)
-                _flush(file)
-            try:
-                os.link(beside, target)
-            except FileExistsError:
-                raise
-            except OSError:
-                # Some mounted file systems have no hard links. A reader takes half a claim for a dead writer's.
-                with _open_private(target) as file:
-                    file.write(content)
-                    _flush(file)
-        except FileExistsError:
-            return False
-        finally:
-            beside.unlink(missing_ok=True)
-        _flush_folder(target.parent)
-        return True
+    @cached_property
+    def _objects(self) -> ObjectStore:
+        root: Any = self._root
+        return ObjectStore(root.fs, root.path)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Let nothing but ``StatePathError`` out; a foreign error's text may quote a URL with its credentials."""
         try:
             yield
-        except StatePathError:
-            raise
         except OSError as error:
-            kind = StatePathError if error.errno in _LASTING else StateUnavailableError
-            raise kind(str(self._root), error.strerror or type(error).__name__) from error
+            lasting = error.errno in _LASTING or (error.errno is None and isinstance(error, _LASTING_KINDS))
+            kind = StatePathError if lasting else StateUnavailableError
+            raise kind(str(self._root), code_of(error) or error.strerror or type(error).__name__) from error
         except Exception as error:
-            if self._is_local:
+            if self._folder is not None:
                 raise
             name = type(error).__name__
-            kind = StatePathError if isinstance(error, ImportError) or "Credentials" in name else StateUnavailableError
+            lasting = isinstance(error, ImportError) or any(part in name for part in _LASTING_NAMES)
+            kind = StatePathError if lasting else StateUnavailableError
             raise kind(str(self._root), name) from error
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[IO[bytes]]:
+    beside = _beside(target)
+    try:
+        with _open_private(beside) as file:
+            yield file
+            _flush(file)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    _flush_folder(target.parent)
+
+
+def _create(target: Path, content: bytes) -> bool:
+    """Link a finished file to its place, which fails where one stands; so nobody ever reads half a claim."""
+    beside = _beside(target)
+    try:
+        with _open_private(beside) as file:
+            file.write(content)
+            _flush(file)
+        try:
+            os.link(beside, target)
+        except FileExistsError:
+            raise
+        except OSError:
+            # Some mounted file systems have no hard links. A reader takes half a claim for a dead writer's.
+            with _open_private(target) as file:
+                file.write(content)
+                _flush(file)
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink(missing_ok=True)
+    _flush_folder(target.parent)
+    return True
 
 
 def _beside(target: Path) -> Path:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.transfers.parameters import is_none
-
-if TYPE_CHECKING:
-    from airflow_provider_amplitude_segment.clients.ledger_store import Root
 
 _EXECUTORS_OF_ONE_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
 
@@ -30,20 +26,21 @@ def state_place(state_path: object) -> str:
     return str(state_path).strip()
 
 
-def is_one_machines_own(root: Root, executors: str) -> bool:
+def is_one_machines_own(place: str, executors: str) -> bool:
     """Tell whether state is kept on a machine's own disk while tasks may run on several.
 
     A shared file system is mounted somewhere; what lies on the root file system is the machine's own, or the
     container's, for certain.
 
-    :param root: of all ledgers.
+    :param place: of all ledgers, as ``state_place`` returns it.
     :param executors: ``[core] executor``: a name or a class, several separated by commas, by teams where there are any.
 
-    >>> is_one_machines_own(Path("/opt/airflow/amplitude_segment"), "LocalExecutor")
+    >>> is_one_machines_own("/opt/airflow/amplitude_segment", "LocalExecutor")
     False
     """
     names = {name.rpartition(".")[2] for name in re.split(r"[,;:=\s]+", executors)}
     spread = {name for name in names if name.endswith("Executor")} - _EXECUTORS_OF_ONE_MACHINE
-    if not spread or not isinstance(root, Path):
+    if not spread or ("://" in place and not place.startswith("file://")):
         return False
+    root = Path(place.removeprefix("file://"))
     return not any(folder.is_mount() for folder in [root, *root.parents][:-1])

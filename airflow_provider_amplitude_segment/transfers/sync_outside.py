@@ -58,20 +58,20 @@ def open_outside(operator: AmplitudeCohortToSegmentOperator, settings: SyncSetti
             client = hook.get_conn()
             stack.callback(client.close)
             posts[destination] = partial(_post, client)
-        root = open_state_root(state_place(operator.state_path))
+        place = state_place(operator.state_path)
         executors = conf.get("core", "executor", fallback="")
-        if is_one_machines_own(root, executors):
+        if is_one_machines_own(place, executors):
             log.warning(
                 "The state is kept in %s, on this machine's own disk, and %s may run the next sync on another one, "
                 "which would find no state. Set state_path, or [amplitude_segment] state_path, to a place that every "
                 "worker can write, such as s3://aws_default@my-bucket/amplitude-segment.",
-                root,
+                place,
                 executors,
             )
         yield Outside(
             amplitude=amplitude,
             posts=posts,
-            store=LedgerStore(root),
+            store=LedgerStore(open_state_root(place)),
             clock=SystemClock(),
             chance=SystemChance(),
             stop=threading.Event(),

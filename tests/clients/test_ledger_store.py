@@ -75,7 +75,10 @@ def test_a_place_that_is_none_is_named_and_lasting(tmp_path: Path) -> None:
 
 def test_an_error_that_may_pass_is_retried() -> None:
     class Flaky:
-        def __truediv__(self, _name: str) -> object:
+        path = "/"
+
+        @property
+        def fs(self) -> object:
             raise OSError(errno.EIO, "Input/output error")
 
     with pytest.raises(StateUnavailableError) as failed:

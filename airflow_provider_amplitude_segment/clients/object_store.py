@@ -1,0 +1,178 @@
+"""Objects behind an fsspec file system (``s3://``, ``gs://``, ``abfs://``, …), as a ledger needs them.
+
+What fsspec would do by itself and a ledger must not live with: listings and sizes come from a cache that never sees
+another process's writes; ``with open("wb")`` commits half an object when its body fails; ``mkdir`` makes buckets; and
+where a server does not know the conditional put, exclusive creation overwrites in silence.
+"""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+import secrets
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_NOT_EXCLUSIVE = (
+    "it cannot create an object only where none is, so two runs could claim one cohort at once; "
+    "the documents name places that can (docs/state.md, Object stores)"
+)
+
+# These have real folders, which must stand before a file does. Nothing is made elsewhere: it could be a bucket.
+_WITH_FOLDERS = frozenset({"file", "local", "memory", "sftp", "ssh", "smb", "hdfs", "arrow_hdfs", "webhdfs", "dbfs"})
+
+# A file is carried in parts of this size, so many at a time; the libraries' own are ten parts of 50 MiB.
+_PARTS = {"chunksize": 8 << 20, "max_concurrency": 4}
+
+_TAKEN_STATUS = frozenset({409, 412})
+
+
+class ObjectStore:
+    """Objects below a path of a file system; errors are the file system's own.
+
+    One object is one request, which either arrives whole or not at all; a large file goes up in parts that are
+    made one object at the end.
+    """
+
+    def __init__(self, fs: Any, path: str) -> None:
+        """Take an fsspec file system and a path on it."""
+        if getattr(fs, "_pid", os.getpid()) != os.getpid():
+            # Airflow keeps file systems for a process's life, and forks; fsspec's asynchronous ones do not survive it.
+            fs = type(fs)(*fs.storage_args, **fs.storage_options)
+        if hasattr(fs, "dircache"):
+            # Emptying it before each listing would not do: another thread's older listing could fill it in between.
+            fs.dircache.use_listings_cache = False
+            fs.dircache.clear()
+        self._fs = fs
+        self._path = path.rstrip("/")
+        protocol = fs.protocol
+        self._has_folders = not _WITH_FOLDERS.isdisjoint([protocol] if isinstance(protocol, str) else protocol)
+        self._is_exclusive = False
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write an object over what was there."""
+        self._write(name, lambda target: self._fs.pipe_file(target, content))
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Write a local file as an object."""
+        parts = self._parts("put_file")
+        self._write(name, lambda target: self._fs.put_file(str(path), target, **parts))
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write an object that must not exist yet; return whether ours is the one that stands.
+
+        No other writer may write the same content: a library that lost the answer asks again by itself, and is told
+        that the object exists, which then is its own.
+
+        Raises:
+            OSError: ``ENOTSUP``, the place overwrites what it should only create.
+        """
+        target = self._at(name)
+        self._make_folder(target)
+        if not self._is_created(target, content):
+            return self.get(name) == content
+        if not self._is_exclusive:
+            # The first one is created twice: what stands has the same content, whichever way this ends.
+            if self._is_created(target, content):
+                raise OSError(errno.ENOTSUP, _NOT_EXCLUSIVE)
+            self._is_exclusive = True
+        return True
+
+    def get(self, name: str) -> bytes | None:
+        """Return an object, or ``None`` where there is none."""
+        try:
+            return bytes(self._fs.cat_file(self._at(name)))
+        except FileNotFoundError:
+            return None
+
+    def get_file(self, name: str, to: Path) -> bool:
+        """Copy an object into a local file; return whether there is one."""
+        try:
+            self._fs.get_file(self._at(name), str(to), **self._parts("get_file"))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of what is right below a folder."""
+        path = self._at(folder)
+        try:
+            listed = [str(entry).rstrip("/") for entry in self._fs.ls(path, detail=False)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        # Consoles make an empty object for a "folder", and it is listed below itself.
+        return [entry.rpartition("/")[2] for entry in listed if entry.strip("/") != path.strip("/")]
+
+    def delete(self, name: str) -> None:
+        """Remove an object; nothing happens where there is none."""
+        try:
+            self._fs.rm_file(self._at(name))
+        except FileNotFoundError:
+            return
+
+    def _at(self, name: str) -> str:
+        return f"{self._path}/{name}" if name else self._path
+
+    def _write(self, name: str, write: Callable[[str], None]) -> None:
+        target = self._at(name)
+        if not self._has_folders:
+            write(target)
+            return
+        self._make_folder(target)
+        folder, _, last = target.rpartition("/")
+        beside = f"{folder}/.{last}.{secrets.token_hex(8)}"
+        try:
+            write(beside)
+            self._fs.mv(beside, target)
+        except BaseException:
+            if self._fs.exists(beside):
+                self._fs.rm_file(beside)
+            raise
+
+    def _make_folder(self, target: str) -> None:
+        if self._has_folders:
+            self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+
+    def _is_created(self, target: str, content: bytes) -> bool:
+        """Tell whether the object was created; ``False`` where one stands, or another writer is at it."""
+        try:
+            if getattr(self._fs, "async_impl", False):
+                # One conditional request. An interrupted open("xb") would put an empty object without the condition.
+                self._fs.pipe_file(target, content, mode="create")
+                return True
+            # fsspec's own pipe_file looks first and then writes: two could do so at once.
+            with self._fs.open(target, "xb") as file:
+                file.write(content)
+        except FileExistsError:
+            return False
+        except (NotImplementedError, TypeError, ValueError) as error:
+            # What libraries answer that do not know the mode.
+            raise OSError(errno.ENOTSUP, _NOT_EXCLUSIVE) from error
+        except OSError as error:
+            if status_of(error) in _TAKEN_STATUS:
+                return False
+            raise
+        return True
+
+    def _parts(self, method: str) -> dict[str, int]:
+        """Return how to carry a file, as far as this file system lets one say it."""
+        carry = getattr(self._fs, f"_{method}", None) or getattr(self._fs, method)
+        known = inspect.signature(carry).parameters
+        return {name: value for name, value in _PARTS.items() if name in known}
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status that s3fs made an error of; it keeps boto's beside it."""
+    response = getattr(error.__cause__, "response", None)
+    return response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
+
+
+def code_of(error: BaseException) -> str | None:
+    """Return the name S3 gave to an error, such as ``NoSuchBucket``."""
+    response = getattr(error.__cause__, "response", None)
+    code = str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+    return code if code.isalnum() else None

@@ -1,0 +1,119 @@
+"""moto's S3 in a process of its own, which remembers its requests and can fail them.
+
+``S3Server`` starts this file as a program; what it is told goes by ``/-/`` of the same server.
+"""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+KEY, SECRET = "ledger-key", "ledger-secret"
+
+
+class S3Server:
+    """A running server with no bucket. A context manager: on leaving it ends."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, __file__], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self._process.stdout is not None
+        self.url = f"http://127.0.0.1:{self._process.stdout.readline().strip()}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+    def connection(self, **changed: str) -> str:
+        """The Airflow connection to it, as JSON."""
+        extra = {"endpoint_url": self.url, "region_name": "us-east-1"}
+        return json.dumps({"conn_type": "aws", "login": KEY, "password": SECRET, "extra": extra, **changed})
+
+    def make_bucket(self, name: str) -> None:
+        self._ask("PUT", f"/{name}")
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write an object as some other process would."""
+        self._ask("PUT", f"/{path}", content)
+
+    def buckets(self) -> str:
+        """The XML that lists them."""
+        return self._ask("GET", "/").decode()
+
+    def fail_next(self, method: str, status: int, code: str, *, times: int = 1, apply: bool = False) -> None:
+        """Answer the next requests of a method so; with ``apply`` the server does first what it was asked."""
+        told = {"method": method, "status": status, "code": code, "times": times, "apply": apply}
+        self._ask("POST", "/-/faults", json.dumps(told).encode())
+
+    def ignore_conditions(self, *, ignored: bool) -> None:
+        """Overwrite whatever the request says of ``If-None-Match``, as servers do that do not know it."""
+        self._ask("POST", "/-/ignore", json.dumps(ignored).encode())
+
+    def requests(self) -> list[str]:
+        """Method and path of what was asked since this was called last."""
+        return list(json.loads(self._ask("GET", "/-/requests")))
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        # moto checks no signature, but takes from one which service is meant.
+        signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/s3/aws4_request"}
+        request = urllib.request.Request(self.url + path, body, signed, method=method)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return bytes(answer.read())
+
+
+class _Told:
+    """The WSGI application around moto's."""
+
+    def __init__(self, moto: Callable[..., Iterable[bytes]]) -> None:
+        self._moto = moto
+        self._faults: list[dict[str, Any]] = []
+        self._ignores = False
+        self._requests: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if path.startswith("/-/"):
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response("200 OK", [])
+            return [self._tell(path, json.loads(body or b"null"))]
+        self._requests.append(f"{method} {path}")
+        if self._ignores:
+            environ.pop("HTTP_IF_NONE_MATCH", None)
+        fault = next((fault for fault in self._faults if fault["method"] == method and fault["times"] > 0), None)
+        if fault is None:
+            return self._moto(environ, start_response)
+        fault["times"] -= 1
+        if fault["apply"]:
+            list(self._moto(environ, lambda *_: None))
+        else:
+            # What is left unread resets the connection, and the client may miss the answer.
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        start_response(f"{fault['status']} Fault", [("Content-Type", "application/xml")])
+        return [f"<Error><Code>{fault['code']}</Code><Message>told to</Message></Error>".encode()]
+
+    def _tell(self, path: str, body: Any) -> bytes:
+        if path == "/-/faults":
+            self._faults.append(body)
+        elif path == "/-/ignore":
+            self._ignores = body
+        told, self._requests = self._requests, []
+        return json.dumps(told).encode()
+
+
+def _serve() -> None:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
+    from werkzeug.serving import make_server  # noqa: PLC0415
+
+    server = make_server("127.0.0.1", 0, _Told(DomainDispatcherApplication(create_backend_app)), threaded=True)
+    print(server.port, flush=True)  # noqa: T201 - whoever started it reads this
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    _serve()
