@@ -34,7 +34,7 @@ def open_state_root(place: str) -> Root:
 def _refuse_password(text: str) -> None:
     """Refuse ``s3://key:secret@bucket``: the parameter is shown in the UI, in logs and in errors."""
     user_info, at, _ = text.rpartition("://")[2].partition("@")
-    if at and ":" in user_info and "/" not in user_info:
+    if at and ":" in user_info and not text.startswith("/"):
         raise SettingError(
             "state_path", "got a URL with a password in it", "the ID of a connection there, s3://connection@bucket/…"
         )
