@@ -8,7 +8,7 @@ BIN := .venv/3.3/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: demo test lint types layers test-2.11 test-3.3 wheel format clean
+.PHONY: demo test faults lint types layers test-2.11 test-3.3 wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
@@ -28,6 +28,9 @@ layers: .venv/3.3/ready
 # A static pattern: make passes over an implicit one where the target is phony, and nothing would be tested.
 test-2.11 test-3.3: test-%: .venv/%/ready
 	.venv/$*/bin/python -m pytest
+
+faults: .venv/3.3/ready ## Hundreds of seeded histories with faults and 10,000 bad inputs, e.g. make faults FAULTS="--seed 7 --histories 1".
+	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
 wheel: .venv/3.3/ready ## Build wheel and sdist, and install the wheel where nothing else is.
 	$(BIN)/python scripts/check_wheel.py

@@ -8,10 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import requests
-from faults.faulty_store import FaultyStore
-from faults.process import Killed, Process, TimedOut
-from faults.virtual_time import ProcessClock
-from faults.wire import Wire
 from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
@@ -23,14 +19,17 @@ from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from airflow_provider_amplitude_segment.core.stream import Destination, Run
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, RejectedUsersError
+from faults.faulty_store import FaultyStore
+from faults.process import Killed, Process, TimedOut
+from faults.virtual_time import ProcessClock
+from faults.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_amplitude_segment.core.segment_answer import Answer
     from faults.process import Accident
     from faults.world import World
-
-    from airflow_provider_amplitude_segment.core.segment_answer import Answer
 
 _TIMEOUT_SECONDS = 5.0
 _LONGEST_SECONDS = 60.0

@@ -7,18 +7,16 @@ import re
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from faults.process import RUN, Killed, Step
-
 from airflow_provider_amplitude_segment.exceptions import StateUnavailableError
+from faults.process import RUN, Killed, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
     from faults.export_book import ExportBook
     from faults.process import Process
-
-    from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 
 T = TypeVar("T")
 

@@ -6,24 +6,22 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS
+from airflow_provider_amplitude_segment.core.diff import REFUSALS_BEFORE_WAITING
+from airflow_provider_amplitude_segment.core.settings import SyncSettings
+from airflow_provider_amplitude_segment.core.stream import Run
+from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, ClaimLostError, ExportTimeoutError
 from faults.attempt import Attempt
 from faults.tally import Tally
 from faults.verdict import judge_ledger, judge_members, judge_report, judge_success
 from faults.weather import Weather, draw_weather
 from faults.world import COHORT_ID, World
 
-from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS
-from airflow_provider_amplitude_segment.core.diff import REFUSALS_BEFORE_WAITING
-from airflow_provider_amplitude_segment.core.settings import SyncSettings
-from airflow_provider_amplitude_segment.core.stream import Run
-from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, ClaimLostError, ExportTimeoutError
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from faults.verdict import Finding
-
     from airflow_provider_amplitude_segment.sandbox import Fault, Sandbox
+    from faults.verdict import Finding
 
 _ODD_USERS = ("007", "NULL", "O'Brien, Ann", 'the "boss"', "line\nbreak", "cafe\u0301", "caf\u00e9", " two  spaces ")
 _NAMES = ("Power Users", "Power Users", "Big {spenders}", "Héavy, 'users'")
@@ -135,9 +133,7 @@ class History:
             self._begin(f"{key} begins")
         self._tries[run.key] = run.try_number
         self.tally.tries += 1
-        return Attempt(
-            self.world, run, settings, list(weather.accidents), waits=waits, waited_in_vain=waited_in_vain
-        )
+        return Attempt(self.world, run, settings, list(weather.accidents), waits=waits, waited_in_vain=waited_in_vain)
 
     def _draw_settings(self) -> SyncSettings:
         draw = self.random

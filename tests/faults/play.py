@@ -6,13 +6,13 @@ import functools
 import logging
 import tempfile
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.sandbox import Sandbox
 from faults.history import History
 from faults.process import Killed
-
-from airflow_provider_amplitude_segment.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +46,11 @@ def play_history(seed: int) -> History:
         with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
             history = History(seed, _sandbox(), Path(folder))
             _NOW.world = history.world
-            history.play()
+            with closing(history.world):
+                history.play()
             return history
     finally:
+        _NOW.world = None
         threading.excepthook = hook
 
 
@@ -61,7 +63,9 @@ def play_seed(seed: int) -> tuple[int, Tally, str]:
     return seed, history.tally, "\n".join([f"seed {seed}:", *history.log, *found])
 
 
-def _quiet_for_the_dead(hook: Callable[[threading.ExceptHookArgs], object]) -> Callable[[threading.ExceptHookArgs], object]:
+def _quiet_for_the_dead(
+    hook: Callable[[threading.ExceptHookArgs], object],
+) -> Callable[[threading.ExceptHookArgs], object]:
     def report(failure: threading.ExceptHookArgs) -> None:
         # A dead process's renewal ends by being killed, too.
         if not isinstance(failure.exc_value, Killed):

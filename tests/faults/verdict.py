@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.ledger import Commit
+from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
 from airflow_provider_amplitude_segment.core.report import SyncReport
 from airflow_provider_amplitude_segment.exceptions import RejectedUsersError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Set
 
+    from airflow_provider_amplitude_segment.core.stream import Destination
     from faults.attempt import Attempt
     from faults.world import World
-
-    from airflow_provider_amplitude_segment.core.stream import Destination
 
 Finding = tuple[str, str]
 """The check that failed, and what was found."""
@@ -27,7 +26,15 @@ def judge_ledger(world: World, destination: Destination) -> Iterator[Finding]:
     for (trait, user), (told, in_doubt, refused) in state.items():
         if not in_doubt and beliefs.get((trait, user)) is not told:
             believed = beliefs.get((trait, user))
-            yield "differences", f"{destination.name}: {user!r} told {told}, believed {believed} ({trait!r}, {refused=})"
+            yield (
+                "differences",
+                f"{destination.name}: {user!r} told {told}, believed {believed} ({trait!r}, {refused=})",
+            )
+    newest = world.newest(destination)
+    if isinstance(newest, Plan):
+        for trait, user, value in world.acknowledged(destination, newest):
+            if state.get((trait, user)) != (value, False, 0):
+                yield "differences", f"{destination.name}: the plan's journal has {user!r} told, the state has not"
     for pair in beliefs.keys() - state.keys():
         yield "differences", f"{destination.name}: {pair} is believed {beliefs[pair]} and not in the ledger"
 

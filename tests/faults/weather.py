@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from faults.process import Accident
-
 from airflow_provider_amplitude_segment.sandbox import Fault
+from faults.process import Accident
 
 if TYPE_CHECKING:
     from random import Random
@@ -34,6 +33,9 @@ _TARGETS = (
     ("renewal", 1),
 )
 """Kinds of steps, and of each the highest number that is aimed at."""
+
+_BEFORE_TELLING = ("status", "download", "fetch", "file", "plan", "look")
+"""Where an owner that is paused until another run has told has most to do wrong when it wakes."""
 
 _ENDS = ("kill", "kill", "kill", "torn write", "execution time-out", "stop")
 _PASSING = ("late batch", "late batch", "time-out after effect", "slow answer", "state path failed")
@@ -70,6 +72,8 @@ def _aimed(random: Random, what: str, places: list[str]) -> Accident:
         return Accident(what, random.randint(1, 4), "batch", place=random.choice(places))
     if what == "slow answer" and random.random() < 0.7:
         return Accident(what, random.randint(1, 3), "batch", place=random.choice(places))
+    if what == "pause" and random.random() < 0.4:
+        return Accident(what, random.randint(1, 2), random.choice(_BEFORE_TELLING), after)
     if random.random() < 0.5:
         kind, highest = random.choice(_TARGETS)
         return Accident(what, random.randint(1, highest), kind, after)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import requests
-from faults.process import RUN, Process, Step
 from requests.adapters import HTTPAdapter
+
+from faults.process import RUN, Process, Step
 
 if TYPE_CHECKING:
     from faults.world import World

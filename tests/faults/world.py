@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import itertools
+import json
 from typing import TYPE_CHECKING
 
 import duckdb
-from faults.export_book import ExportBook
-from faults.virtual_time import VirtualTime
-from faults.wire import Mail
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.core.ledger import Commit, Ledger, Plan
@@ -18,6 +14,9 @@ from airflow_provider_amplitude_segment.core.state import read_state, state_quer
 from airflow_provider_amplitude_segment.core.stream import Destination, Stream
 from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 from airflow_provider_amplitude_segment.sandbox.cohorts import APP_ID
+from faults.export_book import ExportBook
+from faults.virtual_time import VirtualTime
+from faults.wire import Mail
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,19 +28,13 @@ State = dict[tuple[str, str], tuple[bool | None, bool, int]]
 """By trait and user: what Segment was told, whether that is in doubt, how often refused."""
 
 
-@functools.cache
-def _engine() -> duckdb.DuckDBPyConnection:
-    """Return the engine that reads the ledgers of all histories; to open one takes longer than a sync."""
-    atexit.register(_engine.cache_clear)
-    return duckdb.connect(config={"threads": 1})
-
-
 class World:
     """Everything outside of a process; one at a time uses a sandbox."""
 
     def __init__(self, sandbox: Sandbox, folder: Path, users: list[str], *, destinations: int) -> None:
         self.sandbox = sandbox
-        self._engine = _engine()
+        # One for the whole history: to open one takes longer than to read a ledger.
+        self._engine = duckdb.connect(config={"threads": 1})
         self.time = VirtualTime()
         self.mail = Mail()
         self.book = ExportBook()
@@ -57,6 +50,9 @@ class World:
         self._numbers = itertools.count(1)
         sandbox.reset()
         sandbox.amplitude.cohorts = {COHORT_ID: self.cohort}
+
+    def close(self) -> None:
+        self._engine.close()
 
     def new_scratch(self) -> Path:
         scratch = self._folder / f"scratch-{next(self._numbers)}"
@@ -74,6 +70,16 @@ class World:
         state = {(trait, user): (told, in_doubt, refused) for trait, user, told, in_doubt, refused in rows}
         assert len(state) == len(rows), "a pair stands twice in the ledger's state"
         return state
+
+    def acknowledged(self, destination: Destination, plan: Plan) -> set[tuple[str, str, bool]]:
+        """Return the changes of a plan that its journals say were acknowledged, read without the package's help."""
+        folder = self.root / self._ledger(destination).folder
+        journals = [json.loads(file.read_bytes()) for file in folder.glob(f"acked-{plan.generation}-*.json")]
+        positions = {p for entry in journals for first, last in entry["acked"] for p in range(first, last + 1)}
+        changes = self._engine.execute(
+            "SELECT trait, user_id, value FROM read_parquet($1)", [str(folder / plan.changes.name)]
+        ).fetchall()
+        return {changes[position] for position in positions}
 
     def _ledger(self, destination: Destination) -> Ledger:
         return Ledger(self.store, Stream(str(APP_ID), COHORT_ID, destination).folder)
