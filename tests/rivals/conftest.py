@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from rivals.rival import Place, Rival
+from rivals.rival import Place, Rival, open_on_s3
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbox
@@ -15,11 +15,18 @@ from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fakes.s3_server import S3Server
 
-@pytest.fixture(scope="module", params=["file system"])
-def open_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], LedgerStore]:
+
+@pytest.fixture(scope="module", params=["file system", "S3"])
+def open_store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server
+) -> Callable[[], LedgerStore]:
     """Return what opens the store in any process; it is pickled, so no lambda. Each kind of place is one param."""
-    return partial(LedgerStore, tmp_path_factory.mktemp("state"))
+    if request.param == "file system":
+        return partial(LedgerStore, tmp_path_factory.mktemp("state"))
+    s3_server.make_bucket("rivals")
+    return partial(open_on_s3, s3_server.url, "rivals")
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,17 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 import requests
+from fakes.s3_server import KEY, SECRET
 from requests.auth import HTTPBasicAuth
+from s3fs import S3FileSystem
 
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
+from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
 from airflow_provider_amplitude_segment.core.claim import take_claim
@@ -32,11 +36,15 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.synchronize import Barrier
 
-    from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-
 DESTINATION = Destination("segment_default", "dst-1", key_fingerprint="fp-1")
 APP_ID = "187520"
 _WITHIN_SECONDS = 60
+
+
+def open_on_s3(url: str, bucket: str) -> LedgerStore:
+    """Open a store in a bucket of moto's server, as ``ObjectStoragePath`` does by an Airflow connection."""
+    fs = S3FileSystem(key=KEY, secret=SECRET, endpoint_url=url, client_kwargs={"region_name": "us-east-1"})
+    return LedgerStore(SimpleNamespace(fs=fs, path=f"{bucket}/state"))
 
 
 @dataclass(frozen=True)
