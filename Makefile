@@ -8,12 +8,12 @@ BIN := .venv/3.3/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: demo test faults lint types layers test-2.11 test-3.3 wheel format clean
+.PHONY: demo test faults lint types layers audit test-2.11 test-3.3 wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
 
-test: lint types layers test-3.3 test-2.11 wheel ## Everything that CI runs.
+test: lint types layers audit test-3.3 test-2.11 wheel ## Everything that CI runs.
 
 lint: .venv/3.3/ready
 	$(BIN)/ruff check .
@@ -24,6 +24,9 @@ types: .venv/3.3/ready
 
 layers: .venv/3.3/ready
 	$(BIN)/lint-imports
+
+audit: .venv/3.3/ready ## Known vulnerabilities in what is pinned; says so where PyPI's advisories are not reached.
+	$(BIN)/python scripts/audit.py constraints/airflow-*.txt
 
 # A static pattern: make passes over an implicit one where the target is phony, and nothing would be tested.
 test-2.11 test-3.3: test-%: .venv/%/ready
