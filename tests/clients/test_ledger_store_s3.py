@@ -130,25 +130,29 @@ def test_a_forked_task_uses_the_file_system_that_its_parent_had_opened(
 
 
 def test_a_server_that_says_only_that_the_precondition_failed_is_understood(
-    s3_server: S3Server, store: LedgerStore
+    s3_server: S3Server, bucket: str, store: LedgerStore
 ) -> None:
     """AWS names the condition in its answer; others do not, and s3fs then raises something else."""
     store.put("a/claim-1.json", b"theirs")
-    s3_server.fail_next("PUT", 412, "PreconditionFailed")
+    s3_server.fail_next("PUT", bucket, 412, "PreconditionFailed")
 
     assert not store.create("a/claim-1.json", b"ours")
     assert store.get("a/claim-1.json") == b"theirs"
 
 
-def test_a_claim_that_another_writer_is_at_just_now_is_not_ours(s3_server: S3Server, store: LedgerStore) -> None:
-    s3_server.fail_next("PUT", 409, "ConditionalRequestConflict")
+def test_a_claim_that_another_writer_is_at_just_now_is_not_ours(
+    s3_server: S3Server, bucket: str, store: LedgerStore
+) -> None:
+    s3_server.fail_next("PUT", bucket, 409, "ConditionalRequestConflict")
 
     assert not store.create("a/claim-1.json", b"ours")
 
 
-def test_a_claim_whose_answer_was_lost_is_known_for_our_own(s3_server: S3Server, store: LedgerStore) -> None:
+def test_a_claim_whose_answer_was_lost_is_known_for_our_own(
+    s3_server: S3Server, bucket: str, store: LedgerStore
+) -> None:
     """The library asks again by itself, and is told that the object exists."""
-    s3_server.fail_next("PUT", 500, "InternalError", apply=True)
+    s3_server.fail_next("PUT", bucket, 500, "InternalError", apply=True)
 
     assert store.create("a/claim-1.json", b"ours")
     assert not store.create("a/claim-1.json", b"theirs")
@@ -165,12 +169,12 @@ def test_a_server_that_ignores_the_condition_is_refused(s3_server: S3Server, sto
 
 
 def test_a_large_file_whose_parts_do_not_all_arrive_leaves_what_was_there(
-    s3_server: S3Server, store: LedgerStore, tmp_path: Path
+    s3_server: S3Server, bucket: str, store: LedgerStore, tmp_path: Path
 ) -> None:
     store.put("a/snapshot", b"whole")
     large = tmp_path / "large"
     large.write_bytes(bytes(20 << 20))
-    s3_server.fail_next("PUT", 403, "AccessDenied")
+    s3_server.fail_next("PUT", bucket, 403, "AccessDenied")
 
     with pytest.raises(StatePathError, match="AccessDenied"):
         store.put_file("a/snapshot", large)
@@ -221,8 +225,10 @@ def test_a_bucket_that_cannot_be_one_is_lasting(s3_server: S3Server) -> None:
 
 
 @pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"])
-def test_refused_credentials_are_lasting_and_not_told(s3_server: S3Server, store: LedgerStore, code: str) -> None:
-    s3_server.fail_next("PUT", 403, code)
+def test_refused_credentials_are_lasting_and_not_told(
+    s3_server: S3Server, bucket: str, store: LedgerStore, code: str
+) -> None:
+    s3_server.fail_next("PUT", bucket, 403, code)
 
     with pytest.raises(StatePathError, match=code) as refused:
         store.put("a/plan-1.json", b"")
@@ -231,8 +237,10 @@ def test_refused_credentials_are_lasting_and_not_told(s3_server: S3Server, store
     assert KEY not in str(refused.value)
 
 
-def test_a_server_that_fails_for_a_while_may_be_tried_again(s3_server: S3Server, store: LedgerStore) -> None:
-    s3_server.fail_next("GET", 501, "NotImplemented")
+def test_a_server_that_fails_for_a_while_may_be_tried_again(
+    s3_server: S3Server, bucket: str, store: LedgerStore
+) -> None:
+    s3_server.fail_next("GET", bucket, 501, "NotImplemented")
 
     with pytest.raises(StateUnavailableError) as failed:
         store.names("a")

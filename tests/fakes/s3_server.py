@@ -46,9 +46,12 @@ class S3Server:
         """The XML that lists them."""
         return self._ask("GET", "/").decode()
 
-    def fail_next(self, method: str, status: int, code: str, *, times: int = 1, apply: bool = False) -> None:
-        """Answer the next requests of a method so; with ``apply`` the server does first what it was asked."""
-        told = {"method": method, "status": status, "code": code, "times": times, "apply": apply}
+    def fail_next(self, method: str, bucket: str, status: int, code: str, *, apply: bool = False) -> None:
+        """Answer the next request of a method to a bucket so; with ``apply`` the server does first what it was asked.
+
+        Another bucket's does not count: s3fs may still be sending parts of an upload that a former test saw fail.
+        """
+        told = {"method": method, "bucket": bucket, "status": status, "code": code, "apply": apply}
         self._ask("POST", "/-/faults", json.dumps(told).encode())
 
     def ignore_conditions(self, *, ignored: bool) -> None:
@@ -85,10 +88,11 @@ class _Told:
         self._requests.append(f"{method} {path}")
         if self._ignores:
             environ.pop("HTTP_IF_NONE_MATCH", None)
-        fault = next((fault for fault in self._faults if fault["method"] == method and fault["times"] > 0), None)
+        wanted = (method, path.split("/")[1])
+        fault = next((fault for fault in self._faults if (fault["method"], fault["bucket"]) == wanted), None)
         if fault is None:
             return self._moto(environ, start_response)
-        fault["times"] -= 1
+        self._faults.remove(fault)
         if fault["apply"]:
             list(self._moto(environ, lambda *_: None))
         else:
