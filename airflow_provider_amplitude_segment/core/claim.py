@@ -67,7 +67,7 @@ class Claim:
         try:
             entry = json.loads(content)
             run = entry["run"]
-            return cls(
+            claim = cls(
                 int(entry["generation"]),
                 str(run["key"]),
                 str(run["label"]),
@@ -75,8 +75,11 @@ class Claim:
                 float(entry["expires_at_epoch"]),
                 bool(entry["released"]),
             )
-        except (ValueError, KeyError, TypeError):
+            # An expiry that is no time would be shown to nobody, and may never come.
+            timestamp(claim.expires_at)
+        except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
             return None
+        return claim
 
     def is_live_for(self, run: Run, now: float) -> bool:
         """Tell whether it keeps ``run`` out. The same run is never kept out by its own earlier try."""

@@ -203,7 +203,7 @@ class Ledger:
         content = self._store.get(f"{self.folder}/current.json")
         try:
             return int(json.loads(content or b"")["generation"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return 0
 
     def set_hint(self, generation: int) -> None:
@@ -254,7 +254,7 @@ class Ledger:
         try:
             refused = {int(p): Refusal(int(p), status, reason) for p, status, reason in entry["refused"]}
             return Journal(Ranges.of((int(first), int(last)) for first, last in entry["acked"]), refused)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise LedgerDamagedError(self._where(name), "lacks something a journal has") from None
 
     def _numbers(self) -> tuple[set[int], set[int]]:
@@ -277,7 +277,7 @@ class Ledger:
             raise LedgerDamagedError(self._where(name), "is missing")
         try:
             entry = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
         if not isinstance(entry, dict):
             raise LedgerDamagedError(self._where(name), "is no JSON object")

@@ -179,8 +179,7 @@ def _write_members(  # one file in, one file out
             ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
         )
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-        # The engine's own message quotes the line, and with it user IDs: only the number is taken from it.
+        # The engine's own message quotes the line, and with it user IDs: only the number is taken from it, if any.
         line = re.search(r"Line: (\d+)", str(error))
-        if line is None:
-            raise
-        raise ExportFileError(f"not CSV with {columns} columns throughout, line {line[1]}") from None
+        where = f", line {line[1]}" if line else ""
+        raise ExportFileError(f"not CSV with {columns} columns throughout{where}") from None

@@ -72,7 +72,7 @@ def read_run_record(store: Store, stream: Stream, run: Run) -> RunRecord | None:
             dict(entry["finished"]),
             dict(entry["counts"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -122,3 +122,13 @@ def test_an_owner_that_wakes_before_its_plan_and_after_a_whole_other_run_says_th
     assert world.segment.members("Power Users (c1)") == {"ann"}
     assert world.segment.identifies == 1
     assert world.store.writes[-1].endswith("plan-1.json")
+
+
+@pytest.mark.parametrize("expires_at", ["1e999", "NaN", "1" + "0" * 400, "1e20"])
+def test_a_claim_whose_expiry_is_no_time_keeps_nobody_out(world: World, stream: Stream, expires_at: str) -> None:
+    entry = (
+        Claim(1, "b", "run 'b'", 1, 12345.0).to_json().replace(b'_epoch": 12345.0', b'_epoch": ' + expires_at.encode())
+    )
+    world.store.objects[f"{stream.folder}/claim-1.json"] = entry
+
+    assert take_claim(world.store, stream, world.run_named("a"), world.clock.now()).generation == 2

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
-from airflow_provider_amplitude_segment.core.ledger import Commit, Ledger
+from airflow_provider_amplitude_segment.core.ledger import Commit, Ledger, Plan
 from airflow_provider_amplitude_segment.core.ranges import Ranges
 from airflow_provider_amplitude_segment.core.stream import Stream, folder_name
 from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError, LedgerFormatError
@@ -121,3 +121,26 @@ def test_no_name_from_outside_is_a_path(one: str, other: str) -> None:
         assert len(name) <= 64
         assert not name.startswith(".")
     assert (folder_name(one) == folder_name(other)) == (one == other)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"format": 1, "acked": [[0, 1e999]], "refused": []}'])
+def test_an_entry_that_no_writer_of_ours_wrote_is_named(synced: World, content: bytes) -> None:
+    plan = ledger(synced).entry("plan-1.json")
+    assert isinstance(plan, Plan)
+    synced.store.objects[path_of(synced, "acked-1-1.json")] = content
+    synced.store.objects[path_of(synced, "commit-1.json")] = content
+
+    with pytest.raises(LedgerDamagedError, match="acked-1-1"):
+        ledger(synced).journal(plan)
+    with pytest.raises(LedgerDamagedError, match="commit-1"):
+        ledger(synced).newest()
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b'{"requested_at": 1' + b"0" * 400 + b', "export_request_id": "a"}']
+)
+def test_a_run_record_that_no_writer_of_ours_wrote_is_none(synced: World, content: bytes) -> None:
+    """The run begins anew, as after a writer that died in the middle."""
+    synced.store.objects["1234/c1/runs/a.json"] = content
+
+    assert synced.sync("c1", run="a").export_request_id == "export-2"

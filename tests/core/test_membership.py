@@ -157,3 +157,9 @@ def test_a_large_file_with_line_breaks_in_its_fields_is_read_whole(tmp_path: Pat
         writer.writerows((str(n), user) for n, user in enumerate(users))
 
     assert read(file, tmp_path)[1] == set(users)
+
+
+def test_a_file_in_which_the_engine_cannot_place_the_fault_is_refused_for_good() -> None:
+    """It is the export that is wrong, not the worker: no retry makes it better."""
+    with pytest.raises(ExportFileError, match="not CSV with 1 columns throughout"):
+        read_bytes(b"user_id\ran\nn\r")

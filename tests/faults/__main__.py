@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
+from faults.bad_input import CASES, try_bad_input
 from faults.play import play_seed
 from faults.tally import Tally
 
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first history")
     parser.add_argument("--first", action="store_true", help="stop at the first history that ends wrong")
     parser.add_argument("--quiet", action="store_true", help="do not print the steps of histories that end wrong")
+    parser.add_argument("--no-bad-input", action="store_true", help="play histories only")
     parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1), help="processes that play histories")
     told = parser.parse_args()
 
@@ -29,6 +31,7 @@ def main() -> int:
     total, failed = Tally(), []
     seeds = range(told.seed, told.seed + told.histories)
     with ProcessPoolExecutor(told.workers, multiprocessing.get_context("spawn")) as pool:
+        read = {kind: pool.submit(try_bad_input, kind, count) for kind, count in CASES.items() if not told.no_bad_input}
         for future in as_completed([pool.submit(play_seed, seed) for seed in seeds]):
             seed, tally, wrong = future.result()
             total.add(tally)
@@ -38,7 +41,10 @@ def main() -> int:
                 if told.first:
                     pool.shutdown(cancel_futures=True)
                     break
+        bad_inputs = {kind: future.result() for kind, future in read.items() if not future.cancelled()}
     print(total.table(time.monotonic() - began))
+    for kind, count in bad_inputs.items():
+        print(f"{count:,} bad {kind}: nothing but our own errors")
     if failed:
         print(f"{len(failed)} histories ended wrong, seeds {', '.join(map(str, sorted(failed)[:20]))}")
     return 1 if failed else 0
