@@ -42,6 +42,20 @@ class AirflowCluster:
         """Wait until Segment has taken so many messages."""
         self._wait(lambda: self.sandbox.segment.identifies_received >= messages, f"{messages:,} messages")
 
+    def wait_until_waited_for_by_a_trigger(self, cohort_id: str) -> None:
+        """Wait until an export that is never ready was asked after again, which the task itself does once."""
+        never = self.sandbox.amplitude.cohorts[cohort_id].ready_after_polls
+        self._wait(
+            lambda: any(0 < export.polls_left < never - 1 for export in self.sandbox.amplitude._exports.values()),
+            "the trigger",
+        )
+
+    def wait_until_given_back(self, cohort_id: str) -> None:
+        """Wait until no claim of the cohort is held any more."""
+        claims = list(self.state.glob(f"*/{cohort_id}/*/claim-*.json"))
+        assert claims
+        self._wait(lambda: all(json.loads(claim.read_bytes())["released"] for claim in claims), "the claim")
+
     def telling_task(self) -> psutil.Process:
         """Return the task's process: the one that talks to the sandbox."""
         (task,) = self.airflow.processes_connected_to(int(self.sandbox.url.rsplit(":", 1)[1]))

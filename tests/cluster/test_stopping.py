@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow.triggers.base import BaseTrigger
 from cluster.airflow_cluster import TASK
 
 if TYPE_CHECKING:
@@ -72,3 +73,22 @@ def test_the_run_after_a_task_that_was_marked_failed_is_let_in_at_once_and_tells
     assert cluster.airflow.wait_for_run("sync_waiting", run_id) == "success"
     assert cluster.airflow.task("sync_waiting", run_id, TASK)["try_number"] == 1
     assert_everybody_was_told_once(cluster, "marked", users)
+
+
+# Before 3.3 Airflow tells the trigger of a deferred task nothing when the task is marked or cleared.
+if hasattr(BaseTrigger, "on_kill"):
+
+    def test_a_deferred_task_that_is_marked_failed_gives_its_claim_back(cluster: AirflowCluster) -> None:
+        users = cluster.cohort("deferred", 100)
+        cluster.sandbox.amplitude.cohorts["deferred"].ready_after_polls = 1_000_000
+        run_id = cluster.start("sync_deferred", "deferred")
+        cluster.wait_until_waited_for_by_a_trigger("deferred")
+        cluster.airflow.mark_failed("sync_deferred", run_id, TASK)
+        assert cluster.airflow.wait_for_run("sync_deferred", run_id) == "failed"
+
+        cluster.wait_until_given_back("deferred")
+
+        cluster.sandbox.amplitude.cohorts["deferred"].ready_after_polls = 0
+        run_id = cluster.start("sync_deferred", "deferred")
+        assert cluster.airflow.wait_for_run("sync_deferred", run_id) == "success"
+        assert_everybody_was_told_once(cluster, "deferred", users)
