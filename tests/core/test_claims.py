@@ -105,7 +105,9 @@ def test_a_sync_that_is_held_out_spends_no_export(world: World) -> None:
 
 @pytest.mark.parametrize("expires_at", ["1e999", "NaN", "1" + "0" * 400, "1e20"])
 def test_a_claim_whose_expiry_is_no_time_keeps_nobody_out(world: World, stream: Stream, expires_at: str) -> None:
-    entry = Claim(1, "b", "run 'b'", 1, 12345.0).to_json().replace(b'_epoch": 12345.0', b'_epoch": ' + expires_at.encode())
+    entry = (
+        Claim(1, "b", "run 'b'", 1, 12345.0).to_json().replace(b'_epoch": 12345.0', b'_epoch": ' + expires_at.encode())
+    )
     world.store.objects[f"{stream.folder}/claim-1.json"] = entry
 
     assert take_claim(world.store, stream, world.run_named("a"), world.clock.now()).generation == 2

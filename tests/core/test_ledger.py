@@ -135,7 +135,9 @@ def test_an_entry_that_no_writer_of_ours_wrote_is_named(synced: World, content: 
         ledger(synced).newest()
 
 
-@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"requested_at": 1' + b"0" * 400 + b', "export_request_id": "a"}'])
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b'{"requested_at": 1' + b"0" * 400 + b', "export_request_id": "a"}']
+)
 def test_a_run_record_that_no_writer_of_ours_wrote_is_none(synced: World, content: bytes) -> None:
     """The run begins anew, as after a writer that died in the middle."""
     synced.store.objects["1234/c1/runs/a.json"] = content
