@@ -15,8 +15,6 @@ from airflow_provider_amplitude_segment.clients.segment import SegmentClient
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.outside import Outside
 from airflow_provider_amplitude_segment.core.report import SyncReport
-from airflow_provider_amplitude_segment.core.settings import SyncSettings
-from airflow_provider_amplitude_segment.core.stream import Destination, Run
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, RejectedUsersError
 from faults.faulty_store import FaultyStore
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    from airflow_provider_amplitude_segment.core.stream import Destination, Run
     from faults.process import Accident
     from faults.world import World
 

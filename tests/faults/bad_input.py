@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+from fakes import FakeStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,6 @@ from airflow_provider_amplitude_segment.core.run_record import read_run_record
 from airflow_provider_amplitude_segment.core.segment_answer import read_answer
 from airflow_provider_amplitude_segment.core.stream import Destination, Run, Stream
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ExportFileError
-from fakes import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,9 @@ _OURS = contextlib.suppress(AmplitudeSegmentError)
 # Files ------------------------------------------------------------------------------------------------------------
 
 _text = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
-_fields = st.one_of(_text, st.sampled_from(["", " ", "ann", "007", "NULL", 'q"q', "a,b", "a\r\nb", "\x00", "\ufeff", "\t1"]))
+_fields = st.one_of(
+    _text, st.sampled_from(["", " ", "ann", "007", "NULL", 'q"q', "a,b", "a\r\nb", "\x00", "\ufeff", "\t1"])
+)
 _headers = st.lists(
     st.sampled_from(["user_id", "amplitude_id", "\tuser_id", "group_value", "", "USER_ID", "it's", "user_id "]),
     min_size=1,
@@ -149,9 +151,7 @@ _cohort_lists = st.fixed_dictionaries(
     {
         "cohorts": st.one_of(
             _json,
-            st.lists(
-                _objects("id", "name", "appId", "size", "lastComputed", "archived", "definition"), max_size=3
-            ),
+            st.lists(_objects("id", "name", "appId", "size", "lastComputed", "archived", "definition"), max_size=3),
         )
     }
 )
@@ -172,7 +172,9 @@ _header_values = st.one_of(
     _text,
     st.integers().map(str),
     st.floats().map(str),
-    st.sampled_from(["Thu, 01 Jan 1970 00:01:40 GMT", "Thu, 01 Jan 9999 00:00:00 -9999", "1e999", "٣", "https://[::1", "//"]),
+    st.sampled_from(
+        ["Thu, 01 Jan 1970 00:01:40 GMT", "Thu, 01 Jan 9999 00:00:00 -9999", "1e999", "٣", "https://[::1", "//"]
+    ),
     st.text("0123456789 :,GMTJanThu+-", max_size=30),
 )
 _headers_of_answers = st.dictionaries(st.sampled_from(["retry-after", "location"]), _header_values)

@@ -95,7 +95,7 @@ class History:
         if draw.random() < 0.1:
             self._settings = replace(self._settings, on_trait_change=draw.choice(("retire", "retire", "keep")))
         cohort.anonymous, cohort.duplicates = draw.choice((0, 0, 2)), draw.choice((0, 0, 3))
-        cohort.gzip, cohort.delivery = draw.random() < 0.3, draw.choice(("inline", "storage"))  # type: ignore[assignment]
+        cohort.gzip, cohort.delivery = draw.random() < 0.3, draw.choice(("inline", "storage"))
         cohort.ready_after_polls = draw.choice((0, 0, 1, 3))
         if draw.random() < 0.25:
             poisoned = set(draw.sample(self._users, draw.randint(1, 4)))

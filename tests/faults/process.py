@@ -61,23 +61,28 @@ class Accident:
     place: str | None = None
 
     def fits(self, step: Step, number: int, kind_number: int, *, after: bool, in_own_thread: bool) -> bool:
-        if after != self.after or (self.place is not None and self.place != step.place):
+        if after != self.after or self.place not in {None, step.place}:
             return False
-        if self.kind is None and step.kind in _UNNUMBERED:
-            return False
-        if self.kind is not None and self.kind != step.kind:
-            return False
-        if self.what == "torn write" and not step.writes:
-            return False
-        if self.what.startswith("state path failed") and not step.of_store:
-            return False
-        if self.what in {"late batch", "time-out after effect"} and step.kind != "batch":
-            return False
-        if self.what == "slow answer" and step.of_store:
-            return False
-        if self.what == "execution time-out" and not in_own_thread:
-            return False
-        return (number if self.kind is None else kind_number) >= self.number
+        if self.kind is None:
+            is_reached = step.kind not in _UNNUMBERED and number >= self.number
+        else:
+            is_reached = step.kind == self.kind and kind_number >= self.number
+        return is_reached and self._may_meet(step, in_own_thread=in_own_thread)
+
+    def _may_meet(self, step: Step, *, in_own_thread: bool) -> bool:
+        match self.what:
+            case "torn write":
+                return step.writes
+            case "state path failed" | "state path failed late":
+                return step.of_store
+            case "late batch" | "time-out after effect":
+                return step.kind == "batch"
+            case "slow answer":
+                return not step.of_store
+            case "execution time-out":
+                return in_own_thread
+            case _:
+                return True
 
 
 class Process:

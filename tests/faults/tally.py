@@ -30,9 +30,9 @@ class Tally:
 
     def table(self, seconds: float) -> str:
         """Return the counts for a reader."""
+        syncs = f"{self.syncs:,} syncs in {self.tries:,} tries"
         lines = [
-            f"{self.histories:,} histories, {self.syncs:,} syncs in {self.tries:,} tries, "
-            f"{self.exports:,} exports, {seconds:,.0f} s",
+            f"{self.histories:,} histories, {syncs}, {self.exports:,} exports, {seconds:,.0f} s",
             "",
             f"survived: {self.survived.total():,} faults",
             *(f"  {count:>7,}  {kind}" for kind, count in sorted(self.survived.items())),

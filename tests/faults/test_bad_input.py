@@ -1,6 +1,7 @@
 """A small part of the fuzz: ``make faults`` reads more than 10,000 bad inputs."""
 
 import pytest
+
 from faults.bad_input import CASES, try_bad_input
 
 

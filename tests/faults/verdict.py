@@ -9,7 +9,8 @@ from airflow_provider_amplitude_segment.core.report import SyncReport
 from airflow_provider_amplitude_segment.exceptions import RejectedUsersError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Set
+    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from airflow_provider_amplitude_segment.core.stream import Destination
     from faults.attempt import Attempt
@@ -40,7 +41,7 @@ def judge_ledger(world: World, destination: Destination) -> Iterator[Finding]:
 
 
 def judge_members(
-    world: World, destination: Destination, members: Set[str], trait: str, spared: Set[str]
+    world: World, destination: Destination, members: AbstractSet[str], trait: str, spared: AbstractSet[str]
 ) -> Iterator[Finding]:
     """Hold what Segment believes, under the current trait key and all others, against who is a member.
 

@@ -14,7 +14,7 @@ START = 1_795_392_000.0
 
 _RENEWAL = "claim-renewal"
 _ASK_AGAIN_SECONDS = 0.02
-# Real seconds. A waiter lets the thread that looks at the claims go first, so that the same seed gives the same history.
+# Real seconds. A waiter lets the thread that looks at the claims go first: so the same seed gives the same history.
 _YIELD_SECONDS = 0.002
 _DOZE_SECONDS = 0.005
 _LONGEST_RENEWAL_SECONDS = 5.0

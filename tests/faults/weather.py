@@ -12,6 +12,8 @@ from faults.process import Accident
 if TYPE_CHECKING:
     from random import Random
 
+    from airflow_provider_amplitude_segment.sandbox.faults import Point
+
 _TARGETS = (
     ("claim", 1),
     ("list", 1),
@@ -39,6 +41,7 @@ _BEFORE_TELLING = ("status", "download", "fetch", "file", "plan", "look")
 
 _ENDS = ("kill", "kill", "kill", "torn write", "execution time-out", "stop")
 _PASSING = ("late batch", "late batch", "time-out after effect", "slow answer", "state path failed")
+_FILES: tuple[Point, ...] = ("amplitude.file", "amplitude.storage")
 _MOST_STEPS = 40
 _LATER = (408, 410, 429, 460, 500, 502, 503, 504)
 
@@ -81,52 +84,37 @@ def _aimed(random: Random, what: str, places: list[str]) -> Accident:
 
 
 def _segment_fault(random: Random, now: float) -> tuple[str, Fault]:
-    after = random.randint(0, 5)
-    match random.randrange(8):
-        case 0:
-            return "reset before effect", Fault(on="segment.batch", after=after, reset=True, times=random.randint(1, 3))
-        case 1:
-            return "lost answer (reset)", Fault(on="segment.batch", after=after, reset=True, apply=True)
-        case 2:
-            status = random.choice(_LATER)
-            return f"lost answer ({status})", Fault(on="segment.batch", after=after, status=status, apply=True)
-        case 3:
-            seconds = {"Retry-After": str(random.choice((0, 1, 7, 90, 1000)))}
-            fault = Fault(on="segment.batch", after=after, status=429, headers=seconds)
-            return "429 Retry-After seconds", fault
-        case 4:
-            date = {"Retry-After": formatdate(now + random.randint(1, 300), usegmt=True)}
-            return "429 Retry-After date", Fault(on="segment.batch", after=after, status=429, headers=date)
-        case 5:
-            return "Segment down", Fault(on="segment.batch", after=after, status=503, times=random.choice((3, 30)))
-        case 6:
-            return "400 to a sound batch", Fault(on="segment.batch", after=after, status=400)
-        case _:
-            status = random.choice(_LATER)
-            return f"refused for now ({status})", Fault(on="segment.batch", after=after, status=status)
+    after, status, times = random.randint(0, 5), random.choice(_LATER), random.randint(1, 3)
+    seconds = {"Retry-After": str(random.choice((0, 1, 7, 90, 1000)))}
+    date = {"Retry-After": formatdate(now + random.randint(1, 300), usegmt=True)}
+    down = random.choice((3, 30))
+    faults = (
+        ("reset before effect", Fault(on="segment.batch", after=after, reset=True, times=times)),
+        ("lost answer (reset)", Fault(on="segment.batch", after=after, reset=True, apply=True)),
+        (f"lost answer ({status})", Fault(on="segment.batch", after=after, status=status, apply=True)),
+        ("429 Retry-After seconds", Fault(on="segment.batch", after=after, status=429, headers=seconds)),
+        ("429 Retry-After date", Fault(on="segment.batch", after=after, status=429, headers=date)),
+        ("Segment down", Fault(on="segment.batch", after=after, status=503, times=down)),
+        ("400 to a sound batch", Fault(on="segment.batch", after=after, status=400)),
+        (f"refused for now ({status})", Fault(on="segment.batch", after=after, status=status)),
+    )
+    return random.choice(faults)
 
 
 def _amplitude_fault(random: Random) -> tuple[str, Fault]:
-    match random.randrange(9):
-        case 0:
-            return "listing fails", Fault(on="amplitude.list", status=random.choice((429, 500, 503)), times=2)
-        case 1:
-            return "listing reset", Fault(on="amplitude.list", reset=True)
-        case 2:
-            return "export request lost", Fault(on="amplitude.request", apply=True, status=502)
-        case 3:
-            return "export request reset", Fault(on="amplitude.request", reset=True, apply=random.random() < 0.5)
-        case 4:
-            return "export request 429", Fault(on="amplitude.request", status=429)
-        case 5:
-            return "status fails", Fault(on="amplitude.status", status=random.choice((429, 500, 504)), times=2)
-        case 6:
-            body = b'{"async_status": "JOB SOMETHING"}'
-            return "unknown status", Fault(on="amplitude.status", status=200, body=body)
-        case 7:
-            cut = random.choice((0, 10, 60))
-            point = random.choice(("amplitude.file", "amplitude.storage"))
-            return "cut download", Fault(on=point, cut_after_bytes=cut)  # type: ignore[arg-type]
-        case _:
-            times = random.choice((1, 1, 6))
-            return "expired link", Fault(on="amplitude.storage", status=403, times=times)
+    cut, file = random.choice((0, 10, 60)), random.choice(_FILES)
+    applied, times = random.random() < 0.5, random.choice((1, 1, 6))
+    unknown = b'{"async_status": "JOB SOMETHING"}'
+    faults = (
+        ("listing fails", Fault(on="amplitude.list", status=random.choice((429, 500, 503)), times=2)),
+        ("listing reset", Fault(on="amplitude.list", reset=True)),
+        ("export request lost", Fault(on="amplitude.request", apply=True, status=502)),
+        ("export request reset", Fault(on="amplitude.request", reset=True, apply=applied)),
+        ("export request 429", Fault(on="amplitude.request", status=429)),
+        ("status fails", Fault(on="amplitude.status", status=random.choice((429, 500, 504)), times=2)),
+        ("unknown status", Fault(on="amplitude.status", status=200, body=unknown)),
+        ("cut download", Fault(on=file, cut_after_bytes=cut)),
+        ("expired link", Fault(on="amplitude.storage", status=403, times=times)),
+        ("file fails", Fault(on=file, status=random.choice((429, 500, 503)))),
+    )
+    return random.choice(faults)

@@ -1,0 +1,271 @@
+"""Whatever happens to syncs of a cohort, in whatever order, a calm sync afterwards ends right."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from fakes import FakeSegment, Killed, World
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
+from airflow_provider_amplitude_segment.core.diff import REFUSALS_BEFORE_WAITING
+from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.report import SyncReport
+from airflow_provider_amplitude_segment.core.segment_answer import Answer, CredentialsRefused, RetryLater, no_answer
+from airflow_provider_amplitude_segment.core.state import read_state, state_query
+from airflow_provider_amplitude_segment.core.stream import Stream
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ClaimLostError, RejectedUsersError
+
+USERS = [f"user-{number}" for number in range(8)]
+ANCHOR = "anchor"
+"""Healthy and always a member: a first sync of refused users alone is taken for a bad key."""
+
+NAMES = ("Power Users", "Big Spenders")
+KEYS = ("default", "emea")
+AFTER_A_CLAIM, AFTER_ALL_CLAIMS = 310.0, 5000.0
+
+
+class LateSegment(FakeSegment):
+    """A Segment to which the next bodies come late: their sender hears nothing, and they arrive when they are let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to_hold = 0
+        self.held: list[tuple[str, dict[str, Any]]] = []
+        self.told: dict[tuple[str, str, str, str], set[str]] = {}
+
+    def _take(self, write_key: str, body: dict[str, Any]) -> Answer:
+        if self.to_hold:
+            self.to_hold -= 1
+            self.held.append((write_key, body))
+            return no_answer("ReadTimeout")
+        return super()._take(write_key, body)
+
+    def _apply(self, write_key: str, message: dict[str, Any]) -> None:
+        super()._apply(write_key, message)
+        for trait in message["traits"]:
+            place = (write_key, trait, message["userId"], message["timestamp"])
+            self.told.setdefault(place, set()).add(message["messageId"])
+
+    def let_arrive(self) -> None:
+        held, self.held = self.held, []
+        for write_key, body in held:
+            super()._take(write_key, body)
+
+
+class Protocol(RuleBasedStateMachine):
+    """Syncs of one cohort by several runs; the claim, plan and commit protocol of design 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.world = World(Path(self.folder.name))
+        self.world.segment = self.segment = LateSegment()
+        self.engine = duckdb.connect(config={"threads": 1})
+        self.name, self.members = NAMES[0], {ANCHOR, *USERS[:4]}
+        self.keys: tuple[str, ...] = KEYS[:1]
+        self.known_keys: set[str] = set()
+        self.runs = 0
+        self.tries: dict[str, int] = {}
+        self.last_run: str | None = None
+        self.scratches = 0
+
+    # What changes outside.
+
+    @rule(movers=st.sets(st.sampled_from(USERS), min_size=1, max_size=5))
+    def move(self, movers: set[str]) -> None:
+        self.members ^= movers
+
+    @rule(name=st.sampled_from(NAMES))
+    def rename(self, name: str) -> None:
+        self.name = name
+
+    @rule(poisoned=st.sets(st.sampled_from(USERS), max_size=3))
+    def poison_or_heal(self, poisoned: set[str]) -> None:
+        self.segment.poisoned = poisoned
+
+    @rule(seconds=st.sampled_from([AFTER_A_CLAIM, AFTER_ALL_CLAIMS]))
+    def expire(self, seconds: float) -> None:
+        self.world.clock.pass_by(seconds)
+
+    @rule(both=st.booleans())
+    def choose_destinations(self, both: bool) -> None:
+        self.keys = KEYS if both else KEYS[:1]
+
+    @rule(answer=st.sampled_from([no_answer("ReadTimeout"), RetryLater(503, None, "")]))
+    def lose_the_next_answer(self, answer: Answer) -> None:
+        self.segment.lost = [answer]
+
+    @rule(batches=st.integers(0, 2))
+    def go_away_after(self, batches: int) -> None:
+        self.segment.script = [*[None] * batches, CredentialsRefused(403)]
+
+    @rule(answers=st.integers(1, 3))
+    def let_an_export_take_long(self, answers: int) -> None:
+        self.world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")] * answers
+
+    @rule()
+    def hold_the_next_body(self) -> None:
+        self.segment.to_hold = 1
+
+    @precondition(lambda self: self.segment.held)
+    @rule()
+    def let_late_bodies_arrive(self) -> None:
+        self.segment.let_arrive()
+        self.judge_ledgers()
+
+    # Syncs.
+
+    @rule(mode=st.sampled_from(["incremental", "incremental", "full"]), waits=st.booleans())
+    def sync_in_a_new_run(self, mode: str, waits: bool) -> None:
+        self.attempt(self.new_run(), sync_mode=mode, waits=waits)
+
+    @precondition(lambda self: self.last_run)
+    @rule(waits=st.booleans())
+    def retry(self, waits: bool) -> None:
+        assert self.last_run is not None
+        self.attempt(self.last_run, waits=waits)
+
+    @rule(write=st.integers(1, 16), again=st.booleans())
+    def die_before_a_write(self, write: int, again: bool) -> None:
+        run = self.last_run if again and self.last_run else self.new_run()
+        self.world.store.die_before_write(write)
+        self.attempt(run)
+
+    @rule(
+        write=st.integers(1, 12),
+        by_retry=st.booleans(),
+        seconds=st.sampled_from([1.0, AFTER_A_CLAIM]),
+        movers=st.sets(st.sampled_from(USERS), max_size=4),
+        rival_dies=st.one_of(st.none(), st.none(), st.integers(1, 12)),
+    )
+    def pause_before_a_write(
+        self, write: int, by_retry: bool, seconds: float, movers: set[str], rival_dies: int | None
+    ) -> None:
+        """The owner sleeps while its own retry, or another run, works to its end or dies; then it wakes."""
+        run, rival = self.new_run(), self.new_run()
+
+        def meanwhile() -> None:
+            self.world.clock.pass_by(seconds)
+            self.members ^= movers
+            if rival_dies:
+                self.world.store.die_before_write(rival_dies)
+            self.attempt(run if by_retry else rival)
+
+        self.world.store.before_write = self.before(write, meanwhile)
+        self.attempt(run)
+        self.world.store.before_write = lambda _name: None
+
+    def before(self, write: int, meanwhile: Callable[[], None]) -> Callable[[str], None]:
+        """Let something happen before the ``write``-th write from now on, once."""
+        left = [write]
+
+        def count(_name: str) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                meanwhile()
+
+        return count
+
+    def new_run(self) -> str:
+        self.runs += 1
+        return f"run-{self.runs}"
+
+    def attempt(self, run: str, **more: Any) -> SyncReport | None:
+        """Run one try; return its report where it succeeded. Nothing but our own errors comes out."""
+        self.world.amplitude.cohort("c1", self.name, sorted(self.members))
+        self.last_run = run
+        self.known_keys |= set(self.keys)
+        settled = {"events_per_second": 12.0, "max_concurrent_requests": 1, "max_exit_ratio": None, **more}
+        sync = self.world.prepare("c1", run=run, keys=self.keys, **{k: v for k, v in settled.items() if k != "waits"})
+        outcome: object = None
+        try:
+            outcome = sync.run(waits=more.get("waits", True))
+        except RejectedUsersError:
+            outcome = sync.report
+        except Killed:
+            self.world.store.revive()
+        except AmplitudeSegmentError as error:
+            outcome = error
+        self.world.store.revive()
+        for told in sync.report.destinations:
+            assert told.planned == told.acknowledged + told.rejected + told.pending
+        if not isinstance(outcome, ClaimLostError):
+            self.judge_ledgers()
+        return outcome if isinstance(outcome, SyncReport) else None
+
+    # What must hold.
+
+    def state(self, key: str) -> dict[tuple[str, str], tuple[bool | None, bool, int]]:
+        ledger = Ledger(self.world.store, Stream("1234", "c1", self.world.destination(key)).folder)
+        self.scratches += 1
+        scratch = Path(self.folder.name) / f"state-{self.scratches}"
+        scratch.mkdir()
+        path = read_state(self.engine, ledger, ledger.newest(), scratch)
+        rows = self.engine.execute(f"FROM ({state_query(path)})").fetchall()
+        return {(trait, user): (told, in_doubt, refused) for trait, user, told, in_doubt, refused in rows}
+
+    def judge_ledgers(self) -> None:
+        """Of whatever the ledger is sure, Segment believes the same; and it knows everybody that Segment knows."""
+        for key in sorted(self.known_keys):
+            state = self.state(key)
+            for (trait, user), (told, in_doubt, _) in state.items():
+                believed = self.segment.members(trait, key) if told else self.segment.former(trait, key)
+                assert in_doubt or user in believed, (key, trait, user, told)
+            for name in NAMES:
+                trait = f"{name} (c1)"
+                for user in self.segment.members(trait, key) | self.segment.former(trait, key):
+                    assert (trait, user) in state, (key, trait, user)
+
+    def sync_calmly(self, mode: str) -> None:
+        for _ in range(3):
+            self.world.clock.pass_by(AFTER_ALL_CLAIMS)
+            if self.attempt(self.new_run(), sync_mode=mode, on_rejected="warn"):
+                return
+        raise AssertionError("stuck: no calm sync succeeded")
+
+    def judge_members(self, spared: set[str]) -> None:
+        for key in self.keys:
+            for name in NAMES:
+                wanted = self.members if name == self.name else set()
+                assert self.segment.members(f"{name} (c1)", key) - spared == wanted - spared
+
+    def teardown(self) -> None:
+        """Heal everybody, let all arrive, sync calmly, and hold Segment against the cohort."""
+        self.segment.poisoned, self.segment.script, self.segment.lost, self.segment.to_hold = set(), [], [], 0
+        self.keys = KEYS if len(self.known_keys) > 1 else KEYS[:1]
+        self.sync_calmly("incremental")
+        self.segment.let_arrive()
+        waiting = {
+            user
+            for key in self.keys
+            for (_, user), (_, _, refused) in self.state(key).items()
+            if refused >= REFUSALS_BEFORE_WAITING
+        }
+        self.judge_members(spared=waiting)
+        self.judge_ledgers()
+        if waiting:
+            self.sync_calmly("full")
+            self.judge_members(spared=set())
+        self.judge_messages()
+        self.engine.close()
+        self.folder.cleanup()
+
+    def judge_messages(self) -> None:
+        """Nobody was told twice in one plan, whose messages have one moment, under two message IDs."""
+        assert all(len(message_ids) == 1 for message_ids in self.segment.told.values())
+
+
+TestProtocol = Protocol.TestCase
+TestProtocol.settings = settings(
+    max_examples=20,
+    stateful_step_count=14,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
