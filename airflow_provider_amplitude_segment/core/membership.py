@@ -101,13 +101,23 @@ def _inflated(export_file: Path) -> Iterator[bytes]:
             raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort")
 
 
+def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks without a byte order mark, of which the first chunk may hold only a part."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= len(codecs.BOM_UTF8):
+            break
+    yield head.removeprefix(codecs.BOM_UTF8)
+    yield from chunks
+
+
 def _write_plain(export_file: Path, plain: Path) -> None:
     """Write the file inflated and without a byte order mark, and refuse what is not whole UTF-8 text."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = quotes = 0
     with plain.open("wb") as file:
-        first = True
-        for chunk in _inflated(export_file):
+        for chunk in _without_mark(_inflated(export_file)):
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError as error:
@@ -116,8 +126,7 @@ def _write_plain(export_file: Path, plain: Path) -> None:
                 raise ExportFileError(f"not UTF-8, line {line}: nothing is guessed") from None
             lines += chunk.count(b"\n")
             quotes += chunk.count(b'"')
-            file.write(chunk.removeprefix(codecs.BOM_UTF8) if first else chunk)
-            first = first and not chunk
+            file.write(chunk)
     if decoder.getstate()[0]:
         raise ExportCutOffError("ends inside a character")
     # RFC 4180 doubles a quote inside a field, so a whole file has an even number of them.
