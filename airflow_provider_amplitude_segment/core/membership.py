@@ -142,6 +142,9 @@ def _header(plain: Path) -> list[str]:
             raise ExportFileError("not CSV, line 1") from None
     if not names:
         raise ExportFileError("no header: the export is not a cohort file")
+    # The engine may take such a file's rows for none.
+    if any("\n" in name or "\r" in name for name in names):
+        raise ExportFileError("a line break in its header")
     return names
 
 

@@ -170,3 +170,9 @@ def test_a_byte_order_mark_is_taken_off_however_the_file_is_cut(cut: int) -> Non
     content = b'\xef\xbb\xbf"user_id","amplitude_id"\n"ann","1"\n'
 
     assert read_bytes(gzip.compress(content[:cut]) + gzip.compress(content[cut:]))[1] == {"ann"}
+
+
+def test_a_header_with_a_line_break_in_it_is_refused() -> None:
+    """DuckDB takes the rows of such a file for none where they end in another kind of line break."""
+    with pytest.raises(ExportFileError, match="a line break in its header"):
+        read_bytes(b'"a\nb","user_id"\r\n"1","ann"\r\n"2","bob"\r\n')
