@@ -253,6 +253,7 @@ class Ledger:
         entry = self._read(name)
         try:
             refused = {int(p): Refusal(int(p), status, reason) for p, status, reason in entry["refused"]}
+            Ranges.of((p, p) for p in refused)  # raises where one is no position
             return Journal(Ranges.of((int(first), int(last)) for first, last in entry["acked"]), refused)
         except (KeyError, TypeError, ValueError, OverflowError):
             raise LedgerDamagedError(self._where(name), "lacks something a journal has") from None

@@ -110,13 +110,23 @@ def _inflated(export_file: Path) -> Iterator[bytes]:
             raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort")
 
 
+def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks without a byte order mark, of which the first chunk may hold only a part."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= len(codecs.BOM_UTF8):
+            break
+    yield head.removeprefix(codecs.BOM_UTF8)
+    yield from chunks
+
+
 def _write_plain(export_file: Path, plain: Path) -> None:
     """Write the file inflated and without a byte order mark, and refuse what is not whole UTF-8 text."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = quotes = 0
     with plain.open("wb") as file:
-        first = True
-        for chunk in _inflated(export_file):
+        for chunk in _without_mark(_inflated(export_file)):
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError as error:
@@ -125,8 +135,7 @@ def _write_plain(export_file: Path, plain: Path) -> None:
                 raise ExportFileError(f"not UTF-8, line {line}: nothing is guessed") from None
             lines += chunk.count(b"\n")
             quotes += chunk.count(b'"')
-            file.write(chunk.removeprefix(codecs.BOM_UTF8) if first else chunk)
-            first = first and not chunk
+            file.write(chunk)
     if decoder.getstate()[0]:
         raise ExportCutOffError("ends inside a character")
     # RFC 4180 doubles a quote inside a field, so a whole file has an even number of them.
@@ -142,6 +151,9 @@ def _header(plain: Path) -> list[str]:
             raise ExportFileError("not CSV, line 1") from None
     if not names:
         raise ExportFileError("no header: the export is not a cohort file")
+    # The engine may take such a file's rows for none.
+    if any("\n" in name or "\r" in name for name in names):
+        raise ExportFileError("a line break in its header")
     return names
 
 

@@ -21,9 +21,15 @@ class Ranges:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, int]]) -> Self:
-        """Return the union of inclusive ``(first, last)`` pairs in any order, overlapping or not."""
+        """Return the union of inclusive ``(first, last)`` pairs in any order, overlapping or not.
+
+        Raises:
+            ValueError: a pair is no range of positions.
+        """
         merged: list[tuple[int, int]] = []
         for first, last in sorted(pairs):
+            if not 0 <= first <= last:
+                raise ValueError(f"{first} to {last} is no range of positions")
             if merged and first <= merged[-1][1] + 1:
                 merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
             else:

@@ -123,7 +123,15 @@ def test_no_name_from_outside_is_a_path(one: str, other: str) -> None:
     assert (folder_name(one) == folder_name(other)) == (one == other)
 
 
-@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"format": 1, "acked": [[0, 1e999]], "refused": []}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b'{"format": 1, "acked": [[0, 1e999]], "refused": []}',
+        b'{"format": 1, "acked": [[2, 0]], "refused": []}',
+        b'{"format": 1, "acked": [], "refused": [[-1, 400, ""]]}',
+    ],
+)
 def test_an_entry_that_no_writer_of_ours_wrote_is_named(synced: World, content: bytes) -> None:
     plan = ledger(synced).entry("plan-1.json")
     assert isinstance(plan, Plan)

@@ -163,3 +163,16 @@ def test_a_file_in_which_the_engine_cannot_place_the_fault_is_refused_for_good()
     """It is the export that is wrong, not the worker: no retry makes it better."""
     with pytest.raises(ExportFileError, match="not CSV with 1 columns throughout"):
         read_bytes(b"user_id\ran\nn\r")
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_a_byte_order_mark_is_taken_off_however_the_file_is_cut(cut: int) -> None:
+    content = b'\xef\xbb\xbf"user_id","amplitude_id"\n"ann","1"\n'
+
+    assert read_bytes(gzip.compress(content[:cut]) + gzip.compress(content[cut:]))[1] == {"ann"}
+
+
+def test_a_header_with_a_line_break_in_it_is_refused() -> None:
+    """DuckDB takes the rows of such a file for none where they end in another kind of line break."""
+    with pytest.raises(ExportFileError, match="a line break in its header"):
+        read_bytes(b'"a\nb","user_id"\r\n"1","ann"\r\n"2","bob"\r\n')
