@@ -40,7 +40,6 @@ def _sandbox() -> Sandbox:
 
 def play_history(seed: int) -> History:
     """Play one history and return it."""
-    logging.getLogger("airflow_provider_amplitude_segment").setLevel(logging.CRITICAL)
     hook, threading.excepthook = threading.excepthook, _quiet_for_the_dead(threading.excepthook)
     try:
         with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
@@ -55,7 +54,11 @@ def play_history(seed: int) -> History:
 
 
 def play_seed(seed: int) -> tuple[int, Tally, str]:
-    """Play one history; return its seed, its tally, and where something is wrong its steps and what differs."""
+    """Play one history; return its seed, its tally, and where something is wrong its steps and what differs.
+
+    For a process that does nothing else: it keeps the package from logging.
+    """
+    logging.getLogger("airflow_provider_amplitude_segment").setLevel(logging.CRITICAL)
     history = play_history(seed)
     if not history.findings:
         return seed, history.tally, ""
