@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 import socket
 import sys
 import tempfile
@@ -38,13 +39,18 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 where it could not be done, or not everywhere."""
     options = _parser().parse_args(arguments)
+    # Outside of a task, Airflow 3 reads its database for connections only where it takes itself for a server.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
         store = LedgerStore(open_state_root(state_place(options.state_path)))
         if options.command == "list":
             return _list(store)
         if options.command == "go-back":
             return _go_back(store, options.ledger, options.to)
-        return _erase(store, [line.rstrip("\r\n") for line in sys.stdin if line.strip()])
+        return _erase(store, _read_user_ids(sys.stdin.buffer.read()))
+    except UnicodeDecodeError:
+        print("The user IDs are not UTF-8. Nothing was erased.", file=sys.stderr)
+        return 1
     except AmplitudeSegmentError as error:
         print(error, file=sys.stderr)
         return 1
@@ -67,23 +73,36 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(store: Store) -> int:
-    for stream in find_streams(store):
+    streams = find_streams(store)
+    for stream in streams:
         print("\n".join([stream.folder, *_described(store, stream)]))
-    return 0
+    return 0 if streams else _nothing_there(store)
+
+
+def _nothing_there(store: Store) -> int:
+    print(f"There is no ledger in {store.locate('')} Nothing was changed.", file=sys.stderr)
+    return 1
+
+
+def _read_user_ids(content: bytes) -> list[str]:
+    """Return the lines of a text, without the byte order mark that some programs begin it with."""
+    return [line for line in content.decode("utf-8-sig").replace("\r\n", "\n").split("\n") if line.strip()]
 
 
 def _described(store: Store, stream: Stream) -> Iterator[str]:
     ledger = Ledger(store, stream.folder)
     numbers = ledger.commits()
-    if ledger.newest_number() not in numbers:
-        yield f"  plan {ledger.newest_number()}: not told to its end"
+    newest = ledger.newest_number()
+    if newest not in numbers:
+        yield f"  plan {newest}: not told to its end" if newest else "  nothing was ever told"
     for number in reversed(numbers):
         try:
             commit = ledger.commit(number)
         except LedgerError as error:
             yield f"  commit {number}: {error}"
             continue
-        yield f"  commit {number}: {commit.timestamp}, connection {commit.segment_conn_id}, trait {commit.trait!r}"
+        name = f"{number} (newest)" if number == newest else f"{number}"
+        yield f"  commit {name}: {commit.timestamp}, connection {commit.segment_conn_id}, trait {commit.trait!r}"
 
 
 def _go_back(store: Store, folder: str, to: int) -> int:
@@ -97,16 +116,21 @@ def _go_back(store: Store, folder: str, to: int) -> int:
         f"{stream.folder}: went back to commit {to} as commit {restated.generation}; {restated.in_doubt:,} of "
         f"{restated.pairs:,} told users are in doubt and told again by the next sync"
     )
+    if not restated.all_known:
+        print("A later file cannot be read: users whom only it names are not told false by any sync.", file=sys.stderr)
     return 0
 
 
 def _erase(store: Store, user_ids: list[str]) -> int:
     failed = 0
-    for stream in find_streams(store):
+    streams = find_streams(store)
+    if not streams:
+        return _nothing_there(store)
+    for stream in streams:
         with tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
             try:
                 erased = erase_users(store, stream, user_ids, _this_run(), SystemClock(), Path(scratch))
-            except LedgerError as error:
+            except AmplitudeSegmentError as error:
                 failed += 1
                 print(f"{stream.folder}: NOT erased: {error}", file=sys.stderr)
                 continue
@@ -121,7 +145,12 @@ def _erase(store: Store, user_ids: list[str]) -> int:
 
 
 def _this_run() -> Run:
-    label = f"python -m airflow_provider_amplitude_segment by {getpass.getuser()} on {socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user need not have a name.
+        user = f"user {os.getuid()}"
+    label = f"python -m airflow_provider_amplitude_segment by {user} on {socket.gethostname()}"
     return Run(label, SystemChance().token())
 
 

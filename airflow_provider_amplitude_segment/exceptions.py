@@ -466,8 +466,9 @@ class LedgerDamagedError(LedgerError):
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
         super().__init__(
-            f"The ledger's file {path} {problem}. Restore it from a backup, or take the stream's folder away and run "
-            "once with sync_mode='full'."
+            f"The ledger's file {path} {problem}. Restore it from a backup, or go back to an earlier commit. Where "
+            "that cannot be: take the destination's folder away and let the next sync through with "
+            "on_missing_state='full'; nobody who left before that is told false."
         )
 
 

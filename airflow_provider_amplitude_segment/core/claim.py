@@ -25,6 +25,7 @@ CLAIM_SECONDS = 300.0
 """How long a claim lasts that is not renewed: so long a dead owner keeps other runs waiting."""
 
 _CLAIM_NAME = re.compile(r"claim-(\d+)\.json")
+_ANY_NAME = re.compile(r"(?:claim|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-(\d+))?\.(?:json|parquet)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,12 @@ def newest_generation(names: Sequence[str]) -> int:
     return max((int(match[1]) for name in names if (match := _CLAIM_NAME.fullmatch(name))), default=0)
 
 
+def _highest_number(names: Sequence[str]) -> int:
+    """Return the highest generation that anything is named by: a claim may have been taken away by hand."""
+    matches = [match for name in names if (match := _ANY_NAME.fullmatch(name))]
+    return max((int(number) for match in matches for number in match.groups() if number), default=0)
+
+
 def take_claim(store: Store, stream: Stream, run: Run, now: float, *, above: int = 0) -> Claim:
     """Claim a stream.
 
@@ -110,10 +117,11 @@ def take_claim(store: Store, stream: Stream, run: Run, now: float, *, above: int
     Raises:
         ClaimHeldError: another run holds it, or took it in the same instant; nothing was read or written.
     """
-    newest = newest_generation(store.names(stream.folder))
+    names = store.names(stream.folder)
+    newest = newest_generation(names)
     if newest:
         _refuse_if_held(store, stream, newest, run, now)
-    claim = Claim(max(newest, above) + 1, run.key, run.label, run.try_number, now + CLAIM_SECONDS)
+    claim = Claim(max(_highest_number(names), above) + 1, run.key, run.label, run.try_number, now + CLAIM_SECONDS)
     if not store.create(_name(stream, claim.generation), claim.to_json()):
         other = Claim.from_json(store.get(_name(stream, claim.generation)) or b"")
         holder = other.run_label if other else "a run that claimed it in the same instant"
@@ -146,12 +154,13 @@ def release_claim(store: Store, stream: Stream, claim: Claim) -> None:
     store.put(_name(stream, claim.generation), replace(claim, released=True).to_json())
 
 
-def give_back(store: Store, folder: str, generation: int) -> None:
-    """Release a claim that another process of the same run took: of a deferred task that was killed."""
+def give_back(store: Store, folder: str, generation: int) -> bool:
+    """Release a claim that another process of the same run took, and return whether there was one."""
     name = f"{folder}/claim-{generation}.json"
     claim = Claim.from_json(store.get(name) or b"")
     if claim is not None:
         store.put(name, replace(claim, released=True).to_json())
+    return claim is not None
 
 
 def extend_claim(store: Store, stream: Stream, claim: Claim, expires_at: float) -> None:

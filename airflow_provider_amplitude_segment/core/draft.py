@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from airflow_provider_amplitude_segment.core.clock import later_timestamp
 from airflow_provider_amplitude_segment.core.diff import diff_membership
 from airflow_provider_amplitude_segment.core.engine import literal
-from airflow_provider_amplitude_segment.core.ledger import Ledger, Plan
+from airflow_provider_amplitude_segment.core.entry import Plan
 from airflow_provider_amplitude_segment.core.report import DestinationReport
 from airflow_provider_amplitude_segment.core.state import read_state
 from airflow_provider_amplitude_segment.core.stream import fingerprint
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.clock import Chance, Clock
     from airflow_provider_amplitude_segment.core.diff import Diff, SyncMode
+    from airflow_provider_amplitude_segment.core.entry import Commit
     from airflow_provider_amplitude_segment.core.journal import Journal
-    from airflow_provider_amplitude_segment.core.ledger import Commit
+    from airflow_provider_amplitude_segment.core.ledger import Ledger
     from airflow_provider_amplitude_segment.core.membership import Membership
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.core.stream import Run, Stream
@@ -46,6 +47,7 @@ class Draft:
         resumed: this run's own unfinished plan of the same export and parameters, to be gone on with.
         diff: what a new plan would tell; ``None`` where one is resumed.
         base: the state before, on the worker's disk.
+        begins_anew: the state was lost, and this says so no more once its plan stands.
     """
 
     stream: Stream
@@ -57,6 +59,7 @@ class Draft:
     resumed: Plan | None = None
     diff: Diff | None = None
     base: Path | None = None
+    begins_anew: bool = False
 
 
 def plan_fingerprint(settings: SyncSettings, trait: str, mode: SyncMode) -> str:
@@ -106,7 +109,7 @@ def open_draft(  # what is known of a destination before the export's file is
         and newest.fingerprint in {plan_fingerprint(settings, trait, m) for m in modes}
     ):
         resumed = newest
-    return Draft(stream, ledger, newest, trait, mode, scratch, resumed)
+    return Draft(stream, ledger, newest, trait, mode, scratch, resumed, begins_anew=begins_anew)
 
 
 def is_begun(newest: Plan | Commit | None, run: Run) -> TypeGuard[Plan]:

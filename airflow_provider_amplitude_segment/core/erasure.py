@@ -6,8 +6,9 @@ commit goes, and the files for people are written again. Nothing is told to Segm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import csv
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING
 
 import duckdb
 
@@ -17,6 +18,7 @@ from airflow_provider_amplitude_segment.core.pruning import prune_before
 from airflow_provider_amplitude_segment.core.restatement import restate
 from airflow_provider_amplitude_segment.core.state import read_state
 from airflow_provider_amplitude_segment.core.tenure import Tenure
+from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
 
 _FILES_FOR_PEOPLE = ("rejected", "dry-runs")
+
+_FOREIGN = "names one of the users and is no CSV file as it is written here; take it away by hand, then do it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +60,30 @@ def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run,
 
     Raises:
         ClaimHeldError: a sync is at work.
-        LedgerDamagedError: the newest state is missing or changed, so that it cannot be written without them.
+        LedgerDamagedError: the newest state is missing or changed, so that it cannot be written without them; or a
+            file for people names one and is not as it was written here. It is named, and all else is done.
     """
     with Tenure(store, [stream], run, clock) as tenure, open_engine(scratch) as engine:
         engine.execute("CREATE TEMP TABLE erased AS SELECT DISTINCT unnest($1::VARCHAR[]) AS user_id", [list(user_ids)])
         ledger = Ledger(store, stream.folder)
         newest = ledger.newest()
         state = read_state(engine, ledger, newest, scratch)
-        files = _erase_from_files(engine, store, stream, scratch)
-        if newest is None or state is None or not _is_named(engine, store, stream, scratch):
-            return Erased(0, None, files)
-        (pairs,) = one_row(engine, f"SELECT count(*) FROM {_read(state)} SEMI JOIN erased USING (user_id)")
-        kept = scratch / "kept.parquet"
-        engine.execute(
-            f"COPY (FROM {_read(state)} ANTI JOIN erased USING (user_id)) "
-            f"TO {literal(kept)} (FORMAT parquet, COMPRESSION zstd)"
-        )
-        restated = restate(engine, ledger, newest, kept, tenure=tenure, stream=stream, run=run, clock=clock)
-        prune_before(ledger, restated.generation)
-        return Erased(int(pairs), restated.generation, files)
+        erased = Erased(0, None, 0)
+        if _is_named(engine, store, stream, scratch):
+            if newest is None or state is None:
+                # Left by a process that was killed before its first entry: nobody needs it.
+                prune_before(ledger, tenure.generation(stream))
+            else:
+                (pairs,) = one_row(engine, f"SELECT count(*) FROM {_read(state)} SEMI JOIN erased USING (user_id)")
+                kept = scratch / "kept.parquet"
+                engine.execute(
+                    f"COPY (FROM {_read(state)} ANTI JOIN erased USING (user_id)) "
+                    f"TO {literal(kept)} (FORMAT parquet, COMPRESSION zstd)"
+                )
+                restated = restate(engine, ledger, newest, kept, tenure=tenure, stream=stream, run=run, clock=clock)
+                prune_before(ledger, restated.generation)
+                erased = Erased(int(pairs), restated.generation, 0)
+        return replace(erased, files=_erase_from_files(store, stream, frozenset(user_ids), scratch))
 
 
 def _is_named(engine: duckdb.DuckDBPyConnection, store: Store, stream: Stream, scratch: Path) -> bool:
@@ -94,7 +103,7 @@ def _is_named(engine: duckdb.DuckDBPyConnection, store: Store, stream: Stream, s
     return False
 
 
-def _erase_from_files(engine: duckdb.DuckDBPyConnection, store: Store, stream: Stream, scratch: Path) -> int:
+def _erase_from_files(store: Store, stream: Stream, user_ids: frozenset[str], scratch: Path) -> int:
     """Write the files for people that name one of the users again, without them; return how many those are."""
     written = 0
     for folder in _FILES_FOR_PEOPLE:
@@ -103,24 +112,47 @@ def _erase_from_files(engine: duckdb.DuckDBPyConnection, store: Store, stream: S
             if name.startswith("."):
                 # Left by a process that was killed while it wrote.
                 store.delete(path)
-            elif name.endswith(".csv"):
-                written += _erase_from_file(engine, store, path, scratch)
+            elif store.get_file(path, scratch / "before.csv"):
+                written += _erase_from_file(store, path, user_ids, scratch)
     return written
 
 
-def _erase_from_file(engine: duckdb.DuckDBPyConnection, store: Store, name: str, scratch: Path) -> bool:
-    """Write a CSV file again without the users; return whether it named one."""
+def _erase_from_file(store: Store, path: str, user_ids: frozenset[str], scratch: Path) -> bool:
+    """Write a CSV file again without the users' rows; return whether it had one.
+
+    Raises:
+        LedgerDamagedError: it names one of them and is not as it was written here, so it is left as it is.
+    """
     before, after = scratch / "before.csv", scratch / "after.csv"
-    if not store.get_file(name, before):
+    rows = kept = 0
+    try:
+        with _open_csv(before, "r") as source, _open_csv(after, "w") as copy:
+            reader, writer = csv.reader(source, strict=True), csv.writer(copy, lineterminator="\n")
+            header = next(reader, [])
+            column = header.index("user_id")
+            writer.writerow(header)
+            for row in reader:
+                rows += 1
+                if row[column] not in user_ids:
+                    kept += 1
+                    writer.writerow(row)
+    except (csv.Error, ValueError, IndexError):
+        if _mentions(before, user_ids):
+            raise LedgerDamagedError(store.locate(path), _FOREIGN) from None
         return False
-    rows = f"read_csv({literal(before)}, header = true, all_varchar = true, parallel = false)"
-    (named,) = one_row(engine, f"SELECT count(*) FROM {rows} SEMI JOIN erased USING (user_id)")
-    if named:
-        engine.execute(
-            f"COPY (FROM {rows} ANTI JOIN erased USING (user_id)) TO {literal(after)} (FORMAT csv, HEADER true)"
-        )
-        store.put_file(name, after)
-    return bool(named)
+    if kept < rows:
+        store.put_file(path, after)
+    return kept < rows
+
+
+def _open_csv(path: Path, mode: str) -> IO[str]:
+    # What is not UTF-8 comes out as it went in.
+    return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _mentions(path: Path, user_ids: frozenset[str]) -> bool:
+    with _open_csv(path, "r") as file:
+        return any(user_id in line for line in file for user_id in user_ids)
 
 
 def _read(path: Path) -> str:

@@ -47,6 +47,9 @@ def plan_tellings(  # what every telling shares
             clock=outside.clock,
             chance=outside.chance,
         )
+        if draft.begins_anew:
+            # From here on the ledger as it is counts: a hint at what was lost refuses no later sync.
+            draft.ledger.set_hint(plan.generation)
         # A slug has no ~, so a destination without a workspace shares its pace with nobody.
         workspace = destination.workspace or f"~{destination.name}"
         tellings.append(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.stream import Destination, Stream
 
 if TYPE_CHECKING:
@@ -28,12 +27,12 @@ class FoundStream(Stream):
 
 
 def find_streams(store: Store) -> list[FoundStream]:
-    """Return all streams of a state path, in the order of their folders."""
+    """Return all streams of a state path, in the order of their folders, also those that were never told anything."""
     found = []
     for app in sorted(store.names("")):
         for cohort in sorted(store.names(app)):
             for name in sorted(store.names(f"{app}/{cohort}")):
                 stream = FoundStream(app, cohort, Destination(name, name))
-                if name != "runs" and Ledger(store, stream.folder).newest_number():
+                if name != "runs" and store.names(stream.folder):
                     found.append(stream)
     return found

@@ -10,14 +10,19 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger import Ledger, entry_number
 from airflow_provider_amplitude_segment.core.stream import fingerprint
-from airflow_provider_amplitude_segment.exceptions import ChangedKeyError, LedgerError, MissingStateError
+from airflow_provider_amplitude_segment.exceptions import (
+    ChangedKeyError,
+    LedgerDamagedError,
+    LedgerFormatError,
+    MissingStateError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
+    from airflow_provider_amplitude_segment.core.entry import Commit, Plan
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.core.stream import Store, Stream
 
@@ -54,9 +59,6 @@ def check_state(
             anew.add(stream)
         else:
             log.warning("A sync would be refused: %s", error.finding)
-        if not settings.dry_run:
-            # From now on the ledger as it is counts, also where this sync dies before it commits.
-            Ledger(store, stream.folder).set_hint(entry.generation if entry else 0)
     return frozenset(anew)
 
 
@@ -64,13 +66,15 @@ def _find_loss(
     store: Store, stream: Stream, entry: Plan | Commit | None, remembered: int, settings: SyncSettings
 ) -> MissingStateError | ChangedKeyError | None:
     destination = stream.destination
-    found = entry.generation if entry else 0
+    found = entry.told_generation if entry else 0
     expected = max(remembered, Ledger(store, stream.folder).hint())
     if expected > found:
         return MissingStateError(
             destination.segment_conn_id, store.locate(stream.folder), found, expected, settings.run_configuration
         )
-    earlier = None if entry else _told_before(store, stream)
+    if entry or settings.on_missing_state == "full":
+        return None
+    earlier = _told_before(store, stream)
     if earlier is not None:
         routing = f"~{fingerprint(dict(settings.integrations))}" if settings.integrations else ""
         own, other = (name.removesuffix(routing) for name in (destination.name, earlier))
@@ -85,11 +89,25 @@ def _told_before(store: Store, stream: Stream) -> str | None:
     for folder in store.names(stream.cohort_folder):
         if folder in {own.folder, "runs"} or folder.partition("~")[2] != own.folder.partition("~")[2]:
             continue
-        try:
-            entry = Ledger(store, f"{stream.cohort_folder}/{folder}").newest()
-        except LedgerError:
-            # Another destination's ledger, whose claim is not ours: it may be pruned, or damaged, just now.
-            continue
+        entry = _newest_readable(Ledger(store, f"{stream.cohort_folder}/{folder}"))
         if entry is not None and entry.segment_conn_id == own.segment_conn_id:
             found.append((entry.timestamp, entry.destination))
     return max(found)[1] if found else None
+
+
+def _newest_readable(ledger: Ledger) -> Plan | Commit | None:
+    """Return the newest entry of a neighbour that can be read; its claim is not ours, so it may just be pruned.
+
+    Raises:
+        LedgerDamagedError: it has entries, and none can be read: nobody can say whose it is.
+        LedgerFormatError: the same, as they are of a newer format.
+    """
+    fault: LedgerDamagedError | LedgerFormatError | None = None
+    for name in sorted(ledger.entries(), key=entry_number, reverse=True):
+        try:
+            return ledger.entry(name)
+        except (LedgerDamagedError, LedgerFormatError) as error:
+            fault = fault or error
+    if fault is not None:
+        raise fault
+    return None

@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.claim import newest_generation
-from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
+from airflow_provider_amplitude_segment.core.entry import Commit, Plan
 from airflow_provider_amplitude_segment.exceptions import LedgerError
 
 if TYPE_CHECKING:
@@ -83,7 +83,10 @@ def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:
         if isinstance(plan, Plan):
             kept |= {f"plan-{number}.json", plan.changes.name, *([plan.base.name] if plan.base else [])}
         kept |= {name for name in names if name.startswith(f"acked-{number}-")}
-    for number in sorted(set(numbers.get("commit", [])))[-keep_commits:]:
+    commits = sorted(set(numbers.get("commit", [])))[-keep_commits:]
+    # Whoever goes back to a commit must know whom plans after it told, also those that were given up.
+    kept |= {f"changes-{n}.parquet" for n in numbers.get("changes", []) if commits and n > commits[0]}
+    for number in commits:
         commit = ledger.entry(f"commit-{number}.json")
         if isinstance(commit, Commit):
             kept |= {f"commit-{number}.json", commit.snapshot.name}

@@ -7,26 +7,29 @@ that no sync is at work meanwhile, and under a higher generation than all before
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import duckdb
 
 from airflow_provider_amplitude_segment.core.clock import later_timestamp
 from airflow_provider_amplitude_segment.core.engine import literal, one_row, open_engine
-from airflow_provider_amplitude_segment.core.ledger import Commit, Ledger
-from airflow_provider_amplitude_segment.core.state import read_state
+from airflow_provider_amplitude_segment.core.entry import Commit
+from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.exceptions import CommitNotKeptError, LedgerDamagedError, LedgerFormatError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import duckdb
-
     from airflow_provider_amplitude_segment.core.clock import Clock
-    from airflow_provider_amplitude_segment.core.ledger import Plan
+    from airflow_provider_amplitude_segment.core.entry import Plan
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
 
 log = logging.getLogger(__name__)
+
+_DATA = re.compile(r"(changes|base|snapshot)-(\d+)(?:-\d+)?\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,13 @@ class Restated:
         generation: of the new commit.
         pairs: pairs of trait and user that it holds.
         in_doubt: those that the next sync tells again.
+        all_known: whether everything told since could be read; who is named only in a damaged file is not known.
     """
 
     generation: int
     pairs: int
     in_doubt: int
+    all_known: bool = True
 
 
 def go_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scratch: Path) -> Restated:
@@ -67,22 +72,23 @@ def go_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scrat
             raise CommitNotKeptError(store.locate(stream.folder), to, [n for n in commits if n != newest])
         target = ledger.commit(to)
         old = ledger.fetch(target.snapshot, scratch / "old.parquet")
-        later, all_known = _states_since(engine, ledger, to, scratch)
+        all_known = _gather_since(engine, ledger, store, to, scratch)
         state = scratch / "restated.parquet"
         engine.execute(
             f"""COPY (
-                WITH later AS ({" UNION ALL ".join(f"FROM read_parquet({literal(path)})" for path in [old, *later])}),
-                moved AS (
-                    SELECT trait, user_id, bool_or(later.in_doubt OR later.told IS DISTINCT FROM old.told) AS moved
-                    FROM later LEFT JOIN read_parquet({literal(old)}) old USING (trait, user_id)
+                WITH moved AS (
+                    SELECT trait, user_id, bool_or(since.in_doubt OR since.told IS DISTINCT FROM old.told) AS moved
+                    FROM (FROM since UNION ALL FROM (SELECT trait, user_id, told, in_doubt FROM read_parquet($1))) since
+                    LEFT JOIN read_parquet($1) old USING (trait, user_id)
                     GROUP BY trait, user_id
                 )
                 SELECT trait, user_id, old.told, {"moved" if all_known else "true"} AS in_doubt,
                        coalesce(old.refused, 0) AS refused
-                FROM moved LEFT JOIN read_parquet({literal(old)}) old USING (trait, user_id)
-            ) TO {literal(state)} (FORMAT parquet, COMPRESSION zstd)"""
+                FROM moved LEFT JOIN read_parquet($1) old USING (trait, user_id)
+            ) TO {literal(state)} (FORMAT parquet, COMPRESSION zstd)""".replace("$1", literal(old))
         )
-        return restate(engine, ledger, target, state, tenure=tenure, stream=stream, run=run, clock=clock)
+        restated = restate(engine, ledger, target, state, tenure=tenure, stream=stream, run=run, clock=clock)
+        return replace(restated, all_known=all_known)
 
 
 def restate(
@@ -114,12 +120,22 @@ def restate(
             segment_conn_id=like.segment_conn_id,
             destination=like.destination,
             report={},
+            told_generation=_told_generation(ledger),
         )
     )
     pairs, in_doubt = one_row(
         engine, f"SELECT count(*), count(*) FILTER (in_doubt) FROM read_parquet({literal(state)})"
     )
     return Restated(generation, int(pairs), int(in_doubt))
+
+
+def _told_generation(ledger: Ledger) -> int:
+    """Return the generation of the newest sync that the ledger knows of; what is remembered beyond it stays lost."""
+    try:
+        newest = ledger.newest()
+    except (LedgerDamagedError, LedgerFormatError):
+        return ledger.newest_number()
+    return newest.told_generation if newest else 0
 
 
 def _latest_timestamp(ledger: Ledger) -> str | None:
@@ -133,20 +149,35 @@ def _latest_timestamp(ledger: Ledger) -> str | None:
     return max(timestamps, default=None)
 
 
-def _states_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, to: int, scratch: Path) -> tuple[list[Path], bool]:
-    """Return the states after commit ``to`` that can still be read, and whether those are all that are named."""
-    states, all_known = [], True
-    for number in [n for n in ledger.commits() if n > to]:
+def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Store, to: int, scratch: Path) -> bool:
+    """Make the table ``since``: whom any file after commit ``to`` names, with the state it gives; changes are in doubt.
+
+    Returns:
+        Whether all of it could be read. Where not, nobody knows who else was told.
+    """
+    engine.execute("CREATE TEMP TABLE since (trait VARCHAR, user_id VARCHAR, told BOOLEAN, in_doubt BOOLEAN)")
+    copy, all_known = scratch / "since.parquet", True
+    for name in ledger.names():
+        match = _DATA.fullmatch(name)
+        if match is None or int(match[2]) <= to:
+            continue
+        store.get_file(f"{ledger.folder}/{name}", copy)
+        told = "value AS told, true AS in_doubt" if match[1] == "changes" else "told, in_doubt"
         try:
-            states.append(ledger.fetch(ledger.commit(number).snapshot, scratch / f"state-{number}.parquet"))
-        except (LedgerDamagedError, LedgerFormatError) as error:
-            log.warning("Everyone is in doubt: %s", error)
+            engine.execute(f"INSERT INTO since SELECT trait, user_id, {told} FROM read_parquet({literal(copy)})")
+        except duckdb.Error:
+            log.warning("%s cannot be read, so everyone is in doubt", store.locate(f"{ledger.folder}/{name}"))
             all_known = False
-    folder = scratch / "newest"
-    folder.mkdir()
+    return all_known and _are_whole(ledger, scratch)
+
+
+def _are_whole(ledger: Ledger, scratch: Path) -> bool:
+    """Tell whether every entry can be read, and every commit's snapshot is what the commit says."""
     try:
-        newest = read_state(engine, ledger, ledger.newest(), folder)
+        for number in ledger.commits():
+            ledger.fetch(ledger.commit(number).snapshot, scratch / "checked.parquet")
+        ledger.newest()
     except (LedgerDamagedError, LedgerFormatError) as error:
         log.warning("Everyone is in doubt: %s", error)
-        return states, False
-    return [*states, *([newest] if newest else [])], all_known
+        return False
+    return True

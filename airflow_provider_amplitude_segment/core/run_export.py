@@ -6,15 +6,15 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.ledger import Commit
+from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.run_record import RunRecord, read_run_record, write_run_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_amplitude_segment.core.clock import Clock
+    from airflow_provider_amplitude_segment.core.entry import Plan
     from airflow_provider_amplitude_segment.core.export_order import ExportOrder
-    from airflow_provider_amplitude_segment.core.ledger import Plan
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
     from airflow_provider_amplitude_segment.core.tenure import Tenure
 
@@ -51,8 +51,7 @@ def open_run_export(  # who asks, whom, and what is known
             log.info("Going on with export %s of this run", record.export_request_id)
             return record
     # An owner that was paused here spends nothing, and takes no export away from its own retry.
-    for claimed in newest:
-        tenure.look(claimed)
+    tenure.look_at_all()
     request_id = order.request(stream.cohort_id)
     record = RunRecord(request_id, clock.now(), {s.folder: tenure.generation(s) for s in newest})
     write_run_record(store, stream, run, record)

@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.exceptions import StatePathError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
+    from airflow_provider_amplitude_segment.core.entry import Commit, Plan
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
 
 log = logging.getLogger(__name__)

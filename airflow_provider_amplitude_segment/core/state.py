@@ -10,15 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.engine import literal
-from airflow_provider_amplitude_segment.core.ledger import Plan
+from airflow_provider_amplitude_segment.core.entry import Plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
 
+    from airflow_provider_amplitude_segment.core.entry import Commit
     from airflow_provider_amplitude_segment.core.journal import Journal
-    from airflow_provider_amplitude_segment.core.ledger import Commit, Ledger
+    from airflow_provider_amplitude_segment.core.ledger import Ledger
 
 _EMPTY = """SELECT NULL::VARCHAR AS trait, NULL::VARCHAR AS user_id, NULL::BOOLEAN AS told,
                    NULL::BOOLEAN AS in_doubt, NULL::INTEGER AS refused WHERE false"""

@@ -77,6 +77,9 @@ def destination_folder(name: str) -> str:
     >>> destination_folder("prod~3f1c77aa3f1c77aa")
     'prod~3f1c77aa3f1c77aa'
     """
+    if name == "runs":
+        # The folder of run records beside it.
+        return f"-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
     # ~ stands only between a destination and its routing, so each half is made safe by itself.
     return "~".join(folder_name(part) for part in name.rsplit("~", 1))
 

@@ -33,11 +33,7 @@ from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Sk
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.core.report_file import complete_report, error_text, save_report
 from airflow_provider_amplitude_segment.core.run_export import open_run_export
-from airflow_provider_amplitude_segment.core.run_record import (
-    forget_run,
-    forget_run_in_passing,
-    write_run_record,
-)
+from airflow_provider_amplitude_segment.core.run_record import forget_run, forget_run_in_passing, write_run_record
 from airflow_provider_amplitude_segment.core.stream import Stream
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.core.trait import trait_key
@@ -55,7 +51,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.cohort import Cohort
     from airflow_provider_amplitude_segment.core.draft import Draft
-    from airflow_provider_amplitude_segment.core.ledger import Commit, Plan
+    from airflow_provider_amplitude_segment.core.entry import Commit, Plan
     from airflow_provider_amplitude_segment.core.membership import Membership
     from airflow_provider_amplitude_segment.core.outside import Outside
     from airflow_provider_amplitude_segment.core.run_record import RunRecord
@@ -170,6 +166,7 @@ class CohortSync:
                 return ExportIncomplete(record.export_request_id, claims)
             membership = self._membership(record)
             record = replace(record, counts=self.report.export_counts())
+            tenure.look_at_all()
             write_run_record(self._store, streams[0], self._this_run, record)
             drafts = self._compare(drafts, membership)
             if reason := self._check(drafts, membership):

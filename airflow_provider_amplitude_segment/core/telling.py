@@ -15,8 +15,8 @@ from airflow_provider_amplitude_segment.core.courier import Courier
 from airflow_provider_amplitude_segment.core.delivery import FIRST_MESSAGES, Delivery
 from airflow_provider_amplitude_segment.core.draft import report_plan
 from airflow_provider_amplitude_segment.core.engine import literal, open_engine
+from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.identify import Envelope, identify_messages, plan_key
-from airflow_provider_amplitude_segment.core.ledger import Commit
 from airflow_provider_amplitude_segment.core.lookout import Lookout
 from airflow_provider_amplitude_segment.core.progress import Progress
 from airflow_provider_amplitude_segment.core.pruning import prune
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.clock import Chance, Clock
     from airflow_provider_amplitude_segment.core.delivery import Delivered
     from airflow_provider_amplitude_segment.core.draft import Draft
+    from airflow_provider_amplitude_segment.core.entry import Plan
     from airflow_provider_amplitude_segment.core.journal import Journal
-    from airflow_provider_amplitude_segment.core.ledger import Plan
     from airflow_provider_amplitude_segment.core.pace import Pace
     from airflow_provider_amplitude_segment.core.ranges import Ranges
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
@@ -220,6 +220,7 @@ class Telling:
                 segment_conn_id=plan.segment_conn_id,
                 destination=plan.destination,
                 report=asdict(report),
+                told_generation=plan.generation,
             )
         )
         return report

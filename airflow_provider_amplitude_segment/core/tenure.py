@@ -94,6 +94,15 @@ class Tenure:
                 self._held.pop(stream, None)
             raise
 
+    def look_at_all(self) -> None:
+        """See whether any stream was taken over: before what all share, the run's record, is written.
+
+        Raises:
+            ClaimLostError: one was.
+        """
+        for stream in self._generations:
+            self.look(stream)
+
     def release(self, stream: Stream) -> None:
         """Let the next run in at once; nothing happens where the stream is not held any more."""
         with self._writing:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, SettingError
 from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
     extra,
     find_connection,
     read_endpoint,
     secret,
+    setting,
     text,
 )
 from airflow_provider_amplitude_segment.hooks.connection_form import form_behaviour, form_widgets
@@ -124,7 +125,7 @@ class SegmentHook(BaseHook):
         identity = hashlib.sha256(f"{host}\0{self._write_key(connection)}".encode()).hexdigest()
         return SegmentDestination(
             conn_id=self.segment_conn_id,
-            destination=text(connection, "destination_id") or f"dst-{identity[:20]}",
+            destination=_destination_id(connection) or f"dst-{identity[:20]}",
             workspace=text(connection, "workspace"),
             source=text(connection, "source"),
             host=host,
@@ -145,3 +146,12 @@ class SegmentHook(BaseHook):
             f"{client.base_url} answers (HTTP {reached}). The write key is NOT proved: Segment accepts any. "
             "Send something and look into the source's debugger."
         )
+
+
+def _destination_id(connection: Any) -> str:
+    """Return the name that the connection gives its destination, empty for none."""
+    name = text(connection, "destination_id")
+    if name and "~" in name:
+        # It stands between a destination and its routing in the state.
+        raise SettingError(setting(connection.conn_id, "Extra destination_id"), f"got {name!r}", "text without ~")
+    return name or ""

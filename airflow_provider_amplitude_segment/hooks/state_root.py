@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 _TAKES = "an absolute path, or a URL that ObjectStoragePath takes (file://, s3://connection@bucket/…, gs://…)"
 
+LOCAL_SCHEMES = frozenset({"file", "local"})
+"""Names of the worker's own file system, whose files are kept readable by their owner only."""
+
 _BUCKET_STORES = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl"})
 
 
@@ -22,10 +25,11 @@ def open_state_root(place: str) -> Root:
     :raises SettingError: it is neither, or a URL with a password or without a bucket.
     :raises StatePathError: no file system is installed for the URL.
     """
-    _refuse_password(place)
-    if "://" in place and not place.startswith("file://"):
+    scheme, _, rest = place.rpartition("://")
+    if scheme and scheme.lower() not in LOCAL_SCHEMES:
+        _refuse_password(place)
         return _object_root(place)
-    path = Path(place.removeprefix("file://"))
+    path = Path(rest)
     if not path.is_absolute():
         raise SettingError("state_path", f"got the relative path {place!r}", _TAKES)
     return path
@@ -34,7 +38,7 @@ def open_state_root(place: str) -> Root:
 def _refuse_password(text: str) -> None:
     """Refuse ``s3://key:secret@bucket``: the parameter is shown in the UI, in logs and in errors."""
     user_info, at, _ = text.rpartition("://")[2].partition("@")
-    if at and ":" in user_info and not text.startswith("/"):
+    if at and ":" in user_info:
         raise SettingError(
             "state_path", "got a URL with a password in it", "the ID of a connection there, s3://connection@bucket/…"
         )

@@ -96,8 +96,12 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
             return
         store = LedgerStore(open_state_root(self.state_place))
         for folder, generation in self.claims.items():
-            give_back(store, folder, generation)
-        self.log.info("Export %s is not waited for any more; the claims are given back.", self.request_id)
+            if give_back(store, folder, generation):
+                self.log.info(
+                    "Export %s is not waited for any more; claim %s is given back.", self.request_id, generation
+                )
+            else:
+                self.log.warning("Claim %s of %s is not in %s.", generation, folder, self.state_place)
 
     async def _wait(self, client: AmplitudeClient) -> TriggerEvent:
         told: set[str] = set()

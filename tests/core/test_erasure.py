@@ -1,5 +1,7 @@
 """Erasing users: afterwards nothing below the ledger's folder names them, and everybody else is as before."""
 
+import csv
+import io
 from pathlib import Path
 
 import duckdb
@@ -9,7 +11,7 @@ from fakes import Killed, World
 from airflow_provider_amplitude_segment.core.claim import take_claim
 from airflow_provider_amplitude_segment.core.erasure import Erased, erase_users
 from airflow_provider_amplitude_segment.core.found_stream import find_streams
-from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, RejectedUsersError
+from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, LedgerDamagedError, RejectedUsersError
 
 TRAIT = "Power Users (c1)"
 
@@ -166,3 +168,57 @@ def test_nobody_is_erased_while_a_sync_is_at_work(world: World, tmp_path: Path) 
 
     with pytest.raises(ClaimHeldError):
         erase(world, tmp_path, "ann@x")
+
+
+def test_a_first_dry_run_and_a_first_sync_that_was_killed_are_reached_too(world: World, tmp_path: Path) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann@x"])
+    world.sync("c1", dry_run=True)
+    world.amplitude.cohort("c2", "Trial Users", ["ann@x"])
+
+    def die(name: str) -> None:
+        if "plan-" in name:
+            raise Killed
+
+    world.store.before_write = die
+    with pytest.raises(Killed):
+        world.attempt("c2")
+    world.store.before_write = lambda _name: None
+    world.clock.pass_by(3600)
+    assert len(named_in(world, tmp_path, "ann@x")) == 2
+
+    erase(world, tmp_path, "ann@x")
+
+    assert named_in(world, tmp_path, "ann@x") == []
+
+
+@pytest.mark.parametrize("user_id", ["'o'", 'a"b', "a,b", "a;b", "a\tb", "a#b", "a\nb", "\\o", " o", "ü@x"])
+def test_a_user_id_that_a_csv_file_must_quote_is_erased_and_its_neighbour_is_not(
+    world: World, tmp_path: Path, user_id: str
+) -> None:
+    world.amplitude.cohort("c1", "Power Users", [user_id, f"{user_id}2", "'p'"])
+    world.segment.poisoned = {user_id, f"{user_id}2", "'p'"}
+    world.segment.poisoned.discard("")
+    world.amplitude.cohort("c1", "Power Users", [user_id, f"{user_id}2", "'p'", "fine"])
+    world.sync("c1", on_rejected="warn")
+    name = next(name for name in world.store.objects if "/rejected/" in name)
+
+    (erased,) = erase(world, tmp_path, user_id)
+
+    rows = list(csv.reader(io.StringIO(world.store.objects[name].decode(), newline="")))
+    assert erased.files == 1
+    assert sorted(row[0] for row in rows[1:]) == sorted(["'p'", f"{user_id}2"])
+
+
+@pytest.mark.parametrize("content", [b"user;why\nann@x;left\n", b"user_id\n\xfc,ann@x\n", b"ann@x"])
+def test_a_file_that_is_not_as_it_was_written_here_is_named_after_all_else_is_done(
+    world: World, tmp_path: Path, content: bytes
+) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann@x", "bob@x"])
+    world.sync("c1")
+    folder = find_streams(world.store)[0].folder
+    world.store.objects[f"{folder}/rejected/9.csv"] = content.replace(b"user_id", b"users")
+
+    with pytest.raises(LedgerDamagedError, match=r"rejected/9\.csv names one of the users"):
+        erase(world, tmp_path, "ann@x")
+
+    assert named_in(world, tmp_path, "ann@x") == [f"{folder}/rejected/9.csv"]

@@ -8,8 +8,9 @@ from fakes import World
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_amplitude_segment.core.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
-from airflow_provider_amplitude_segment.core.ledger import Commit, Ledger, Plan
+from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ranges import Ranges
 from airflow_provider_amplitude_segment.core.stream import Stream, folder_name
 from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError, LedgerFormatError

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from fakes import World
+from fakes import Killed, World
 
 from airflow_provider_amplitude_segment.core.claim import take_claim
 from airflow_provider_amplitude_segment.core.found_stream import FoundStream, find_streams
@@ -84,7 +84,8 @@ def test_a_damaged_snapshot_is_gone_back_from_and_everyone_is_in_doubt(world: Wo
 
     restated = back(world, 1, tmp_path)
 
-    assert restated.in_doubt == restated.pairs == 2
+    # cat is known from the plan.
+    assert restated.in_doubt == restated.pairs == 3
     sync_of(world, "bob", "cat")
     assert world.segment.members(TRAIT) == {"bob", "cat"}
 
@@ -132,3 +133,39 @@ def test_a_commit_that_is_not_kept_or_is_the_newest_is_refused(world: World, tmp
 
     with pytest.raises(CommitNotKeptError, match=r"one can go back to 1\. Nothing was changed"):
         back(world, to, tmp_path)
+
+
+def test_who_is_named_only_by_a_later_plan_is_told_false_again(world: World, tmp_path: Path) -> None:
+    sync_of(world, "ann")
+    sync_of(world, "ann", "bob")
+    world.store.objects[f"{FOLDER}/snapshot-2-2.parquet"] = b"half of it"
+
+    restated = back(world, 1, tmp_path)
+
+    assert (restated.pairs, restated.in_doubt, restated.all_known) == (2, 2, False)
+    sync_of(world, "ann")
+    assert world.segment.members(TRAIT) == {"ann"}
+
+
+def test_who_was_told_only_by_a_plan_that_was_given_up_is_told_again(world: World, tmp_path: Path) -> None:
+    sync_of(world, "ann", "bob")
+    world.amplitude.cohort("c1", "Power Users", ["bob"])
+
+    def die(name: str) -> None:
+        if "commit-" in name:
+            raise Killed
+
+    world.store.before_write = die
+    with pytest.raises(Killed):
+        world.attempt("c1", run="killed", max_exit_ratio=None)
+    world.store.before_write = lambda _name: None
+    told = world.segment.identifies
+    world.clock.pass_by(3600)
+    sync_of(world, "ann", "bob")
+    world.segment.forget_after(told)
+    assert world.segment.members(TRAIT) == {"bob"}
+
+    back(world, 1, tmp_path)
+
+    sync_of(world, "ann", "bob")
+    assert world.segment.members(TRAIT) == {"ann", "bob"}

@@ -25,8 +25,9 @@ from airflow_provider_amplitude_segment.core.claim import Claim, take_claim
 from airflow_provider_amplitude_segment.core.clock import timestamp
 from airflow_provider_amplitude_segment.core.cohort import check_exportable, read_cohorts
 from airflow_provider_amplitude_segment.core.cohort_export import read_export_request, read_export_status, read_usage
+from airflow_provider_amplitude_segment.core.entry import Plan
 from airflow_provider_amplitude_segment.core.export_file import read_file_answer, read_storage_answer
-from airflow_provider_amplitude_segment.core.ledger import Ledger, Plan
+from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.membership import read_membership
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
 from airflow_provider_amplitude_segment.core.run_record import read_run_record

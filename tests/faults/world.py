@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.core.ledger import Commit, Ledger, Plan
+from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.state import read_state, state_query
 from airflow_provider_amplitude_segment.core.stream import Destination, Stream
 from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
@@ -20,6 +20,8 @@ from faults.wire import Mail
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from airflow_provider_amplitude_segment.core.entry import Commit, Plan
 
 COHORT_ID = "c1"
 _KEYS = ("faultsWriteKey00000000000000001", "faultsWriteKey00000000000000002")

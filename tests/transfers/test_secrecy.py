@@ -118,7 +118,7 @@ def test_no_client_and_no_hook_shows_its_key(sandbox: Sandbox) -> None:
         assert all(hidden not in f"{thing!r} {thing}" for thing in shown)
 
 
-@pytest.mark.parametrize("connection", ["../../etc", "/etc/passwd", "a\0b", "x" * 300, "-" + "0" * 24])
+@pytest.mark.parametrize("connection", ["../../etc", "/etc/passwd", "a\0b", "x" * 300, "-" + "0" * 24, "runs"])
 def test_a_hostile_destination_id_never_leaves_its_cohorts_folder(
     connection: str, sync: Sync, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ def test_after_the_steps_to_go_back_the_next_sync_tells_again(sandbox: Sandbox, 
     status, listed = run_step(tmp_path / "state", "list")
     assert status == 0
     (ledger,) = re.findall(r"^\S+/c1/\S+$", listed, re.MULTILINE)
-    assert re.findall(r"commit (\d+): .*trait 'Power Users \(c1\)'", listed) == ["2", "1"]
+    assert re.findall(r"commit (\d+)(?: \(newest\))?: .*trait 'Power Users \(c1\)'", listed) == ["2", "1"]
 
     status, told = run_step(tmp_path / "state", "go-back", ("1234/26umsb5/3f1c77aa01b2c3d4", ledger), ("41", "1"))
 
@@ -81,3 +81,23 @@ def test_a_command_that_cannot_be_understood_fails(arguments: list[str]) -> None
 
     assert ended.returncode > 0
     assert "Traceback" not in ended.stderr
+
+
+def test_an_erasure_where_no_ledger_is_fails_and_so_do_ids_that_are_not_utf_8(tmp_path: Path, sync: Sync) -> None:
+    status, told = run_step(tmp_path / "elsewhere", "erase", user_ids="ann\n")
+    assert (status, "There is no ledger" in told) == (1, True)
+
+    sync()
+    command = [
+        sys.executable,
+        "-m",
+        "airflow_provider_amplitude_segment",
+        "--state-path",
+        str(tmp_path / "state"),
+        "erase",
+    ]
+    for content, expected in [(b"\xfcmlaut\n", 1), (b"\xef\xbb\xbfann\r\n", 0)]:
+        ended = subprocess.run(command, input=content, capture_output=True, check=False)  # noqa: S603 - our own command
+        assert ended.returncode == expected
+        assert b"Traceback" not in ended.stderr
+    assert b"1 told traits erased" in ended.stdout

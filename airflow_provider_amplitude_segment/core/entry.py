@@ -1,0 +1,94 @@
+"""The entries of a ledger: the plan of what is about to be told, and the commit of what was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of the ledger as the entry that names it promises it."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is about to be told, and to whom it was decided.
+
+    Attributes:
+        generation: ``n`` of ``plan-n.json``: the claim under which it was made.
+        plan_id: random; part of every message ID.
+        run_key: the run that made it.
+        export_request_id: the export it tells.
+        fingerprint: differs when parameters that make the plan differ.
+        mode: ``incremental`` or ``full``.
+        trait: the current trait key.
+        timestamp: of every message of it; later than any earlier plan's.
+        planned: number of changes.
+        counts: what the report tells of it, by the report's names.
+        changes: Parquet ``trait, user_id, value``, ordered; a change's position is its row number from 0.
+        base: Parquet of the state it starts from; ``None`` for an empty one.
+        segment_conn_id: label of the destination.
+        destination: the destination's name.
+        key_fingerprint: of the write key it is told with.
+        proved_key: fingerprint of a write key that Segment acknowledged something with before; empty for none.
+    """
+
+    generation: int
+    plan_id: str
+    run_key: str
+    export_request_id: str
+    fingerprint: str
+    mode: str
+    trait: str
+    timestamp: str
+    planned: int
+    counts: dict[str, int]
+    changes: StoredFile
+    base: StoredFile | None
+    segment_conn_id: str
+    destination: str
+    key_fingerprint: str
+    proved_key: str
+
+    @property
+    def told_generation(self) -> int:
+        """The generation of the newest sync that it knows of: its own."""
+        return self.generation
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The state after a plan was told to its end.
+
+    Attributes:
+        generation: that of the plan.
+        claim: generation of the claim under which it was committed.
+        run_key: the run that committed it.
+        export_request_id: the export that Segment knows now.
+        trait: the current trait key.
+        timestamp: that of the plan's messages.
+        snapshot: Parquet ``trait, user_id, told, in_doubt, refused``.
+        proved_key: fingerprint of the write key that Segment acknowledged something with most lately; empty for none.
+        segment_conn_id: label of the destination.
+        destination: the destination's name.
+        report: the destination's report of the sync.
+        told_generation: of the newest sync that it knows of; lower than its own where no sync led to it.
+    """
+
+    generation: int
+    claim: int
+    run_key: str
+    export_request_id: str
+    trait: str
+    timestamp: str
+    snapshot: StoredFile
+    proved_key: str
+    segment_conn_id: str
+    destination: str
+    report: dict[str, Any]
+    told_generation: int
