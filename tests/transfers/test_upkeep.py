@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.s3_server import S3Server
 from fakes.task_instance import FakeTaskInstance, Sync
 
 from airflow_provider_amplitude_segment.sandbox import Sandbox
@@ -101,3 +102,29 @@ def test_an_erasure_where_no_ledger_is_fails_and_so_do_ids_that_are_not_utf_8(tm
         assert ended.returncode == expected
         assert b"Traceback" not in ended.stderr
     assert b"1 told traits erased" in ended.stdout
+
+
+def test_a_connection_in_airflows_database_is_found(
+    sync: Sync, s3_server: S3Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_path = f"s3://upkeep_s3@{bucket}/state"
+    monkeypatch.setenv("AIRFLOW_CONN_UPKEEP_S3", s3_server.connection())
+    sync(state_path=state_path)
+    monkeypatch.delenv("AIRFLOW_CONN_UPKEEP_S3")
+    # A database that lasts from one command to the next; should the connection not be found, nobody else is asked.
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path / "home"),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    }
+    for command in (
+        ["airflow", "db", "migrate"],
+        ["airflow", "connections", "add", "upkeep_s3", "--conn-json", s3_server.connection()],
+        ["airflow_provider_amplitude_segment", "--state-path", state_path, "list"],
+    ):
+        ended = subprocess.run(  # noqa: S603 - our own commands
+            [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False
+        )
+
+    assert (ended.returncode, "commit 1 (newest)" in ended.stdout) == (0, True), ended.stderr
