@@ -31,6 +31,7 @@ def open_state_root(place: str) -> Root:
         return _object_root(place)
     path = Path(rest)
     if not path.is_absolute():
+        _refuse_password(rest)
         raise SettingError("state_path", f"got the relative path {place!r}", _TAKES)
     return path
 
