@@ -1,9 +1,9 @@
 """Pruning: what a ledger need not hold any more.
 
 Kept are the newest plan, the last commits, each with the files it names, the plan's journals, the changes of all plans
-after the oldest kept commit, and the highest claim (design 4, rule 10). Entries go before the files they name, so that a process may die in between. Whoever prunes has
-looked at the claims just before; should it be paused there, what it takes away was older than the newest plan when it
-listed them, and nobody reads that.
+after the oldest kept commit, and the highest claim (design 4, rule 10). Entries go before the files they name, so that
+a process may die in between. Whoever prunes has looked at the claims just before; should it be paused there, what it
+takes away was older than the newest plan when it listed them, and nobody reads that.
 Reports and the files for people stay.
 """
 
