@@ -80,7 +80,7 @@ def _list(store: Store) -> int:
 
 
 def _nothing_there(store: Store) -> int:
-    print(f"There is no ledger in {store.locate('')} Nothing was changed.", file=sys.stderr)
+    print(f"There is no ledger in {store.locate('').rstrip('/')}. Nothing was changed.", file=sys.stderr)
     return 1
 
 
@@ -108,7 +108,7 @@ def _described(store: Store, stream: Stream) -> Iterator[str]:
 def _go_back(store: Store, folder: str, to: int) -> int:
     stream = next((stream for stream in find_streams(store) if stream.folder == folder.strip("/")), None)
     if stream is None:
-        print(f"There is no ledger {folder} in {store.locate('')}. Nothing was changed.", file=sys.stderr)
+        print(f"There is no ledger {folder} in {store.locate('').rstrip('/')}. Nothing was changed.", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
         restated = go_back(store, stream, to, _this_run(), SystemClock(), Path(scratch))

@@ -105,7 +105,7 @@ def _is_named(engine: duckdb.DuckDBPyConnection, store: Store, stream: Stream, s
 
 def _erase_from_files(store: Store, stream: Stream, user_ids: frozenset[str], scratch: Path) -> int:
     """Write the files for people that name one of the users again, without them; return how many those are."""
-    written = 0
+    written, foreign = 0, None
     for folder in _FILES_FOR_PEOPLE:
         for name in store.names(f"{stream.folder}/{folder}"):
             path = f"{stream.folder}/{folder}/{name}"
@@ -113,7 +113,12 @@ def _erase_from_files(store: Store, stream: Stream, user_ids: frozenset[str], sc
                 # Left by a process that was killed while it wrote.
                 store.delete(path)
             elif store.get_file(path, scratch / "before.csv"):
-                written += _erase_from_file(store, path, user_ids, scratch)
+                try:
+                    written += _erase_from_file(store, path, user_ids, scratch)
+                except LedgerDamagedError as error:
+                    foreign = error
+    if foreign is not None:
+        raise foreign
     return written
 
 

@@ -217,6 +217,9 @@ def test_a_file_that_is_not_as_it_was_written_here_is_named_after_all_else_is_do
     world.sync("c1")
     folder = find_streams(world.store)[0].folder
     world.store.objects[f"{folder}/rejected/9.csv"] = content.replace(b"user_id", b"users")
+    # Files that come after it are reached all the same.
+    world.store.objects[f"{folder}/rejected/99.csv"] = b"user_id,why\nann@x,left\n"
+    world.store.objects[f"{folder}/dry-runs/1.csv"] = b"trait,user_id,value\nx,ann@x,true\n"
 
     with pytest.raises(LedgerDamagedError, match=r"rejected/9\.csv names one of the users"):
         erase(world, tmp_path, "ann@x")
