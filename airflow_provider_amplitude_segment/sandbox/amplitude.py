@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -74,6 +74,7 @@ class SandboxAmplitude:
         """Forget every export and what was used of the limits; cohorts stay as they are."""
         with self._lock:
             self.exports_spent = 0
+            self.exports_refused: Counter[str] = Counter()
             self._exports: OrderedDict[str, Export] = OrderedDict()
             self._links: OrderedDict[str, tuple[float, Export]] = OrderedDict()
             self._requested: deque[float] = deque()
@@ -222,6 +223,7 @@ class SandboxAmplitude:
             ("parallel requests per minute", self.parallel_per_minute, len(running)),
         ):
             if limit is not None and used >= limit:
+                self.exports_refused[name] += 1
                 message = f"Rate limit exceeded: {used} of {limit} {name}."
                 raise AmplitudeRefusal(429, "too_many_requests", message, limit=limit, used=used, name=name)
 

@@ -46,6 +46,7 @@ def test_a_minute_has_a_limit_of_parallel_exports(sandbox: Sandbox, amplitude: A
     amplitude.status(first)  # its last 202: the next poll finds it complete
     assert amplitude.request().status_code == 202
     assert amplitude.request().status_code == 429
+    assert sandbox.amplitude.exports_refused == {"parallel requests per minute": 2}
     clock.pass_by(60)
     assert amplitude.request().status_code == 202
     sandbox.amplitude.parallel_per_minute = None
