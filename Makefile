@@ -8,7 +8,7 @@ BIN := .venv/3.3/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: demo test faults lint types layers audit test-2.11 test-3.3 wheel format clean
+.PHONY: demo test faults cluster-test lint types layers audit test-2.11 test-3.3 wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
@@ -35,6 +35,10 @@ test-2.11 test-3.3: test-%: .venv/%/ready
 faults: .venv/3.3/ready ## Hundreds of seeded histories with faults and 10,000 bad inputs, e.g. make faults FAULTS="--seed 7 --histories 1".
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
+cluster-test: .venv/3.3/cluster ## 40 cohorts over two Celery workers, one of which is killed; on Debian's Redis and PostgreSQL.
+	scripts/debian-servers
+	$(BIN)/python -m pytest --log-cli-level=INFO tests/celery_cluster
+
 wheel: .venv/3.3/ready ## Build wheel and sdist, and install the wheel where nothing else is.
 	$(BIN)/python scripts/check_wheel.py
 
@@ -53,4 +57,9 @@ clean:
 	.venv/$*/bin/python -m pip install -qq --upgrade "pip>=25.1"
 	.venv/$*/bin/python -m pip install -qq --constraint constraints/airflow-$*.txt \
 	  --editable ".[sandbox,s3]" --group tests $(if $(filter 3.3,$*),--group lint)
+	@touch $@
+
+# What only the cluster test needs goes into the same environment: none of it touches what is there.
+.venv/3.3/cluster: .venv/3.3/ready
+	$(BIN)/python -m pip install -qq --constraint constraints/airflow-3.3.txt --group cluster
 	@touch $@

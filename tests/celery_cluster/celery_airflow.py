@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import subprocess
 import sys
@@ -39,10 +40,11 @@ class CeleryWorker:
 
     def __init__(self, name: str, home: Path, env: dict[str, str]) -> None:
         self.name = name
-        self.killed_at: float | None = None
+        self.killed_at = math.inf
         (home / "temporary").mkdir(parents=True)
         own = {"AIRFLOW_HOME": str(home), "TMPDIR": str(home / "temporary"), WORKER_NAME: name}
-        self.process = _start(["celery", "worker", "--skip-serve-logs", "-H", name], {**env, **own}, home / "worker.log")
+        command = ["celery", "worker", "--skip-serve-logs", "-H", name]
+        self.process = _start(command, {**env, **own}, home / "worker.log")
 
     def processes(self) -> list[psutil.Process]:
         """Return the worker, its pool, and the tasks in it."""
@@ -138,7 +140,7 @@ class CeleryAirflow(Standalone):
 
     def refuse_to_wait_for_the_dead(self) -> None:
         """Raise where a part or a worker has ended that nobody killed."""
-        killed = [worker.process for worker in self.workers if worker.killed_at is not None]
+        killed = [worker.process for worker in self.workers if worker.killed_at < math.inf]
         for part in self._started():
             if part not in killed and part.poll() is not None:
                 raise RuntimeError(f"{part.args} has ended; see {self.home}")
@@ -161,11 +163,6 @@ class CeleryAirflow(Standalone):
         entry = f"{_path_of(ti)}/xcomEntries/sync_report?map_index={ti['map_index']}"
         report: dict[str, Any] = self._get(entry).json()["value"]
         return report
-
-    def events(self, run_id: str, event: str) -> list[dict[str, Any]]:
-        """Return what Airflow wrote down under an event's name."""
-        listed = self._get(f"/eventLogs?run_id={run_id}&event={event}&limit=100").json()["event_logs"]
-        return list(listed)
 
 
 def _path_of(ti: dict[str, Any]) -> str:

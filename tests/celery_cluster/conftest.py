@@ -1,4 +1,4 @@
-"""Redis, PostgreSQL, an S3 server, the sandbox and Airflow on Celery, started once; all are stopped, however it ends."""
+"""Redis, PostgreSQL, an S3 server, the sandbox and Airflow on Celery: started once, and stopped however it ends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Serve
         for pool, flags in _POOLS.items():
             airflow.command("pools", "set", pool, _EXPORTS_AT_ONCE, "Exports of Amplitude at once", *flags)
         airflow.wait_for_dags("many_cohorts", "many_cohorts_deferred_uncounted")
-        yield ManyCohorts(airflow, sandbox, redis)
+        yield ManyCohorts(airflow, sandbox)
 
 
 @pytest.fixture

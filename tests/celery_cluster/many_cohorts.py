@@ -1,7 +1,8 @@
-"""Many cohorts, a Celery Airflow and a store that all workers share: what a test waits for, and what it asks at the end."""
+"""Many cohorts and an Airflow on Celery: what a test waits for, and what it asks at the end."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -14,12 +15,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from celery_cluster.celery_airflow import CeleryAirflow, CeleryWorker
-    from celery_cluster.redis_server import RedisServer
 
     from airflow_provider_amplitude_segment.sandbox import Sandbox
 
+log = logging.getLogger(__name__)
+
 _WITHIN_SECONDS = 600
 _NOBODY_QUEUES_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """How a run ended, and what its tasks spent their time on."""
+
+    state: str
+    seconds: float
+    held_seconds: float
+    """From each task's first start to its end, its deferral within: what it holds a slot that counts deferred tasks."""
+    telling_seconds: float
+
+    def __str__(self) -> str:
+        share = self.telling_seconds / self.held_seconds
+        return f"{self.seconds:.0f} s, tasks held their slots {self.held_seconds:.0f} s, {share:.0%} of it telling"
 
 
 @dataclass
@@ -28,44 +45,50 @@ class ManyCohorts:
 
     airflow: CeleryAirflow
     sandbox: Sandbox
-    redis: RedisServer
 
-    def make(self, number: int, *, members: int, polls: int) -> list[str]:
-        """Make cohorts that the DAGs list, each ready after so many questions; return their IDs."""
+    def make(self, name: str, number: int, *, members: int, polls: int) -> list[str]:
+        """Make cohorts that the DAGs list, each ready after so many questions; return their IDs.
+
+        The name is part of these: the ledgers of another test's cohorts stand in the bucket.
+        """
         for index in range(number):
-            cohort_id = f"cohort{index:02}"
+            cohort_id = f"{name}{index:02}"
             users = [f"{cohort_id}-user{user}@example.com" for user in range(members)]
             self.sandbox.amplitude.cohorts[cohort_id] = SandboxCohort(
                 cohort_id, f"Lifecycle: {index}", users, delivery="storage", ready_after_polls=polls
             )
         return list(self.sandbox.amplitude.cohorts)
 
+    def run(self, dag_id: str) -> FinishedRun:
+        """Run a DAG to its end."""
+        began = time.monotonic()
+        run_id = self.airflow.start_run(dag_id, {})
+        return self.finish(dag_id, run_id, began)
+
+    def finish(self, dag_id: str, run_id: str, began: float) -> FinishedRun:
+        """Wait until a run that was begun at a moment of the monotonic clock has ended."""
+        state = self.airflow.wait_for_run(dag_id, run_id)
+        seconds = time.monotonic() - began
+        mapped = self.airflow.mapped(dag_id, run_id)
+        held = sum(_moment(ti["end_date"]) - _moment(ti["start_date"]) for ti in mapped)
+        telling = sum(self.airflow.report(ti)["destinations"][0]["seconds"] for ti in mapped)
+        return FinishedRun(state, seconds, held, telling)
+
     def wait_until_only_telling_on(self, worker: CeleryWorker, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Wait until all tasks that run on a worker, one at least, are in the middle of their cohort; return these."""
         found: list[dict[str, Any]] = []
 
         def found_them() -> bool:
-            found[:] = self.running_on(worker, dag_id, run_id)
+            mapped = self.airflow.mapped(dag_id, run_id)
+            found[:] = [ti for ti in mapped if ti["state"] == "running" and ti["hostname"] == worker.name]
             return bool(found) and all(0.1 < self._told(ti) < 0.6 for ti in found)
 
         self._wait(found_them, f"tasks that tell on the {worker.name} worker")
         return found
 
-    def running_on(self, worker: CeleryWorker, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return the mapped tasks that run on a worker."""
-        mapped = self.airflow.mapped(dag_id, run_id)
-        return [ti for ti in mapped if ti["state"] == "running" and ti["hostname"] == worker.name]
-
-    def wait_until_held_back(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Wait until a task stands in the queue much longer than any that a worker is free for; return such tasks."""
-        found: list[dict[str, Any]] = []
-
-        def found_one() -> bool:
-            found[:] = self.held_back(dag_id, run_id)
-            return bool(found)
-
-        self._wait(found_one, "a task that a worker took and does not begin")
-        return found
+    def wait_until_held_back(self, dag_id: str, run_id: str) -> None:
+        """Wait until a task stands in the queue much longer than any that a worker is free for."""
+        self._wait(lambda: bool(self.held_back(dag_id, run_id)), "a task that a worker took and does not begin")
 
     def held_back(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the mapped tasks that have been in the queue much longer than any that a worker is free for."""
@@ -83,15 +106,35 @@ class ManyCohorts:
         """Return how many exports were spent on each cohort."""
         return Counter(export.cohort_id for export in self.sandbox.amplitude._exports.values())
 
-    def message_ids(self, cohort_id: str) -> Counter[str]:
-        """Return under how many message IDs each user of a cohort was told."""
-        trait = self.sandbox.compare(cohort_id).trait
+    def told_under_several_ids(self) -> list[str]:
+        """Return who was told about a cohort under more than one message ID."""
         kept = self.sandbox.segment.messages_by_id.values()
-        return Counter(one.message["userId"] for one in kept if trait in one.message["traits"])
+        told = Counter((one.message["userId"], trait) for one in kept for trait in one.message["traits"])
+        return [user_id for (user_id, _), ids in told.items() if ids > 1]
 
     def received_twice(self) -> int:
         """Return how many messages were received again under their ID."""
         return sum(kept.times_received - 1 for kept in self.sandbox.segment.messages_by_id.values())
+
+    def log_return_of(self, telling: list[dict[str, Any]], taken: list[dict[str, Any]], worker: CeleryWorker) -> None:
+        """Log how long after a worker's death its tasks were given up, and begun elsewhere."""
+        for ti in telling:
+            first, second = self.airflow.tries(ti)
+            log.info(
+                "Cohort %s: given up %.0f s after the kill, begun again after %.0f s",
+                ti["map_index"],
+                _moment(first["end_date"]) - worker.killed_at,
+                _moment(second["start_date"]) - worker.killed_at,
+            )
+        for ti in taken:
+            (only,) = self.airflow.tries(ti)
+            queued_again = _moment(only["queued_when"])
+            log.info(
+                "Cohort %s: queued again %.0f s after the kill, %.0f s after it was queued first",
+                ti["map_index"],
+                queued_again - worker.killed_at,
+                queued_again - _moment(ti["queued_when"]),
+            )
 
     def _told(self, ti: dict[str, Any]) -> float:
         """Return the share of a task's cohort that Segment believes to be members."""

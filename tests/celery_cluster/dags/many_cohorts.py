@@ -1,4 +1,4 @@
-"""Many cohorts mapped over the workers, as docs/scaling.md has it: once in a pool that counts deferred tasks, once not."""
+"""Many cohorts mapped over the workers, as docs/scaling.md has it; one pool counts deferred tasks, the other does not."""
 
 from datetime import timedelta
 
