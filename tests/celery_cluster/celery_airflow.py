@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from celery_cluster.redis_server import RedisServer
 
 HEARTBEAT_TIMEOUT_SECONDS = 30
-QUEUED_TIMEOUT_SECONDS = 45
+QUEUED_TIMEOUT_SECONDS = 75
 WORKER_CONCURRENCY = 3
 _PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 _STOP_WITHIN_SECONDS = 30
+_SURELY_IDLE_SECONDS = 2.0
 
 # What docs/scaling.md tells to set, shorter than anybody would.
 _DEAD_WORKERS_TASKS_COME_BACK = {
@@ -41,6 +42,7 @@ class CeleryWorker:
     def __init__(self, name: str, home: Path, env: dict[str, str]) -> None:
         self.name = name
         self.killed_at = math.inf
+        self._idle_since: dict[int, float] = {}
         (home / "temporary").mkdir(parents=True)
         own = {"AIRFLOW_HOME": str(home), "TMPDIR": str(home / "temporary"), WORKER_NAME: name}
         command = ["celery", "worker", "--skip-serve-logs", "-H", name]
@@ -50,10 +52,18 @@ class CeleryWorker:
         """Return the worker, its pool, and the tasks in it."""
         return _tree(self.process)
 
-    def freeze_an_idle_process(self) -> None:
-        """Stop a process of the pool that runs no task: what Celery hands it is taken from the queue, and not begun."""
-        idle = [process for process in psutil.Process(self.process.pid).children() if not process.children()]
-        idle[-1].suspend()
+    def freeze_the_idle_but_one(self) -> None:
+        """Stop processes of the pool that run no task: what Celery hands them is taken from the queue, and not begun.
+
+        Called again, it stops more of them. One that only just has no task may be about to report how that ended.
+        """
+        pool = [p for p in psutil.Process(self.process.pid).children() if p.status() != psutil.STATUS_STOPPED]
+        idle = [process for process in pool if not process.children()]
+        now = time.monotonic()
+        self._idle_since = {process.pid: self._idle_since.get(process.pid, now) for process in idle}
+        long_idle = [process for process in idle if now - self._idle_since[process.pid] > _SURELY_IDLE_SECONDS]
+        for process in long_idle[: len(pool) - 1]:
+            process.suspend()
 
     def kill(self) -> int:
         """Kill every process of it with SIGKILL, as a machine that is gone; return how many there were."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_WITHIN_SECONDS = 600
+_WITHIN_SECONDS = 240
 _NOBODY_QUEUES_SECONDS = 10.0
 
 
@@ -86,9 +86,14 @@ class ManyCohorts:
         self._wait(found_them, f"tasks that tell on the {worker.name} worker")
         return found
 
-    def wait_until_held_back(self, dag_id: str, run_id: str) -> None:
-        """Wait until a task stands in the queue much longer than any that a worker is free for."""
-        self._wait(lambda: bool(self.held_back(dag_id, run_id)), "a task that a worker took and does not begin")
+    def make_it_take_a_task_and_not_begin(self, worker: CeleryWorker, dag_id: str, run_id: str) -> None:
+        """Wait until a worker holds a task that Airflow believes to be in the queue still."""
+
+        def holds_one() -> bool:
+            worker.freeze_the_idle_but_one()
+            return bool(self.held_back(dag_id, run_id))
+
+        self._wait(holds_one, f"a task that the {worker.name} worker took and does not begin")
 
     def held_back(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the mapped tasks that have been in the queue much longer than any that a worker is free for."""

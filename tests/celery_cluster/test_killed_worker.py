@@ -27,8 +27,7 @@ def test_forty_cohorts_arrive_though_a_worker_is_killed_in_the_middle(cluster: M
     run_id = cluster.airflow.start_run(DAG_ID, {})
     dying, surviving = cluster.airflow.workers
     cluster.wait_until_succeeded(DONE_BEFORE_THE_KILL, DAG_ID, run_id)
-    dying.freeze_an_idle_process()
-    cluster.wait_until_held_back(DAG_ID, run_id)
+    cluster.make_it_take_a_task_and_not_begin(dying, DAG_ID, run_id)
     telling = cluster.wait_until_only_telling_on(dying, DAG_ID, run_id)
     taken = cluster.held_back(DAG_ID, run_id)
 

@@ -1,4 +1,4 @@
-"""Many cohorts mapped over the workers, as docs/scaling.md has it; one pool counts deferred tasks, the other does not."""
+"""Many cohorts mapped over the workers, as docs/scaling.md has it; one pool counts deferred tasks, one does not."""
 
 from datetime import timedelta
 
