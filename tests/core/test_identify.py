@@ -2,25 +2,28 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.identify import Identify, identify_messages, message_id, plan_key
+from airflow_provider_amplitude_segment.core.identify import identify_messages, message_id, plan_key
 from airflow_provider_amplitude_segment.core.ranges import Ranges
 
 HAZARDS = ["007", "NULL", "a,b", "line\nbreak", " a ", "é", "e\u0301", 'q"q', "\\", "\x01", "\u2028", "😀", "</script>"]
 TRAITS = ["Power Users (c1)", 'Quo"ted \\ {x} é (c1)', "日本 (c1)"]
 
 
-def messages(tmp_path: Path, changes: list[tuple[str, str, bool]], positions: Ranges) -> list[Identify]:
+def messages(tmp_path: Path, changes: list[tuple[str, str, bool]], positions: Ranges) -> dict[int, dict[str, Any]]:
+    """Return the messages, read, by the position of their change."""
     path = tmp_path / "changes.parquet"
     with open_engine(tmp_path) as engine:
         engine.execute("CREATE TABLE changes (trait VARCHAR, user_id VARCHAR, value BOOLEAN)")
         engine.executemany("INSERT INTO changes VALUES ($1, $2, $3)", changes)
         engine.execute(f"COPY changes TO '{path}' (FORMAT parquet)")
-        return list(identify_messages(engine, path, positions, key="k" * 64, timestamp="2026-11-23T13:56:49.152Z"))
+        ready = identify_messages(engine, path, positions, key="k" * 64, timestamp="2026-11-23T13:56:49.152Z")
+        return {some.first + n: json.loads(text) for some in ready for n, text in enumerate(some.texts)}
 
 
 def test_every_message_is_the_json_segment_documents(tmp_path: Path) -> None:
@@ -28,15 +31,15 @@ def test_every_message_is_the_json_segment_documents(tmp_path: Path) -> None:
 
     sent = messages(tmp_path, changes, Ranges.of([(0, len(changes) - 1)]))
 
-    for (trait, user, value), identify in zip(changes, sent, strict=True):
-        assert json.loads(identify.text) == {
+    assert list(sent) == list(range(len(changes)))
+    for (trait, user, value), message in zip(changes, sent.values(), strict=True):
+        assert message == {
             "type": "identify",
             "userId": user,
             "traits": {trait: value},
             "timestamp": "2026-11-23T13:56:49.152Z",
             "messageId": message_id("k" * 64, trait, user, value=value),
         }
-        assert identify.size == len(identify.text.encode())
 
 
 def test_only_the_asked_positions_are_told_in_their_order(tmp_path: Path) -> None:
@@ -45,8 +48,8 @@ def test_only_the_asked_positions_are_told_in_their_order(tmp_path: Path) -> Non
 
     sent = messages(tmp_path, changes, asked)
 
-    assert Ranges.of_positions(message.position for message in sent) == asked
-    assert [json.loads(m.text)["userId"] for m in sent] == [f"user-{m.position:05d}" for m in sent]
+    assert list(sent) == [3, 4, 5, *range(2040, 2061), 9999]
+    assert all(message["userId"] == f"user-{position:05d}" for position, message in sent.items())
 
 
 text = st.text(max_size=12)
