@@ -151,6 +151,7 @@ class Delivery:
             self._first = pool.submit(self._courier.tell, batch)
             while not self._first.done():
                 self._wait({self._first})
+            self._courier.pace.arrived(len(batch), self._clock.monotonic())
             told += self._first.result()
             self._first = None
             if told.acked.pairs or told.failure or told.halted or len(told.refused) >= FIRST_MESSAGES:
