@@ -4,17 +4,17 @@ One message is ``{"type": "identify", "userId": …, "traits": {"<trait key>": t
 What is the same for all of them, context and routing, stands once on the batch, which Segment merges into each message
 (https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server/http-api, "Batch").
 
-The message ID is a hash of destination, cohort, plan, trait key, value and user. Segment drops a message whose ID it
-has seen, for at least 24 hours and whatever the source
+The message ID names the plan, by a hash of destination, cohort and plan ID, and the change's position in it. Segment
+drops a message whose ID it has seen, for at least 24 hours and whatever the source
 (https://www.twilio.com/docs/segment/guides/duplicate-data): sent again within one plan it is the same, so the copy is
-dropped; in another plan or to another destination it differs, so nothing true is dropped.
+dropped; in another plan or to another destination it differs, so nothing true is dropped (ADR 0010).
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_amplitude_segment.core.engine import literal
@@ -28,13 +28,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.ranges import Ranges
 
-MESSAGE_ID_DIGITS = 40
-"""Segment takes fewer than 100 characters; 160 bits do not meet by chance."""
-
-_STEM_DIGITS = 18
-"""108 bits; with a user ID of up to 37 bytes the hash takes one block of SHA-256's, which halves its cost."""
+_PLAN_DIGITS = 24
+"""96 bits do not meet by chance. Segment takes IDs of fewer than 100 characters."""
 
 _ROWS_A_FETCH = 2048
+"""As many as DuckDB makes at a time."""
 
 
 class Identifies(NamedTuple):
@@ -50,23 +48,19 @@ class Identifies(NamedTuple):
 
 
 def plan_key(app_id: str, cohort_id: str, destination: str, plan_id: str) -> str:
-    """Return 64 hexadecimal digits for what all message IDs of one plan share."""
-    return hashlib.sha256(json.dumps([app_id, cohort_id, destination, plan_id]).encode()).hexdigest()
+    """Return 24 hexadecimal digits that the message IDs of one plan share, and those of no other."""
+    return hashlib.sha256(json.dumps([app_id, cohort_id, destination, plan_id]).encode()).hexdigest()[:_PLAN_DIGITS]
 
 
-def message_id(key: str, trait: str, user_id: str, *, value: bool) -> str:
-    """Return a change's message ID; the engine computes the same.
+def message_id(key: str, position: int) -> str:
+    """Return a change's message ID; the engine makes the same.
 
-    >>> message_id(plan_key("1", "c", "d", "p"), "Power Users (c)", "007", value=True)
-    '777ff9f7c9d01de16f46ae6d4fd1a8abf25d9661'
+    A plan's changes are written once and checked by their SHA-256, so a position stands for its trait, user and value.
+
+    >>> message_id(plan_key("1", "c", "d", "p"), 1_204)
+    'c9e528184d72a7576a455a29-1204'
     """
-    return hashlib.sha256(f"{_stem(key, trait, value=value)}{user_id}".encode()).hexdigest()[:MESSAGE_ID_DIGITS]
-
-
-def _stem(key: str, trait: str, *, value: bool) -> str:
-    """Return what the message IDs of all users told ``value`` under one trait key begin from; its length is fixed."""
-    digest = hashlib.sha256(json.dumps([key, trait, value]).encode()).digest()
-    return base64.urlsafe_b64encode(digest)[:_STEM_DIGITS].decode()
+    return f"{key}-{position}"
 
 
 def identify_messages(
@@ -82,51 +76,54 @@ def identify_messages(
         timestamp: ISO-8601 with its zone, the same for all messages of a plan.
 
     Raises:
-        EngineError: the rows did not come in their order; nothing is told of which the position is not certain.
+        EngineError: the messages did not come all, or not in their order; none is yielded whose position is not
+            certain.
     """
     if not positions.pairs:
         return
-    text, parts = _message_query(engine, changes, key, timestamp)
+    message, parts = _message(engine, changes, key, timestamp)
     for first, last in positions.pairs:
         cursor = engine.execute(
             # One table without a join: DuckDB then keeps the order of the rows
             # (https://duckdb.org/docs/current/sql/dialect/order_preservation).
-            f"""SELECT file_row_number, encode({text}) FROM read_parquet({literal(changes)}, file_row_number = true)
+            f"""SELECT encode({message}) FROM read_parquet({literal(changes)}, file_row_number = true)
                 WHERE file_row_number BETWEEN $first AND $last""",
             {"first": first, "last": last, **parts},
         )
         at = first
         while rows := cursor.fetchmany(_ROWS_A_FETCH):
-            found, texts = zip(*rows, strict=True)
-            if found != tuple(range(at, at + len(found))):
-                raise EngineError("RowOrder")
+            texts = tuple(chain.from_iterable(rows))
+            for position, text in ((at, texts[0]), (at + len(texts) - 1, texts[-1])):
+                if not text.endswith(_ending(key, position)):
+                    raise EngineError("RowOrder")
             yield Identifies(at, texts)
-            at += len(found)
+            at += len(texts)
+        if at != last + 1:
+            raise EngineError("RowCount")
 
 
-def _message_query(
+def _message(
     engine: duckdb.DuckDBPyConnection, changes: Path, key: str, timestamp: str
 ) -> tuple[str, dict[str, str | bool]]:
     """Return the expression of a message and its parameters: what depends on no user is made beforehand."""
     told = engine.execute(f"SELECT DISTINCT trait, value FROM read_parquet({literal(changes)})").fetchall()
     parts: dict[str, str | bool] = {}
-    tails, stems = "", ""
+    cases = ""
     for number, (trait, value) in enumerate(told):
         traits = json.dumps({trait: value}, ensure_ascii=False, separators=(",", ":"))
         parts |= {
             f"trait{number}": trait,
             f"value{number}": value,
-            f"tail{number}": f',"traits":{traits},"timestamp":"{timestamp}","messageId":"',
-            f"stem{number}": _stem(key, trait, value=value),
+            f"tail{number}": f',"traits":{traits},"timestamp":"{timestamp}","messageId":"{key}-',
         }
-        case = f"WHEN trait = $trait{number} AND value = $value{number} THEN "
-        tails += f"{case} $tail{number} "
-        stems += f"{case} $stem{number} "
-    text = (
-        """'{"type":"identify","userId":' || to_json(user_id)"""
-        f""" || CASE {tails} END || sha256(CASE {stems} END || user_id)[1:{MESSAGE_ID_DIGITS}] || '"}}'"""
-    )
-    return text, parts
+        cases += f" WHEN trait = $trait{number} AND value = $value{number} THEN $tail{number}"
+    # concat() takes half the time of ||.
+    message = f"""concat('{{"type":"identify","userId":', to_json(user_id), CASE{cases} END, file_row_number, '"}}')"""
+    return message, parts
+
+
+def _ending(key: str, position: int) -> bytes:
+    return f'"{message_id(key, position)}"}}'.encode()
 
 
 class Envelope:
