@@ -25,7 +25,9 @@ def write_ids(folder: Path, members: int, *, first: int = 0) -> Path:
     """
     path = folder / f"ids-{first}-{members}.parquet"
     if not path.exists():
-        _copy(f"SELECT {_USER_ID} AS user_id FROM range({first}, {first + members}) ids(number)", path, "FORMAT parquet")
+        _copy(
+            f"SELECT {_USER_ID} AS user_id FROM range({first}, {first + members}) ids(number)", path, "FORMAT parquet"
+        )
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from dataclasses import dataclass
@@ -90,9 +91,7 @@ def _figures(contender: Contender, measured: Measurement, arrived: int) -> dict[
     }
     if "whole_seconds" in measured.told:
         figures["with_commit_identifies_per_second"] = arrived / measured.told["whole_seconds"]
-        figures["with_commit_processor_seconds_per_million"] = (
-            measured.told["whole_processor_seconds"] / arrived * 1e6
-        )
+        figures["with_commit_processor_seconds_per_million"] = measured.told["whole_processor_seconds"] / arrived * 1e6
     return figures
 
 
@@ -149,8 +148,6 @@ def _tell_by_node(node: str, bench: Workbench, members: int) -> Measurement:
         "settings": NODE_SETTINGS,
         "pauseEvery": NODE_PAUSE_EVERY,
     }
-    import json  # noqa: PLC0415
-
     return run_program([node, str(_HERE / "node" / "tell.mjs"), json.dumps(order)], {})
 
 
@@ -160,4 +157,6 @@ def _node() -> str | None:
 
 
 def _shown(settings: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}" for name, value in settings.items())
+    return ", ".join(
+        f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}" for name, value in settings.items()
+    )

@@ -71,7 +71,9 @@ class Workbench:
         environment = {**self.airflow, **self.sink.connections()}
         return run_module("benchmarks.subjects.ours_plan", {"state": str(self.plan(members))}, environment)
 
-    def sync(self, state: Path, export: Path, run: str, *, connections: Mapping[str, str] | None = None, **parameters: Any) -> Measurement:
+    def sync(
+        self, state: Path, export: Path, run: str, *, connections: Mapping[str, str] | None = None, **parameters: Any
+    ) -> Measurement:
         """Measure the operator's whole sync of an export."""
         self.sink.hand_out(export)
         self.sink.reset()

@@ -1,0 +1,38 @@
+"""The machine and what is installed, as far as figures depend on it and nobody is named."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("apache-airflow", "duckdb", "requests", "segment-analytics-python")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return cores, memory and versions."""
+    versions = {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
+    if node := shutil.which("node"):
+        versions["node"] = subprocess.run(
+            [node, "--version"], check=True, capture_output=True, text=True
+        ).stdout.strip()  # noqa: S603
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(_total_memory_kib() / 2**20),
+        "versions": {name: number for name, number in versions.items() if number},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _total_memory_kib() -> int:
+    return int(Path("/proc/meminfo").read_text().split()[1])
