@@ -25,6 +25,7 @@ mpl.rcParams.update(
 )
 
 _OURS, _PEER, _LIMIT = "#2f6fb0", "#b9c0c8", "#e0a53f"
+_PROMISED_MB = 300
 _LINES = {
     "client level": ("#2f6fb0", "o"),
     "first sync": ("#c8553d", "s"),
@@ -69,7 +70,8 @@ def draw_growth(rows: list[dict[str, Any]], to: Path) -> None:
     time.set_yscale("log")
     time.yaxis.set_major_formatter(FuncFormatter(_plain))
     time.set_title("seconds", loc="left")
-    memory.set_ylim(0, None)
+    time.yaxis.set_minor_formatter(NullFormatter())
+    memory.set_ylim(0, max(_PROMISED_MB, memory.get_ylim()[1]) * 1.1)
     memory.set_title("peak memory above an idle task's, MB", loc="left")
     _limit_line(memory)
     time.legend(frameon=False)
@@ -77,8 +79,10 @@ def draw_growth(rows: list[dict[str, Any]], to: Path) -> None:
 
 
 def _limit_line(axes: Axes) -> None:
-    axes.axhline(300, color="#888888", linewidth=1, linestyle="--")
-    axes.annotate("300 MB", (1, 300), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="#666666")
+    axes.axhline(_PROMISED_MB, color="#888888", linewidth=1, linestyle="--")
+    axes.text(
+        0.02, _PROMISED_MB, f"{_PROMISED_MB} MB", transform=axes.get_yaxis_transform(), va="bottom", color="#666666"
+    )
 
 
 def _color(name: str) -> str:

@@ -29,9 +29,9 @@ def write_results(results: dict[str, Any], folder: Path) -> None:
 
 
 def filled(text: str, parts: dict[str, str]) -> str:
-    """Return a document with each part between its marks; what stands outside of marks is left alone.
+    r"""Return a document with each part between its marks; what stands outside of marks is left alone.
 
-    >>> print(filled("a\\n<!-- bench: speed -->\\nold\\n<!-- end -->\\nb", {"speed": "new"}))
+    >>> print(filled("a\n<!-- bench: speed -->\nold\n<!-- end -->\nb", {"speed": "new"}))
     a
     <!-- bench: speed -->
     new

@@ -5,8 +5,6 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.ids import write_ids
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -22,6 +20,10 @@ CHURN = 0.05
 CLIENT, FIRST, UNCHANGED, CHURNED = "client level", "first sync", "sync without movers", "sync with 5 % movers"
 
 
+Works = dict[str, tuple[list["Measurement"], dict[str, int]]]
+"""By kind of work its runs, and what the sink counted of the last one."""
+
+
 def measure_growth(
     bench: Workbench, sizes: Sequence[int], repeats: int, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
@@ -32,19 +34,19 @@ def measure_growth(
     idle = measure_idle(bench, repeats)
     rows = []
     for members in sizes:
-        works = {CLIENT: [bench.tell_plan(members)]}
-        counted = {CLIENT: _counted(bench)}
+        works: Works = {CLIENT: ([bench.tell_plan(members)], _counted(bench))}
         bench.drop(bench.plan(members))
         if members <= MOST_EXPORTED:
-            _sync_thrice(bench, members, repeats, works, counted)
-        _forget_inputs(bench, members)
-        for work, measured in works.items():
-            row = {"work": work, "members": members, **_medians(measured, idle), **counted[work]}
+            works |= sync_thrice(bench, members, repeats)
+        for work, (measured, counted) in works.items():
+            row = {"work": work, "members": members, **_medians(measured, idle), **counted}
             rows.append(row)
             say(
-                f"{members:,} members, {work}: {row['seconds']:.2f} s, {row['processor_seconds']:.2f} processor-seconds, "
-                f"{row['memory_above_idle_mib']:.0f} MiB above an idle task, {row['identifies']:,} identifies"
+                f"{members:,} members, {work}: {row['seconds']:.2f} s, {row['processor_seconds']:.2f} "
+                f"processor-seconds, {row['memory_above_idle_mib']:.0f} MiB above an idle task, "
+                f"{row['identifies']:,} identifies"
             )
+        _forget_inputs(bench, members)
     return rows
 
 
@@ -53,29 +55,22 @@ def measure_idle(bench: Workbench, repeats: int) -> float:
     return median(bench.idle_task().memory_peak_mib for _ in range(repeats))
 
 
-def _sync_thrice(
-    bench: Workbench,
-    members: int,
-    repeats: int,
-    works: dict[str, list[Measurement]],
-    counted: dict[str, dict[str, int]],
-) -> None:
+def sync_thrice(bench: Workbench, members: int, repeats: int) -> Works:
     """Sync from nothing, then with nobody moving, then with movers: one ledger, as it is in use."""
     state = bench.folder / f"state-{members}"
     export, moved = bench.export(members), max(1, round(members * CHURN / 2))
-    works[FIRST] = [bench.sync(state, export, "first")]
-    counted[FIRST] = _counted(bench)
-    works[UNCHANGED] = [bench.sync(state, export, f"unchanged-{number}") for number in range(repeats)]
-    counted[UNCHANGED] = _counted(bench)
-    works[CHURNED] = [bench.sync(state, bench.export(members, first=moved), "churned")]
-    counted[CHURNED] = _counted(bench)
+    works: Works = {FIRST: ([bench.sync(state, export, "first")], _counted(bench))}
+    again = [bench.sync(state, export, f"unchanged-{number}") for number in range(repeats)]
+    works[UNCHANGED] = (again, _counted(bench))
+    works[CHURNED] = ([bench.sync(state, bench.export(members, first=moved), "churned")], _counted(bench))
     bench.drop(state)
+    return works
 
 
 def _forget_inputs(bench: Workbench, members: int) -> None:
-    write_ids(bench.folder, members).unlink()
-    for export in bench.folder.glob(f"export-*-{members}.csv"):
-        export.unlink()
+    for pattern in (f"ids-*-{members}.parquet", f"export-*-{members}.csv"):
+        for path in bench.folder.glob(pattern):
+            path.unlink()
 
 
 def _counted(bench: Workbench) -> dict[str, int]:
@@ -88,5 +83,6 @@ def _medians(measured: Sequence[Measurement], idle: float) -> dict[str, float]:
         "seconds": median(one.seconds for one in measured),
         "processor_seconds": median(one.processor_seconds for one in measured),
         "memory_peak_mib": median(one.memory_peak_mib for one in measured),
+        "memory_idle_mib": idle,
         "memory_above_idle_mib": median(one.memory_peak_mib for one in measured) - idle,
     }

@@ -17,9 +17,8 @@ def describe_machine() -> dict[str, Any]:
     """Return cores, memory and versions."""
     versions = {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
     if node := shutil.which("node"):
-        versions["node"] = subprocess.run(
-            [node, "--version"], check=True, capture_output=True, text=True
-        ).stdout.strip()  # noqa: S603
+        asked = subprocess.run([node, "--version"], check=True, capture_output=True, text=True)  # noqa: S603
+        versions["node"] = asked.stdout.strip()
     return {
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(_total_memory_kib() / 2**20),

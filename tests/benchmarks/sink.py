@@ -1,7 +1,7 @@
 """The sink: a Segment that answers as fast as it reads, and an Amplitude that hands out a file.
 
-One process, one thread a connection; run as ``python -m benchmarks.sink``, it prints its port. It checks nothing of what
-it gets: it counts. ``/figures``, ``/reset`` and ``/cohort`` are the harness's.
+One process, one thread a connection; run as ``python -m benchmarks.sink``, it prints its port. It checks nothing of
+what it gets: it counts. ``/figures``, ``/reset`` and ``/cohort`` are the harness's.
 """
 
 from __future__ import annotations

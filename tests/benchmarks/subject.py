@@ -9,13 +9,14 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_TESTS = Path(__file__).parents[1]
 _SAMPLE_SECONDS = 0.1
 
 
@@ -42,6 +43,12 @@ class SubjectFailedError(Exception):
     """A subject did not end well; its own error stands above."""
 
 
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a program that finds the harness, however this one found it."""
+    paths = [str(_TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment}
+
+
 def run_module(module: str, order: Mapping[str, Any], environment: Mapping[str, str]) -> Measurement:
     """Run ``python -m module`` with an order as JSON."""
     return run_program([sys.executable, "-m", module, json.dumps(order)], environment)
@@ -51,7 +58,7 @@ def run_program(command: Sequence[str], environment: Mapping[str, str]) -> Measu
     """Run a program whose last line is what its stopwatch tells."""
     process = subprocess.Popen(  # noqa: S603 - our own programs
         command,
-        env={**os.environ, **environment},
+        env=child_environment(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -77,7 +84,7 @@ class _FamilyWatch:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.peak_mib = 0.0
 
-    def __enter__(self) -> _FamilyWatch:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -43,7 +43,7 @@ def _judge_speed(rows: list[dict[str, Any]]) -> Iterator[Target]:
     if SDK in by_name:
         ratio = ours["median"][_RATE] / by_name[SDK]["median"][_RATE]
         spread = _spread(ours, by_name[SDK])
-        yield Target("client level at least 25 × segment-analytics-python", f"{ratio:.1f} × ({spread})", ratio >= 25)
+        yield Target("client level at least 25 times segment-analytics-python", f"{ratio:.1f} ({spread})", ratio >= 25)
     limit = max((by_name[name] for name in LIMITS), key=lambda row: row["median"][_RATE])
     ratio = ours["median"][_RATE] / limit["median"][_RATE]
     yield Target("client level at least 0.4 of the limit", f"{ratio:.2f} ({_spread(ours, limit)})", ratio >= 0.4)
@@ -67,7 +67,7 @@ def _judge_memory(rows: list[dict[str, Any]]) -> Iterator[Target]:
             yield Target(f"{work} of {members:,}: at most 300 MB", f"{megabytes:.0f} MB", megabytes <= 300)
     if {(CLIENT, MOST_EXPORTED), (CLIENT, BEYOND)} <= held.keys():
         ratio = held[CLIENT, BEYOND] / held[CLIENT, MOST_EXPORTED]
-        yield Target(f"memory of {BEYOND:,} within 1.3 × of {MOST_EXPORTED:,}", f"{ratio:.2f} ×", ratio <= 1.3)
+        yield Target(f"memory of {BEYOND:,} at most 1.3 times that of {MOST_EXPORTED:,}", f"{ratio:.2f}", ratio <= 1.3)
     for row in rows:
         if (row["work"], row["members"]) == (UNCHANGED, MOST_EXPORTED):
             spent = row["processor_seconds"]
@@ -86,4 +86,4 @@ def _judge_pace(rows: list[dict[str, Any]]) -> Iterator[Target]:
     by_name = {row["arrangement"]: row for row in rows}
     if {ONE, APART} <= by_name.keys():
         ratio = by_name[APART]["seconds"] / by_name[ONE]["seconds"]
-        yield Target("three workspaces take as long as one, ± 10 %", f"{ratio:.2f} ×", 0.9 <= ratio <= 1.1)
+        yield Target("three workspaces take as long as one, within 10 %", f"{ratio:.2f}", 0.9 <= ratio <= 1.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from benchmarks.ids import write_export, write_ids, write_lines
 from benchmarks.sink_process import SinkProcess
-from benchmarks.subject import run_module
+from benchmarks.subject import child_environment, run_module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,5 +88,5 @@ class Workbench:
         shutil.rmtree(path, ignore_errors=True)
 
     def _make(self, module: str, order: Mapping[str, str]) -> None:
-        environment = {**os.environ, **self.airflow}
-        subprocess.run([sys.executable, "-m", module, json.dumps(order)], check=True, env=environment)  # noqa: S603
+        command = [sys.executable, "-m", module, json.dumps(order)]
+        subprocess.run(command, check=True, env=child_environment(self.airflow))  # noqa: S603 - our own program

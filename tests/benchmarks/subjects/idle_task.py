@@ -12,9 +12,9 @@ from benchmarks.stopwatch import Stopwatch
 
 def main() -> int:
     """Run nothing."""
-    operator = EmptyOperator(task_id="idle")
+    idle = EmptyOperator(task_id="idle")
     with Stopwatch() as stopwatch:
-        operator.execute({"ti": FakeTaskInstance()})
+        idle.execute({"ti": FakeTaskInstance()})
     stopwatch.tell()
     return 0
 

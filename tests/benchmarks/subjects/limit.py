@@ -15,9 +15,9 @@ from benchmarks.stopwatch import Stopwatch
 
 
 def main() -> int:
-    """Post all bodies of a file from so many threads."""
+    """Post all bodies of a file, so many times, from so many threads."""
     order = json.loads(sys.argv[1])
-    bodies, threads = read_bodies(Path(order["bodies"])), order["threads"]
+    bodies, threads = read_bodies(Path(order["bodies"])) * order["rounds"], order["threads"]
     with requests.Session() as session:
         session.auth = (order["write_key"], "")
         session.trust_env = False
