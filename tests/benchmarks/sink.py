@@ -54,6 +54,8 @@ class Sink:
                 return
 
     def _answer_all(self, connection: socket.socket) -> None:
+        # That of the measurement it belongs to: a program that has ended may leave requests that are still to be read.
+        tally = self.tally
         buffer = bytearray(_LONGEST_REQUEST)
         view = memoryview(buffer)
         while True:
@@ -70,18 +72,10 @@ class Sink:
                     return
                 held += got
             if first.startswith("POST /v1/"):
-                self._count(headers, buffer, start, start + length)
+                _count(tally, headers, buffer, start, start + length)
                 connection.sendall(_SUCCESS)
             else:
                 self._answer(connection, first, bytes(view[start : start + length]))
-
-    def _count(self, headers: Mapping[str, str], buffer: bytearray, start: int, end: int) -> None:
-        moment = time.monotonic()
-        if headers.get("content-encoding") == "gzip":
-            identifies = gzip.decompress(bytes(buffer[start:end])).count(MESSAGE_TYPE)
-        else:
-            identifies = buffer.count(MESSAGE_TYPE, start, end)
-        self.tally.add(headers.get("authorization", ""), moment, identifies, end - start)
 
     def _answer(self, connection: socket.socket, first: str, body: bytes) -> None:
         path = first.split(" ")[1].partition("?")[0]
@@ -105,6 +99,15 @@ class Sink:
             connection.sendall(_response(200, {}))
         else:
             connection.sendall(_response(404, {}))
+
+
+def _count(tally: Tally, headers: Mapping[str, str], buffer: bytearray, start: int, end: int) -> None:
+    moment = time.monotonic()
+    if headers.get("content-encoding") == "gzip":
+        identifies = gzip.decompress(bytes(buffer[start:end])).count(MESSAGE_TYPE)
+    else:
+        identifies = buffer.count(MESSAGE_TYPE, start, end)
+    tally.add(headers.get("authorization", ""), moment, identifies, end - start)
 
 
 def _read_head(head: bytes) -> tuple[str, dict[str, str]]:
