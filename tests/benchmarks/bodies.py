@@ -25,12 +25,9 @@ _LENGTH_BYTES = 4
 
 def read_bodies(path: Path) -> list[bytes]:
     """Return the bodies of a file."""
-    whole, bodies, at = path.read_bytes(), [], 0
-    while at < len(whole):
-        start = at + _LENGTH_BYTES
-        at = start + int.from_bytes(whole[at:start], "big")
-        bodies.append(whole[start:at])
-    return bodies
+    with path.open("rb") as file:
+        lengths = iter(lambda: file.read(_LENGTH_BYTES), b"")
+        return [file.read(int.from_bytes(length, "big")) for length in lengths]
 
 
 def main() -> int:

@@ -19,13 +19,26 @@ def write_results(results: dict[str, Any], folder: Path) -> None:
     from benchmarks.chart import draw_growth, draw_speed  # noqa: PLC0415 - matplotlib is not there where tests run
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "benchmarks.json").write_text(json.dumps(_rounded(results), indent=1) + "\n")
     for part, draw in (("speed", draw_speed), ("growth", draw_growth)):
         if part in results:
             draw(results[part], folder / "images" / f"{part}.svg")
     document = folder / NAME
     if document.exists():
         document.write_text(filled(document.read_text(), tables(results)))
+
+
+def _rounded(value: Any) -> Any:
+    """Return results without digits that say nothing."""
+    match value:
+        case float():
+            return float(f"{value:.5g}")
+        case dict():
+            return {name: _rounded(inner) for name, inner in value.items()}
+        case list():
+            return [_rounded(inner) for inner in value]
+        case _:
+            return value
 
 
 def filled(text: str, parts: dict[str, str]) -> str:

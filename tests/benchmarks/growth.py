@@ -34,7 +34,7 @@ def measure_growth(
     idle = measure_idle(bench, repeats)
     rows = []
     for members in sizes:
-        works: Works = {CLIENT: ([bench.tell_plan(members)], _counted(bench))}
+        works: Works = {CLIENT: ([bench.tell_plan(members) for _ in range(repeats)], _counted(bench))}
         bench.drop(bench.plan(members))
         if members <= MOST_EXPORTED:
             works |= sync_thrice(bench, members, repeats)
@@ -56,13 +56,22 @@ def measure_idle(bench: Workbench, repeats: int) -> float:
 
 
 def sync_thrice(bench: Workbench, members: int, repeats: int) -> Works:
-    """Sync from nothing, then with nobody moving, then with movers: one ledger, as it is in use."""
+    """Sync from nothing, then with nobody moving, then with movers, each so often; one ledger, as it is in use.
+
+    Those who move out in one sync with movers move in again in the next one.
+    """
     state = bench.folder / f"state-{members}"
-    export, moved = bench.export(members), max(1, round(members * CHURN / 2))
-    works: Works = {FIRST: ([bench.sync(state, export, "first")], _counted(bench))}
-    again = [bench.sync(state, export, f"unchanged-{number}") for number in range(repeats)]
-    works[UNCHANGED] = (again, _counted(bench))
-    works[CHURNED] = ([bench.sync(state, bench.export(members, first=moved), "churned")], _counted(bench))
+    export, moved = bench.export(members), bench.export(members, first=max(1, round(members * CHURN / 2)))
+    works: Works = {}
+    first = []
+    for _ in range(repeats):
+        bench.drop(state)
+        first.append(bench.sync(state, export, "first"))
+    works[FIRST] = (first, _counted(bench))
+    unchanged = [bench.sync(state, export, f"unchanged-{number}") for number in range(repeats)]
+    works[UNCHANGED] = (unchanged, _counted(bench))
+    churned = [bench.sync(state, export if number % 2 else moved, f"churned-{number}") for number in range(repeats)]
+    works[CHURNED] = (churned, _counted(bench))
     bench.drop(state)
     return works
 

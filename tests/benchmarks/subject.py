@@ -27,14 +27,14 @@ class Measurement:
     Attributes:
         seconds: between the start of what is measured and its end.
         processor_seconds: user and system, children's included.
-        memory_before_mib: of the process when the clock started.
+        memory_added_mib: at the peak, to what the process held when the clock started.
         memory_peak_mib: of the process and its children.
         told: whatever else the subject said of itself.
     """
 
     seconds: float
     processor_seconds: float
-    memory_before_mib: float
+    memory_added_mib: float
     memory_peak_mib: float
     told: dict[str, Any]
 
@@ -69,9 +69,11 @@ def run_program(command: Sequence[str], environment: Mapping[str, str]) -> Measu
         sys.stderr.write(printed + said)
         raise SubjectFailedError(" ".join(command[:3]))
     told = json.loads(printed.strip().splitlines()[-1])
-    own = {name: told.pop(name) for name in ("seconds", "processor_seconds", "memory_before_mib", "memory_peak_mib")}
+    own = {name: told.pop(name) for name in ("seconds", "processor_seconds", "memory_added_mib", "memory_peak_mib")}
     # Of a process without children its own record is exact; with children only the sum at one moment counts.
-    own["memory_peak_mib"] = max(own["memory_peak_mib"], watch.peak_mib)
+    of_children = max(0.0, watch.peak_mib - own["memory_peak_mib"])
+    own["memory_peak_mib"] += of_children
+    own["memory_added_mib"] += of_children
     return Measurement(**own, told=told)
 
 

@@ -22,7 +22,8 @@ def _machine(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     return (
         f"{machine['cores']} cores, {machine['memory_gib']} GiB of memory; {versions}. "
-        f"Medians of {results['repeats']} repeats, one after the other of all subjects each."
+        f"Medians: of {results['repeats']} repeats for speed, each of them all subjects one after the other, and of "
+        f"{results['growth_repeats']} for memory and growth."
     )
 
 

@@ -26,7 +26,7 @@ const cpu = process.cpuUsage(cpuBefore);
 console.log(JSON.stringify({
   seconds,
   processor_seconds: (cpu.user + cpu.system) / 1e6,
-  memory_before_mib: before,
+  memory_added_mib: memory("VmHWM") - before,
   memory_peak_mib: memory("VmHWM"),
   errors,
 }));
