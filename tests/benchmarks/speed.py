@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.machine import NODE_LIBRARY, NODE_MODULES, find_node
 from benchmarks.sink_process import WRITE_KEY
 from benchmarks.subject import run_module, run_program
 from benchmarks.workbench import TRAIT
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
     from benchmarks.subject import Measurement
     from benchmarks.workbench import Workbench
-
-NODE_MODULES = Path(sys.prefix).parent / "node"
-"""Where the Makefile installs Segment's library for Node.js."""
 
 _HERE = Path(__file__).parent
 
@@ -139,10 +135,10 @@ def _contenders(bench: Workbench, sizes: Sizes) -> list[Contender]:
         Contender("segment-analytics-python, defaults", "as installed", sizes.sdk, sdk),
         Contender("plain loop", "one requests session, one request a user", sizes.loop, loop),
     ]
-    if node := _node():
+    if node := find_node():
         setting = f"{_shown(NODE_SETTINGS)}, a pause every {NODE_PAUSE_EVERY:,}"
         run = partial(_tell_by_node, node, bench, sizes.sdk)
-        contenders.insert(-1, Contender("@segment/analytics-node", setting, sizes.sdk, run))
+        contenders.insert(-1, Contender(NODE_LIBRARY, setting, sizes.sdk, run))
     # Made before the first clock starts.
     bench.bodies(sizes.ours)
     return contenders
@@ -168,11 +164,6 @@ def _tell_by_node(node: str, bench: Workbench, members: int) -> Measurement:
         "pauseEvery": NODE_PAUSE_EVERY,
     }
     return run_program([node, str(_HERE / "node" / "tell.mjs"), json.dumps(order)], {})
-
-
-def _node() -> str | None:
-    """Return Node.js, where the library is installed for it."""
-    return shutil.which("node") if (NODE_MODULES / "node_modules" / "@segment" / "analytics-node").exists() else None
 
 
 def _shown(settings: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.machine import NODE_LIBRARY
 from benchmarks.targets import judge
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
 def _machine(results: dict[str, Any]) -> str:
     machine = results["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    left_out = "" if NODE_LIBRARY in machine["versions"] else f" Left out, as it is not installed: {NODE_LIBRARY}."
     return (
         f"{machine['cores']} cores, {machine['memory_gib']} GiB of memory; {versions}. "
         f"Medians: of {results['repeats']} repeats for speed, each of them all subjects one after the other, and of "
-        f"{results['growth_repeats']} for memory and growth."
+        f"{results['growth_repeats']} for memory and growth.{left_out}"
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks.growth import CHURNED, FIRST, UNCHANGED, sync_thrice
 from benchmarks.pace import seen_pace
+from benchmarks.subject import run_program
 from benchmarks.targets import judge
 from benchmarks.workbench import Workbench
 
@@ -38,6 +40,21 @@ def test_whole_syncs_send_all_members_then_nobody_then_the_movers(bench: Workben
 
     sent = {work: counted["identifies"] for work, (_, counted) in measured.items()}
     assert sent == {FIRST: MEMBERS, UNCHANGED: 0, CHURNED: MEMBERS * 0.05}
+
+
+def test_what_a_child_process_holds_and_spends_is_counted() -> None:
+    child = "import time\nheld = bytearray(200 << 20)\nwhile time.process_time() < 1: pass"
+    parent = (
+        "import subprocess, sys\n"
+        "from benchmarks.stopwatch import Stopwatch\n"
+        f"with Stopwatch() as stopwatch: subprocess.run([sys.executable, '-c', {child!r}])\n"
+        "stopwatch.tell()"
+    )
+
+    measured = run_program([sys.executable, "-c", parent], {})
+
+    assert measured.memory_peak_mib > measured.memory_added_mib > 195
+    assert measured.processor_seconds >= 1
 
 
 def test_a_window_of_ten_seconds_counts_what_stands_at_either_end_once() -> None:
