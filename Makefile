@@ -8,7 +8,7 @@ BIN := .venv/3.3/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: demo test faults lint types layers audit test-2.11 test-3.3 wheel format clean
+.PHONY: demo test faults bench lint types layers audit test-2.11 test-3.3 wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
@@ -35,6 +35,9 @@ test-2.11 test-3.3: test-%: .venv/%/ready
 faults: .venv/3.3/ready ## Hundreds of seeded histories with faults and 10,000 bad inputs, e.g. make faults FAULTS="--seed 7 --histories 1".
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
+bench: .venv/3.3/ready-for-benchmarks ## Speed, memory, pace and growth beside the peers; a few quick ones: make bench BENCH="--quick".
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
+
 wheel: .venv/3.3/ready ## Build wheel and sdist, and install the wheel where nothing else is.
 	$(BIN)/python scripts/check_wheel.py
 
@@ -53,4 +56,12 @@ clean:
 	.venv/$*/bin/python -m pip install -qq --upgrade "pip>=25.1"
 	.venv/$*/bin/python -m pip install -qq --constraint constraints/airflow-$*.txt \
 	  --editable ".[sandbox,s3]" --group tests $(if $(filter 3.3,$*),--group lint)
+	@touch $@
+
+# What is only measured beside the package. Without npm, Segment's library for Node.js is left out.
+.venv/3.3/ready-for-benchmarks: .venv/3.3/ready tests/benchmarks/node/package.json
+	.venv/3.3/bin/python -m pip install -qq --constraint constraints/airflow-3.3.txt --group benchmarks
+	rm -rf .venv/node && mkdir .venv/node && cp tests/benchmarks/node/package.json .venv/node/
+	npm install --prefix .venv/node --no-package-lock --no-audit --no-fund --silent || \
+	  echo "@segment/analytics-node is left out: npm is missing, or cannot install it"
 	@touch $@
