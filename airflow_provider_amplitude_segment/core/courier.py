@@ -125,7 +125,7 @@ class Courier:
         while True:
             if not self._may_send(len(batch)):
                 return None, max(0, sent - 1)
-            answer = self.post(self.envelope.wrap(batch.messages, timestamp(self.clock.now())), sent)
+            answer = self.post(self.envelope.wrap(batch.text, timestamp(self.clock.now())), sent)
             sent += 1
             if not isinstance(answer, RetryLater):
                 return answer, sent - 1
