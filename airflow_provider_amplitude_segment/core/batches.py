@@ -19,7 +19,7 @@ from airflow_provider_amplitude_segment.core.identify import Identifies, split_m
 from airflow_provider_amplitude_segment.core.ranges import Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 MAX_BATCH_BYTES = 475_000
 MAX_BATCH_MESSAGES = 2_500
@@ -85,21 +85,26 @@ def pack(
         if isinstance(told, TooLong):
             yield told
             continue
-        # How many bytes the messages up to each have, a comma with each.
-        ends = [end + number for number, end in enumerate(accumulate(map(len, told.texts)), 1)]
-        start = before = 0
+        # Bytes of the first messages, by how many.
+        ends = list(accumulate(map(len, told.texts), initial=0))
+        start = 0
         while start < len(told.texts):
-            stop = min(bisect_right(ends, before + room - size, lo=start), start + limit - len(texts))
+            stop = min(_last_that_fits(ends, start, room - size), start + limit - len(texts))
             if stop > start:
                 pairs.append((told.first + start, told.first + stop - 1))
                 texts.extend(told.texts[start:stop])
-                size += ends[stop - 1] - before
-                start, before = stop, ends[stop - 1]
+                size += ends[stop] - ends[start] + stop - start
+                start = stop
             if start < len(told.texts):
                 yield Batch(Ranges.of(pairs), b",".join(texts))
                 pairs, texts, size, limit = [], [], 0, max_messages
     if texts:
         yield Batch(Ranges.of(pairs), b",".join(texts))
+
+
+def _last_that_fits(ends: Sequence[int], start: int, room: int) -> int:
+    """Return behind which message ``room`` is used up, each taking a comma with it; ``start`` where not one fits."""
+    return bisect_right(range(len(ends)), room + ends[start] + start, lo=start, key=lambda end: ends[end] + end) - 1
 
 
 def _without_too_long(messages: Iterable[Identifies], max_bytes: int) -> Iterator[Identifies | TooLong]:
