@@ -8,7 +8,7 @@ BIN := .venv/3.3/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: demo test faults cluster-test lint types layers audit test-2.11 test-3.3 wheel format clean
+.PHONY: demo test faults cluster-test bench lint types layers audit test-2.11 test-3.3 wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
@@ -35,9 +35,12 @@ test-2.11 test-3.3: test-%: .venv/%/ready
 faults: .venv/3.3/ready ## Hundreds of seeded histories with faults and 10,000 bad inputs, e.g. make faults FAULTS="--seed 7 --histories 1".
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
-cluster-test: .venv/3.3/cluster ## 40 cohorts over two Celery workers, one of which is killed; on Debian's Redis and PostgreSQL.
+cluster-test: .venv/3.3/ready-for-cluster ## 40 cohorts over two Celery workers, one of which is killed; on Debian's Redis and PostgreSQL.
 	scripts/debian-servers
 	$(BIN)/python -m pytest --log-cli-level=INFO tests/celery_cluster
+
+bench: .venv/3.3/ready-for-benchmarks ## Speed, memory, pace and growth beside the peers; a few quick ones: make bench BENCH="--quick".
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
 
 wheel: .venv/3.3/ready ## Build wheel and sdist, and install the wheel where nothing else is.
 	$(BIN)/python scripts/check_wheel.py
@@ -60,6 +63,14 @@ clean:
 	@touch $@
 
 # What only the cluster test needs goes into the same environment: none of it touches what is there.
-.venv/3.3/cluster: .venv/3.3/ready
+.venv/3.3/ready-for-cluster: .venv/3.3/ready
 	$(BIN)/python -m pip install -qq --constraint constraints/airflow-3.3.txt --group cluster
+	@touch $@
+
+# What is only measured beside the package. Without npm, Segment's library for Node.js is left out.
+.venv/3.3/ready-for-benchmarks: .venv/3.3/ready tests/benchmarks/node/package.json
+	.venv/3.3/bin/python -m pip install -qq --constraint constraints/airflow-3.3.txt --group benchmarks
+	rm -rf .venv/node && mkdir .venv/node && cp tests/benchmarks/node/package.json .venv/node/
+	npm install --prefix .venv/node --no-package-lock --no-audit --no-fund --silent || \
+	  echo "@segment/analytics-node is left out: npm is missing, or cannot install it"
 	@touch $@

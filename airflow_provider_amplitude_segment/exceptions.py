@@ -345,6 +345,29 @@ class ExitRatioError(GuardError):
         )
 
 
+class FewExportsLeftError(GuardError):
+    """Fewer exports are left this month than ``min_exports_left`` keeps back; none was spent.
+
+    Attributes:
+        left: exports left this month, by Amplitude's own count.
+        min_exports_left: how many are kept back.
+        resets_at: when the count starts anew, as Amplitude says it; ``None`` where it does not.
+    """
+
+    def __init__(
+        self, left: int, min_exports_left: int, resets_at: str | None, run_configuration: Mapping[str, Any]
+    ) -> None:
+        self.left = left
+        self.min_exports_left = min_exports_left
+        self.resets_at = resets_at
+        until = f"The count starts anew at {resets_at}." if resets_at else "Amplitude did not say when it resets."
+        super().__init__(
+            f"{left:,} of this month's exports are left, and min_exports_left={min_exports_left} keeps so many back. "
+            f"{until} No export was spent.",
+            {**run_configuration, "min_exports_left": 0},
+        )
+
+
 class MissingStateError(GuardError):
     """An earlier sync is remembered that the ledger knows nothing of.
 

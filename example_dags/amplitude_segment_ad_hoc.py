@@ -78,6 +78,14 @@ with DAG(
             description="fail, or full: tell everyone anew.",
             section="Advanced",
         ),
+        "min_exports_left": Param(
+            default=0,
+            type="integer",
+            minimum=0,
+            title="Exports to keep back",
+            description="Fewer left this month in Amplitude: nothing is exported and the run fails.",
+            section="Advanced",
+        ),
         "events_per_second": Param(
             1000,
             type=["null", "number"],
@@ -97,6 +105,7 @@ with DAG(
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
         on_missing_state="{{ params.on_missing_state }}",
+        min_exports_left="{{ params.min_exports_left }}",
         events_per_second="{{ params.events_per_second }}",
         # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".

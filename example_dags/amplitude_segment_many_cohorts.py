@@ -61,6 +61,14 @@ with DAG(
             description="fail, or full: tell everyone anew.",
             section="Advanced",
         ),
+        "min_exports_left": Param(
+            default=0,
+            type="integer",
+            minimum=0,
+            title="Exports to keep back",
+            description="Fewer left this month in Amplitude: nothing is exported and the run fails.",
+            section="Advanced",
+        ),
     },
 ) as dag:
 
@@ -75,6 +83,7 @@ with DAG(
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
         on_missing_state="{{ params.on_missing_state }}",
+        min_exports_left="{{ params.min_exports_left }}",
         # Segment takes about 1,000 events a second of a workspace: two tasks at once, half of it each.
         max_active_tis_per_dag=2,
         events_per_second=500,

@@ -52,6 +52,14 @@ with DAG(
             description="fail, or full: tell everyone anew.",
             section="Advanced",
         ),
+        "min_exports_left": Param(
+            default=0,
+            type="integer",
+            minimum=0,
+            title="Exports to keep back",
+            description="Fewer left this month in Amplitude: nothing is exported and the run fails.",
+            section="Advanced",
+        ),
     },
 ) as dag:
     AmplitudeCohortToSegmentOperator(
@@ -61,6 +69,7 @@ with DAG(
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
         on_missing_state="{{ params.on_missing_state }}",
+        min_exports_left="{{ params.min_exports_left }}",
         # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".
     )

@@ -128,3 +128,23 @@ def test_a_connection_type_that_is_not_declared_is_none_of_ours() -> None:
     """``segment`` is the official provider's."""
     with pytest.raises(KeyError):
         connection_type("segment")
+
+
+def test_the_operator_brings_three_modules_of_its_own_into_a_dag_file_and_nothing_else() -> None:
+    """Everything a sync needs, DuckDB, requests and the rest of this package, is imported when the task runs."""
+    program = (
+        "import json, sys; from airflow.providers.common.compat.sdk import BaseOperator, conf;"
+        "before = set(sys.modules);"
+        "import airflow_provider_amplitude_segment.transfers.amplitude_to_segment;"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    printed = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], check=True, cwd=PACKAGE.parent, capture_output=True, text=True
+    ).stdout
+    package = "airflow_provider_amplitude_segment"
+    brought = set(json.loads(printed.splitlines()[-1])) - {package}
+    assert brought == {
+        f"{package}.exceptions",
+        f"{package}.transfers",
+        f"{package}.transfers.amplitude_to_segment",
+    }

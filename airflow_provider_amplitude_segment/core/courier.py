@@ -6,11 +6,12 @@ Runs in several threads at once. A refused batch is halved until the message tha
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.clock import timestamp
 from airflow_provider_amplitude_segment.core.journal import Refusal
+from airflow_provider_amplitude_segment.core.ranges import Ranges
 from airflow_provider_amplitude_segment.core.segment_answer import (
     Acknowledged,
     CredentialsRefused,
@@ -50,7 +51,7 @@ class Told:
         halted: it was called back before the batch was settled.
     """
 
-    acked: tuple[int, ...] = ()
+    acked: Ranges = field(default_factory=Ranges)
     refused: tuple[Refusal, ...] = ()
     batches: int = 0
     retries: int = 0
@@ -60,7 +61,7 @@ class Told:
     def __add__(self, other: Told) -> Told:
         """Return both together; the first failure stays."""
         return Told(
-            self.acked + other.acked,
+            self.acked.union(other.acked),
             self.refused + other.refused,
             self.batches + other.batches,
             self.retries + other.retries,
@@ -104,7 +105,7 @@ class Courier:
             case Acknowledged():
                 return Told(acked=batch.positions, batches=1, retries=retries)
             case Refused(status=status, reason=reason) if len(batch) == 1:
-                return Told(refused=(Refusal(batch.positions[0], status, reason),), retries=retries)
+                return Told(refused=(Refusal(batch.positions.pairs[0][0], status, reason),), retries=retries)
             case Refused():
                 left, right = batch.halves()
                 first = self.tell(left)
@@ -124,7 +125,7 @@ class Courier:
         while True:
             if not self._may_send(len(batch)):
                 return None, max(0, sent - 1)
-            answer = self.post(self.envelope.wrap(batch.messages, timestamp(self.clock.now())), sent)
+            answer = self.post(self.envelope.wrap(batch.text, timestamp(self.clock.now())), sent)
             sent += 1
             if not isinstance(answer, RetryLater):
                 return answer, sent - 1

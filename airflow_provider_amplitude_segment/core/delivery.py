@@ -151,11 +151,12 @@ class Delivery:
             self._first = pool.submit(self._courier.tell, batch)
             while not self._first.done():
                 self._wait({self._first})
+            self._courier.pace.arrived(len(batch), self._clock.monotonic())
             told += self._first.result()
             self._first = None
-            if told.acked or told.failure or told.halted or len(told.refused) >= FIRST_MESSAGES:
+            if told.acked.pairs or told.failure or told.halted or len(told.refused) >= FIRST_MESSAGES:
                 break
-        if told.refused and not told.acked:
+        if told.refused and not told.acked.pairs:
             pending = self._before.pending(self._planned).count
             if told.failure or told.halted:
                 # Too little was heard to say who is at fault, so nobody is marked.
@@ -202,13 +203,13 @@ class Delivery:
         self._look_if_due()
 
     def _settle(self, told: Told) -> None:
-        self._acked.extend(Ranges.of_positions(told.acked).pairs)
-        self._told += Told((), told.refused, told.batches, told.retries, told.failure, told.halted)
+        self._acked.extend(told.acked.pairs)
+        self._told += Told(Ranges(), told.refused, told.batches, told.retries, told.failure, told.halted)
         self._unwritten = True
-        self._unwritten_batches += bool(told.acked)
+        self._unwritten_batches += bool(told.acked.pairs)
         if told.failure:
             self._courier.halt.set()
-        self._progress.add(len(told.acked) + len(told.refused))
+        self._progress.add(told.acked.count + len(told.refused))
 
     def _settle_too_long(self, message: TooLong) -> None:
         reason = f"the message has {message.size:,} bytes, over Segment's limit; it was not sent"

@@ -40,6 +40,8 @@ def open_engine(scratch: Path, *, memory_mib: int = MEMORY_MIB) -> Iterator[duck
         "memory_limit": f"{memory_mib}MiB",
         "threads": THREADS,
         "temp_directory": str(spill),
+        # Its default; a message's position rests on it.
+        "preserve_insertion_order": True,
     }
     try:
         with duckdb.connect(config=config) as engine:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
     from airflow_provider_amplitude_segment.core.run_record import RunRecord
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
-    from airflow_provider_amplitude_segment.core.stream import Run
+    from airflow_provider_amplitude_segment.core.stream import Destination, Run
     from airflow_provider_amplitude_segment.core.tenure import Tenure
 
 _LEAST_MEMORY_MIB = 64
@@ -33,8 +33,8 @@ def plan_tellings(  # what every telling shares
     tenure: Tenure,
     outside: Outside,
 ) -> list[Telling]:
-    """Write the plan of each draft that resumes none. Destinations that name one workspace get one pace."""
-    paces: dict[str, Pace] = {}
+    """Write the plan of each draft that resumes none, and give each telling what it shares with others."""
+    paces = share_paces([draft.stream.destination for draft in drafts], settings.events_per_second)
     tellings = []
     for draft in drafts:
         destination = draft.stream.destination
@@ -50,14 +50,12 @@ def plan_tellings(  # what every telling shares
         if draft.begins_anew:
             # From here on the ledger as it is counts: a hint at what was lost refuses no later sync.
             draft.ledger.set_hint(plan.generation)
-        # A slug has no ~, so a destination without a workspace shares its pace with nobody.
-        workspace = destination.workspace or f"~{destination.name}"
         tellings.append(
             Telling(
                 draft=draft,
                 plan=plan,
                 post=outside.posts[destination],
-                pace=paces.setdefault(workspace, Pace(settings.events_per_second)),
+                pace=paces[destination],
                 context={**(settings.segment_context or {}), "integration": dict(outside.integration)},
                 settings=settings,
                 run=run,
@@ -69,6 +67,17 @@ def plan_tellings(  # what every telling shares
             )
         )
     return tellings
+
+
+def share_paces(destinations: Sequence[Destination], events_per_second: float | None) -> dict[Destination, Pace]:
+    """Return one pace for all destinations that name one workspace, and one of its own for each that names none."""
+    paces: dict[str, Pace] = {}
+    # A slug has no ~, so a destination without a workspace shares its pace with nobody.
+    workspaces = {destination: destination.workspace or f"~{destination.name}" for destination in destinations}
+    return {
+        destination: paces.setdefault(workspace, Pace(events_per_second))
+        for destination, workspace in workspaces.items()
+    }
 
 
 def tell_side_by_side(

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_amplitude_segment.exceptions import EmptyCohortError, ExitRatioError
+from airflow_provider_amplitude_segment.exceptions import EmptyCohortError, ExitRatioError, FewExportsLeftError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_amplitude_segment.core.cohort_export import Usage
     from airflow_provider_amplitude_segment.core.diff import Diff
     from airflow_provider_amplitude_segment.core.membership import Membership
+
+log = logging.getLogger(__name__)
 
 EmptyCohortPolicy = Literal["fail", "sync", "skip"]
 
 MIN_LEAVING = 100
 """So many members at least must be leaving before their share is looked at."""
+
+
+def check_exports_left(usage: Usage | None, *, min_exports_left: int, run_configuration: Mapping[str, Any]) -> None:
+    """Refuse to spend an export when fewer are left this month than are to be kept back.
+
+    What Amplitude's usage answers is not documented, so a usage that is not known refuses nothing and is logged.
+
+    Raises:
+        FewExportsLeftError: fewer than ``min_exports_left`` are left.
+    """
+    if usage is None:
+        log.warning(
+            "Amplitude does not tell how many exports are left this month, so min_exports_left=%d keeps none back",
+            min_exports_left,
+        )
+    elif usage.left < min_exports_left:
+        raise FewExportsLeftError(usage.left, min_exports_left, usage.resets_at, run_configuration)
+    else:
+        log.info("%s of %s exports are left this month", f"{usage.left:,}", f"{usage.limit:,}")
 
 
 def is_suddenly_empty(membership: Membership, diff: Diff) -> bool:

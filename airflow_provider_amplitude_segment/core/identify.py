@@ -4,68 +4,70 @@ One message is ``{"type": "identify", "userId": …, "traits": {"<trait key>": t
 What is the same for all of them, context and routing, stands once on the batch, which Segment merges into each message
 (https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server/http-api, "Batch").
 
-The message ID is a hash of destination, cohort, trait key, plan, user and value. Segment drops a message whose ID it
-has seen, for at least 24 hours and whatever the source
+The message ID names the plan, by a hash of destination, cohort and plan ID, and the change's position in it. Segment
+drops a message whose ID it has seen, for at least 24 hours and whatever the source
 (https://www.twilio.com/docs/segment/guides/duplicate-data): sent again within one plan it is the same, so the copy is
-dropped; in another plan or to another destination it differs, so nothing true is dropped.
+dropped; in another plan or to another destination it differs, so nothing true is dropped (ADR 0010).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_amplitude_segment.core.engine import literal
+from airflow_provider_amplitude_segment.exceptions import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import duckdb
 
     from airflow_provider_amplitude_segment.core.ranges import Ranges
 
-MESSAGE_ID_DIGITS = 40
-"""Segment takes fewer than 100 characters; 160 bits do not meet by chance."""
+_BEGIN = b'{"type":"identify","userId":'
+
+_PLAN_DIGITS = 24
+"""96 bits do not meet by chance. Segment takes IDs of fewer than 100 characters."""
 
 _ROWS_A_FETCH = 2048
+"""As many as DuckDB makes at a time."""
 
 
-class Identify(NamedTuple):
-    """A message ready to send.
+class Identifies(NamedTuple):
+    """Messages ready to send, of changes that follow one another in their plan.
 
     Attributes:
-        position: of the change in its plan.
-        text: the message as JSON.
-        size: bytes of ``text`` in UTF-8.
+        first: position of the first change.
+        texts: the messages as JSON in UTF-8, one for each position from there on.
     """
 
-    position: int
-    text: str
-    size: int
+    first: int
+    texts: tuple[bytes, ...]
 
 
 def plan_key(app_id: str, cohort_id: str, destination: str, plan_id: str) -> str:
-    """Return 64 hexadecimal digits for what all message IDs of one plan share."""
-    return hashlib.sha256(json.dumps([app_id, cohort_id, destination, plan_id]).encode()).hexdigest()
+    """Return 24 hexadecimal digits that the message IDs of one plan share, and those of no other."""
+    return hashlib.sha256(json.dumps([app_id, cohort_id, destination, plan_id]).encode()).hexdigest()[:_PLAN_DIGITS]
 
 
-def message_id(key: str, trait: str, user_id: str, *, value: bool) -> str:
-    """Return a change's message ID; the engine computes the same.
+def message_id(key: str, position: int) -> str:
+    """Return a change's message ID; the engine makes the same.
 
-    The trait key's length keeps trait and user apart.
+    A plan's changes are written once and checked by their SHA-256, so a position stands for its trait, user and value.
 
-    >>> message_id(plan_key("1", "c", "d", "p"), "Power Users (c)", "007", value=True)
-    '51e189e486cd462d13550c3e08d80e747e9f5db4'
+    >>> message_id(plan_key("1", "c", "d", "p"), 1_204)
+    'c9e528184d72a7576a455a29-1204'
     """
-    told = f"{key}{'true' if value else 'false'}{len(trait)}:{trait}{user_id}"
-    return hashlib.sha256(told.encode()).hexdigest()[:MESSAGE_ID_DIGITS]
+    return f"{key}-{position}"
 
 
 def identify_messages(
     engine: duckdb.DuckDBPyConnection, changes: Path, positions: Ranges, *, key: str, timestamp: str
-) -> Iterator[Identify]:
+) -> Iterator[Identifies]:
     """Yield the messages of a plan's changes at ``positions``, in order; a few thousand are held at a time.
 
     Args:
@@ -74,23 +76,68 @@ def identify_messages(
         positions: which of its rows to tell.
         key: of ``plan_key``.
         timestamp: ISO-8601 with its zone, the same for all messages of a plan.
+
+    Raises:
+        EngineError: the messages did not come all, or not in their order; none is yielded whose position is not
+            certain.
     """
+    if not positions.pairs:
+        return
+    message, parts = _message(engine, changes, key, timestamp)
     for first, last in positions.pairs:
         cursor = engine.execute(
-            f"""SELECT position, text, octet_length(encode(text)) FROM (
-                SELECT file_row_number AS position,
-                       '{{"type":"identify","userId":' || to_json(user_id) ||
-                       ',"traits":{{' || to_json(trait) || ':' || value || '}},"timestamp":"' || $timestamp ||
-                       '","messageId":"' ||
-                       sha256($key || value || length(trait) || ':' || trait || user_id)[1:{MESSAGE_ID_DIGITS}] ||
-                       '"}}' AS text
-                FROM read_parquet({literal(changes)}, file_row_number = true)
-                WHERE file_row_number BETWEEN $first AND $last
-            )""",
-            {"timestamp": timestamp, "key": key, "first": first, "last": last},
+            # One table without a join: DuckDB then keeps the order of the rows
+            # (https://duckdb.org/docs/current/sql/dialect/order_preservation).
+            f"""SELECT encode({message}) FROM read_parquet({literal(changes)}, file_row_number = true)
+                WHERE file_row_number BETWEEN $first AND $last""",
+            {"first": first, "last": last, **parts},
         )
+        at = first
         while rows := cursor.fetchmany(_ROWS_A_FETCH):
-            yield from map(Identify._make, rows)
+            texts = tuple(chain.from_iterable(rows))
+            for position, text in ((at, texts[0]), (at + len(texts) - 1, texts[-1])):
+                if not text.endswith(_ending(key, position)):
+                    raise EngineError("RowOrder")
+            yield Identifies(at, texts)
+            at += len(texts)
+        if at != last + 1:
+            raise EngineError("RowCount")
+
+
+def _message(
+    engine: duckdb.DuckDBPyConnection, changes: Path, key: str, timestamp: str
+) -> tuple[str, dict[str, str | bool]]:
+    """Return the expression of a message and its parameters: what depends on no user is made beforehand."""
+    told = engine.execute(f"SELECT DISTINCT trait, value FROM read_parquet({literal(changes)})").fetchall()
+    parts: dict[str, str | bool] = {}
+    cases = ""
+    for number, (trait, value) in enumerate(told):
+        traits = json.dumps({trait: value}, ensure_ascii=False, separators=(",", ":"))
+        parts |= {
+            f"trait{number}": trait,
+            f"value{number}": value,
+            f"tail{number}": f',"traits":{traits},"timestamp":"{timestamp}","messageId":"{key}-',
+        }
+        cases += f" WHEN trait = $trait{number} AND value = $value{number} THEN $tail{number}"
+    # concat() takes half the time of ||.
+    message = f"""concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END, file_row_number, '"}}')"""
+    return message, parts
+
+
+def _ending(key: str, position: int) -> bytes:
+    return f'"{message_id(key, position)}"}}'.encode()
+
+
+def split_messages(text: bytes) -> list[bytes]:
+    """Return the messages that were joined with commas.
+
+    How a message begins stands nowhere else: after a comma and ``{"``, neither a user ID nor a trait key goes on.
+
+    >>> split_messages(b'{"type":"identify","userId":"a},{"},{"type":"identify","userId":"b"}')
+    [b'{"type":"identify","userId":"a},{"}', b'{"type":"identify","userId":"b"}']
+    """
+    first, *others = text.split(b"," + _BEGIN)
+    return [first, *(_BEGIN + other for other in others)]
 
 
 class Envelope:
@@ -109,12 +156,12 @@ class Envelope:
     @property
     def size(self) -> int:
         """Bytes that it adds to the messages and the commas between them."""
-        return len(self.wrap([], "2026-11-23T13:56:49.152Z"))
+        return len(self.wrap(b"", "2026-11-23T13:56:49.152Z"))
 
-    def wrap(self, messages: Sequence[str], sent_at: str) -> bytes:
-        """Return the request's body.
+    def wrap(self, messages: bytes, sent_at: str) -> bytes:
+        """Return the request's body around messages with commas between them.
 
-        >>> Envelope({}, None).wrap(['{"a":1}', '{"b":2}'], "2026-11-23T13:56:49.152Z")
+        >>> Envelope({}, None).wrap(b'{"a":1},{"b":2}', "2026-11-23T13:56:49.152Z")
         b'{"batch":[{"a":1},{"b":2}],"context":{},"sentAt":"2026-11-23T13:56:49.152Z"}'
         """
-        return f'{{"batch":[{",".join(messages)}],{self._tail},"sentAt":"{sent_at}"}}'.encode()
+        return b"".join((b'{"batch":[', messages, f'],{self._tail},"sentAt":"{sent_at}"}}'.encode()))

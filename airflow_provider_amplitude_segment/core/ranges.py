@@ -76,6 +76,21 @@ class Ranges:
                 left.append((start, last))
         return Ranges(tuple(left))
 
+    def split(self, count: int) -> tuple[Ranges, Ranges]:
+        """Return the first ``count`` positions, or all where there are fewer, and the others.
+
+        >>> Ranges.of([(0, 3), (5, 9)]).split(6)
+        (Ranges(pairs=((0, 3), (5, 6))), Ranges(pairs=((7, 9),)))
+        """
+        left: list[tuple[int, int]] = []
+        for number, (first, last) in enumerate(self.pairs):
+            if count <= last - first:
+                taken = [(first, first + count - 1)] if count else []
+                return Ranges((*left, *taken)), Ranges(((first + count, last), *self.pairs[number + 1 :]))
+            left.append((first, last))
+            count -= last - first + 1
+        return self, Ranges()
+
     @property
     def count(self) -> int:
         """How many positions there are.

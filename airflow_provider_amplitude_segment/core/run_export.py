@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.entry import Commit
+from airflow_provider_amplitude_segment.core.guards import check_exports_left
 from airflow_provider_amplitude_segment.core.run_record import RunRecord, read_run_record, write_run_record
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.entry import Plan
     from airflow_provider_amplitude_segment.core.export_order import ExportOrder
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
     from airflow_provider_amplitude_segment.core.tenure import Tenure
 
@@ -27,6 +29,7 @@ def open_run_export(  # who asks, whom, and what is known
     order: ExportOrder,
     newest: Mapping[Stream, Plan | Commit | None],
     tenure: Tenure,
+    settings: SyncSettings,
     clock: Clock,
 ) -> RunRecord:
     """Return the record of the run's export, requesting one where it has none that may be told.
@@ -37,10 +40,12 @@ def open_run_export(  # who asks, whom, and what is known
         order: requests one.
         newest: the newest entry of each stream's ledger.
         tenure: the claims under which a new export is requested.
+        settings: how many exports are to be kept back.
         clock: time.
 
     Raises:
         ClaimLostError: a stream was taken over; no export was spent.
+        FewExportsLeftError: too few are left this month; no export was spent.
     """
     stream = next(iter(newest))
     record = read_run_record(store, stream, run)
@@ -50,6 +55,12 @@ def open_run_export(  # who asks, whom, and what is known
         if record.is_usable(unfinished, clock.now()):
             log.info("Going on with export %s of this run", record.export_request_id)
             return record
+    if settings.min_exports_left:
+        check_exports_left(
+            order.amplitude.usage(),
+            min_exports_left=settings.min_exports_left,
+            run_configuration=settings.run_configuration,
+        )
     # An owner that was paused here spends nothing, and takes no export away from its own retry.
     tenure.look_at_all()
     request_id = order.request(stream.cohort_id)

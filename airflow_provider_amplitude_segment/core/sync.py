@@ -155,7 +155,9 @@ class CohortSync:
         ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
         newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
         anew = check_state(self._store, newest, self._remembered, self._settings)
-        record = open_run_export(self._store, self._this_run, self._order, newest, tenure, self._outside.clock)
+        record = open_run_export(
+            self._store, self._this_run, self._order, newest, tenure, self._settings, self._outside.clock
+        )
         self.report = replace(self.report, export_request_id=record.export_request_id, **record.counts)
         for entry in record.finished.values():
             self.report = self.report.with_destination(DestinationReport(**entry))

@@ -60,6 +60,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
     :param on_missing_state: an earlier sync is remembered that the ledger knows nothing of: ``fail``, or ``full`` to
         tell everyone anew.
     :param dry_run: stop after the difference: counts, and the planned changes as a file. It spends an export.
+    :param min_exports_left: refuse to spend an export when Amplitude says that fewer are left this month.
     :param events_per_second: pace of a destination, or of all that name one workspace; ``None``: no limit.
     :param max_concurrent_requests: requests to one destination at once.
     :param segment_context: sent as ``context`` with each batch, beside our own ``integration``.
@@ -82,6 +83,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         "on_rejected",
         "on_missing_state",
         "dry_run",
+        "min_exports_left",
         "events_per_second",
         "max_concurrent_requests",
         "segment_context",
@@ -111,6 +113,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         on_rejected: str = "fail",
         on_missing_state: str = "fail",
         dry_run: bool | str = False,
+        min_exports_left: int | str = 0,
         events_per_second: float | str | None = 1000,
         max_concurrent_requests: int | str = 4,
         segment_context: Mapping[str, Any] | str | None = None,
@@ -133,6 +136,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         self.on_rejected = on_rejected
         self.on_missing_state = on_missing_state
         self.dry_run = dry_run
+        self.min_exports_left = min_exports_left
         self.events_per_second = events_per_second
         self.max_concurrent_requests = max_concurrent_requests
         self.segment_context = segment_context

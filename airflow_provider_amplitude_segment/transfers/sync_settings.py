@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _KEEP_SNAPSHOTS = 5
 _MOST_REQUESTS = 32
+_MOST_EXPORTS = 1_000_000
 # An export's file is kept for seven days.
 _MOST_SECONDS = 7 * 24 * 3600
 
@@ -56,6 +57,7 @@ def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
         on_rejected=read_choice("on_rejected", operator.on_rejected, RejectedPolicy),
         on_missing_state=read_choice("on_missing_state", operator.on_missing_state, MissingStatePolicy),
         dry_run=read_flag("dry_run", operator.dry_run),
+        min_exports_left=read_whole_number("min_exports_left", operator.min_exports_left, least=0, most=_MOST_EXPORTS),
         events_per_second=None if is_none(pace) else read_number("events_per_second", pace, above=1, or_equal=True),
         max_concurrent_requests=read_whole_number(
             "max_concurrent_requests", operator.max_concurrent_requests, least=1, most=_MOST_REQUESTS

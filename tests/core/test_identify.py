@@ -2,25 +2,31 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.identify import Identify, identify_messages, message_id, plan_key
+from airflow_provider_amplitude_segment.core.identify import identify_messages, message_id, plan_key
 from airflow_provider_amplitude_segment.core.ranges import Ranges
+from airflow_provider_amplitude_segment.exceptions import EngineError
 
 HAZARDS = ["007", "NULL", "a,b", "line\nbreak", " a ", "é", "e\u0301", 'q"q', "\\", "\x01", "\u2028", "😀", "</script>"]
+KEY = plan_key("1", "c1", "dst", "p1")
 TRAITS = ["Power Users (c1)", 'Quo"ted \\ {x} é (c1)', "日本 (c1)"]
 
 
-def messages(tmp_path: Path, changes: list[tuple[str, str, bool]], positions: Ranges) -> list[Identify]:
+def messages(tmp_path: Path, changes: list[tuple[str, str, bool]], positions: Ranges) -> dict[int, dict[str, Any]]:
+    """Return the messages, read, by the position of their change."""
     path = tmp_path / "changes.parquet"
     with open_engine(tmp_path) as engine:
         engine.execute("CREATE TABLE changes (trait VARCHAR, user_id VARCHAR, value BOOLEAN)")
         engine.executemany("INSERT INTO changes VALUES ($1, $2, $3)", changes)
         engine.execute(f"COPY changes TO '{path}' (FORMAT parquet)")
-        return list(identify_messages(engine, path, positions, key="k" * 64, timestamp="2026-11-23T13:56:49.152Z"))
+        ready = identify_messages(engine, path, positions, key=KEY, timestamp="2026-11-23T13:56:49.152Z")
+        return {some.first + n: json.loads(text) for some in ready for n, text in enumerate(some.texts)}
 
 
 def test_every_message_is_the_json_segment_documents(tmp_path: Path) -> None:
@@ -28,15 +34,15 @@ def test_every_message_is_the_json_segment_documents(tmp_path: Path) -> None:
 
     sent = messages(tmp_path, changes, Ranges.of([(0, len(changes) - 1)]))
 
-    for (trait, user, value), identify in zip(changes, sent, strict=True):
-        assert json.loads(identify.text) == {
+    assert list(sent) == list(range(len(changes)))
+    for position, (trait, user, value) in enumerate(changes):
+        assert sent[position] == {
             "type": "identify",
             "userId": user,
             "traits": {trait: value},
             "timestamp": "2026-11-23T13:56:49.152Z",
-            "messageId": message_id("k" * 64, trait, user, value=value),
+            "messageId": f"{KEY}-{position}",
         }
-        assert identify.size == len(identify.text.encode())
 
 
 def test_only_the_asked_positions_are_told_in_their_order(tmp_path: Path) -> None:
@@ -45,28 +51,19 @@ def test_only_the_asked_positions_are_told_in_their_order(tmp_path: Path) -> Non
 
     sent = messages(tmp_path, changes, asked)
 
-    assert Ranges.of_positions(message.position for message in sent) == asked
-    assert [json.loads(m.text)["userId"] for m in sent] == [f"user-{m.position:05d}" for m in sent]
-
-
-text = st.text(max_size=12)
+    assert list(sent) == [3, 4, 5, *range(2040, 2061), 9999]
+    assert all(message["userId"] == f"user-{position:05d}" for position, message in sent.items())
 
 
 @settings(max_examples=300)
-@given(st.tuples(text, text, st.booleans()), st.tuples(text, text, st.booleans()))
-def test_message_ids_differ_where_trait_user_or_value_differ(
-    one: tuple[str, str, bool], other: tuple[str, str, bool]
+@given(st.tuples(*[st.text(max_size=12)] * 4), st.tuples(*[st.text(max_size=12)] * 4), st.integers(0), st.integers(0))
+def test_message_ids_are_the_same_only_for_one_position_of_one_plan(
+    one: tuple[str, str, str, str], other: tuple[str, str, str, str], position: int, other_position: int
 ) -> None:
-    """Trait and user cannot run into each other."""
-    ids = [
-        message_id(
-            "k" * 64, trait.encode("utf-8", "replace").decode(), user.encode("utf-8", "replace").decode(), value=v
-        )
-        for trait, user, v in (one, other)
-    ]
-    normal = [tuple(str(part).encode("utf-8", "replace") for part in change) for change in (one, other)]
+    """Names cannot run into each other, nor into the position."""
+    ids = [message_id(plan_key(*one), position), message_id(plan_key(*other), other_position)]
 
-    assert (ids[0] == ids[1]) == (normal[0] == normal[1])
+    assert (ids[0] == ids[1]) == ((one, position) == (other, other_position))
 
 
 def test_message_ids_differ_between_plans_and_destinations_and_are_short_enough() -> None:
@@ -78,7 +75,33 @@ def test_message_ids_differ_between_plans_and_destinations_and_are_short_enough(
         plan_key("2", "c1", "dst-a", "p1"),
     ]
 
-    ids = {message_id(key, "t", "ann", value=True) for key in keys}
+    ids = {message_id(key, 10**9) for key in keys}
 
     assert len(ids) == len(keys)
     assert all(len(one) < 100 for one in ids)
+
+
+class Shuffled:
+    """An engine that hands rows out in another order than the file's."""
+
+    def __init__(self, rows: list[tuple[bytes]]) -> None:
+        self.rows = rows
+
+    def execute(self, _query: str, _parameters: object = None) -> "Shuffled":
+        return self
+
+    def fetchall(self) -> list[tuple[str, bool]]:
+        return [("t", True)]
+
+    def fetchmany(self, count: int) -> list[tuple[bytes]]:
+        taken, self.rows = self.rows[:count], self.rows[count:]
+        return taken
+
+
+@pytest.mark.parametrize("order", [[1, 0, 2], [0, 2, 1], [0, 1]])
+def test_messages_that_come_out_of_order_or_not_all_are_not_told(tmp_path: Path, order: list[int]) -> None:
+    """Else users would be taken for told who were not."""
+    engine = Shuffled([(f'{{"messageId":"{KEY}-{position}"}}'.encode(),) for position in order])
+
+    with pytest.raises(EngineError, match="Row"):
+        list(identify_messages(engine, tmp_path / "x", Ranges.of([(0, 2)]), key=KEY, timestamp=""))  # type: ignore[arg-type]

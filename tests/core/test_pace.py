@@ -19,8 +19,29 @@ def most_in_a_second(pace: Pace, batch: int, begin: float, seconds: float) -> in
     return max(sum(batch for start in starts if second <= start < second + 1) for second in starts)
 
 
-def test_no_second_sees_more_than_the_pace() -> None:
-    assert most_in_a_second(Pace(1000), 250, 0.0, 10.0) == 1000
+def test_neither_the_first_second_nor_any_ten_see_more_than_the_pace_and_hardly_less(world: World) -> None:
+    """By the fake clock of a whole delivery whose first request takes its time to connect."""
+    world.amplitude.cohort("c1", "Power Users", [f"user-{n:06d}" for n in range(60_000)])
+    arrived: list[tuple[float, int]] = []
+
+    def arrive(messages: list[object]) -> None:
+        if not arrived:
+            world.clock.pass_by(0.2)
+        arrived.append((world.clock.now(), len(messages)))
+
+    world.segment.before_batch = arrive
+
+    world.sync("c1", events_per_second=1000, max_concurrent_requests=1)
+
+    def seen(begin: float, seconds: float) -> int:
+        return sum(messages for at, messages in arrived if begin <= at < begin + seconds)
+
+    assert seen(arrived[0][0], 1) <= 1000
+    whole = [at for at, _ in arrived if at + 10 <= arrived[-1][0]]
+    for begin in whole:
+        for window in (begin, begin + 0.000_1):
+            assert 9_850 <= seen(window, 10) <= 10_000
+    assert len(whole) > 300
 
 
 def test_after_a_429_half_is_sent_and_a_minute_later_everything_again() -> None:
@@ -29,7 +50,7 @@ def test_after_a_429_half_is_sent_and_a_minute_later_everything_again() -> None:
 
     assert most_in_a_second(pace, 50, 100.0, 1.0) <= 550
     assert 700 <= most_in_a_second(pace, 50, 115.0, 1.0) <= 850
-    assert most_in_a_second(pace, 50, 131.0, 5.0) == 1000
+    assert most_in_a_second(pace, 50, 131.0, 5.0) >= 950
 
 
 def test_a_429_again_and_again_never_brings_it_to_a_standstill() -> None:
@@ -74,8 +95,8 @@ def test_a_sync_that_meets_a_429_sends_slower_afterwards_and_everyone_arrives(wo
     destination = world.sync("c1", events_per_second=1000, max_concurrent_requests=1).destinations[0]
 
     gaps = [round(later - earlier, 2) for earlier, later in itertools.pairwise(times)]
-    assert gaps[0] == pytest.approx(0.25, abs=0.05)
+    assert gaps[0] == pytest.approx(0.13, abs=0.05)
     assert gaps[2] >= 10
-    assert 0.3 <= gaps[4] <= 0.5
+    assert 0.15 <= gaps[4] <= 0.25
     assert gaps[-1] < gaps[4]
     assert (destination.acknowledged, destination.retries) == (5000, 1)

@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     ExitRatioError,
     ExportsSpentError,
     ExportTimeoutError,
+    FewExportsLeftError,
     RejectedUsersError,
     SegmentAnswerError,
     SegmentRefusedError,
@@ -375,6 +376,47 @@ def test_exports_that_are_spent_fail_with_what_usage_says_and_too_many_at_once_a
     world.amplitude.limited = [ExportsLimited(None), ExportsLimited(90.0)]
     world.amplitude.counted = Usage(7, 500, None)
     world.sync("c1")
+    assert world.segment.members(TRAIT) == {"ann"}
+
+
+@pytest.mark.parametrize("left", [0, 19])
+def test_a_sync_that_would_leave_too_few_exports_spends_none_and_its_configuration_lets_it_through(
+    world: World, left: int
+) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+    world.amplitude.counted = Usage(500 - left, 500, "2026-12-01")
+
+    with pytest.raises(FewExportsLeftError, match="No export was spent") as refused:
+        world.attempt("c1", run="a", min_exports_left=20, run_configuration={"cohort_id": "c1"})
+
+    assert world.amplitude.exports_spent == 0
+    assert not refused.value.retryable
+    assert (refused.value.left, refused.value.resets_at) == (left, "2026-12-01")
+    assert refused.value.run_configuration == {"cohort_id": "c1", "min_exports_left": 0}
+    world.sync("c1", run="b", min_exports_left=0)
+    assert world.segment.members(TRAIT) == {"ann"}
+
+
+@pytest.mark.parametrize("usage", [Usage(480, 500, None), None])
+def test_enough_exports_and_a_usage_that_is_not_known_refuse_nothing(world: World, usage: Usage | None) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+    world.amplitude.counted = usage
+
+    world.sync("c1", min_exports_left=20)
+
+    assert world.segment.members(TRAIT) == {"ann"}
+
+
+def test_a_retry_goes_on_with_its_export_however_few_are_left_by_then(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+    world.amplitude.counted = Usage(480, 500, None)
+    world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
+    world.attempt("c1", run="a", waits=False, min_exports_left=20)
+    world.amplitude.counted = Usage(481, 500, None)
+
+    world.sync("c1", run="a", min_exports_left=20)
+
+    assert world.amplitude.exports_spent == 1
     assert world.segment.members(TRAIT) == {"ann"}
 
 

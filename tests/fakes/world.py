@@ -27,7 +27,6 @@ class World:
         self.store = FakeStore()
         self.clock = FakeClock()
         self.chance = FakeChance()
-        self.stop = threading.Event()
         self.last: CohortSync | None = None
         self._scratch = scratch
         self._numbers = itertools.count(1)
@@ -68,7 +67,8 @@ class World:
                 store=self.store,
                 clock=self.clock,
                 chance=self.chance,
-                stop=self.stop,
+                # A try's own: what stops one stops no other.
+                stop=threading.Event(),
                 scratch=scratch,
                 integration={"name": "tests", "version": "1"},
             ),

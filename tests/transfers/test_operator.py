@@ -5,6 +5,7 @@ import json
 import logging
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
@@ -414,3 +415,29 @@ def test_a_cohort_id_that_arrives_as_an_integer_is_taken_as_text(sandbox: Sandbo
     sync(cohort_id=1234567)
 
     assert believed(sandbox, "Numbers (1234567)") == {"ann"}
+
+
+def test_the_quota_guard_spends_nothing_and_fails_for_good_with_what_lets_the_sync_through(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    sandbox.amplitude.used_this_month = 485
+
+    with pytest.raises(AirflowFailException, match="15 of this month's exports are left") as failed:
+        sync(min_exports_left="20")
+
+    assert str(failed.value).endswith('{"min_exports_left": 0}')
+    assert sandbox.amplitude.exports_spent == 0
+    sync(FakeTaskInstance(run_id="let through"), min_exports_left=0)
+    assert believed(sandbox) == {"ann", "bob"}
+
+
+@pytest.mark.parametrize("answer", [{"status": 404}, {"status": 200, "body": b'{"left": "many"}'}, {"reset": True}])
+def test_a_usage_endpoint_that_is_missing_or_says_something_else_only_logs(
+    sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture, answer: dict[str, Any]
+) -> None:
+    sandbox.faults.add(Fault(on="amplitude.usage", times=10, **answer))
+
+    sync(min_exports_left=20)
+
+    assert believed(sandbox) == {"ann", "bob"}
+    assert "does not tell how many exports are left" in caplog.text

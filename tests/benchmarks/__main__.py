@@ -1,0 +1,85 @@
+"""``python -m benchmarks``: measures ours beside the peers and the limit, and prints tables.
+
+A full run also writes its results as JSON, charts and the tables of the documents.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.document import write_results
+from benchmarks.growth import MOST_EXPORTED, measure_growth
+from benchmarks.machine import describe_machine
+from benchmarks.pace import measure_pace
+from benchmarks.speed import Sizes, measure_speed
+from benchmarks.table import tables
+from benchmarks.targets import BEYOND
+from benchmarks.workbench import Workbench
+
+DOCS = Path(__file__).parents[2] / "docs"
+PARTS = ("speed", "memory", "growth", "pace")
+
+_MEMORY_SIZES = (MOST_EXPORTED, BEYOND)
+_GROWTH_SIZES = (10_000, 100_000, 1_000_000, *_MEMORY_SIZES)
+_QUICK_SIZES = (10_000, 100_000)
+
+
+def main() -> int:
+    """Measure on the command line's terms; targets missed are told, and are no failure."""
+    told = _read_arguments()
+    results = json.loads(told.redraw.read_text()) if told.redraw else _measure(told)
+    for name, table in tables(results).items():
+        print(f"\n{name}\n\n{table}")
+    is_whole = not results["quick"] and {"speed", "growth", "pace"} <= results.keys()
+    if folder := told.out or (DOCS if is_whole else None):
+        write_results(results, folder)
+        print(f"\nwritten to {folder}")
+    return 0
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works; under two minutes")
+    only = f"some of {','.join(PARTS)}; memory is the two greatest sizes of growth"
+    parser.add_argument("--only", type=lambda text: text.split(","), default=PARTS, help=only)
+    parser.add_argument("--repeats", type=int, help="of the speed part, 5 or (quick) 2; at most 3 of growth")
+    parser.add_argument("--out", type=Path, help="folder for JSON and charts; docs for a full run of all parts")
+    parser.add_argument("--redraw", type=Path, help="measure nothing: tables and charts from this JSON")
+    told = parser.parse_args()
+    if unknown := set(told.only) - set(PARTS):
+        parser.error(f"--only takes some of {','.join(PARTS)}, not {','.join(sorted(unknown))}")
+    told.repeats = told.repeats or (2 if told.quick else 5)
+    return told
+
+
+def _measure(told: argparse.Namespace) -> dict[str, Any]:
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s  {line}", flush=True)
+
+    results: dict[str, Any] = {
+        "machine": describe_machine(),
+        "quick": told.quick,
+        "repeats": told.repeats,
+        "growth_repeats": 1 if told.quick else min(told.repeats, 3),
+    }
+    with Workbench() as bench:
+        if "speed" in told.only:
+            sizes = Sizes(100_000, 5, 20_000, 3_000) if told.quick else Sizes(1_000_000, 5, 100_000, 20_000)
+            results["speed"] = measure_speed(bench, sizes, told.repeats, say)
+        if {"memory", "growth"} & set(told.only):
+            sizes_of = _QUICK_SIZES if told.quick else _GROWTH_SIZES if "growth" in told.only else _MEMORY_SIZES
+            results["growth"] = measure_growth(bench, sizes_of, results["growth_repeats"], say)
+        if "pace" in told.only:
+            results["pace"] = measure_pace(bench, 12 if told.quick else 30, say)
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(main())

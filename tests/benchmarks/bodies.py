@@ -1,0 +1,55 @@
+"""The bodies of a plan as ours makes them, in a file: what the limit posts.
+
+``python -m benchmarks.bodies`` tells a copy of a plan to this file instead of Segment.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.draft import report_draft
+from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged
+from benchmarks.plan import open_telling
+
+if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+
+_LENGTH_BYTES = 4
+
+
+def read_bodies(path: Path) -> list[bytes]:
+    """Return the bodies of a file."""
+    with path.open("rb") as file:
+        lengths = iter(lambda: file.read(_LENGTH_BYTES), b"")
+        return [file.read(int.from_bytes(length, "big")) for length in lengths]
+
+
+def main() -> int:
+    """Write all bodies of a plan."""
+    order = json.loads(sys.argv[1])
+    lock = threading.Lock()
+    with Path(order["bodies"]).open("wb") as file, tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+
+        def keep(body: bytes, _: int) -> Answer:
+            with lock:
+                file.write(len(body).to_bytes(_LENGTH_BYTES, "big") + bytes(body))
+            return Acknowledged()
+
+        state, scratch = Path(folder, "state"), Path(folder, "scratch")
+        shutil.copytree(order["state"], state)
+        scratch.mkdir()
+        with open_telling(state, scratch, keep) as telling:
+            _, error = telling.tell(report_draft(telling.draft))
+    if error is not None:
+        raise error
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The user IDs of all measurements: as long and as mixed as real ones, the same in every run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import duckdb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# 24 to 32 characters, in no order: the length of a MongoDB ObjectId up to that of a UUID without hyphens.
+_USER_ID = "md5('user ' || number)[1:24 + (number % 9)::INTEGER]"
+
+
+def write_ids(folder: Path, members: int, *, first: int = 0) -> Path:
+    """Write ``members`` distinct user IDs as Parquet, unless they are there; return the file.
+
+    Those of a smaller number are the first ones of a greater.
+
+    Args:
+        folder: where measurements keep what they share.
+        members: how many.
+        first: number of the first one, to leave some out.
+    """
+    path = folder / f"ids-{first}-{members}.parquet"
+    if not path.exists():
+        _copy(
+            f"SELECT {_USER_ID} AS user_id FROM range({first}, {first + members}) ids(number)", path, "FORMAT parquet"
+        )
+    return path
+
+
+def write_export(folder: Path, members: int, *, first: int = 0) -> Path:
+    """Write the same users as Amplitude exports them: CSV, every field quoted."""
+    path = folder / f"export-{first}-{members}.csv"
+    if not path.exists():
+        _copy(
+            f"""SELECT (400000000000 + number)::VARCHAR AS amplitude_id, {_USER_ID} AS user_id
+                FROM range({first}, {first + members}) ids(number)""",
+            path,
+            "FORMAT csv, HEADER true, FORCE_QUOTE *",
+        )
+    return path
+
+
+def write_lines(folder: Path, members: int) -> Path:
+    """Write the same users one a line."""
+    path = folder / f"ids-{members}.txt"
+    if not path.exists():
+        _copy(f"SELECT {_USER_ID} FROM range({members}) ids(number)", path, "FORMAT csv, HEADER false")
+    return path
+
+
+def _copy(query: str, path: Path, options: str) -> None:
+    with duckdb.connect() as engine:
+        engine.execute(f"COPY ({query}) TO '{path}' ({options})")

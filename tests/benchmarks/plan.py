@@ -1,0 +1,105 @@
+"""A plan as a sync has it when everything is decided and nothing is told yet, in a ledger on local disk.
+
+``python -m benchmarks.plan`` writes one. What tells it comes as a later try of the same run, so that it goes the
+package's own way: it finds its run's unfinished plan and goes on with it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
+from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
+from airflow_provider_amplitude_segment.core.draft import compare, open_draft
+from airflow_provider_amplitude_segment.core.engine import open_engine
+from airflow_provider_amplitude_segment.core.fan_out import plan_tellings
+from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.membership import Membership
+from airflow_provider_amplitude_segment.core.outside import Outside
+from airflow_provider_amplitude_segment.core.run_record import RunRecord
+from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged
+from airflow_provider_amplitude_segment.core.settings import SyncSettings
+from airflow_provider_amplitude_segment.core.stream import Destination, Run, Stream
+from airflow_provider_amplitude_segment.core.tenure import Tenure
+from benchmarks.sink import COHORT_ID, COHORT_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.core.telling import Telling
+
+SETTINGS = SyncSettings(cohort_id=COHORT_ID, events_per_second=None)
+"""The operator's own, but for the pace, which is off."""
+
+TRAIT = f"{COHORT_NAME} ({COHORT_ID})"
+_EXPORT_REQUEST_ID = "r1"
+_RUN = Run("benchmark", "benchmark")
+_DESTINATION = Destination("segment_default", "sink", key_fingerprint="benchmark")
+_STREAM = Stream("1", COHORT_ID, _DESTINATION)
+
+
+@contextmanager
+def open_telling(
+    state: Path, scratch: Path, post: Callable[[bytes, int], Answer], *, members: Path | None = None
+) -> Iterator[Telling]:
+    """Open the telling of the plan that stands in a state folder; it is written first where ``members`` are given.
+
+    Args:
+        state: where the ledger is.
+        scratch: an empty folder.
+        post: posts a body to Segment.
+        members: Parquet with the column ``user_id``, distinct.
+    """
+    outside = Outside(
+        amplitude=_NoAmplitude(),  # type: ignore[arg-type]
+        posts={_DESTINATION: post},
+        store=LedgerStore(state),
+        clock=SystemClock(),
+        chance=SystemChance(),
+        stop=threading.Event(),
+        scratch=scratch,
+        integration={"name": "airflow-provider-amplitude-segment", "version": "benchmark"},
+    )
+    with Tenure(outside.store, [_STREAM], _RUN, outside.clock) as tenure:
+        ledger = Ledger(outside.store, _STREAM.folder)
+        draft = open_draft(
+            _STREAM,
+            ledger,
+            ledger.newest(),
+            SETTINGS,
+            trait=TRAIT,
+            begins_anew=False,
+            run=_RUN,
+            export_request_id=_EXPORT_REQUEST_ID,
+            scratch=scratch,
+        )
+        if members is not None:
+            with open_engine(scratch) as engine:
+                count = engine.execute("SELECT count(*) FROM read_parquet($1)", [str(members)]).fetchall()[0][0]
+                draft = compare(engine, draft, Membership(members, count, count, 0, 0))
+        record = RunRecord(_EXPORT_REQUEST_ID, requested_at=0.0, generations={})
+        yield plan_tellings([draft], SETTINGS, _RUN, record, tenure, outside)[0]
+
+
+class _NoAmplitude:
+    """The plan stands already: Amplitude is asked nothing."""
+
+
+def main() -> int:
+    """Write a plan."""
+    order = json.loads(sys.argv[1])
+    Path(order["scratch"]).mkdir(parents=True)
+    with open_telling(
+        Path(order["state"]), Path(order["scratch"]), lambda *_: Acknowledged(), members=Path(order["members"])
+    ):
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

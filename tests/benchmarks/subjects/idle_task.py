@@ -1,0 +1,23 @@
+"""An idle task: Airflow is there, an operator of it runs and does nothing. What it holds is not the sync's."""
+
+from __future__ import annotations
+
+import sys
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from fakes.task_instance import FakeTaskInstance
+
+from benchmarks.stopwatch import Stopwatch
+
+
+def main() -> int:
+    """Run nothing."""
+    idle = EmptyOperator(task_id="idle")
+    with Stopwatch() as stopwatch:
+        idle.execute({"ti": FakeTaskInstance()})
+    stopwatch.tell()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Ours, client level: from the plan's file until everything is acknowledged, by the package's own telling.
+
+Told besides: what the whole telling took, with the look at the ledger before and the commit after it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_amplitude_segment.core import telling as telling_module
+from airflow_provider_amplitude_segment.core.draft import report_draft
+from airflow_provider_amplitude_segment.core.fan_out import tell_side_by_side
+from airflow_provider_amplitude_segment.core.report import SyncReport
+from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
+from benchmarks.plan import open_telling
+from benchmarks.sink import COHORT_ID
+from benchmarks.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+
+
+def main() -> int:
+    """Tell a copy of a plan, so that it can be told again."""
+    order = json.loads(sys.argv[1])
+    client = SegmentHook("segment_default").get_conn()
+
+    def post(body: bytes, retry: int) -> Answer:
+        return client.post_batch(body, retry=retry)
+
+    delivery = Stopwatch()
+    _time_delivery(delivery)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        state, scratch = Path(folder, "state"), Path(folder, "scratch")
+        shutil.copytree(order["state"], state)
+        scratch.mkdir()
+        with open_telling(state, scratch, post) as telling:
+            report = SyncReport(COHORT_ID).with_destination(report_draft(telling.draft))
+            with Stopwatch() as whole:
+                [(_, told, error)] = tell_side_by_side([telling], report, telling.stop)
+    if error is not None:
+        raise error
+    assert told.committed
+    delivery.tell(
+        acknowledged=told.acknowledged, whole_seconds=whole.seconds, whole_processor_seconds=whole.processor_seconds
+    )
+    return 0
+
+
+def _time_delivery(stopwatch: Stopwatch) -> None:
+    run = telling_module.Delivery.run
+
+    @wraps(run)
+    def timed(*arguments: Any, **named: Any) -> Any:
+        with stopwatch:
+            return run(*arguments, **named)
+
+    telling_module.Delivery.run = timed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

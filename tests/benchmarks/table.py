@@ -1,0 +1,120 @@
+"""Tables of the results, in Markdown: for the terminal and for the documents alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.machine import NODE_LIBRARY
+from benchmarks.targets import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def tables(results: dict[str, Any]) -> dict[str, str]:
+    """Return a table for each part that was measured, by its name, and one for machine and targets."""
+    made = {"machine": _machine(results), "targets": _targets(results)}
+    parts = {"speed": _speed, "growth": _growth, "pace": _pace}
+    return made | {name: make(results[name]) for name, make in parts.items() if name in results}
+
+
+def _machine(results: dict[str, Any]) -> str:
+    machine = results["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    left_out = "" if NODE_LIBRARY in machine["versions"] else f" Left out, as it is not installed: {NODE_LIBRARY}."
+    return (
+        f"{machine['cores']} cores, {machine['memory_gib']} GiB of memory; {versions}. "
+        f"Medians: of {results['repeats']} repeats for speed, each of them all subjects one after the other, and of "
+        f"{results['growth_repeats']} for memory and growth.{left_out}"
+    )
+
+
+def _speed(rows: Sequence[dict[str, Any]]) -> str:
+    header = (
+        "subject",
+        "setting",
+        "identifies told",
+        "identifies/s",
+        "spread",
+        "processor-seconds a million",
+        "peak memory, MiB",
+        "of it while telling",
+        "lost",
+    )
+    return _table(header, (_speed_row(row) for row in rows))
+
+
+def _speed_row(row: dict[str, Any]) -> Sequence[str]:
+    figures = row["median"]
+    rates = [repeat["identifies_per_second"] for repeat in row["repeats"]]
+    return (
+        row["name"],
+        row["setting"],
+        f"{row['members']:,}",
+        f"{figures['identifies_per_second']:,.0f}",
+        f"{min(rates):,.0f} to {max(rates):,.0f}",
+        f"{figures['processor_seconds_per_million']:.2f}",
+        f"{figures['memory_peak_mib']:.0f}",
+        f"{figures['memory_added_mib']:.0f}",
+        f"{figures['lost']:,.0f}",
+    )
+
+
+def _growth(rows: Sequence[dict[str, Any]]) -> str:
+    header = (
+        "work",
+        "members",
+        "identifies sent",
+        "requests",
+        "MB sent",
+        "seconds",
+        "processor-seconds",
+        "peak memory above an idle task's, MB",
+    )
+    order = list(dict.fromkeys(row["work"] for row in rows))
+    ordered = sorted(rows, key=lambda row: (order.index(row["work"]), row["members"]))
+    return _table(
+        header,
+        (
+            (
+                row["work"],
+                f"{row['members']:,}",
+                f"{row['identifies']:,}",
+                f"{row['requests']:,}",
+                f"{row['wire_bytes'] / 1e6:,.1f}",
+                f"{row['seconds']:.2f}",
+                f"{row['processor_seconds']:.2f}",
+                f"{row['memory_above_idle_mib'] * 2**20 / 1e6:.0f}",
+            )
+            for row in ordered
+        ),
+    )
+
+
+def _pace(rows: Sequence[dict[str, Any]]) -> str:
+    header = ("destinations", "members", "seconds", "first second", "least over ten seconds, a second", "most")
+    return _table(
+        header,
+        (
+            (
+                row["arrangement"],
+                f"{row['members']:,}",
+                f"{row['seconds']:.2f}",
+                f"{pace['first_second']:,.0f}",
+                f"{pace['least']:,.1f}",
+                f"{pace['most']:,.1f}",
+            )
+            for row in rows
+            for pace in row["paces"]
+        ),
+    )
+
+
+def _targets(results: dict[str, Any]) -> str:
+    rows = ((target.promise, target.figure, "yes" if target.met else "**no**") for target in judge(results))
+    return _table(("target", "measured", "met"), rows)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

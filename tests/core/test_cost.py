@@ -1,0 +1,114 @@
+"""What a sync costs, in counts that are the same on every machine; ``make bench`` measures the rest."""
+
+import json
+import math
+from pathlib import Path
+
+import duckdb
+import pytest
+from fakes import World
+
+from airflow_provider_amplitude_segment.core.batches import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES
+from airflow_provider_amplitude_segment.core.delivery import FIRST_MESSAGES
+from airflow_provider_amplitude_segment.core.engine import open_engine
+from airflow_provider_amplitude_segment.core.fan_out import share_paces
+from airflow_provider_amplitude_segment.core.identify import identify_messages
+from airflow_provider_amplitude_segment.core.ranges import Ranges
+from airflow_provider_amplitude_segment.core.stream import Destination
+
+MEMBERS = 20_000
+
+
+def users(count: int) -> list[str]:
+    """24 characters each, as an object ID of MongoDB has."""
+    return [f"{number * 7_919:024x}" for number in range(count)]
+
+
+def test_a_first_sync_takes_as_few_requests_as_segments_limits_allow(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", users(MEMBERS))
+
+    report = world.sync("c1")
+
+    sizes = [len(json.dumps(body, separators=(",", ":"))) for body in world.segment.bodies]
+    counts = [len(body["batch"]) for body in world.segment.bodies]
+    assert report.destinations[0].batches == 1 + math.ceil((MEMBERS - FIRST_MESSAGES) / max(counts))
+    # The first one is small on purpose, the last one holds what is left.
+    for size, count in zip(sizes[1:-1], counts[1:-1], strict=True):
+        assert size >= 0.97 * MAX_BATCH_BYTES or count == MAX_BATCH_MESSAGES
+    assert report.destinations[0].retries == 0
+
+
+def test_an_identify_has_less_than_twice_the_bytes_of_what_it_must_say(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", users(MEMBERS))
+
+    world.sync("c1")
+
+    sent = sum(len(json.dumps(body, separators=(",", ":"))) for body in world.segment.bodies)
+    least = '{"type":"identify","userId":"%s","traits":{"Power Users (c1)":true}}' % users(1)[0]  # noqa: UP031
+    assert sent / MEMBERS < 2.2 * len(least)
+    assert sent / MEMBERS < 195
+
+
+@pytest.mark.parametrize("members", [2_000, 20_000])
+def test_an_incremental_sync_sends_its_movers_and_writes_as_often_however_large_the_cohort(
+    world: World, members: int
+) -> None:
+    everyone = users(members)
+    world.amplitude.cohort("c1", "Power Users", everyone)
+    world.sync("c1")
+    world.amplitude.cohort("c1", "Power Users", [*everyone[100:], *(f"new-{n}" for n in range(100))])
+    sent, written = len(world.segment.bodies), len(world.store.writes)
+
+    world.sync("c1")
+
+    assert [len(body["batch"]) for body in world.segment.bodies[sent:]] == [200]
+    assert len(world.store.writes) - written <= 16
+
+
+def test_a_sync_without_movers_asks_segment_nothing(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", users(500))
+    world.sync("c1")
+    sent = len(world.segment.bodies)
+
+    report = world.sync("c1")
+
+    assert len(world.segment.bodies) == sent
+    assert report.destinations[0].committed
+
+
+def _changes(folder: Path, rows: int) -> Path:
+    path = folder / "changes.parquet"
+    duckdb.sql(
+        f"COPY (SELECT 'Power Users (c1)' AS trait, printf('%024x', range) AS user_id, true AS value"
+        f" FROM range({rows}) ORDER BY ALL) TO '{path}' (FORMAT parquet)"
+    )
+    return path
+
+
+def test_the_engine_holds_some_thousand_messages_at_a_time_however_long_the_plan(tmp_path: Path) -> None:
+    """Half a million messages have 90 MB."""
+    rows, held, most = 500_000, 0, 0
+    with open_engine(tmp_path) as engine:
+        told = identify_messages(
+            engine, _changes(tmp_path, rows), Ranges.of([(0, rows - 1)]), key="k" * 64, timestamp="2026-11-23T13:56:49Z"
+        )
+        for number, some in enumerate(told):
+            held = max(held, len(some.texts))
+            if number % 40 == 0:
+                (memory,) = (
+                    engine.cursor().execute("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchone() or ()
+                )
+                most = max(most, int(memory))
+
+    assert held <= 2048
+    assert 0 < most < 40_000_000
+
+
+def test_destinations_of_one_workspace_share_one_pace_and_all_others_have_their_own() -> None:
+    first, second = Destination("a", "dst-a", "acme"), Destination("b", "dst-b", "acme")
+    other, nameless, also = Destination("c", "dst-c", "umbrella"), Destination("d", "d"), Destination("e", "e")
+
+    paces = share_paces([first, second, other, nameless, also], 1000)
+
+    assert paces[first] is paces[second]
+    assert len({id(pace) for pace in paces.values()}) == 4
