@@ -1,17 +1,15 @@
-"""The document with the figures: its tables stand between marks, and come from the results alone."""
+"""The documents with the figures: their tables stand between marks, and come from the results alone."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from benchmarks.table import tables
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-NAME = "performance.md"
+NAMES = ("performance.md", "scaling.md")
 
 
 def write_results(results: dict[str, Any], folder: Path) -> None:
@@ -23,8 +21,7 @@ def write_results(results: dict[str, Any], folder: Path) -> None:
     for part, draw in (("speed", draw_speed), ("growth", draw_growth)):
         if part in results:
             draw(results[part], folder / "images" / f"{part}.svg")
-    document = folder / NAME
-    if document.exists():
+    for document in filter(Path.exists, (folder / name for name in NAMES)):
         document.write_text(filled(document.read_text(), tables(results)))
 
 

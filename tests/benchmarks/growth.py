@@ -94,4 +94,5 @@ def _medians(measured: Sequence[Measurement], idle: float) -> dict[str, float]:
         "memory_peak_mib": median(one.memory_peak_mib for one in measured),
         "memory_idle_mib": idle,
         "memory_above_idle_mib": median(one.memory_peak_mib for one in measured) - idle,
+        "disk_peak_mib": max(one.disk_peak_mib for one in measured),
     }

@@ -60,8 +60,8 @@ def measure_speed(bench: Workbench, sizes: Sizes, repeats: int, say: Callable[[s
         for contender in contenders:
             bench.sink.reset()
             measured = contender.run()
-            arrived = bench.sink.arrivals()
-            figures = _figures(contender, measured, arrived.identifies)
+            arrived = measured.told.get("encoded", bench.sink.arrivals().identifies)
+            figures = _figures(contender, measured, arrived)
             repeated[contender.name].append(figures)
             say(
                 f"repeat {repeat}: {contender.name}: {figures['identifies_per_second']:,.0f} identifies/s, "
@@ -128,6 +128,12 @@ def _contenders(bench: Workbench, sizes: Sizes) -> list[Contender]:
             "the same bodies, ready, one requests session",
             sizes.ours * sizes.rounds,
             partial(limit, 4),
+        ),
+        Contender(
+            "ours, encoding alone",
+            "plan file to ready bodies, nothing sent",
+            sizes.ours,
+            lambda: bench.encode_plan(sizes.ours),
         ),
         Contender("ours, client level", "plan file to acknowledged", sizes.ours, lambda: bench.tell_plan(sizes.ours)),
         Contender("ours, whole sync", "operator, pace off", sizes.ours, partial(_first_sync, bench, sizes.ours)),

@@ -27,6 +27,7 @@ class Measurement:
         processor_seconds: user and system, children's included.
         memory_added_mib: at the peak, to what the process held when the clock started.
         memory_peak_mib: of the process and its children.
+        disk_peak_mib: in the folder for temporary files, where one was made for the subject.
         told: whatever else the subject said of itself.
     """
 
@@ -34,6 +35,7 @@ class Measurement:
     processor_seconds: float
     memory_added_mib: float
     memory_peak_mib: float
+    disk_peak_mib: float
     told: dict[str, Any]
 
 
@@ -61,7 +63,7 @@ def run_program(command: Sequence[str], environment: Mapping[str, str]) -> Measu
         stderr=subprocess.PIPE,
         text=True,
     )
-    with _FamilyWatch(process.pid) as watch:
+    with _FamilyWatch(process.pid, environment.get("TMPDIR")) as watch:
         printed, said = process.communicate()
     if process.returncode != 0:
         sys.stderr.write(printed + said)
@@ -72,14 +74,16 @@ def run_program(command: Sequence[str], environment: Mapping[str, str]) -> Measu
     of_children = max(0.0, watch.peak_mib - own["memory_peak_mib"])
     own["memory_peak_mib"] += of_children
     own["memory_added_mib"] += of_children
-    return Measurement(**own, told=told)
+    return Measurement(**own, disk_peak_mib=watch.disk_peak_mib, told=told)
 
 
 class _FamilyWatch:
-    """The most memory that a process and its children held at one moment; what they share counts once (PSS)."""
+    """The most that a process and its children held at one moment: memory (PSS), and temporary files."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, temporary: str | None) -> None:
         self._pid = pid
+        self._temporary = Path(temporary) if temporary else None
+        self.disk_peak_mib = 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.peak_mib = 0.0
@@ -98,6 +102,9 @@ class _FamilyWatch:
                 family = [self._pid, *_descendants(self._pid)]
                 if len(family) > 1:
                     self.peak_mib = max(self.peak_mib, sum(map(_shared_fairly_mib, family)))
+                if self._temporary:
+                    files = [path for path in self._temporary.rglob("*") if path.is_file()]
+                    self.disk_peak_mib = max(self.disk_peak_mib, sum(path.stat().st_size for path in files) / 2**20)
             except OSError:
                 continue
 

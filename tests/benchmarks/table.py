@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.growth import CHURNED, FIRST, MOST_EXPORTED
 from benchmarks.machine import NODE_LIBRARY
 from benchmarks.targets import judge
 
@@ -15,7 +16,8 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     """Return a table for each part that was measured, by its name, and one for machine and targets."""
     made = {"machine": _machine(results), "targets": _targets(results)}
     parts = {"speed": _speed, "growth": _growth, "pace": _pace}
-    return made | {name: make(results[name]) for name, make in parts.items() if name in results}
+    made |= {name: make(results[name]) for name, make in parts.items() if name in results}
+    return made | ({"worker": _worker(results["growth"])} if "growth" in results else {})
 
 
 def _machine(results: dict[str, Any]) -> str:
@@ -89,6 +91,34 @@ def _growth(rows: Sequence[dict[str, Any]]) -> str:
             for row in ordered
         ),
     )
+
+
+_WORKER_SIZES = (10_000, 1_000_000, MOST_EXPORTED)
+_PACE = 1000
+
+
+def _worker(rows: Sequence[dict[str, Any]]) -> str:
+    header = ("members", "sync", "memory, MB", "disk, MB", "processor-seconds", "seconds without a pace", "at 1,000/s")
+    return _table(
+        header,
+        (
+            (
+                f"{row['members']:,}",
+                row["work"],
+                f"{row['memory_above_idle_mib'] * 2**20 / 1e6:.0f}",
+                f"{row['disk_peak_mib'] * 2**20 / 1e6:.0f}",
+                f"{row['processor_seconds']:.1f}",
+                f"{row['seconds']:.1f}",
+                _duration(max(row["seconds"], row["identifies"] / _PACE)),
+            )
+            for row in sorted(rows, key=lambda row: row["members"])
+            if row["work"] in (FIRST, CHURNED) and row["members"] in _WORKER_SIZES
+        ),
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _pace(rows: Sequence[dict[str, Any]]) -> str:

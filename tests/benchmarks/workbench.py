@@ -64,6 +64,10 @@ class Workbench:
             self._make("benchmarks.bodies", {"state": str(self.plan(members)), "bodies": str(bodies)})
         return bodies
 
+    def encode_plan(self, members: int) -> Measurement:
+        """Measure what of that is not sending."""
+        return run_module("benchmarks.subjects.encoding", {"state": str(self.plan(members))}, self.airflow)
+
     def tell_plan(self, members: int) -> Measurement:
         """Measure ours at client level."""
         self.sink.reset()
@@ -77,7 +81,9 @@ class Workbench:
         self.sink.hand_out(export)
         self.sink.reset()
         chosen = {"cohort_id": "bench", "state_path": str(state), "events_per_second": None, **parameters}
-        environment = {**self.airflow, **(connections or self.sink.connections())}
+        temporary = self.folder / "temporary"
+        temporary.mkdir(exist_ok=True)
+        environment = {**self.airflow, **(connections or self.sink.connections()), "TMPDIR": str(temporary)}
         return run_module("benchmarks.subjects.ours_sync", {"run": run, "parameters": chosen}, environment)
 
     def idle_task(self) -> Measurement:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MEMBERS = 50_000
 # Batches of 1,250 messages, so that there are forty of them.
-PACE = 5_000
+PACE = 10_000
 LATE = Fault(on="segment.batch", delay_seconds=2, times=4)
 FAILED = Fault(on="segment.batch", delay_seconds=2, status=503)
 FAILED_THOUGH_TAKEN = Fault(on="segment.batch", delay_seconds=2, status=503, apply=True)

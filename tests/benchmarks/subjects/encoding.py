@@ -1,0 +1,40 @@
+"""Ours without the sending: from the plan's file to bodies ready to post. With the limit, it parts our time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from airflow_provider_amplitude_segment.core.engine import open_engine
+from airflow_provider_amplitude_segment.core.identify import Envelope
+from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged
+from benchmarks.plan import open_telling
+from benchmarks.stopwatch import Stopwatch
+
+
+def main() -> int:
+    """Make the bodies of a plan, one after the other, and drop them."""
+    order = json.loads(sys.argv[1])
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        state, scratch = Path(folder, "state"), Path(folder, "scratch")
+        shutil.copytree(order["state"], state)
+        scratch.mkdir()
+        with open_telling(state, scratch, lambda *_: Acknowledged()) as telling:
+            ledger, plan = telling.draft.ledger, telling.plan
+            changes = ledger.fetch(plan.changes, scratch / "changes.parquet")
+            pending = ledger.journal(plan).pending(plan.planned)
+            envelope = Envelope(telling.context, None)
+            encoded = 0
+            with Stopwatch() as stopwatch, open_engine(scratch, memory_mib=telling.memory_mib) as engine:
+                for batch in telling._batches(engine, changes, pending, envelope):
+                    envelope.wrap(batch.text, plan.timestamp)
+                    encoded += len(batch)
+    stopwatch.tell(encoded=encoded)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
