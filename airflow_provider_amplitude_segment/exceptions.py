@@ -346,11 +346,11 @@ class ExitRatioError(GuardError):
 
 
 class FewExportsLeftError(GuardError):
-    """Fewer exports are left this month than ``min_exports_left`` keeps back; none was spent.
+    """Fewer exports are left this month than ``min_exports_left``; none was spent.
 
     Attributes:
         left: exports left this month, by Amplitude's own count.
-        min_exports_left: how many are kept back.
+        min_exports_left: how many must be left.
         resets_at: when the count starts anew, as Amplitude says it; ``None`` where it does not.
     """
 
@@ -362,7 +362,7 @@ class FewExportsLeftError(GuardError):
         self.resets_at = resets_at
         until = f"The count starts anew at {resets_at}." if resets_at else "Amplitude did not say when it resets."
         super().__init__(
-            f"{left:,} of this month's exports are left, and min_exports_left={min_exports_left} keeps so many back. "
+            f"{left:,} of this month's exports are left, fewer than min_exports_left={min_exports_left}. "
             f"{until} No export was spent.",
             {**run_configuration, "min_exports_left": 0},
         )

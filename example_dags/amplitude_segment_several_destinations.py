@@ -56,7 +56,7 @@ with DAG(
             default=0,
             type="integer",
             minimum=0,
-            title="Exports to keep back",
+            title="Exports that must be left",
             description="Fewer left this month in Amplitude: nothing is exported and the run fails.",
             section="Advanced",
         ),

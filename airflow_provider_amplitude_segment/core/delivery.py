@@ -1,8 +1,8 @@
 """The delivery of one plan to one destination: batches out, a journal of what came of them.
 
-The journal is written at least once a second, before more batches than may be in flight are either in flight or missing
-in it, and before the delivery is left. What it misses, because the process died, is told again under the same message
-IDs; nothing is ever taken for told that Segment did not acknowledge.
+The journal is written at least once a second, before more messages than full batches in flight could hold are either in
+flight or missing in it, and before the delivery is left. What it misses, because the process died, is told again under
+the same message IDs; nothing is ever taken for told that Segment did not acknowledge.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.batches import Batch, TooLong
+from airflow_provider_amplitude_segment.core.batches import MAX_BATCH_MESSAGES, Batch, TooLong
 from airflow_provider_amplitude_segment.core.courier import Told
 from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
 from airflow_provider_amplitude_segment.core.lookout import LOOK_SECONDS
@@ -28,7 +28,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.courier import Courier
@@ -84,8 +84,8 @@ class Delivery:
             planned: changes of the plan.
             journal: what earlier claims know of it.
             is_key_proved: Segment has acknowledged something with this write key before.
-            workers: batches in flight at most, those counted that are acknowledged and not yet in the journal: so
-                many are told twice after a kill.
+            workers: batches in flight at most. What so many full batches hold is the most that may be in flight or
+                acknowledged and not yet in the journal: so much is told twice after a kill.
             stop: set when the task is to end; batches in flight are finished.
             clock: time.
             progress: told how far it is.
@@ -104,9 +104,9 @@ class Delivery:
         self._told = Told()
         self._acked: list[tuple[int, int]] = []
         self._unwritten = False
-        self._unwritten_batches = 0
+        self._unwritten_messages = 0
         self._first: Future[Told] | None = None
-        self._in_flight: set[Future[Told]] = set()
+        self._in_flight: dict[Future[Told], int] = {}
 
     def run(self, batches: Iterator[Batch | TooLong]) -> Delivered:
         """Deliver batches until none is left, one fails for good, or the task is to stop.
@@ -173,7 +173,7 @@ class Delivery:
                 self._settle_until_fewer_than(self._workers)
                 if self._is_ending():
                     break
-                self._in_flight.add(pool.submit(self._courier.tell, batch))
+                self._in_flight[pool.submit(self._courier.tell, batch)] = len(batch)
             else:
                 self._settle_too_long(batch)
         self._settle_until_fewer_than(1)
@@ -183,18 +183,21 @@ class Delivery:
             self._settle_done()
             self._look_if_due()
             if len(self._in_flight) < batches:
-                if len(self._in_flight) + self._unwritten_batches >= batches:
+                if self._at_risk() + MAX_BATCH_MESSAGES > batches * MAX_BATCH_MESSAGES:
                     self._look_and_write()
                 return
-            self._wait(self._in_flight)
+            self._wait(self._in_flight.keys())
+
+    def _at_risk(self) -> int:
+        """Return how many messages are in flight or not in the journal: told again if the process dies now."""
+        return sum(self._in_flight.values()) + self._unwritten_messages
 
     def _settle_done(self) -> None:
-        done = {future for future in self._in_flight if future.done()}
-        self._in_flight -= done
-        for future in done:
+        for future in [future for future in self._in_flight if future.done()]:
+            del self._in_flight[future]
             self._settle(future.result())
 
-    def _wait(self, in_flight: set[Future[Told]]) -> None:
+    def _wait(self, in_flight: Collection[Future[Told]]) -> None:
         """Wait for one of them, at most until the next look; on the way see whether the task is to stop."""
         wait(in_flight, timeout=LOOK_SECONDS / 2, return_when=FIRST_COMPLETED)
         self._progress.speak_if_due()
@@ -206,7 +209,7 @@ class Delivery:
         self._acked.extend(told.acked.pairs)
         self._told += Told(Ranges(), told.refused, told.batches, told.retries, told.failure, told.halted)
         self._unwritten = True
-        self._unwritten_batches += bool(told.acked.pairs)
+        self._unwritten_messages += told.acked.count
         if told.failure:
             self._courier.halt.set()
         self._progress.add(told.acked.count + len(told.refused))
@@ -236,7 +239,7 @@ class Delivery:
     def _write_unwritten(self) -> None:
         if self._unwritten:
             self._write_journal(self._journal())
-            self._unwritten, self._unwritten_batches = False, 0
+            self._unwritten, self._unwritten_messages = False, 0
 
     def _delivered(self) -> Delivered:
         journal = self._before.union(self._journal())

@@ -23,7 +23,7 @@ MIN_LEAVING = 100
 
 
 def check_exports_left(usage: Usage | None, *, min_exports_left: int, run_configuration: Mapping[str, Any]) -> None:
-    """Refuse to spend an export when fewer are left this month than are to be kept back.
+    """Refuse to spend an export when fewer are left this month than must be.
 
     What Amplitude's usage answers is not documented, so a usage that is not known refuses nothing and is logged.
 
@@ -32,7 +32,7 @@ def check_exports_left(usage: Usage | None, *, min_exports_left: int, run_config
     """
     if usage is None:
         log.warning(
-            "Amplitude does not tell how many exports are left this month, so min_exports_left=%d keeps none back",
+            "Amplitude does not tell how many exports are left this month, so min_exports_left=%d refuses nothing",
             min_exports_left,
         )
     elif usage.left < min_exports_left:

@@ -78,8 +78,7 @@ def identify_messages(
         timestamp: ISO-8601 with its zone, the same for all messages of a plan.
 
     Raises:
-        EngineError: the messages did not come all, or not in their order; none is yielded whose position is not
-            certain.
+        EngineError: the messages did not come all, or the first or last of a fetch is not the one due (ADR 0010).
     """
     if not positions.pairs:
         return

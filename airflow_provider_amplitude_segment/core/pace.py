@@ -29,8 +29,9 @@ class Pace:
     """An even pace shared by threads. Attempts are counted, as Segment counts them.
 
     Batches start on a grid that leaves each of them the time its messages take, so that neither the first second nor
-    any ten see more than ``events_per_second``; time in which nobody sent is not saved up. Without a limit, what was
-    sent in the last seconds is what a 429 halves.
+    any ten send more than ``events_per_second``; time in which nobody sent is not saved up. What arrives is as even as
+    the way there: a connection that is slow to open may bring one batch more into its first seconds. Without a limit,
+    what was sent in the last seconds is what a 429 halves.
     """
 
     def __init__(self, events_per_second: float | None) -> None:

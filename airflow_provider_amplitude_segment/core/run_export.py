@@ -40,7 +40,7 @@ def open_run_export(  # who asks, whom, and what is known
         order: requests one.
         newest: the newest entry of each stream's ledger.
         tenure: the claims under which a new export is requested.
-        settings: how many exports are to be kept back.
+        settings: how many exports must be left.
         clock: time.
 
     Raises:

@@ -38,6 +38,28 @@ def test_a_first_sync_takes_as_few_requests_as_segments_limits_allow(world: Worl
     assert report.destinations[0].retries == 0
 
 
+def test_long_ids_fill_requests_by_their_bytes(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", [f"{user}-{user}-{user}" for user in users(5_000)])
+
+    world.sync("c1")
+
+    bodies = world.segment.bodies[1:-1]
+    assert bodies
+    for body in bodies:
+        assert 0.97 * MAX_BATCH_BYTES <= len(json.dumps(body, separators=(",", ":"))) <= MAX_BATCH_BYTES
+        assert len(body["batch"]) < MAX_BATCH_MESSAGES
+
+
+def test_a_paced_delivery_writes_its_journal_twice_a_second_and_not_for_each_batch(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", users(MEMBERS))
+
+    world.sync("c1", events_per_second=1000)
+
+    journals = [name for name in world.store.writes if "/acked-" in name]
+    assert len(world.segment.bodies) == MEMBERS / 125
+    assert 20 <= len(journals) <= 2.2 * MEMBERS / 1000
+
+
 def test_an_identify_has_less_than_twice_the_bytes_of_what_it_must_say(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(MEMBERS))
 

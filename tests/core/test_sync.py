@@ -380,7 +380,7 @@ def test_exports_that_are_spent_fail_with_what_usage_says_and_too_many_at_once_a
 
 
 @pytest.mark.parametrize("left", [0, 19])
-def test_a_sync_that_would_leave_too_few_exports_spends_none_and_its_configuration_lets_it_through(
+def test_a_sync_that_finds_too_few_exports_left_spends_none_and_its_configuration_lets_it_through(
     world: World, left: int
 ) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann"])
