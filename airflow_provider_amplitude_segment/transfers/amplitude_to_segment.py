@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
-from airflow_provider_amplitude_segment.exceptions import (
-    AmplitudeSegmentError,
-    AmplitudeUnavailableError,
-    ExportTimeoutError,
-)
+from airflow_provider_amplitude_segment.exceptions import AmplitudeUnavailableError, ExportTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
     from airflow_provider_amplitude_segment.core.report import SyncReport
-    from airflow_provider_amplitude_segment.core.stream import Run
+    from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 
 REPORT_XCOM_KEY = "sync_report"
 
@@ -157,7 +150,9 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the deferral, in a new process: what is needed stands in the run record."""
-        with _airflow_ending():
+        from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
+
+        with end_for_airflow():
             waited_in_vain = self._read_event(event or {})
         return self._sync(context, waits=True, waited_in_vain=waited_in_vain)
 
@@ -189,14 +184,16 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         from airflow_provider_amplitude_segment.transfers.remembrance import leave, recall  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_outside import open_outside  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.task_run import configuration_of, run_of  # noqa: PLC0415
 
-        with _airflow_ending(), tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
-            settings = replace(read_settings(self), run_configuration=_configuration_of(context))
+        with end_for_airflow(), tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
+            settings = replace(read_settings(self), run_configuration=configuration_of(context))
             with open_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop
                 ti = context["ti"]
                 remembered = recall(ti, settings.cohort_id, outside.posts)
-                sync = CohortSync(settings, _run_of(context), outside, remembered=remembered)
+                sync = CohortSync(settings, run_of(context), outside, remembered=remembered)
                 outcome = None
                 try:
                     outcome = sync.run(waits=waits, waited_in_vain=waited_in_vain)
@@ -246,42 +243,3 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
                 return AmplitudeUnavailableError(f"asking after export {request_id}", None, str(event.get("message")))
             case _:
                 return None
-
-
-@contextmanager
-def _airflow_ending() -> Iterator[None]:
-    """Keep Airflow from retrying what cannot get better by itself."""
-    try:
-        yield
-    except AmplitudeSegmentError as error:
-        if error.retryable:
-            raise
-        raise AirflowFailException(str(error)) from error
-
-
-def _configuration_of(context: Context) -> dict[str, Any]:
-    """Return the configuration that the DAG run was triggered with, as far as it sets parameters of the DAG.
-
-    Whatever else was sent along may be secret, and a guard's message shows this.
-    """
-    conf = getattr(context.get("dag_run"), "conf", None) or {}
-    known = context.get("params") or {}
-    try:
-        return dict(json.loads(json.dumps({name: value for name, value in conf.items() if name in known})))
-    except (TypeError, ValueError):
-        return {}
-
-
-def _run_of(context: Context) -> Run:
-    """Return who is syncing; the same for each try of a task instance, and for no other."""
-    from airflow_provider_amplitude_segment.core.stream import Run  # noqa: PLC0415
-
-    ti = context["ti"]
-    map_index = getattr(ti, "map_index", -1)
-    identity = [ti.dag_id, ti.run_id, ti.task_id, map_index]
-    label = f"DAG {ti.dag_id!r}, run {ti.run_id!r}, task {ti.task_id!r}"
-    return Run(
-        label=label if map_index < 0 else f"{label}, map index {map_index}",
-        key=hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32],
-        try_number=ti.try_number,
-    )
