@@ -169,14 +169,18 @@ class LedgerStore:
 @contextmanager
 def _writing(target: Path) -> Iterator[IO[bytes]]:
     beside = _beside(target)
+    is_new = not target.exists()
     try:
         with _open_private(beside) as file:
             yield file
             _flush(file)
         beside.replace(target)
-    finally:
+    except BaseException:
         beside.unlink(missing_ok=True)
-    _flush_folder(target.parent)
+        raise
+    # What is written again is a claim, a journal, a run record or a hint: a power failure may leave the one before.
+    if is_new:
+        _flush_folder(target.parent)
 
 
 def _create(target: Path, content: bytes) -> bool:

@@ -110,15 +110,15 @@ def _last_that_fits(ends: Sequence[int], start: int, room: int) -> int:
 def _without_too_long(messages: Iterable[Identifies], max_bytes: int) -> Iterator[Identifies | TooLong]:
     """Yield the same messages in the same order, those over the limit by themselves."""
     for told in messages:
-        if max(map(len, told.texts), default=0) <= max_bytes:
+        if told.longest <= max_bytes:
             yield told
             continue
         start = 0
         for number, text in enumerate(told.texts):
             if len(text) > max_bytes:
                 if start < number:
-                    yield Identifies(told.first + start, told.texts[start:number])
+                    yield Identifies(told.first + start, told.texts[start:number], max_bytes)
                 yield TooLong(told.first + number, len(text))
                 start = number + 1
         if start < len(told.texts):
-            yield Identifies(told.first + start, told.texts[start:])
+            yield Identifies(told.first + start, told.texts[start:], max_bytes)

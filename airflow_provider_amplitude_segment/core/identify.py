@@ -43,10 +43,12 @@ class Identifies(NamedTuple):
     Attributes:
         first: position of the first change.
         texts: the messages as JSON in UTF-8, one for each position from there on.
+        longest: bytes that none of them exceeds.
     """
 
     first: int
     texts: tuple[bytes, ...]
+    longest: int
 
 
 def plan_key(app_id: str, cohort_id: str, destination: str, plan_id: str) -> str:
@@ -82,7 +84,8 @@ def identify_messages(
     """
     if not positions.pairs:
         return
-    message, parts = _message(engine, changes, key, timestamp)
+    message, parts, longest = _message(engine, changes, key, timestamp)
+    longest += len(_ending(key, positions.pairs[-1][1]))
     for first, last in positions.pairs:
         cursor = engine.execute(
             # One table without a join: DuckDB then keeps the order of the rows
@@ -97,7 +100,7 @@ def identify_messages(
             for position, text in ((at, texts[0]), (at + len(texts) - 1, texts[-1])):
                 if not text.endswith(_ending(key, position)):
                     raise EngineError("RowOrder")
-            yield Identifies(at, texts)
+            yield Identifies(at, texts, longest)
             at += len(texts)
         if at != last + 1:
             raise EngineError("RowCount")
@@ -105,22 +108,25 @@ def identify_messages(
 
 def _message(
     engine: duckdb.DuckDBPyConnection, changes: Path, key: str, timestamp: str
-) -> tuple[str, dict[str, str | bool]]:
-    """Return the expression of a message and its parameters: what depends on no user is made beforehand."""
-    told = engine.execute(f"SELECT DISTINCT trait, value FROM read_parquet({literal(changes)})").fetchall()
+) -> tuple[str, dict[str, str | bool], int]:
+    """Return the expression of a message, its parameters, and the bytes of the longest one but for its ending.
+
+    What depends on no user is made beforehand.
+    """
+    told = engine.execute(
+        f"SELECT trait, value, max(strlen(to_json(user_id))) FROM read_parquet({literal(changes)}) GROUP BY ALL"
+    ).fetchall()
     parts: dict[str, str | bool] = {}
-    cases = ""
-    for number, (trait, value) in enumerate(told):
+    cases, longest = "", 0
+    for number, (trait, value, longest_id) in enumerate(told):
         traits = json.dumps({trait: value}, ensure_ascii=False, separators=(",", ":"))
-        parts |= {
-            f"trait{number}": trait,
-            f"value{number}": value,
-            f"tail{number}": f',"traits":{traits},"timestamp":"{timestamp}","messageId":"{key}-',
-        }
+        tail = f',"traits":{traits},"timestamp":"{timestamp}","messageId":"{key}-'
+        parts |= {f"trait{number}": trait, f"value{number}": value, f"tail{number}": tail}
+        longest = max(longest, len(_BEGIN) + longest_id + len(tail.encode()))
         cases += f" WHEN trait = $trait{number} AND value = $value{number} THEN $tail{number}"
     # concat() takes half the time of ||.
     message = f"""concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END, file_row_number, '"}}')"""
-    return message, parts
+    return message, parts, longest
 
 
 def _ending(key: str, position: int) -> bytes:

@@ -24,7 +24,8 @@ SENT_AT = "2026-11-23T13:56:49.152Z"
 
 def identifies(sizes: list[int], in_one: int = 2048) -> list[Identifies]:
     texts = [b"x" * size for size in sizes]
-    return [Identifies(first, tuple(texts[first : first + in_one])) for first in range(0, len(texts), in_one)]
+    longest = max(sizes, default=0)
+    return [Identifies(first, tuple(texts[first : first + in_one]), longest) for first in range(0, len(texts), in_one)]
 
 
 def positions(batch: Batch) -> list[int]:

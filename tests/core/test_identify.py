@@ -26,7 +26,9 @@ def messages(tmp_path: Path, changes: list[tuple[str, str, bool]], positions: Ra
         engine.executemany("INSERT INTO changes VALUES ($1, $2, $3)", changes)
         engine.execute(f"COPY changes TO '{path}' (FORMAT parquet)")
         ready = identify_messages(engine, path, positions, key=KEY, timestamp="2026-11-23T13:56:49.152Z")
-        return {some.first + n: json.loads(text) for some in ready for n, text in enumerate(some.texts)}
+        found = list(ready)
+    assert all(len(text) <= some.longest for some in found for text in some.texts)
+    return {some.first + n: json.loads(text) for some in found for n, text in enumerate(some.texts)}
 
 
 def test_every_message_is_the_json_segment_documents(tmp_path: Path) -> None:
@@ -90,8 +92,8 @@ class Shuffled:
     def execute(self, _query: str, _parameters: object = None) -> "Shuffled":
         return self
 
-    def fetchall(self) -> list[tuple[str, bool]]:
-        return [("t", True)]
+    def fetchall(self) -> list[tuple[str, bool, int]]:
+        return [("t", True, 3)]
 
     def fetchmany(self, count: int) -> list[tuple[bytes]]:
         taken, self.rows = self.rows[:count], self.rows[count:]
