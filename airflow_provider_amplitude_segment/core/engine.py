@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MEMORY_MIB = 192
+MEMORY_MIB = 168
 """What DuckDB may hold in memory; the rest is spilled. 10,000,000 IDs went through in this."""
 
 THREADS = 2
