@@ -8,7 +8,7 @@ import random
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
 import urllib3
@@ -34,7 +34,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from airflow_provider_amplitude_segment.core.cohort import Cohort
@@ -111,8 +111,8 @@ class AmplitudeClient:
             return None
         return read_usage(response.status_code, response.content)
 
-    def request_export(self, cohort_id: str) -> ExportRequested | ExportsLimited:
-        """Request an export, which counts against the month's, once.
+    def request_export(self, cohort_id: str, user_properties: Sequence[str] = ()) -> ExportRequested | ExportsLimited:
+        """Request an export, which counts against the month's, once; with a column for each user property.
 
         Asked again only while no connection came about at all. Whatever else goes wrong may have been
         counted.
@@ -124,7 +124,7 @@ class AmplitudeClient:
             AmplitudeAnswerError: Something else answered.
         """
         doing = "requesting an export"
-        url = self._url(f"/api/5/cohorts/request/{_path_part(cohort_id)}")
+        url = self._url(f"/api/5/cohorts/request/{_path_part(cohort_id)}{_property_query(user_properties)}")
         for retry in range(1, RETRIES.retries + 2):
             try:
                 response = self._get(url)
@@ -255,6 +255,19 @@ class AmplitudeClient:
             # From here on the credentials stay behind.
             session, read, url = self._storage_session, read_storage_answer, answer.url
         raise AmplitudeAnswerError(doing, response.status_code, "a link to a link, too often")
+
+
+def _property_query(names: Sequence[str]) -> str:
+    """Return what asks for user properties: "Add as many propKeys parameters as needed", with ``props=1`` only.
+
+    https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Get one cohort".
+
+    >>> _property_query(["plan", "gp:home town"])
+    '?props=1&propKeys=plan&propKeys=gp%3Ahome%20town'
+    """
+    if not names:
+        return ""
+    return "?" + urlencode([("props", "1"), *(("propKeys", name) for name in names)], quote_via=quote)
 
 
 def _path_part(name: str) -> str:

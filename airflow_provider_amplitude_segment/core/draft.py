@@ -13,8 +13,10 @@ from airflow_provider_amplitude_segment.core.entry import Plan
 from airflow_provider_amplitude_segment.core.report import DestinationReport
 from airflow_provider_amplitude_segment.core.state import read_state
 from airflow_provider_amplitude_segment.core.stream import fingerprint
+from airflow_provider_amplitude_segment.exceptions import SettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_REPORTED_COUNTS = ("entered", "exited", "retired", "unchanged", "in_doubt", "skipped")
+_REPORTED_COUNTS = ("entered", "exited", "retired", "changed", "unchanged", "in_doubt", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def plan_fingerprint(settings: SyncSettings, trait: str, mode: SyncMode) -> str:
             trait,
             dict(settings.segment_context or {}),
             dict(settings.integrations or {}),
+            # A plan of before there were properties is gone on with.
+            *([list(settings.user_properties)] if settings.user_properties else []),
         ]
     )
 
@@ -89,6 +93,9 @@ def open_draft(  # what is known of a destination before the export's file is
     """Decide the trait key, and whether this run's own plan is gone on with.
 
     A destination whose state was lost ``begins_anew``: it is told in full, and so are the plan's later tries.
+
+    Raises:
+        SettingError: a user property has the name of the trait key; nothing was sent.
     """
     if settings.on_trait_change == "keep" and newest is not None and newest.trait != trait:
         log.warning(
@@ -98,6 +105,9 @@ def open_draft(  # what is known of a destination before the export's file is
             newest.trait,
         )
         trait = newest.trait
+    if trait in settings.user_properties:
+        takes = "names of properties that differ from the cohort's trait, which trait_name sets"
+        raise SettingError("user_properties", f"{trait!r} is the trait that tells the membership", takes)
     mode: SyncMode = "full" if begins_anew else settings.sync_mode
     modes = {mode, "full"} if settings.on_missing_state == "full" else {mode}
     resumed = None
@@ -117,7 +127,9 @@ def is_begun(newest: Plan | Commit | None, run: Run) -> TypeGuard[Plan]:
     return isinstance(newest, Plan) and newest.run_key == run.key
 
 
-def compare(engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Membership) -> Draft:
+def compare(
+    engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Membership, properties: Sequence[str] = ()
+) -> Draft:
     """Return the draft with the difference between the membership and what this destination was told."""
     base = read_state(engine, draft.ledger, draft.newest, draft.scratch)
     diff = diff_membership(
@@ -127,6 +139,7 @@ def compare(engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Members
         trait=draft.trait,
         mode=draft.mode,
         to=draft.scratch / "planned.parquet",
+        properties=properties,
     )
     return replace(draft, diff=diff, base=base)
 

@@ -28,6 +28,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
     from pathlib import Path
 
     from airflow_provider_amplitude_segment.core.clock import Clock
@@ -50,8 +51,8 @@ class Amplitude(Protocol):
         """Return how many exports are spent this month, where Amplitude tells."""
         ...
 
-    def request_export(self, cohort_id: str) -> ExportRequested | ExportsLimited:
-        """Spend an export."""
+    def request_export(self, cohort_id: str, user_properties: Sequence[str] = ()) -> ExportRequested | ExportsLimited:
+        """Spend an export, with a column for each user property."""
         ...
 
     def export_status(self, request_id: str) -> ExportCompleted | ExportPending | AskAgain:
@@ -81,7 +82,7 @@ class ExportOrder:
     clock: Clock
     stop: threading.Event
 
-    def request(self, cohort_id: str) -> str:
+    def request(self, cohort_id: str, user_properties: Sequence[str] = ()) -> str:
         """Spend an export, and return its request ID, to be saved before anything else is done.
 
         Raises:
@@ -90,7 +91,7 @@ class ExportOrder:
         """
         began = self.clock.monotonic()
         while True:
-            answer = self.amplitude.request_export(cohort_id)
+            answer = self.amplitude.request_export(cohort_id, user_properties)
             if isinstance(answer, ExportRequested):
                 return answer.request_id
             usage = self.amplitude.usage()

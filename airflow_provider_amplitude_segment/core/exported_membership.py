@@ -11,6 +11,7 @@ from airflow_provider_amplitude_segment.core.membership import read_membership
 from airflow_provider_amplitude_segment.exceptions import ExportFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from airflow_provider_amplitude_segment.core.export_order import Amplitude
@@ -19,16 +20,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def fetch_membership(amplitude: Amplitude, request_id: str, scratch: Path) -> Membership:
+def fetch_membership(
+    amplitude: Amplitude, request_id: str, scratch: Path, properties: Sequence[str] = ()
+) -> Membership:
     """Fetch a completed export and read who is in it.
 
     Args:
         amplitude: where the export is.
         request_id: Amplitude's ID of it.
         scratch: an existing folder; the membership's Parquet file stays there.
+        properties: names of user properties to read along.
 
     Raises:
-        ExportFileError: the file is not a cohort of users, or holds as many rows as Amplitude exports at most.
+        ExportFileError: the file is not a cohort of users, lacks a property, or holds as many rows as Amplitude
+            exports at most.
         ExportCutOffError: it ends early.
     """
     file = scratch / "export"
@@ -36,7 +41,7 @@ def fetch_membership(amplitude: Amplitude, request_id: str, scratch: Path) -> Me
     log.info("Fetched export %s: %s bytes", request_id, f"{size:,}")
     try:
         with open_engine(scratch) as engine:
-            membership = read_membership(engine, file, scratch)
+            membership = read_membership(engine, file, scratch, properties)
     except ExportFileError as error:
         raise type(error)(error.fault, request_id) from None
     file.unlink()

@@ -1,6 +1,7 @@
 """Identify messages: one for each planned change, as ready JSON.
 
-One message is ``{"type": "identify", "userId": …, "traits": {"<trait key>": true}, "timestamp": …, "messageId": …}``.
+One message is ``{"type": "identify", "userId": …, "traits": {"<trait key>": true}, "timestamp": …, "messageId": …}``;
+user properties stand in ``traits`` after the key.
 What is the same for all of them, context and routing, stands once on the batch, which Segment merges into each message
 (https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server/http-api, "Batch").
 
@@ -17,6 +18,7 @@ import json
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine import literal
 from airflow_provider_amplitude_segment.exceptions import EngineError
 
@@ -74,7 +76,7 @@ def identify_messages(
 
     Args:
         engine: a DuckDB connection that nothing else uses while this is read.
-        changes: Parquet ``trait, user_id, value``.
+        changes: Parquet ``trait, user_id, value``, and ``properties`` where there are any.
         positions: which of its rows to tell.
         key: of ``plan_key``.
         timestamp: ISO-8601 with its zone, the same for all messages of a plan.
@@ -113,20 +115,24 @@ def _message(
 
     What depends on no user is made beforehand.
     """
+    more = user_properties.COLUMN if user_properties.has_properties(engine, changes) else "NULL::VARCHAR"
     told = engine.execute(
-        f"SELECT trait, value, max(strlen(to_json(user_id))) FROM read_parquet({literal(changes)}) GROUP BY ALL"
+        f"""SELECT trait, value, max(strlen(to_json(user_id)) + coalesce(strlen({more}), 0))
+            FROM read_parquet({literal(changes)}) GROUP BY ALL"""
     ).fetchall()
-    parts: dict[str, str | bool] = {}
+    parts: dict[str, str | bool] = {"tail": f'}},"timestamp":"{timestamp}","messageId":"{key}-'}
     cases, longest = "", 0
-    for number, (trait, value, longest_id) in enumerate(told):
-        traits = json.dumps({trait: value}, ensure_ascii=False, separators=(",", ":"))
-        tail = f',"traits":{traits},"timestamp":"{timestamp}","messageId":"{key}-'
-        parts |= {f"trait{number}": trait, f"value{number}": value, f"tail{number}": tail}
-        longest = max(longest, len(_BEGIN) + longest_id + len(tail.encode()))
-        cases += f" WHEN trait = $trait{number} AND value = $value{number} THEN $tail{number}"
-    # concat() takes half the time of ||.
-    message = f"""concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END, file_row_number, '"}}')"""
-    return message, parts, longest
+    for number, (trait, value, longest_user) in enumerate(told):
+        traits = json.dumps({trait: value}, ensure_ascii=False, separators=(",", ":"))[:-1]
+        parts |= {f"trait{number}": trait, f"value{number}": value, f"traits{number}": f',"traits":{traits}'}
+        cases += f" WHEN trait = $trait{number} AND value = $value{number} THEN $traits{number}"
+        longest = max(longest, len(f"{traits}{parts['tail']}".encode()) + longest_user)
+    # concat() takes half the time of ||, and leaves NULL out.
+    others = f", ',' || substr({more}, 2, length({more}) - 2)" if more == user_properties.COLUMN else ""
+    message = (
+        f"concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END{others}, $tail, file_row_number, '\"}}')"
+    )
+    return message, parts, len(_BEGIN) + len(',"traits":') + longest
 
 
 def _ending(key: str, position: int) -> bytes:

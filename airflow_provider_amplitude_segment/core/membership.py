@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine import literal, one_row
 from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
@@ -37,7 +38,8 @@ class Membership:
     """Who is in the cohort, as one export tells it.
 
     Attributes:
-        path: Parquet with the column ``user_id``, distinct and never empty, in no order.
+        path: Parquet with the column ``user_id``, distinct and never empty, in no order; where properties were
+            asked for, with the column ``properties``.
         rows: rows of the file, without its header.
         members: distinct user IDs.
         anonymous: rows without a user ID.
@@ -60,24 +62,28 @@ class Membership:
         }
 
 
-def read_membership(engine: duckdb.DuckDBPyConnection, export_file: Path, scratch: Path) -> Membership:
+def read_membership(
+    engine: duckdb.DuckDBPyConnection, export_file: Path, scratch: Path, properties: Sequence[str] = ()
+) -> Membership:
     """Read an export's file, gzip or not, into distinct user IDs.
 
     Args:
         engine: a DuckDB connection.
         export_file: the file as Amplitude sent it.
         scratch: an existing folder; ``cohort.csv`` and ``members.parquet`` are written there.
+        properties: names of user properties to read along, each a column of the file.
 
     Raises:
-        ExportFileError: the file is not a cohort of users; names the fault, never a row's text.
+        ExportFileError: the file is not a cohort of users, or lacks a property; names the fault, never a row's text.
         ExportCutOffError: the file ends early.
     """
     plain = scratch / "cohort.csv"
     _write_plain(export_file, plain)
     names = _header(plain)
-    column = _user_id_column(names)
+    user_id = _text_of(names, _user_id_column(names))
+    columns = {name: _text_of(names, _property_column(names, name)) for name in properties}
     path = scratch / "members.parquet"
-    _write_members(engine, plain, len(names), column, path, tabbed=names[column].startswith("\t"))
+    _write_members(engine, plain, len(names), user_id, columns, path)
     plain.unlink()
     rows, members, anonymous = one_row(
         engine,
@@ -173,17 +179,35 @@ def _user_id_column(names: list[str]) -> int:
     raise ExportFileError("no user_id column")
 
 
+def _property_column(names: list[str], name: str) -> int:
+    """Return the first column of a user property.
+
+    >>> _property_column(["amplitude_id", "user_id", "plan"], "plan")
+    2
+    """
+    plain_names = [found.removeprefix("\t") for found in names]
+    if name not in plain_names:
+        others = ", ".join(found for found in plain_names if found not in {"amplitude_id", "user_id"})
+        raise ExportFileError(f"no column for the user property {name!r}; its properties are: {others or 'none'}")
+    return plain_names.index(name)
+
+
+def _text_of(names: list[str], column: int) -> str:
+    """Return the expression of a column's text, without the tab that stands before each where one does in its name."""
+    return rf"regexp_replace(c{column}, '^\t', '')" if names[column].startswith("\t") else f"c{column}"
+
+
 def _write_members(  # one file in, one file out
-    engine: duckdb.DuckDBPyConnection, plain: Path, columns: int, column: int, to: Path, *, tabbed: bool
+    engine: duckdb.DuckDBPyConnection, plain: Path, columns: int, user_id: str, properties: Mapping[str, str], to: Path
 ) -> None:
     # Not in parallel: DuckDB 2.0 refuses some whole files whose quoted fields hold line breaks where its parts meet.
     types = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(columns))
-    user_id = rf"regexp_replace(c{column}, '^\t', '')" if tabbed else f"c{column}"
+    more = f", {user_properties.of_columns(properties)} AS {user_properties.COLUMN}" if properties else ""
     try:
         engine.execute(
             f"""COPY (
                 SELECT CASE WHEN regexp_full_match({user_id}, '{_BLANK}') THEN NULL ELSE {user_id} END AS user_id,
-                       count(*) AS rows
+                       count(*) AS rows{more}
                 FROM read_csv({literal(plain)}, auto_detect = false, header = true, columns = {{{types}}},
                               delim = ',', quote = '"', escape = '"', nullstr = '', strict_mode = true,
                               max_line_size = {_MAX_RECORD_BYTES}, parallel = false)

@@ -21,6 +21,7 @@ class DestinationReport:
         entered: members newly told ``true``.
         exited: former members told ``false``.
         retired: users told ``false`` under an earlier trait key.
+        changed: members told again, as a user property has another value than was told.
         unchanged: members who were told ``true`` before, for certain.
         in_doubt: users told again, as an earlier answer was lost or a refusal.
         planned: identifies of the plan.
@@ -45,6 +46,7 @@ class DestinationReport:
     entered: int = 0
     exited: int = 0
     retired: int = 0
+    changed: int = 0
     unchanged: int = 0
     in_doubt: int = 0
     planned: int = 0
@@ -68,6 +70,8 @@ class DestinationReport:
             entered=counts["entered"],
             exited=counts["exited"],
             retired=counts["retired"],
+            # A plan of before there were properties does not count it.
+            changed=counts.get("changed", 0),
             unchanged=counts["unchanged"],
             in_doubt=counts["in_doubt"],
             skipped=counts["skipped"],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.clock import later_timestamp
 from airflow_provider_amplitude_segment.core.engine import literal, one_row, open_engine
 from airflow_provider_amplitude_segment.core.entry import Commit
@@ -74,21 +75,35 @@ def go_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scrat
         old = ledger.fetch(target.snapshot, scratch / "old.parquet")
         all_known = _gather_since(engine, ledger, store, to, scratch)
         state = scratch / "restated.parquet"
-        engine.execute(
-            f"""COPY (
-                WITH moved AS (
-                    SELECT trait, user_id, bool_or(since.in_doubt OR since.told IS DISTINCT FROM old.told) AS moved
-                    FROM (FROM since UNION ALL FROM (SELECT trait, user_id, told, in_doubt FROM read_parquet($1))) since
-                    LEFT JOIN read_parquet($1) old USING (trait, user_id)
-                    GROUP BY trait, user_id
-                )
-                SELECT trait, user_id, old.told, {"moved" if all_known else "true"} AS in_doubt,
-                       coalesce(old.refused, 0) AS refused
-                FROM moved LEFT JOIN read_parquet($1) old USING (trait, user_id)
-            ) TO {literal(state)} (FORMAT parquet, COMPRESSION zstd)""".replace("$1", literal(old))
-        )
+        _restate_old(engine, old, state, all_known=all_known)
         restated = restate(engine, ledger, target, state, tenure=tenure, stream=stream, run=run, clock=clock)
         return replace(restated, all_known=all_known)
+
+
+def _restate_old(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_known: bool) -> None:
+    """Write the old state with everyone in doubt whom a file of ``since`` gives another value, or everyone at all."""
+    has_old = user_properties.has_properties(engine, old)
+    has_new = bool(one_row(engine, "SELECT count(properties) FROM since")[0])
+    known = user_properties.COLUMN if has_old else "NULL::VARCHAR"
+    properties = ""
+    if has_old or has_new:
+        kept = user_properties.folded("old.known", "moved.properties", "false")
+        properties = f", {kept} AS {user_properties.COLUMN}"
+    engine.execute(
+        f"""COPY (
+            WITH old AS (SELECT *, {known} AS known FROM read_parquet({literal(old)})),
+            moved AS (
+                SELECT trait, user_id, bool_or(since.in_doubt OR since.told IS DISTINCT FROM old.told) AS moved,
+                       max(since.properties) AS properties
+                FROM (FROM since UNION ALL FROM (SELECT trait, user_id, told, in_doubt, NULL FROM old)) since
+                LEFT JOIN old USING (trait, user_id)
+                GROUP BY trait, user_id
+            )
+            SELECT trait, user_id, old.told, {"moved" if all_known else "true"} AS in_doubt,
+                   coalesce(old.refused, 0) AS refused{properties}
+            FROM moved LEFT JOIN old USING (trait, user_id)
+        ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
+    )
 
 
 def restate(
@@ -155,7 +170,9 @@ def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Stor
     Returns:
         Whether all of it could be read. Where not, nobody knows who else was told.
     """
-    engine.execute("CREATE TEMP TABLE since (trait VARCHAR, user_id VARCHAR, told BOOLEAN, in_doubt BOOLEAN)")
+    engine.execute(
+        "CREATE TEMP TABLE since (trait VARCHAR, user_id VARCHAR, told BOOLEAN, in_doubt BOOLEAN, properties VARCHAR)"
+    )
     copy, all_known = scratch / "since.parquet", True
     for name in ledger.names():
         match = _DATA.fullmatch(name)
@@ -164,7 +181,10 @@ def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Stor
         store.get_file(f"{ledger.folder}/{name}", copy)
         told = "value AS told, true AS in_doubt" if match[1] == "changes" else "told, in_doubt"
         try:
-            engine.execute(f"INSERT INTO since SELECT trait, user_id, {told} FROM read_parquet({literal(copy)})")
+            known = user_properties.COLUMN if user_properties.has_properties(engine, copy) else "NULL"
+            engine.execute(
+                f"INSERT INTO since SELECT trait, user_id, {told}, {known} FROM read_parquet({literal(copy)})"
+            )
         except duckdb.Error:
             log.warning("%s cannot be read, so everyone is in doubt", store.locate(f"{ledger.folder}/{name}"))
             all_known = False

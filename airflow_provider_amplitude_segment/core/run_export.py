@@ -40,7 +40,7 @@ def open_run_export(  # who asks, whom, and what is known
         order: requests one.
         newest: the newest entry of each stream's ledger.
         tenure: the claims under which a new export is requested.
-        settings: how many exports must be left.
+        settings: how many exports must be left, and which user properties go along.
         clock: time.
 
     Raises:
@@ -52,7 +52,9 @@ def open_run_export(  # who asks, whom, and what is known
     if record is not None:
         record = _with_own_commits(record, run, newest)
         unfinished = {s.folder: entry for s, entry in newest.items() if s.folder not in record.finished}
-        if record.is_usable(unfinished, clock.now()):
+        # Cleared with other parameters, the run needs other columns than its file has.
+        fits = record.user_properties == settings.user_properties
+        if fits and record.is_usable(unfinished, clock.now()):
             log.info("Going on with export %s of this run", record.export_request_id)
             return record
     if settings.min_exports_left:
@@ -63,8 +65,13 @@ def open_run_export(  # who asks, whom, and what is known
         )
     # An owner that was paused here spends nothing, and takes no export away from its own retry.
     tenure.look_at_all()
-    request_id = order.request(stream.cohort_id)
-    record = RunRecord(request_id, clock.now(), {s.folder: tenure.generation(s) for s in newest})
+    request_id = order.request(stream.cohort_id, settings.user_properties)
+    record = RunRecord(
+        request_id,
+        clock.now(),
+        {s.folder: tenure.generation(s) for s in newest},
+        user_properties=settings.user_properties,
+    )
     write_run_record(store, stream, run, record)
     log.info("Requested export %s of cohort %s", request_id, stream.cohort_id)
     return record

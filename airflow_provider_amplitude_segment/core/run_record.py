@@ -35,6 +35,7 @@ class RunRecord:
         generations: by ledger folder, the claim under which the export was requested.
         finished: by ledger folder, the report of a destination that has it committed.
         counts: what its file came to, by the report's names; empty before it was read.
+        user_properties: names of those that were exported along, sorted.
     """
 
     export_request_id: str
@@ -42,6 +43,7 @@ class RunRecord:
     generations: Mapping[str, int]
     finished: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
+    user_properties: tuple[str, ...] = ()
 
     def is_usable(self, unfinished: Mapping[str, Plan | Commit | None], now: float) -> bool:
         """Tell whether this export may still be told: an older export is never told after a newer one.
@@ -71,6 +73,8 @@ def read_run_record(store: Store, stream: Stream, run: Run) -> RunRecord | None:
             {str(folder): int(n) for folder, n in entry["generations"].items()},
             dict(entry["finished"]),
             dict(entry["counts"]),
+            # Not there where an earlier version wrote it.
+            tuple(map(str, entry.get("user_properties", ()))),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
@@ -86,6 +90,7 @@ def write_run_record(store: Store, stream: Stream, run: Run, record: RunRecord) 
         "generations": dict(record.generations),
         "finished": dict(record.finished),
         "counts": dict(record.counts),
+        "user_properties": list(record.user_properties),
     }
     store.put(_name(stream, run), json.dumps(entry).encode())
 

@@ -21,6 +21,7 @@ class SyncSettings:
     """What the operator's parameters of the same names say; design 3 tells what each means.
 
     ``poll_interval`` and ``export_timeout`` are seconds; ``None`` is no limit where it may stand.
+    ``user_properties`` are sorted and distinct.
     ``keep_snapshots`` is ``[amplitude_segment] keep_snapshots``: commits that a ledger keeps.
     ``run_configuration`` is the DAG run's, to which a guard adds what lets the sync through.
     """
@@ -39,6 +40,7 @@ class SyncSettings:
     max_concurrent_requests: int = 4
     segment_context: Mapping[str, Any] | None = None
     integrations: Mapping[str, Any] | None = None
+    user_properties: tuple[str, ...] = ()
     poll_interval: float = 10.0
     export_timeout: float = 3600.0
     keep_snapshots: int = 5

@@ -1,14 +1,16 @@
 """The state of a stream: for each trait key and user, what Segment was last told and how sure that is.
 
 As Parquet: ``trait``, ``user_id``, ``told`` (NULL: never for certain), ``in_doubt`` (an answer was lost, or the user
-was refused: Segment may hold either value), ``refused`` (syncs in a row that ended with the user refused). Nobody who
-was ever told about is dropped: ``full`` tells former members ``false`` again.
+was refused: Segment may hold either value), ``refused`` (syncs in a row that ended with the user refused). Where user
+properties were told along, also ``properties``: those that Segment holds, or may hold, as traits. Nobody who was ever
+told about is dropped: ``full`` tells former members ``false`` again.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine import literal
 from airflow_provider_amplitude_segment.core.entry import Plan
 
@@ -66,6 +68,16 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
     An acknowledged change is told, and no refusal is remembered; a refused one is in doubt, and counted; one of which
     nothing is known is in doubt.
     """
+    told = user_properties.COLUMN if user_properties.has_properties(engine, base) else "NULL::VARCHAR"
+    sent = user_properties.COLUMN if user_properties.has_properties(engine, changes) else "NULL::VARCHAR"
+    properties = settled = ""
+    if user_properties.COLUMN in (told, sent):
+        kept = user_properties.folded("known", "sent", "planned.acked")
+        # What was told along with an earlier key is told along with this one now, or taken back.
+        properties = f", CASE WHEN sent IS NOT NULL OR settled IS NULL THEN {kept} END AS {user_properties.COLUMN}"
+        settled = """LEFT JOIN (
+                SELECT DISTINCT user_id, true AS settled FROM planned WHERE sent IS NOT NULL AND acked
+            ) USING (user_id)"""
     firsts, lasts = [first for first, _ in journal.acked.pairs], [last for _, last in journal.acked.pairs]
     engine.execute(
         "CREATE OR REPLACE TEMP TABLE acked_ranges AS "
@@ -79,7 +91,7 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
     engine.execute(
         f"""COPY (
             WITH planned AS (
-                SELECT changes.trait, changes.user_id, changes.value,
+                SELECT changes.trait, changes.user_id, changes.value, {sent} AS sent,
                        coalesce(changes.file_row_number <= acked.last, false) AS acked,
                        refused.position IS NOT NULL AS refused
                 FROM read_parquet({literal(changes)}, file_row_number = true) changes
@@ -91,8 +103,9 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
                    CASE WHEN planned.acked IS NULL THEN state.in_doubt ELSE NOT planned.acked END AS in_doubt,
                    CASE WHEN planned.acked IS NULL THEN state.refused
                         WHEN planned.acked THEN 0
-                        ELSE coalesce(state.refused, 0) + planned.refused::INTEGER END AS refused
-            FROM ({state_query(base)}) state FULL OUTER JOIN planned USING (trait, user_id)
+                        ELSE coalesce(state.refused, 0) + planned.refused::INTEGER END AS refused{properties}
+            FROM (SELECT *, {told} AS known FROM ({state_query(base)})) state
+            FULL OUTER JOIN planned USING (trait, user_id) {settled}
         ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
     )
     return to

@@ -214,7 +214,9 @@ class CohortSync:
         return drafts
 
     def _membership(self, record: RunRecord) -> Membership:
-        membership = fetch_membership(self._outside.amplitude, record.export_request_id, self._outside.scratch)
+        membership = fetch_membership(
+            self._outside.amplitude, record.export_request_id, self._outside.scratch, self._settings.user_properties
+        )
         self.report = replace(self.report, **membership.counts())
         return membership
 
@@ -222,7 +224,9 @@ class CohortSync:
         compared = []
         with open_engine(self._outside.scratch) as engine:
             for opened in drafts:
-                draft = opened if opened.resumed else compare(engine, opened, membership)
+                draft = (
+                    opened if opened.resumed else compare(engine, opened, membership, self._settings.user_properties)
+                )
                 report = report_draft(draft)
                 self.report = self.report.with_destination(report)
                 log.info("%s", report.moves())

@@ -44,6 +44,9 @@ class SandboxCohort:
     raw_file: bytes | None = None
     """Send exactly these bytes as the file; with ``gzip`` they must be compressed already."""
     description: str | None = None
+    properties: dict[str, dict[str, str]] = field(default_factory=dict)
+    """User properties by user ID, then by name: what ``props=1`` adds to a user's row, "" where there is none. A user
+    who is not in it has an invented value of each."""
 
     @property
     def rows(self) -> int:
@@ -94,6 +97,7 @@ class Membership:
     group_type: str
     raw_file: bytes | None
     gzip: bool
+    properties: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, cohort: SandboxCohort, earlier: Membership | None) -> Membership:
@@ -101,13 +105,21 @@ class Membership:
         user_ids = tuple(cohort.user_ids)
         if earlier is not None and earlier.user_ids == user_ids:
             user_ids = earlier.user_ids
-        return cls(user_ids, cohort.anonymous, cohort.duplicates, cohort.group_type, cohort.raw_file, cohort.gzip)
+        return cls(
+            user_ids,
+            cohort.anonymous,
+            cohort.duplicates,
+            cohort.group_type,
+            cohort.raw_file,
+            cohort.gzip,
+            {user_id: dict(values) for user_id, values in cohort.properties.items()},
+        )
 
     def file(self, property_keys: Sequence[str] = ()) -> bytes:
         """The file, compressed where the cohort says so.
 
         UTF-8, LF, every field in double quotes. Anonymous rows come first, then the members, then the
-        rows that repeat a member. Each of ``property_keys`` adds a column with an invented value.
+        rows that repeat a member. Each of ``property_keys`` adds a column.
         """
         if self.raw_file is not None:
             return self.raw_file
@@ -123,13 +135,18 @@ class Membership:
 
     def _users(self, property_keys: Sequence[str]) -> Iterator[str]:
         # Amplitude's Postman collection, "Cohort download": "amplitude_id","user_id", anonymous users as "".
-        yield ",".join('"' + name.replace('"', '""') + '"' for name in ("amplitude_id", "user_id", *property_keys))
-        more = "".join(f',"value {number}"' for number, _ in enumerate(property_keys, start=1))
+        yield _quoted("amplitude_id", "user_id", *property_keys)
+        invented = {name: f"value {number}" for number, name in enumerate(property_keys, start=1)}
         for number, user_id in enumerate(self._rows(), start=_FIRST_AMPLITUDE_ID):
-            yield f'"{number}","{user_id.replace(chr(34), chr(34) * 2)}"{more}'
+            values = self.properties.get(user_id, invented)
+            yield _quoted(str(number), user_id, *(values.get(name, "") for name in property_keys))
 
     def _rows(self) -> Iterator[str]:
         yield from ("" for _ in range(self.anonymous))
         yield from self.user_ids
         for number in range(self.duplicates if self.user_ids else 0):
             yield self.user_ids[number % len(self.user_ids)]
+
+
+def _quoted(*fields: str) -> str:
+    return ",".join('"' + text.replace('"', '""') + '"' for text in fields)

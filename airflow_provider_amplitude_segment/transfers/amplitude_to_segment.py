@@ -58,6 +58,8 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
     :param max_concurrent_requests: requests to one destination at once.
     :param segment_context: sent as ``context`` with each batch, beside our own ``integration``.
     :param integrations: Segment's routing, e.g. ``{"All": False, "Braze": True}``.
+    :param user_properties: names of user properties of Amplitude, exported along and sent as traits of members; a
+        changed value counts as a move.
     :param state_path: where the ledger is kept: an absolute path, or any ``ObjectStoragePath`` URL.
     :param poll_interval: seconds between two questions after the export.
     :param export_timeout: seconds a try waits for the export.
@@ -81,6 +83,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         "max_concurrent_requests",
         "segment_context",
         "integrations",
+        "user_properties",
         "state_path",
         "poll_interval",
         "export_timeout",
@@ -111,6 +114,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         max_concurrent_requests: int | str = 4,
         segment_context: Mapping[str, Any] | str | None = None,
         integrations: Mapping[str, Any] | str | None = None,
+        user_properties: Sequence[str] | str | None = None,
         state_path: str | None = None,
         poll_interval: float | str = 10,
         export_timeout: float | str = 3600,
@@ -134,6 +138,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         self.max_concurrent_requests = max_concurrent_requests
         self.segment_context = segment_context
         self.integrations = integrations
+        self.user_properties = user_properties
         self.state_path = state_path
         self.poll_interval = poll_interval
         self.export_timeout = export_timeout

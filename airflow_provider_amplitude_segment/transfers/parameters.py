@@ -140,6 +140,26 @@ def read_whole_number(name: str, value: object, *, least: int, most: int) -> int
     return int(number)
 
 
+def read_names(name: str, value: object, *, most: int) -> tuple[str, ...]:
+    """Read names, each once and sorted: a list, or text with commas between them; none where there is none.
+
+    >>> read_names("user_properties", "plan, country,plan", most=50), read_names("user_properties", "", most=50)
+    (('country', 'plan'), ())
+    """
+    takes = f"a list of at most {most} names, or names with commas between them, or None"
+    if is_none(value):
+        return ()
+    if isinstance(value, str) and not value.strip().startswith(("[", "(")):
+        value = value.split(",")
+    found = _literal(value)
+    if not isinstance(found, list | tuple) or not all(isinstance(item, str) and item.isprintable() for item in found):
+        raise SettingError(name, f"got {_shown(value)}", takes)
+    names = {item.strip() for item in found} - {""}
+    if len(names) > most or any(len(item) > _MAX_ID_CHARACTERS for item in names):
+        raise SettingError(name, f"got {_shown(value)}", takes)
+    return tuple(sorted(names))
+
+
 def read_object(name: str, value: object) -> Mapping[str, Any] | None:
     """Read a JSON object that may be none.
 

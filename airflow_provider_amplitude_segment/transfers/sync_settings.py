@@ -20,6 +20,7 @@ from airflow_provider_amplitude_segment.transfers.parameters import (
     read_choice,
     read_cohort_id,
     read_flag,
+    read_names,
     read_number,
     read_object,
     read_whole_number,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 _KEEP_SNAPSHOTS = 5
 _MOST_REQUESTS = 32
 _MOST_EXPORTS = 1_000_000
+# They stand in the request's URL; Amplitude's own webhook sync takes 50
+# (https://amplitude.com/docs/data/destination-catalog/cohort-webhooks).
+_MOST_USER_PROPERTIES = 50
 # An export's file is kept for seven days.
 _MOST_SECONDS = 7 * 24 * 3600
 
@@ -64,6 +68,7 @@ def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
         ),
         segment_context=read_object("segment_context", operator.segment_context),
         integrations=read_object("integrations", operator.integrations),
+        user_properties=read_names("user_properties", operator.user_properties, most=_MOST_USER_PROPERTIES),
         poll_interval=read_number("poll_interval", operator.poll_interval, most=_MOST_SECONDS),
         keep_snapshots=_keep_snapshots(),
         export_timeout=read_number("export_timeout", operator.export_timeout, most=_MOST_SECONDS),

@@ -92,6 +92,9 @@ class Shuffled:
     def execute(self, _query: str, _parameters: object = None) -> "Shuffled":
         return self
 
+    def fetchone(self) -> tuple[int]:
+        return (0,)
+
     def fetchall(self) -> list[tuple[str, bool, int]]:
         return [("t", True, 3)]
 

@@ -68,6 +68,7 @@ class Protocol(RuleBasedStateMachine):
         self.engine = duckdb.connect(config={"threads": 1})
         self.name, self.members = NAMES[0], {ANCHOR, *USERS[:4]}
         self.keys: tuple[str, ...] = KEYS[:1]
+        self.properties: tuple[str, ...] = ("plan",)
         self.known_keys: set[str] = set()
         self.runs = 0
         self.tries: dict[str, int] = {}
@@ -83,6 +84,14 @@ class Protocol(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES))
     def rename(self, name: str) -> None:
         self.name = name
+
+    @rule(user=st.sampled_from(USERS), plan=st.sampled_from(["", "free", "pro"]))
+    def give_a_property(self, user: str, plan: str) -> None:
+        self.world.amplitude.properties[user] = {"plan": plan}
+
+    @rule(names=st.sampled_from([(), ("plan",), ("plan", "town")]))
+    def choose_properties(self, names: tuple[str, ...]) -> None:
+        self.properties = names
 
     @rule(poisoned=st.sets(st.sampled_from(USERS), max_size=3))
     def poison_or_heal(self, poisoned: set[str]) -> None:
@@ -180,7 +189,13 @@ class Protocol(RuleBasedStateMachine):
         self.world.amplitude.cohort("c1", self.name, sorted(self.members))
         self.last_run = run
         self.known_keys |= set(self.keys)
-        settled = {"events_per_second": 12.0, "max_concurrent_requests": 1, "max_exit_ratio": None, **more}
+        settled = {
+            "events_per_second": 12.0,
+            "max_concurrent_requests": 1,
+            "max_exit_ratio": None,
+            "user_properties": self.properties,
+            **more,
+        }
         sync = self.world.prepare("c1", run=run, keys=self.keys, **{k: v for k, v in settled.items() if k != "waits"})
         outcome: object = None
         try:
@@ -207,7 +222,7 @@ class Protocol(RuleBasedStateMachine):
         scratch.mkdir()
         path = read_state(self.engine, ledger, ledger.newest(), scratch)
         rows = self.engine.execute(f"FROM ({state_query(path)})").fetchall()
-        return {(trait, user): (told, in_doubt, refused) for trait, user, told, in_doubt, refused in rows}
+        return {(trait, user): (told, in_doubt, refused) for trait, user, told, in_doubt, refused, *_ in rows}
 
     def judge_ledgers(self) -> None:
         """Of whatever the ledger is sure, Segment believes the same; and it knows everybody that Segment knows."""
@@ -233,11 +248,15 @@ class Protocol(RuleBasedStateMachine):
             for name in NAMES:
                 wanted = self.members if name == self.name else set()
                 assert self.segment.members(f"{name} (c1)", key) - spared == wanted - spared
+            for user in self.members - spared:
+                plan = self.world.amplitude.properties.get(user, {}).get("plan") or None
+                assert self.segment.traits(user, key).get("plan") == plan, (key, user)
 
     def teardown(self) -> None:
         """Heal everybody, let all arrive, sync calmly, and hold Segment against the cohort."""
         self.segment.poisoned, self.segment.script, self.segment.lost, self.segment.to_hold = set(), [], [], 0
         self.keys = KEYS if len(self.known_keys) > 1 else KEYS[:1]
+        self.properties = ("plan",)
         self.sync_calmly("incremental")
         self.segment.let_arrive()
         waiting = {

@@ -1,7 +1,7 @@
 """An Amplitude that computes a cohort when its export is requested."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from airflow_provider_amplitude_segment.core.cohort import Cohort
@@ -16,12 +16,17 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
 
 
 class FakeAmplitude:
-    """Cohorts by ID. ``answers_before_completion`` are given, once each, to questions after an export."""
+    """Cohorts by ID, user properties by user as they are when a file is fetched.
+
+    ``answers_before_completion`` are given, once each, to questions after an export.
+    """
 
     def __init__(self) -> None:
         self.cohorts: dict[str, Cohort] = {}
         self.users: dict[str, list[str]] = {}
+        self.properties: dict[str, dict[str, str]] = {}
         self.exports: dict[str, list[str]] = {}
+        self.columns: dict[str, tuple[str, ...]] = {}
         self.files: dict[str, Path] = {}
         self.limited: list[ExportsLimited] = []
         self.answers_before_completion: list[ExportPending | AskAgain] = []
@@ -50,11 +55,12 @@ class FakeAmplitude:
     def usage(self) -> Usage | None:
         return self.counted
 
-    def request_export(self, cohort_id: str) -> ExportRequested | ExportsLimited:
+    def request_export(self, cohort_id: str, user_properties: Sequence[str] = ()) -> ExportRequested | ExportsLimited:
         if self.limited:
             return self.limited.pop(0)
         request_id = f"export-{len(self.exports) + 1}"
         self.exports[request_id] = list(self.users[cohort_id])
+        self.columns[request_id] = tuple(user_properties)
         return ExportRequested(request_id)
 
     def export_status(self, request_id: str) -> ExportCompleted | ExportPending | AskAgain:
@@ -67,6 +73,10 @@ class FakeAmplitude:
             return to.write_bytes(self.files[request_id].read_bytes())
         with to.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
-            writer.writerow(["amplitude_id", "user_id"])
-            writer.writerows([str(n), user] for n, user in enumerate(self.exports[request_id]))
+            columns = self.columns[request_id]
+            writer.writerow(["amplitude_id", "user_id", *columns])
+            writer.writerows(
+                [str(n), user, *(self.properties.get(user, {}).get(name, "") for name in columns)]
+                for n, user in enumerate(self.exports[request_id])
+            )
         return to.stat().st_size

@@ -29,7 +29,7 @@ class FakeSegment:
         self.before_answer: Callable[[], None] = lambda: None
         self.bodies: list[dict[str, Any]] = []
         self.times_received: dict[str, int] = {}
-        self._values: dict[tuple[str, str, str], tuple[str, bool]] = {}
+        self._values: dict[tuple[str, str, str], tuple[str, Any]] = {}
         self._lock = threading.Lock()
 
     def post(self, write_key: str) -> Callable[[bytes, int], Answer]:
@@ -74,6 +74,9 @@ class FakeSegment:
 
     def members(self, trait: str, write_key: str = "default") -> set[str]:
         return {u for (key, t, u), (_, value) in self._values.items() if (key, t) == (write_key, trait) and value}
+
+    def traits(self, user: str, write_key: str = "default") -> dict[str, Any]:
+        return {t: value for (key, t, u), (_, value) in self._values.items() if (key, u) == (write_key, user)}
 
     def former(self, trait: str, write_key: str = "default") -> set[str]:
         return {u for (key, t, u), (_, value) in self._values.items() if (key, t) == (write_key, trait) and not value}

@@ -102,6 +102,27 @@ def test_connections_that_come_to_one_destination_are_told_once(
     assert sandbox.segment.identifies_received == 2
 
 
+def test_user_properties_go_along_over_a_deferral_and_a_changed_value_is_told(
+    sandbox: Sandbox, sync: Sync, ti: FakeTaskInstance
+) -> None:
+    cohort = sandbox.amplitude.cohorts["c1"]
+    cohort.properties = {"ann": {"plan": "pro", "home town": "Ålesund"}, "bob": {}}
+    parameters = {"user_properties": "plan, home town", "deferrable": True}
+    with pytest.raises(TaskDeferred):
+        sync(**parameters)
+    sync(event={"status": "completed", "request_id": "r"}, **parameters)
+    assert sandbox.segment.traits(WRITE_KEY_DEFAULT, "ann") == {TRAIT: True, "plan": "pro", "home town": "Ålesund"}
+    assert sandbox.segment.traits(WRITE_KEY_DEFAULT, "bob") == {TRAIT: True}
+
+    cohort.properties["ann"] = {"plan": "free"}
+    report = sync(FakeTaskInstance(run_id="second"), user_properties=["plan", "home town"])
+
+    assert report["destinations"][0]["changed"] == report["destinations"][0]["planned"] == 1
+    assert sandbox.segment.traits(WRITE_KEY_DEFAULT, "ann")["plan"] == "free"
+    assert not sandbox.segment.traits(WRITE_KEY_DEFAULT, "ann").get("home town")
+    assert "pro" not in json.dumps(ti.xcoms)
+
+
 @pytest.mark.parametrize(
     ("cohort", "error"),
     [

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fakes.task_instance import FakeTaskInstance, Sync
 
 USERS = ["carla-4711@example.com", "poisoned-0815@example.com", "dora-1234@example.com"]
+PROPERTY_VALUE = "Ludwigshafen-4711"
 
 
 def secrets_of(sandbox: Sandbox) -> set[str]:
@@ -63,7 +64,7 @@ def nothing(_sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("goes_wrong", [nothing, rejects, is_down, answers_nonsense, amplitude_quotes, file_is_broken])
-@pytest.mark.parametrize("parameters", [{}, {"dry_run": True}], ids=["told", "dry run"])
+@pytest.mark.parametrize("parameters", [{"user_properties": "town"}, {"dry_run": True}], ids=["told", "dry run"])
 def test_no_secret_and_no_user_is_told_to_airflow(
     goes_wrong: Callable[[Sandbox], None],
     parameters: dict[str, Any],
@@ -76,6 +77,7 @@ def test_no_secret_and_no_user_is_told_to_airflow(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     sandbox.amplitude.cohorts["c1"].user_ids = USERS
+    sandbox.amplitude.cohorts["c1"].properties = {user: {"town": PROPERTY_VALUE} for user in USERS}
     sandbox.amplitude.cohorts["c1"].delivery = "storage"
     goes_wrong(sandbox)
 
@@ -92,7 +94,7 @@ def test_no_secret_and_no_user_is_told_to_airflow(
     logged = caplog.text + "".join(capsys.readouterr())
     assert "Power Users" in logged + ended + reports
     told = logged + ended + json.dumps(ti.xcoms) + reports
-    for hidden in {*USERS, *secrets_of(sandbox), "/storage/"}:
+    for hidden in {*USERS, *secrets_of(sandbox), PROPERTY_VALUE, "/storage/"}:
         assert hidden not in told
 
 
