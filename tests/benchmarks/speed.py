@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.machine import NODE_LIBRARY, NODE_MODULES, find_node
 from benchmarks.sink_process import WRITE_KEY
 from benchmarks.subject import run_module, run_program
+from benchmarks.targets import ENCODING, OURS
 from benchmarks.workbench import TRAIT
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _figures(contender: Contender, measured: Measurement, arrived: int) -> dict[
     if "whole_seconds" in measured.told:
         figures["with_commit_identifies_per_second"] = arrived / measured.told["whole_seconds"]
         figures["with_commit_processor_seconds_per_million"] = measured.told["whole_processor_seconds"] / arrived * 1e6
+    figures |= {f"{share}, seconds": seconds for share, seconds in measured.told.get("shares", {}).items()}
     return figures
 
 
@@ -130,12 +132,12 @@ def _contenders(bench: Workbench, sizes: Sizes) -> list[Contender]:
             partial(limit, 4),
         ),
         Contender(
-            "ours, encoding alone",
+            ENCODING,
             "plan file to ready bodies, nothing sent",
             sizes.ours,
             lambda: bench.encode_plan(sizes.ours),
         ),
-        Contender("ours, client level", "plan file to acknowledged", sizes.ours, lambda: bench.tell_plan(sizes.ours)),
+        Contender(OURS, "plan file to acknowledged", sizes.ours, lambda: bench.tell_plan(sizes.ours)),
         Contender("ours, whole sync", "operator, pace off", sizes.ours, partial(_first_sync, bench, sizes.ours)),
         Contender("segment-analytics-python", _shown(best), sizes.sdk, partial(sdk, **best)),
         Contender("segment-analytics-python, defaults", "as installed", sizes.sdk, sdk),

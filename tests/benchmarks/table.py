@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.growth import CHURNED, FIRST, MOST_EXPORTED
 from benchmarks.machine import NODE_LIBRARY
-from benchmarks.targets import judge
+from benchmarks.targets import ENCODING, LIMITS, OURS, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +17,7 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     made = {"machine": _machine(results), "targets": _targets(results)}
     parts = {"speed": _speed, "growth": _growth, "pace": _pace}
     made |= {name: make(results[name]) for name, make in parts.items() if name in results}
+    made |= {"profile": _profile(results["speed"])} if "speed" in results else {}
     return made | ({"worker": _worker(results["growth"])} if "growth" in results else {})
 
 
@@ -59,6 +60,27 @@ def _speed_row(row: dict[str, Any]) -> Sequence[str]:
         f"{figures['memory_peak_mib']:.0f}",
         f"{figures['memory_added_mib']:.0f}",
         f"{figures['lost']:,.0f}",
+    )
+
+
+def _profile(rows: Sequence[dict[str, Any]]) -> str:
+    """Return what the delivery's thread does at client level, and beside it what it is measured against."""
+    by_name = {row["name"]: row for row in rows}
+    told = by_name[OURS]["median"]
+    millions = by_name[OURS]["members"] / 1e6
+    shares = [(name.removesuffix(", seconds"), figure) for name, figure in told.items() if name.endswith(", seconds")]
+    alone = [
+        (name, 1e6 / by_name[name]["median"]["identifies_per_second"])
+        for name in (ENCODING, *LIMITS)
+        if name in by_name
+    ]
+    return _table(
+        ("at client level", "seconds a million", "share"),
+        [
+            *((name, f"{figure / millions:.2f}", f"{figure / told['seconds']:.0%}") for name, figure in shares),
+            ("together", f"{told['seconds'] / millions:.2f}", "100%"),
+            *((f"{name}, for comparison", f"{figure:.2f}", "") for name, figure in alone),
+        ],
     )
 
 

@@ -11,6 +11,7 @@ from benchmarks.pace import APART, ONE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ENCODING = "ours, encoding alone"
 OURS, SDK, LIMITS = "ours, client level", "segment-analytics-python", ("limit, 1 thread", "limit, 4 threads")
 BEYOND = 10_000_000
 

@@ -12,7 +12,8 @@ from airflow_provider_amplitude_segment.core.segment_answer import no_answer
 from airflow_provider_amplitude_segment.exceptions import ExportFileError, SettingError
 
 TRAIT = "Power Users (c1)"
-HAZARDS = ["007", "NULL", "null", "a,b", "line\nbreak", " a ", "é", 'q"q', "\\", "\x01", "{}", '{"a":1}', "[1]", "😀"]
+VALUES = ["007", "NULL", "null", "a,b", "line\nbreak", " a ", "é", 'q"q', "\\", "\x01", "{}", '{"a":1}', "[1]", "😀"]
+NAMES = ["plan", "gp:home town", "a/b~1c", 'q"q', "it's", "$.x", "0", "é😀", "c0", "\\", "{}"]
 
 
 @pytest.fixture
@@ -187,20 +188,20 @@ def test_a_property_of_the_traits_name_is_refused_before_an_export_is_spent_in_s
     assert world.segment.bodies == []
 
 
-@pytest.mark.parametrize("value", HAZARDS)
-@pytest.mark.parametrize("name", ["plan", "gp:home town", "a/b~1c", 'q"q', "it's", "$.x", "0", "é😀", "c0", "\\"])
-def test_a_value_and_a_name_arrive_to_the_last_character(tmp_path: Path, name: str, value: str) -> None:
-    world = World(tmp_path)
-    world.amplitude.cohort("c1", "Power Users", ["ann"])
-    world.amplitude.properties = {"ann": {name: value}}
+def test_values_and_names_arrive_to_the_last_character(world: World) -> None:
+    """Each user has one odd value under every odd name; then each value changes by one character."""
+    users = [f"user-{number}" for number in range(len(VALUES))]
+    world.amplitude.cohort("c1", "Power Users", users)
+    for ending in ("", "'"):
+        values = {user: f"{value}{ending}" for user, value in zip(users, VALUES, strict=True)}
+        world.amplitude.properties = {user: dict.fromkeys(NAMES, value) for user, value in values.items()}
 
-    world.sync("c1", user_properties=(name, "other"))
-    assert world.segment.traits("ann") == {TRAIT: True, name: value}
+        told = world.sync("c1", user_properties=(*NAMES, "nobody has it")).destinations[0]
 
-    world.amplitude.properties = {"ann": {name: f"{value}'"}}
-    world.sync("c1", user_properties=(name, "other"))
-    assert world.segment.traits("ann") == {TRAIT: True, name: f"{value}'"}
-    assert world.sync("c1", user_properties=(name, "other")).destinations[0].planned == 0
+        assert told.planned == len(users)
+        for user, value in values.items():
+            assert world.segment.traits(user) == {TRAIT: True, **dict.fromkeys(NAMES, value)}
+        assert world.sync("c1", user_properties=(*NAMES, "nobody has it")).destinations[0].planned == 0
 
 
 def read(tmp_path: Path, text: str, *properties: str) -> dict[str, dict[str, str]]:
