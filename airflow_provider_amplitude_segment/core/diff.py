@@ -122,16 +122,13 @@ def _pairs(
     properties: Sequence[str],
 ) -> str:
     """Return the query of all pairs: what is wanted, what was told, and whether it is to be told now."""
-    members = f"""SELECT {literal(trait)} AS trait, user_id, true AS member
-                  FROM read_parquet({literal(membership.path)}) WHERE user_id IS NOT NULL"""
-    moved, sent = "false", ""
+    members = f"SELECT {literal(trait)} AS trait, user_id, true AS member"
+    joined, moved, sent = "", "false", ""
     if properties:
-        known = _known_properties(engine, state, trait)
-        members = f"""SELECT {literal(trait)} AS trait, user_id, true AS member, {user_properties.COLUMN} AS now, known
-                      FROM read_parquet({literal(membership.path)}) LEFT JOIN ({known}) USING (user_id)
-                      WHERE user_id IS NOT NULL"""
-        moved = f"(member IS NOT NULL AND {user_properties.moved(properties, 'now', 'known')})"
-        to_send = user_properties.to_send(properties, "now", "known")
+        known, joined = _known_properties(engine, state, trait)
+        members += f", {user_properties.COLUMN} AS now"
+        moved = f"(member IS NOT NULL AND {user_properties.moved(properties, 'now', known)})"
+        to_send = user_properties.to_send(properties, "now", known)
         sent = f", CASE WHEN member IS NOT NULL THEN {to_send} END AS {user_properties.COLUMN}"
     is_full = "true" if mode == "full" else "false"
     waits = "false" if mode == "full" else f"refused >= {REFUSALS_BEFORE_WAITING}"
@@ -139,18 +136,25 @@ def _pairs(
         FROM (
             SELECT trait, user_id, member IS NOT NULL AS value, told, trait = {literal(trait)} AS is_current,
                    coalesce(in_doubt, false) AS doubtful, coalesce(refused, 0) AS refused, {moved} AS moved{sent}
-            FROM ({state_query(state)}) FULL OUTER JOIN ({members}) USING (trait, user_id)
+            FROM ({state_query(state)}) state FULL OUTER JOIN (
+                {members} FROM read_parquet({literal(membership.path)}) WHERE user_id IS NOT NULL
+            ) members USING (trait, user_id) {joined}
         )"""
 
 
-def _known_properties(engine: duckdb.DuckDBPyConnection, state: Path | None, trait: str) -> str:
-    """Return the query of the properties that users were told of, ``user_id, known``, under whatever key.
+def _known_properties(engine: duckdb.DuckDBPyConnection, state: Path | None, trait: str) -> tuple[str, str]:
+    """Return the expression of the properties that a member was told of, under whatever key, and what to join for it.
 
     A trait that comes of a property is not named after the cohort, so what was told along with an earlier key stands on
     the profile still. The current key's are the newest.
     """
-    if not user_properties.has_properties(engine, state):
-        return "SELECT NULL::VARCHAR AS user_id, NULL::VARCHAR AS known WHERE false"
-    known = user_properties.merged(f"trait = {literal(trait)}, trait")
-    return f"""SELECT user_id, {known} AS known
-        FROM ({state_query(state)}) WHERE {user_properties.COLUMN} IS NOT NULL GROUP BY user_id"""
+    told = user_properties.traits_with(engine, state)
+    known = [f"state.{user_properties.COLUMN}"] if trait in told else []
+    joined = ""
+    for number, earlier in enumerate(sorted(told - {trait})):
+        known.insert(0, f"earlier{number}.{user_properties.COLUMN}")
+        joined += f""" LEFT JOIN (
+                SELECT {literal(trait)} AS trait, user_id, {user_properties.COLUMN}
+                FROM ({state_query(state)}) WHERE trait = {literal(earlier)}
+            ) earlier{number} USING (trait, user_id)"""
+    return user_properties.merged(known or ["NULL::VARCHAR"]), joined

@@ -73,11 +73,14 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
     properties = settled = ""
     if user_properties.COLUMN in (told, sent):
         kept = user_properties.folded("known", "sent", "planned.acked")
-        # What was told along with an earlier key is told along with this one now, or taken back.
-        properties = f", CASE WHEN sent IS NOT NULL OR settled IS NULL THEN {kept} END AS {user_properties.COLUMN}"
-        settled = """LEFT JOIN (
-                SELECT DISTINCT user_id, true AS settled FROM planned WHERE sent IS NOT NULL AND acked
+        current = user_properties.traits_with(engine, changes)
+        if current and user_properties.traits_with(engine, base) - current:
+            # What was told along with an earlier key is told along with this one now, or taken back.
+            kept = f"CASE WHEN sent IS NOT NULL OR settled IS NULL THEN {kept} END"
+            settled = """LEFT JOIN (
+                SELECT user_id, true AS settled FROM planned WHERE sent IS NOT NULL AND acked
             ) USING (user_id)"""
+        properties = f", {kept} AS {user_properties.COLUMN}"
     firsts, lasts = [first for first, _ in journal.acked.pairs], [last for _, last in journal.acked.pairs]
     engine.execute(
         "CREATE OR REPLACE TEMP TABLE acked_ranges AS "

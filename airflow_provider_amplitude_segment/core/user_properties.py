@@ -31,6 +31,14 @@ def has_properties(engine: duckdb.DuckDBPyConnection, file: Path | None) -> bool
     return bool(one_row(engine, query)[0])
 
 
+def traits_with(engine: duckdb.DuckDBPyConnection, file: Path | None) -> frozenset[str]:
+    """Return the trait keys along with which a file of pairs has properties."""
+    if file is None or not has_properties(engine, file):
+        return frozenset()
+    query = f"SELECT DISTINCT trait FROM read_parquet({literal(file)}) WHERE {COLUMN} IS NOT NULL"
+    return frozenset(trait for (trait,) in engine.execute(query).fetchall())
+
+
 def pointer(name: str) -> str:
     """Return where a property is in the object: a JSON pointer, RFC 6901, as an SQL string.
 
@@ -58,7 +66,8 @@ def moved(names: Sequence[str], now: str, told: str) -> str:
         f"json_extract_string({now}, {pointer(name)}) IS DISTINCT FROM json_extract_string({told}, {pointer(name)})"
         for name in names
     )
-    return f"({' OR '.join(differs)})"
+    # Nearly all are the same text, which is compared much faster.
+    return f"CASE WHEN {now} = {told} THEN false ELSE {' OR '.join(differs)} END"
 
 
 def to_send(names: Sequence[str], now: str, told: str) -> str:
@@ -74,10 +83,16 @@ def to_send(names: Sequence[str], now: str, told: str) -> str:
     return f"nullif(concat('{{', concat_ws(',', {members}), '}}'), '{{}}')"
 
 
-def merged(order: str) -> str:
-    """Return one object of those of several rows, none of them NULL; of one name the last row's value stays."""
-    rows = f"list({COLUMN} ORDER BY {order})"
-    return f"list_reduce({rows}, lambda one, other: json_merge_patch(one, other)::VARCHAR)"
+def merged(objects: Sequence[str]) -> str:
+    """Return one object of several, any of which may be NULL; of one name the last one's value stays.
+
+    >>> merged(["known"])
+    'known'
+    """
+    first, *others = objects
+    for other in others:
+        first = f"json_merge_patch(coalesce({first}, '{{}}'), coalesce({other}, '{{}}'))::VARCHAR"
+    return first
 
 
 def folded(told: str, sent: str, acked: str) -> str:
