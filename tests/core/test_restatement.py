@@ -169,3 +169,19 @@ def test_who_was_told_only_by_a_plan_that_was_given_up_is_told_again(world: Worl
 
     sync_of(world, "ann", "bob")
     assert world.segment.members(TRAIT) == {"ann", "bob"}
+
+
+def test_properties_told_since_are_told_again_or_taken_back(world: World, tmp_path: Path) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+    world.amplitude.properties = {"ann": {"plan": "free"}, "bob": {"plan": "free"}}
+    world.sync("c1", user_properties=("plan", "town"))
+    world.amplitude.properties = {"ann": {"plan": "pro", "town": "Oslo"}, "bob": {"plan": "free"}}
+    world.sync("c1", user_properties=("plan", "town"))
+    assert world.segment.traits("ann") == {TRAIT: True, "plan": "pro", "town": "Oslo"}
+
+    assert back(world, 1, tmp_path).in_doubt == 1
+
+    world.amplitude.properties["ann"] = {"plan": "free"}
+    world.sync("c1", user_properties=("plan", "town"))
+    assert world.segment.traits("ann") == {TRAIT: True, "plan": "free", "town": None}
+    assert world.report.destinations[0].planned == 1
