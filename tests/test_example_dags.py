@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,7 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
         "daily": "@daily",
         "many_cohorts": "@daily",
         "once": "@once",
+        "retire": None,
         "several_destinations": "@daily",
     }
 
@@ -249,4 +251,43 @@ def test_a_dry_run_counts_and_sends_nothing(sandbox: Sandbox) -> None:
     assert report["dry_run"] is True
     assert report["destinations"][0]["planned"] == sandbox.compare(AT_RISK).members
     run_example("ad_hoc")
+    assert sandbox.compare(AT_RISK).equal
+
+
+def test_a_cohort_is_retired_through_the_form_after_it_was_deleted(sandbox: Sandbox) -> None:
+    """First dry, as the form proposes, then for real, then once more, which finds nobody."""
+    run_example("several_destinations")
+    members = sandbox.compare(AT_RISK).members
+    believed = partial(sandbox.segment.believes, trait=f"{sandbox.amplitude.cohorts[AT_RISK].name} ({AT_RISK})")
+    del sandbox.amplitude.cohorts[AT_RISK]
+    form = {"cohort_id": AT_RISK, "segment_conn_ids": ["segment_default", "segment_emea"]}
+
+    dry = run_example("retire", form)
+    assert [d["planned"] for d in report_of(dry, task_id="retire_cohort")["destinations"]] == [members, members]
+    assert len(believed(WRITE_KEY_DEFAULT)) == members
+
+    for told in (members, 0):
+        run = run_example("retire", {**form, "dry_run": False})
+        assert run.state == "success"
+        report = report_of(run, task_id="retire_cohort")
+        assert [d["acknowledged"] for d in report["destinations"]] == [told, told]
+        assert not believed(WRITE_KEY_DEFAULT)
+        assert not believed(WRITE_KEY_EMEA)
+
+
+def test_a_cohort_that_was_retired_is_synced_again_by_the_dag_that_remembers_it(sandbox: Sandbox) -> None:
+    run_example("daily")
+    run_example("retire", {"cohort_id": AT_RISK, "dry_run": False})
+    assert sandbox.compare(AT_RISK).believed == 0
+
+    run = run_example("daily")
+
+    assert run.state == "success"
+    assert sandbox.compare(AT_RISK).equal
+
+
+def test_a_cohort_that_was_never_told_cannot_be_retired(sandbox: Sandbox) -> None:
+    run_example("daily")
+
+    assert run_example("retire", {"cohort_id": "mistyped"}).state == "failed"
     assert sandbox.compare(AT_RISK).equal
