@@ -161,11 +161,42 @@ def test_several_destinations_are_told_from_one_export(sandbox: Sandbox) -> None
     ]
 
 
-def test_each_mapped_task_is_called_by_its_cohort(sandbox: Sandbox) -> None:
+def labels_of(run: Any) -> set[str]:
+    return {ti.rendered_map_index for ti in run.get_task_instances() if ti.task_id == "sync_cohort"}
+
+
+def test_each_mapped_task_is_called_by_its_cohorts_name(sandbox: Sandbox) -> None:
+    """Whatever the name holds: it is text, and no template."""
+    sandbox.amplitude.cohorts[TRIAL].name = 'Lifecycle: {{ 6 * 7 }} days, "très" long ' + "x" * 300
+
+    run = run_example("many_cohorts")
+
+    assert run.state == "success"
+    cut = sandbox.amplitude.cohorts[TRIAL].name[:200]
+    assert labels_of(run) == {
+        "Lifecycle: at risk of leaving (26umsb5)",
+        "Lifecycle: active this month (7khm89cz)",
+        f"{cut}… (9apg8e8f)",
+    }
+    assert sandbox.compare(TRIAL).equal
+
+
+def test_a_mapped_task_that_fails_is_called_by_its_cohorts_name_too(sandbox: Sandbox) -> None:
+    run_example("many_cohorts", {"cohort_name": "*leaving"})
+    sandbox.amplitude.cohorts[AT_RISK].user_ids = []
+
     run = run_example("many_cohorts", {"cohort_name": "*leaving"})
 
-    names = [ti.rendered_map_index for ti in run.get_task_instances() if ti.task_id == "sync_cohort"]
-    assert names == [AT_RISK]
+    assert run.state == "failed"
+    assert labels_of(run) == {"Lifecycle: at risk of leaving (26umsb5)"}
+
+
+def test_cohorts_are_chosen_by_their_owner(sandbox: Sandbox) -> None:
+    sandbox.amplitude.cohorts[AT_RISK].owners = ["Eve@growth.example.com", "amp"]
+
+    run = run_example("many_cohorts", {"cohort_owner": "*@growth.example.com"})
+
+    assert labels_of(run) == {"Lifecycle: at risk of leaving (26umsb5)"}
     assert sandbox.compare(AT_RISK).equal
 
 

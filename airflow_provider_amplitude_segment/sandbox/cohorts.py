@@ -44,6 +44,8 @@ class SandboxCohort:
     raw_file: bytes | None = None
     """Send exactly these bytes as the file; with ``gzip`` they must be compressed already."""
     description: str | None = None
+    owners: list[str] = field(default_factory=lambda: ["lifecycle@example.com"])
+    """E-mail addresses, mostly."""
 
     @property
     def rows(self) -> int:
@@ -73,7 +75,7 @@ class SandboxCohort:
             "location_id": None,
             "metadata": [],
             "name": self.name,
-            "owners": ["lifecycle@example.com"],
+            "owners": list(self.owners),
             "popularity": 0,
             "published": self.discoverable,
             "shortcut_ids": [],
