@@ -642,13 +642,22 @@ class SegmentUnavailableError(SegmentError):
     Attributes:
         pending: changes that are not acknowledged; the next try goes on with them.
         status: HTTP status code of the last answer; ``None`` where none came.
+        retry_after_seconds: what that answer asked for; ``None`` where it did not.
     """
 
     retryable = True
 
-    def __init__(self, destination: str, status: int | None, pending: int, reason: str) -> None:
+    def __init__(
+        self,
+        destination: str,
+        status: int | None,
+        pending: int,
+        reason: str,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         self.status = status
         self.pending = pending
+        self.retry_after_seconds = retry_after_seconds
         said = f"HTTP {status}" if status is not None else "no answer"
         super().__init__(
             f"Segment did not take a batch for {destination!r} ({said}: {reason}). {pending:,} changes are not "
