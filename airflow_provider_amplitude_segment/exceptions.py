@@ -15,7 +15,7 @@
     │   └── EmptyCohortError, ExitRatioError, MissingStateError, ChangedKeyError
     ├── LedgerError                   the memory of what Segment was told
     │   ├── ClaimHeldError, ClaimLostError, StateUnavailableError     may get better by a retry
-    │   └── LedgerDamagedError, LedgerFormatError, CommitNotKeptError, StatePathError
+    │   └── LedgerDamagedError, LedgerFormatError, LedgerNotFoundError, CommitNotKeptError, StatePathError
     ├── EngineError                   the worker's disk or memory; may get better by a retry
     └── SegmentError
         ├── SegmentRefusedError, SegmentAnswerError, RejectedUsersError
@@ -31,9 +31,11 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _NOTHING_SENT = "Nothing was sent to Segment in this try."
+
+_MOST_NAMED = 20
 
 
 class AmplitudeSegmentError(Exception):
@@ -44,6 +46,14 @@ class AmplitudeSegmentError(Exception):
     """
 
     retryable: ClassVar[bool] = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild a copy from its text and its attributes: what it was made from is not what it was given."""
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(kind: type[AmplitudeSegmentError], args: tuple[Any, ...]) -> AmplitudeSegmentError:
+    return kind.__new__(kind, *args)
 
 
 class SettingError(AmplitudeSegmentError):
@@ -389,7 +399,8 @@ class MissingStateError(GuardError):
         )
         super().__init__(
             f"{self.finding} Is state_path the one of before, on every worker? Else restore the ledger from a backup. "
-            "Where it is lost for good, everyone can be told anew; nobody who left before that is told false.",
+            "Where it is lost for good, one can go on with what is left: a sync tells every member anew, and nobody "
+            "whom only the lost part names is told false.",
             {**run_configuration, "on_missing_state": "full"},
         )
 
@@ -514,6 +525,27 @@ class LedgerFormatError(LedgerError):
         )
 
 
+class LedgerNotFoundError(LedgerError):
+    """There is no ledger of the cohort, or none at the destination: nothing is known of what Segment was told.
+
+    Attributes:
+        cohort_id: Amplitude's cohort ID.
+        found: what there are ledgers of instead.
+    """
+
+    def __init__(self, cohort_id: str, where: str, kind: str, found: Sequence[str]) -> None:
+        self.cohort_id = cohort_id
+        self.found = tuple(found)
+        more = len(found) - _MOST_NAMED
+        named = ", ".join(found[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        there = f"there are ledgers of {kind} {named}" if found else "there is no other either"
+        super().__init__(
+            f"There is no ledger of cohort {cohort_id} {where}; {there}. {_NOTHING_SENT} Check "
+            "the cohort's ID, state_path, the Segment connection (a changed write key needs the earlier "
+            "destination_id) and integrations: they must be those that the cohort was told with."
+        )
+
+
 class CommitNotKeptError(LedgerError):
     """There is no such commit to go back to; the ledger is as it was.
 
@@ -610,13 +642,22 @@ class SegmentUnavailableError(SegmentError):
     Attributes:
         pending: changes that are not acknowledged; the next try goes on with them.
         status: HTTP status code of the last answer; ``None`` where none came.
+        retry_after_seconds: what that answer asked for; ``None`` where it did not.
     """
 
     retryable = True
 
-    def __init__(self, destination: str, status: int | None, pending: int, reason: str) -> None:
+    def __init__(
+        self,
+        destination: str,
+        status: int | None,
+        pending: int,
+        reason: str,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         self.status = status
         self.pending = pending
+        self.retry_after_seconds = retry_after_seconds
         said = f"HTTP {status}" if status is not None else "no answer"
         super().__init__(
             f"Segment did not take a batch for {destination!r} ({said}: {reason}). {pending:,} changes are not "
@@ -654,5 +695,5 @@ class RejectedUsersError(SegmentError):
         self.rejected = rejected
         super().__init__(
             f"{rejected:,} users could not be told; all others are delivered and committed. Who and why: "
-            f"{where}. The next sync tries them again (on_rejected='warn' lets the task succeed)."
+            f"{where}. The next run tries them again (on_rejected='warn' lets the task succeed)."
         )

@@ -116,8 +116,9 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "source-integration-name": _AMPLITUDE,
                 "target-integration-name": _SEGMENT,
-                "python-module": f"{_PACKAGE}.transfers.amplitude_to_segment",
+                "python-module": f"{_PACKAGE}.transfers.{module}",
             }
+            for module in ("amplitude_to_segment", "retire_trait")
         ],
         "connection-types": _CONNECTION_TYPES,
         "config": {"amplitude_segment": _CONFIG},

@@ -2,14 +2,15 @@
 
 Each cohort spends one of the month's exports in each run. A cohort that gets such a name in Amplitude is
 synced from the next run on. One that loses it, or is archived, is synced no more; Segment keeps what it was
-told.
+told until somebody triggers `amplitude_segment_retire` for it.
 
-**To change:** the default of `cohort_name` (`*` is any text, `?` any character).
+**To change:** the defaults of `cohort_name` and `cohort_owner` (`*` is any text, `?` any character).
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, Param, task
@@ -34,6 +35,13 @@ with DAG(
             minLength=1,
             title="Cohort names",
             description="A pattern: * is any text, ? any character.",
+        ),
+        "cohort_owner": Param(
+            default="*",
+            type="string",
+            minLength=1,
+            title="Cohort owner",
+            description="A pattern of the same kind for an owner's e-mail address in Amplitude; * is anybody.",
         ),
         # The guards, so that a sync that was refused can be let through once from the UI.
         "max_exit_ratio": Param(
@@ -73,13 +81,14 @@ with DAG(
 ) as dag:
 
     @task
-    def list_cohorts(name: str) -> list[str]:
-        """Return the IDs of the cohorts whose names fit."""
-        return [cohort.cohort_id for cohort in AmplitudeHook().list_cohorts(name=name)]
+    def list_cohorts(name: str, owner: str) -> list[dict[str, Any]]:
+        """Return what the operator is mapped over: the cohorts whose names, and one of whose owners, fit."""
+        return AmplitudeHook().map_cohorts(name=name, owner=owner)
 
     AmplitudeCohortToSegmentOperator.partial(
         task_id="sync_cohort",
-        map_index_template="{{ task.cohort_id }}",
+        # The cohort's name and ID; the list sets it.
+        map_index_template="{{ params.cohort_label }}",
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
         on_missing_state="{{ params.on_missing_state }}",
@@ -89,4 +98,4 @@ with DAG(
         events_per_second=500,
         # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".
-    ).expand(cohort_id=list_cohorts("{{ params.cohort_name }}"))
+    ).expand_kwargs(list_cohorts("{{ params.cohort_name }}", "{{ params.cohort_owner }}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,7 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
         "daily": "@daily",
         "many_cohorts": "@daily",
         "once": "@once",
+        "retire": None,
         "several_destinations": "@daily",
     }
 
@@ -159,11 +161,42 @@ def test_several_destinations_are_told_from_one_export(sandbox: Sandbox) -> None
     ]
 
 
-def test_each_mapped_task_is_called_by_its_cohort(sandbox: Sandbox) -> None:
+def labels_of(run: Any) -> set[str]:
+    return {ti.rendered_map_index for ti in run.get_task_instances() if ti.task_id == "sync_cohort"}
+
+
+def test_each_mapped_task_is_called_by_its_cohorts_name(sandbox: Sandbox) -> None:
+    """Whatever the name holds: it is text, and no template."""
+    sandbox.amplitude.cohorts[TRIAL].name = 'Lifecycle: {{ 6 * 7 }} days, "très" long ' + "x" * 300
+
+    run = run_example("many_cohorts")
+
+    assert run.state == "success"
+    cut = sandbox.amplitude.cohorts[TRIAL].name[:200]
+    assert labels_of(run) == {
+        "Lifecycle: at risk of leaving (26umsb5)",
+        "Lifecycle: active this month (7khm89cz)",
+        f"{cut}… (9apg8e8f)",
+    }
+    assert sandbox.compare(TRIAL).equal
+
+
+def test_a_mapped_task_that_fails_is_called_by_its_cohorts_name_too(sandbox: Sandbox) -> None:
+    run_example("many_cohorts", {"cohort_name": "*leaving"})
+    sandbox.amplitude.cohorts[AT_RISK].user_ids = []
+
     run = run_example("many_cohorts", {"cohort_name": "*leaving"})
 
-    names = [ti.rendered_map_index for ti in run.get_task_instances() if ti.task_id == "sync_cohort"]
-    assert names == [AT_RISK]
+    assert run.state == "failed"
+    assert labels_of(run) == {"Lifecycle: at risk of leaving (26umsb5)"}
+
+
+def test_cohorts_are_chosen_by_their_owner(sandbox: Sandbox) -> None:
+    sandbox.amplitude.cohorts[AT_RISK].owners = ["Eve@growth.example.com", "amp"]
+
+    run = run_example("many_cohorts", {"cohort_owner": "*@growth.example.com"})
+
+    assert labels_of(run) == {"Lifecycle: at risk of leaving (26umsb5)"}
     assert sandbox.compare(AT_RISK).equal
 
 
@@ -249,4 +282,43 @@ def test_a_dry_run_counts_and_sends_nothing(sandbox: Sandbox) -> None:
     assert report["dry_run"] is True
     assert report["destinations"][0]["planned"] == sandbox.compare(AT_RISK).members
     run_example("ad_hoc")
+    assert sandbox.compare(AT_RISK).equal
+
+
+def test_a_cohort_is_retired_through_the_form_after_it_was_deleted(sandbox: Sandbox) -> None:
+    """First dry, as the form proposes, then for real, then once more, which finds nobody."""
+    run_example("several_destinations")
+    members = sandbox.compare(AT_RISK).members
+    believed = partial(sandbox.segment.believes, trait=f"{sandbox.amplitude.cohorts[AT_RISK].name} ({AT_RISK})")
+    del sandbox.amplitude.cohorts[AT_RISK]
+    form = {"cohort_id": AT_RISK, "segment_conn_ids": ["segment_default", "segment_emea"]}
+
+    dry = run_example("retire", form)
+    assert [d["planned"] for d in report_of(dry, task_id="retire_cohort")["destinations"]] == [members, members]
+    assert len(believed(WRITE_KEY_DEFAULT)) == members
+
+    for told in (members, 0):
+        run = run_example("retire", {**form, "dry_run": False})
+        assert run.state == "success"
+        report = report_of(run, task_id="retire_cohort")
+        assert [d["acknowledged"] for d in report["destinations"]] == [told, told]
+        assert not believed(WRITE_KEY_DEFAULT)
+        assert not believed(WRITE_KEY_EMEA)
+
+
+def test_a_cohort_that_was_retired_is_synced_again_by_the_dag_that_remembers_it(sandbox: Sandbox) -> None:
+    run_example("daily")
+    run_example("retire", {"cohort_id": AT_RISK, "dry_run": False})
+    assert sandbox.compare(AT_RISK).believed == 0
+
+    run = run_example("daily")
+
+    assert run.state == "success"
+    assert sandbox.compare(AT_RISK).equal
+
+
+def test_a_cohort_that_was_never_told_cannot_be_retired(sandbox: Sandbox) -> None:
+    run_example("daily")
+
+    assert run_example("retire", {"cohort_id": "mistyped"}).state == "failed"
     assert sandbox.compare(AT_RISK).equal

@@ -50,6 +50,7 @@ class Cohort:
             whether the membership changed.
         archived: whether it was put away in Amplitude.
         group_type: ``User``, or what is counted instead.
+        owners: as Amplitude names them, mostly e-mail addresses; empty where it names none.
     """
 
     cohort_id: str
@@ -59,6 +60,7 @@ class Cohort:
     last_computed: float | None = None
     archived: bool = False
     group_type: str = USERS
+    owners: tuple[str, ...] = ()
 
 
 def read_cohorts(status: int, body: bytes) -> tuple[Cohort, ...]:
@@ -108,7 +110,13 @@ def _read_cohort(entry: dict[str, Any]) -> Cohort:
         last_computed=computed,
         archived=entry.get("archived") is True,
         group_type=_text(group_type) or USERS,
+        owners=_owners(entry.get("owners")),
     )
+
+
+def _owners(value: object) -> tuple[str, ...]:
+    names = [_text(owner) for owner in value] if isinstance(value, list) else []
+    return tuple(name for name in names if name)
 
 
 def _number(value: object) -> float | None:

@@ -254,7 +254,7 @@ class Delivery:
                 return SegmentRefusedError(self._label, status, pending)
             case NotSegment(status=status):
                 return SegmentAnswerError(self._label, status, pending, "not an answer its documents have")
-            case RetryLater(status=status):
-                return SegmentUnavailableError(self._label, status, pending, "retries are spent")
+            case RetryLater(status=status, after_seconds=after):
+                return SegmentUnavailableError(self._label, status, pending, "retries are spent", after)
             case _:
                 return SyncStoppedError(self._label, pending)

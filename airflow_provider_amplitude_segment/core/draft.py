@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.clock import Chance, Clock
     from airflow_provider_amplitude_segment.core.diff import Diff, SyncMode
-    from airflow_provider_amplitude_segment.core.entry import Commit
+    from airflow_provider_amplitude_segment.core.entry import Commit, PlanMode
     from airflow_provider_amplitude_segment.core.journal import Journal
     from airflow_provider_amplitude_segment.core.ledger import Ledger
     from airflow_provider_amplitude_segment.core.membership import Membership
@@ -44,7 +44,7 @@ class Draft:
         ledger: its ledger.
         newest: the entry the state is taken from.
         trait: the trait key that is told.
-        mode: how it is told; ``full`` also where the state was lost.
+        mode: how it is told; ``full`` also where the state was lost, ``retire`` only by a retirement.
         scratch: a folder of its own.
         resumed: this run's own unfinished plan of the same export and parameters, to be gone on with.
         diff: what a new plan would tell; ``None`` where one is resumed.
@@ -56,7 +56,7 @@ class Draft:
     ledger: Ledger
     newest: Plan | Commit | None
     trait: str
-    mode: SyncMode
+    mode: PlanMode
     scratch: Path
     resumed: Plan | None = None
     diff: Diff | None = None
@@ -64,7 +64,7 @@ class Draft:
     begins_anew: bool = False
 
 
-def plan_fingerprint(settings: SyncSettings, trait: str, mode: SyncMode) -> str:
+def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
     """Return what differs when parameters that make a plan differ; guards and limits do not."""
     return fingerprint(
         [
@@ -137,7 +137,8 @@ def compare(
         membership,
         base,
         trait=draft.trait,
-        mode=draft.mode,
+        # A retirement repeats what is known, as ``full`` does.
+        mode="incremental" if draft.mode == "incremental" else "full",
         to=draft.scratch / "planned.parquet",
         properties=properties,
     )

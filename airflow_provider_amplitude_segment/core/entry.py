@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+PlanMode = Literal["incremental", "full", "retire"]
+"""How a plan came about: by a sync of either mode, or by a retirement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Plan:
         run_key: the run that made it.
         export_request_id: the export it tells.
         fingerprint: differs when parameters that make the plan differ.
-        mode: ``incremental`` or ``full``.
+        mode: ``incremental``, ``full`` or ``retire``.
         trait: the current trait key.
         timestamp: of every message of it; later than any earlier plan's.
         planned: number of changes.
@@ -43,7 +46,7 @@ class Plan:
     run_key: str
     export_request_id: str
     fingerprint: str
-    mode: str
+    mode: PlanMode
     trait: str
     timestamp: str
     planned: int

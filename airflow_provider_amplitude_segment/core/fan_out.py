@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.draft import write_plan
 from airflow_provider_amplitude_segment.core.engine import MEMORY_MIB
 from airflow_provider_amplitude_segment.core.pace import Pace
+from airflow_provider_amplitude_segment.core.report_file import error_text
+from airflow_provider_amplitude_segment.core.run_record import write_run_record
 from airflow_provider_amplitude_segment.core.telling import Telling
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ClaimLostError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_amplitude_segment.core.draft import Draft
-    from airflow_provider_amplitude_segment.core.outside import Outside
+    from airflow_provider_amplitude_segment.core.outside import TellingOutside
     from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
     from airflow_provider_amplitude_segment.core.run_record import RunRecord
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
@@ -25,13 +29,56 @@ if TYPE_CHECKING:
 _LEAST_MEMORY_MIB = 64
 
 
+def tell_all(  # what every telling shares, and where to note how far each came
+    drafts: Sequence[Draft],
+    settings: SyncSettings,
+    run: Run,
+    record: RunRecord,
+    tenure: Tenure,
+    outside: TellingOutside,
+    report: SyncReport,
+    note: Callable[[DestinationReport], None],
+) -> None:
+    """Plan and tell all destinations; when each has ended, raise the error that a retry may cure, if any.
+
+    ``note`` is called with a destination's report whenever there is a newer one, also before an error leaves.
+    Destinations that are committed while another is not are remembered in the run's record.
+    """
+    tellings = plan_tellings(drafts, settings, run, record, tenure, outside)
+    for telling in tellings:
+        known = telling.known(report.destination(telling.draft.stream.destination.name))
+        report = report.with_destination(known)
+        note(known)
+    try:
+        outcomes = tell_side_by_side(tellings, report, outside.stop)
+    except BaseException:
+        for telling in tellings:
+            note(telling.known(report.destination(telling.draft.stream.destination.name)))
+        raise
+    errors: list[Exception] = []
+    finished = dict(record.finished)
+    for telling, told, error in outcomes:
+        ended = told if error is None else replace(told, error=error_text(error))
+        note(ended)
+        if error is not None:
+            errors.append(error)
+        if ended.committed:
+            finished[telling.draft.stream.folder] = asdict(ended)
+    if not errors:
+        return
+    if not any(isinstance(error, ClaimLostError) for error in errors):
+        write_run_record(outside.store, tellings[0].draft.stream, run, replace(record, finished=finished))
+    # An error that is not ours may pass by the next try.
+    raise min(errors, key=lambda error: isinstance(error, AmplitudeSegmentError) and not error.retryable)
+
+
 def plan_tellings(  # what every telling shares
     drafts: Sequence[Draft],
     settings: SyncSettings,
     run: Run,
     record: RunRecord,
     tenure: Tenure,
-    outside: Outside,
+    outside: TellingOutside,
 ) -> list[Telling]:
     """Write the plan of each draft that resumes none, and give each telling what it shares with others."""
     paces = share_paces([draft.stream.destination for draft in drafts], settings.events_per_second)

@@ -79,6 +79,10 @@ class Ledger:
         """Return the names of the objects in the folder itself, in any order."""
         return self._store.names(self.folder)
 
+    def names_beside(self, folder: str) -> list[str]:
+        """Return the names of the files for people in ``rejected`` or ``dry-runs``, in any order."""
+        return self._store.names(f"{self.folder}/{folder}")
+
     def entries(self) -> list[str]:
         """Return the names of the plans and commits, in any order."""
         return [name for name in self.names() if _COMMIT.fullmatch(name) or _PLAN.fullmatch(name)]

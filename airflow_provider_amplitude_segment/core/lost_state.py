@@ -89,13 +89,13 @@ def _told_before(store: Store, stream: Stream) -> str | None:
     for folder in store.names(stream.cohort_folder):
         if folder in {own.folder, "runs"} or folder.partition("~")[2] != own.folder.partition("~")[2]:
             continue
-        entry = _newest_readable(Ledger(store, f"{stream.cohort_folder}/{folder}"))
+        entry = newest_readable(Ledger(store, f"{stream.cohort_folder}/{folder}"))
         if entry is not None and entry.segment_conn_id == own.segment_conn_id:
             found.append((entry.timestamp, entry.destination))
     return max(found)[1] if found else None
 
 
-def _newest_readable(ledger: Ledger) -> Plan | Commit | None:
+def newest_readable(ledger: Ledger) -> Plan | Commit | None:
     """Return the newest entry of a neighbour that can be read; its claim is not ours, so it may just be pruned.
 
     Raises:

@@ -62,6 +62,13 @@ class Membership:
         }
 
 
+def nobody(engine: duckdb.DuckDBPyConnection, scratch: Path) -> Membership:
+    """Return the membership of a cohort that has no member any more; its file is written to ``scratch``."""
+    path = scratch / "nobody.parquet"
+    engine.execute(f"COPY (SELECT NULL::VARCHAR AS user_id WHERE false) TO {literal(path)} (FORMAT parquet)")
+    return Membership(path, rows=0, members=0, anonymous=0, duplicates=0)
+
+
 def read_membership(
     engine: duckdb.DuckDBPyConnection, export_file: Path, scratch: Path, properties: Sequence[str] = ()
 ) -> Membership:

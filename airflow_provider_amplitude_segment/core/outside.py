@@ -1,4 +1,4 @@
-"""What a sync meets outside of core, in one value."""
+"""What a sync, or a retirement, meets outside of core, in one value."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.stream import Destination, Store
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What a sync meets outside of core.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellingOutside:
+    """What it takes to tell destinations.
 
     Attributes:
-        amplitude: where the cohort is.
         posts: by destination, what posts a body there.
         store: where the ledgers are.
         clock: time.
@@ -31,7 +30,6 @@ class Outside:
         integration: name and version that Segment is told as ``context.integration``.
     """
 
-    amplitude: Amplitude
     posts: Mapping[Destination, Callable[[bytes, int], Answer]]
     store: Store
     clock: Clock
@@ -39,3 +37,14 @@ class Outside:
     stop: threading.Event
     scratch: Path
     integration: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside(TellingOutside):
+    """What a sync meets on top.
+
+    Attributes:
+        amplitude: where the cohort is.
+    """
+
+    amplitude: Amplitude

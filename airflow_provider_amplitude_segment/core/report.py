@@ -16,7 +16,7 @@ class DestinationReport:
     Attributes:
         segment_conn_id: the connection.
         destination: its name in the ledger.
-        mode: ``incremental`` or ``full``.
+        mode: ``incremental``, ``full`` or ``retire``.
         trait: the trait key told.
         entered: members newly told ``true``.
         exited: former members told ``false``.

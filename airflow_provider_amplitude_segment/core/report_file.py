@@ -13,7 +13,7 @@ from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError,
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_amplitude_segment.core.diff import SyncMode
+    from airflow_provider_amplitude_segment.core.entry import PlanMode
     from airflow_provider_amplitude_segment.core.report import SyncReport
     from airflow_provider_amplitude_segment.core.stream import Destination, Store, Stream
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def complete_report(
-    report: SyncReport, destinations: Sequence[Destination], mode: SyncMode, error: BaseException | None
+    report: SyncReport, destinations: Sequence[Destination], mode: PlanMode, error: BaseException | None
 ) -> SyncReport:
     """Return the report with an entry for each destination, and the error where it is not committed."""
     known = {entry.destination for entry in report.destinations}

@@ -10,7 +10,7 @@ throughout; nothing is read from a ledger before its claim is won.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -25,13 +25,13 @@ from airflow_provider_amplitude_segment.core.draft import (
 from airflow_provider_amplitude_segment.core.engine import open_engine
 from airflow_provider_amplitude_segment.core.export_order import ExportOrder
 from airflow_provider_amplitude_segment.core.exported_membership import fetch_membership
-from airflow_provider_amplitude_segment.core.fan_out import plan_tellings, tell_side_by_side
+from airflow_provider_amplitude_segment.core.fan_out import tell_all
 from airflow_provider_amplitude_segment.core.guards import check_guards, is_suddenly_empty
 from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.lost_state import check_state
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped, end_for_rejected
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
-from airflow_provider_amplitude_segment.core.report_file import complete_report, error_text, save_report
+from airflow_provider_amplitude_segment.core.report_file import complete_report, save_report
 from airflow_provider_amplitude_segment.core.run_export import open_run_export
 from airflow_provider_amplitude_segment.core.run_record import forget_run, forget_run_in_passing, write_run_record
 from airflow_provider_amplitude_segment.core.stream import Stream
@@ -39,7 +39,6 @@ from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.core.trait import trait_key
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
-    ClaimLostError,
     ExportError,
     GuardError,
     StatePathError,
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.run_record import RunRecord
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.core.stream import Run
-    from airflow_provider_amplitude_segment.core.telling import Telling
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +176,7 @@ class CohortSync:
         if self._settings.dry_run:
             self._list_planned(drafts)
         else:
-            self._tell_all(drafts, record, tenure)
+            tell_all(drafts, self._settings, self._this_run, record, tenure, self._outside, self.report, self._note)
         self._save_reports(streams, tenure, None)
         if not (self._settings.dry_run and any(is_begun(entry, self._this_run) for entry in newest.values())):
             forget_run(self._store, streams[0], self._this_run)
@@ -267,36 +265,8 @@ class CohortSync:
                 self.report = self.report.with_destination(replace(report, planned_changes=where))
                 log.info("Dry run: %s changes planned, nothing sent: %s", f"{report.planned:,}", where)
 
-    def _tell_all(self, drafts: Sequence[Draft], record: RunRecord, tenure: Tenure) -> None:
-        """Tell all destinations; when each has ended, raise the error that a retry may cure, if any."""
-        tellings = plan_tellings(drafts, self._settings, self._this_run, record, tenure, self._outside)
-        self._report_known(tellings)
-        try:
-            outcomes = tell_side_by_side(tellings, self.report, self._outside.stop)
-        except BaseException:
-            self._report_known(tellings)
-            raise
-        errors: list[Exception] = []
-        finished = dict(record.finished)
-        for telling, told, error in outcomes:
-            report = told if error is None else replace(told, error=error_text(error))
-            self.report = self.report.with_destination(report)
-            if error is not None:
-                errors.append(error)
-            if report.committed:
-                finished[telling.draft.stream.folder] = asdict(report)
-        if not errors:
-            return
-        if not any(isinstance(error, ClaimLostError) for error in errors):
-            stream = tellings[0].draft.stream
-            write_run_record(self._store, stream, self._this_run, replace(record, finished=finished))
-        # An error that is not ours may pass by the next try.
-        raise min(errors, key=lambda error: isinstance(error, AmplitudeSegmentError) and not error.retryable)
-
-    def _report_known(self, tellings: Sequence[Telling]) -> None:
-        for telling in tellings:
-            known = telling.known(self.report.destination(telling.draft.stream.destination.name))
-            self.report = self.report.with_destination(known)
+    def _note(self, report: DestinationReport) -> None:
+        self.report = self.report.with_destination(report)
 
     def _save_reports(self, streams: Sequence[Stream], tenure: Tenure, error: BaseException | None) -> None:
         self.report = complete_report(self.report, tuple(self._outside.posts), self._settings.sync_mode, error)

@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.core.delivery import FIRST_MESSAGES, Del
 from airflow_provider_amplitude_segment.core.draft import report_plan
 from airflow_provider_amplitude_segment.core.engine import literal, open_engine
 from airflow_provider_amplitude_segment.core.entry import Commit
+from airflow_provider_amplitude_segment.core.forgetting import forget, keep_doubtful
 from airflow_provider_amplitude_segment.core.identify import Envelope, identify_messages, plan_key
 from airflow_provider_amplitude_segment.core.lookout import Lookout
 from airflow_provider_amplitude_segment.core.progress import Progress
@@ -139,7 +140,7 @@ class Telling:
             report = self._report(report, delivered, progress.seconds)
             if delivered.error is None:
                 report = self._commit(engine, report, lookout, delivered.journal)
-                prune(ledger, self.settings.keep_snapshots)
+                self._take_old_away(lookout)
         log.info(
             "%s: %s planned = %s acknowledged + %s rejected + %s pending; %s",
             label,
@@ -201,6 +202,8 @@ class Telling:
         """Write the state after the plan: its file, a look, the entry. Who was refused is listed before."""
         ledger, plan, scratch = self.draft.ledger, self.plan, self.draft.scratch
         state = fold_plan(engine, ledger, plan, journal, scratch)
+        if plan.mode == "retire":
+            state = keep_doubtful(engine, state, scratch / "doubtful.parquet")
         if journal.refused:
             report = replace(report, rejected_users=self._list_rejected(engine, journal))
         report = replace(report, committed=True)
@@ -224,6 +227,15 @@ class Telling:
             )
         )
         return report
+
+    def _take_old_away(self, lookout: Lookout) -> None:
+        """Prune; after a retirement nothing stays that names who is not known any more."""
+        ledger = self.draft.ledger
+        if self.plan.mode == "retire":
+            lookout.look()
+            forget(ledger, ledger.commit(self.plan.generation), self._claim)
+        else:
+            prune(ledger, self.settings.keep_snapshots)
 
     def _list_rejected(self, engine: duckdb.DuckDBPyConnection, journal: Journal) -> str:
         """Write ``rejected/<generation>.csv`` with user, trait, value, status and reason; return where it is."""

@@ -35,6 +35,10 @@ HOSTS = {"US": "https://amplitude.com", "EU": "https://analytics.eu.amplitude.co
 _WEB_APPLICATION = re.compile(r"https?://(analytics|app|app\.eu)\.amplitude\.com(?=[:/]|$)", re.IGNORECASE)
 
 
+# Airflow's database keeps 250 characters of a map index.
+_MOST_LABEL_CHARACTERS = 200
+
+
 class AmplitudeHook(BaseHook):
     """Reach one Amplitude project.
 
@@ -101,11 +105,15 @@ class AmplitudeHook(BaseHook):
             )
         return endpoint
 
-    def list_cohorts(self, name: str | None = None, *, include_archived: bool = False) -> list[Cohort]:
+    def list_cohorts(
+        self, name: str | None = None, *, owner: str | None = None, include_archived: bool = False
+    ) -> list[Cohort]:
         """Return the cohorts that can be synced: discoverable, of users, and not archived.
 
         :param name: the whole name, in any case, ``*`` for any text and ``?`` for any character (``Power*``,
             or ``*churn*`` for a part of a name); ``None`` for all
+        :param owner: one of the cohort's owners, mostly an e-mail address, in the same way (``*@example.com``);
+            ``None`` for all
         :param include_archived: also those that are archived
         :raises AmplitudeError: the list could not be had
         """
@@ -115,7 +123,19 @@ class AmplitudeHook(BaseHook):
             if cohort.group_type == USERS
             and (include_archived or not cohort.archived)
             and (name is None or matches(cohort.name, name))
+            and (owner is None or any(matches(address, owner) for address in cohort.owners))
         ]
+
+    def map_cohorts(
+        self, name: str | None = None, *, owner: str | None = None, include_archived: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return what ``expand_kwargs`` of an operator takes, one dictionary a cohort of ``list_cohorts``.
+
+        Each sets ``cohort_id``, and the task's own Param ``cohort_label``, the name with the ID, so that
+        ``map_index_template="{{ params.cohort_label }}"`` shows it. A task may return them; they hold text alone.
+        """
+        cohorts = self.list_cohorts(name, owner=owner, include_archived=include_archived)
+        return [{"cohort_id": cohort.cohort_id, "params": {"cohort_label": label(cohort)}} for cohort in cohorts]
 
     def get_org_url(self) -> str | None:
         """Return the organization's part of Amplitude's own URLs, for links; ``None`` where it is not set."""
@@ -143,6 +163,19 @@ class AmplitudeHook(BaseHook):
             return False, str(error)
         cohorts = "1 cohort" if listed == 1 else f"{listed:,} cohorts"
         return True, f"Works: {cohorts} listed ({endpoint.region}, {endpoint.base_url})."
+
+
+def label(cohort: Cohort) -> str:
+    """Return a cohort's name with its ID, as a label that Airflow can keep.
+
+    >>> from airflow_provider_amplitude_segment.core.cohort import Cohort
+    >>> label(Cohort("26umsb5", "Lifecycle: at risk of leaving", "187520")), label(Cohort("26umsb5", "", "187520"))
+    ('Lifecycle: at risk of leaving (26umsb5)', '26umsb5')
+    """
+    if not cohort.name.strip():
+        return cohort.cohort_id
+    name = cohort.name if len(cohort.name) <= _MOST_LABEL_CHARACTERS else f"{cohort.name[:_MOST_LABEL_CHARACTERS]}…"
+    return f"{name} ({cohort.cohort_id})"
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -47,6 +47,8 @@ class SandboxCohort:
     properties: dict[str, dict[str, str]] = field(default_factory=dict)
     """User properties by user ID, then by name: what ``props=1`` adds to a user's row, "" where there is none. A user
     who is not in it has an invented value of each."""
+    owners: list[str] = field(default_factory=lambda: ["lifecycle@example.com"])
+    """E-mail addresses, mostly."""
 
     @property
     def rows(self) -> int:
@@ -76,7 +78,7 @@ class SandboxCohort:
             "location_id": None,
             "metadata": [],
             "name": self.name,
-            "owners": ["lifecycle@example.com"],
+            "owners": list(self.owners),
             "popularity": 0,
             "published": self.discoverable,
             "shortcut_ids": [],

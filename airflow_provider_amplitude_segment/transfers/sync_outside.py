@@ -1,4 +1,4 @@
-"""What a sync meets outside of core, opened from the operator's connections and closed after it."""
+"""What a sync or a retirement meets outside of core, opened from the operator's connections and closed after it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_amplitude_segment import __version__
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
-from airflow_provider_amplitude_segment.core.outside import Outside
+from airflow_provider_amplitude_segment.core.outside import Outside, TellingOutside
 from airflow_provider_amplitude_segment.core.stream import Destination
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
@@ -23,7 +23,7 @@ from airflow_provider_amplitude_segment.transfers.parameters import read_connect
 from airflow_provider_amplitude_segment.transfers.state_root import is_one_machines_own, state_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
@@ -35,11 +35,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class DestinationParameters(Protocol):
+    """The parameters of an operator that say where to tell, and where the ledgers are; as rendered."""
+
+    segment_conn_id: str | Sequence[str]
+    state_path: str | None
+
+
 @contextmanager
 def open_outside(operator: AmplitudeCohortToSegmentOperator, settings: SyncSettings, scratch: str) -> Iterator[Outside]:
     """Open clients and ledger store, and close the clients' connections on leaving.
-
-    Connections that come to one destination are delivered once, under the first one's name.
 
     :raises SettingError: a connection lacks something.
     """
@@ -47,6 +52,30 @@ def open_outside(operator: AmplitudeCohortToSegmentOperator, settings: SyncSetti
         amplitude_conn_id = read_connection_id("amplitude_conn_id", operator.amplitude_conn_id)
         amplitude = AmplitudeHook(amplitude_conn_id).get_conn()
         stack.callback(amplitude.close)
+        telling = stack.enter_context(open_telling_outside(operator, settings, scratch))
+        yield Outside(
+            amplitude=amplitude,
+            posts=telling.posts,
+            store=telling.store,
+            clock=telling.clock,
+            chance=telling.chance,
+            stop=telling.stop,
+            scratch=telling.scratch,
+            integration=telling.integration,
+        )
+
+
+@contextmanager
+def open_telling_outside(
+    operator: DestinationParameters, settings: SyncSettings, scratch: str
+) -> Iterator[TellingOutside]:
+    """Open what telling the destinations takes, without Amplitude.
+
+    Connections that come to one destination are delivered once, under the first one's name.
+
+    :raises SettingError: a connection lacks something.
+    """
+    with ExitStack() as stack:
         posts: dict[Destination, Callable[[bytes, int], Answer]] = {}
         for segment_conn_id in read_connection_ids(operator.segment_conn_id):
             hook = SegmentHook(segment_conn_id)
@@ -58,26 +87,29 @@ def open_outside(operator: AmplitudeCohortToSegmentOperator, settings: SyncSetti
             client = hook.get_conn()
             stack.callback(client.close)
             posts[destination] = partial(_post, client)
-        place = state_place(operator.state_path)
-        executors = conf.get("core", "executor", fallback="")
-        if is_one_machines_own(place, executors):
-            log.warning(
-                "The state is kept in %s, on this machine's own disk, and %s may run the next sync on another one, "
-                "which would find no state. Set state_path, or [amplitude_segment] state_path, to a place that every "
-                "worker can write, such as s3://aws_default@my-bucket/amplitude-segment.",
-                place,
-                executors,
-            )
-        yield Outside(
-            amplitude=amplitude,
+        yield TellingOutside(
             posts=posts,
-            store=LedgerStore(open_state_root(place)),
+            store=_open_store(operator.state_path),
             clock=SystemClock(),
             chance=SystemChance(),
             stop=threading.Event(),
             scratch=Path(scratch),
             integration={"name": "airflow-provider-amplitude-segment", "version": __version__},
         )
+
+
+def _open_store(state_path: object) -> LedgerStore:
+    place = state_place(state_path)
+    executors = conf.get("core", "executor", fallback="")
+    if is_one_machines_own(place, executors):
+        log.warning(
+            "The state is kept in %s, on this machine's own disk, and %s may run the next sync on another one, "
+            "which would find no state. Set state_path, or [amplitude_segment] state_path, to a place that every "
+            "worker can write, such as s3://aws_default@my-bucket/amplitude-segment.",
+            place,
+            executors,
+        )
+    return LedgerStore(open_state_root(place))
 
 
 def _destination(hook: SegmentHook, settings: SyncSettings) -> Destination:

@@ -62,20 +62,29 @@ def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
         on_missing_state=read_choice("on_missing_state", operator.on_missing_state, MissingStatePolicy),
         dry_run=read_flag("dry_run", operator.dry_run),
         min_exports_left=read_whole_number("min_exports_left", operator.min_exports_left, least=0, most=_MOST_EXPORTS),
-        events_per_second=None if is_none(pace) else read_number("events_per_second", pace, above=1, or_equal=True),
-        max_concurrent_requests=read_whole_number(
-            "max_concurrent_requests", operator.max_concurrent_requests, least=1, most=_MOST_REQUESTS
-        ),
+        events_per_second=read_pace(pace),
+        max_concurrent_requests=read_requests(operator.max_concurrent_requests),
         segment_context=read_object("segment_context", operator.segment_context),
         integrations=read_object("integrations", operator.integrations),
         user_properties=read_names("user_properties", operator.user_properties, most=_MOST_USER_PROPERTIES),
         poll_interval=read_number("poll_interval", operator.poll_interval, most=_MOST_SECONDS),
-        keep_snapshots=_keep_snapshots(),
+        keep_snapshots=read_keep_snapshots(),
         export_timeout=read_number("export_timeout", operator.export_timeout, most=_MOST_SECONDS),
     )
 
 
-def _keep_snapshots() -> int:
+def read_pace(value: object) -> float | None:
+    """Read ``events_per_second``."""
+    return None if is_none(value) else read_number("events_per_second", value, above=1, or_equal=True)
+
+
+def read_requests(value: object) -> int:
+    """Read ``max_concurrent_requests``."""
+    return read_whole_number("max_concurrent_requests", value, least=1, most=_MOST_REQUESTS)
+
+
+def read_keep_snapshots() -> int:
+    """Read how many commits a ledger keeps, from Airflow's configuration."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - not while a DAG is parsed
 
     kept = conf.get("amplitude_segment", "keep_snapshots", fallback="") or _KEEP_SNAPSHOTS

@@ -48,16 +48,26 @@ def test_an_entry_is_read_whole() -> None:
             "lastComputed": 1679440233,
             "archived": True,
             "definition": {"countGroup": {"name": "Account"}},
+            "owners": ["eve@example.com", None, "amp"],
             "shortcut_ids": [],
             "a_field_of_next_year": {"deep": [None]},
         }
     )
     assert read_cohorts(200, body) == (
-        Cohort("26umsb5", "Power Users", "187520", 312, 1679440233.0, archived=True, group_type="Account"),
+        Cohort(
+            "26umsb5",
+            "Power Users",
+            "187520",
+            312,
+            1679440233.0,
+            archived=True,
+            group_type="Account",
+            owners=("eve@example.com", "amp"),
+        ),
     )
 
 
-@pytest.mark.parametrize("missing", [{}, {"size": None, "lastComputed": None, "definition": None, "archived": None}])
+@pytest.mark.parametrize("missing", [{}, {"size": None, "lastComputed": None, "definition": None, "owners": None}])
 def test_what_amplitude_never_computed_is_none(missing: dict[str, None]) -> None:
     """A cohort nobody looked at yet is listed with nulls, or with less, and can be synced."""
     (cohort,) = read_cohorts(200, listed({"id": "26umsb5", "name": None, "appId": None, **missing}))
@@ -121,7 +131,9 @@ def test_anything_else_is_not_amplitude(status: int, body: bytes) -> None:
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(["cohorts", "id", "name", "appId", "size", "lastComputed", "archived", "definition"])
+                st.sampled_from(
+                    ["cohorts", "id", "name", "appId", "size", "lastComputed", "archived", "definition", "owners"]
+                )
                 | st.text(max_size=3),
                 inner,
                 max_size=4,

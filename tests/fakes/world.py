@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
-from airflow_provider_amplitude_segment.core.outside import Outside
+from airflow_provider_amplitude_segment.core.outside import Outside, TellingOutside
 from airflow_provider_amplitude_segment.core.report import SyncReport
+from airflow_provider_amplitude_segment.core.retirement import CohortRetirement
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from airflow_provider_amplitude_segment.core.stream import Destination, Run
 from airflow_provider_amplitude_segment.core.sync import CohortSync
@@ -27,7 +28,7 @@ class World:
         self.store = FakeStore()
         self.clock = FakeClock()
         self.chance = FakeChance()
-        self.last: CohortSync | None = None
+        self.last: CohortSync | CohortRetirement | None = None
         self._scratch = scratch
         self._numbers = itertools.count(1)
 
@@ -52,29 +53,60 @@ class World:
         ``names`` are destinations' names by write key, where they are not the usual ones.
         """
         number = next(self._numbers)
+        sync = CohortSync(
+            SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
+            self.run_named(run or f"run-{number}"),
+            Outside(amplitude=self.amplitude, **self._surroundings(number, keys, names or {}, settings)),
+            remembered=remembered or {},
+        )
+        self.last = sync
+        return sync
+
+    def _surroundings(
+        self, number: int, keys: tuple[str, ...], names: dict[str, str], settings: dict[str, Any]
+    ) -> dict[str, Any]:
         scratch = self._scratch / f"sync-{number}"
         scratch.mkdir(parents=True)
         posts = {}
         for key in keys:
-            destination = replace(self.destination(key), name=(names or {}).get(key, f"dst-{key}"))
+            destination = replace(self.destination(key), name=names.get(key, f"dst-{key}"))
             posts[destination.with_integrations(settings.get("integrations"))] = self.segment.post(key)
-        self.last = CohortSync(
+        return {
+            "posts": posts,
+            "store": self.store,
+            "clock": self.clock,
+            "chance": self.chance,
+            # A try's own: what stops one stops no other.
+            "stop": threading.Event(),
+            "scratch": scratch,
+            "integration": {"name": "tests", "version": "1"},
+        }
+
+    def retire(
+        self,
+        cohort_id: str,
+        *,
+        run: str | None = None,
+        keys: tuple[str, ...] = ("default",),
+        app_id: str | None = None,
+        remembered: dict[str, int] | None = None,
+        names: dict[str, str] | None = None,
+        **settings: Any,
+    ) -> SyncReport:
+        """Run one try of a retirement; a minute passes after it."""
+        number = next(self._numbers)
+        retirement = CohortRetirement(
             SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
             self.run_named(run or f"run-{number}"),
-            Outside(
-                amplitude=self.amplitude,
-                posts=posts,
-                store=self.store,
-                clock=self.clock,
-                chance=self.chance,
-                # A try's own: what stops one stops no other.
-                stop=threading.Event(),
-                scratch=scratch,
-                integration={"name": "tests", "version": "1"},
-            ),
+            TellingOutside(**self._surroundings(number, keys, names or {}, settings)),
+            app_id=app_id,
             remembered=remembered or {},
         )
-        return self.last
+        self.last = retirement
+        try:
+            return retirement.run()
+        finally:
+            self.clock.pass_by(60)
 
     def attempt(self, cohort_id: str, *, waits: bool = True, **more: Any) -> SyncReport | ExportIncomplete | Skipped:
         """Run one try; a minute passes after it."""

@@ -147,6 +147,33 @@ def test_cohorts_are_found_by_name(name: str | None, ids: list[str]) -> None:
     assert [cohort.cohort_id for cohort in AmplitudeHook().list_cohorts(name)] == ids
 
 
+@pytest.mark.parametrize(
+    ("owner", "ids"),
+    [
+        ("EVE@example.com", ["26umsb5"]),
+        ("*@example.com", ["26umsb5", "7khm89cz"]),
+        ("am?", ["7khm89cz"]),
+        ("eve", []),
+    ],
+)
+def test_cohorts_are_found_by_one_of_their_owners(sandbox: Sandbox, owner: str, ids: list[str]) -> None:
+    """In any case; an owner is mostly an e-mail address."""
+    sandbox.amplitude.cohorts["26umsb5"].owners = ["eve@example.com"]
+    sandbox.amplitude.cohorts["7khm89cz"].owners = ["amp", "bob@example.com"]
+
+    assert [cohort.cohort_id for cohort in AmplitudeHook().list_cohorts(owner=owner)] == ids
+    assert [cohort.cohort_id for cohort in AmplitudeHook().list_cohorts("*power*", owner=owner)] == ids
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_what_an_operator_is_mapped_over_can_be_an_xcom() -> None:
+    """Each has the ID, and a label with the name."""
+    mapped = AmplitudeHook().map_cohorts("power users")
+
+    assert json.loads(json.dumps(mapped)) == mapped
+    assert mapped == [{"cohort_id": "26umsb5", "params": {"cohort_label": "Power Users (26umsb5)"}}]
+
+
 @pytest.mark.usefixtures("sandbox")
 def test_archived_cohorts_can_be_found() -> None:
     """On demand."""

@@ -9,6 +9,7 @@ from fakes.task_instance import FakeTaskInstance, Sync
 
 from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
+from airflow_provider_amplitude_segment.transfers.retire_trait import AmplitudeCohortTraitRetireOperator
 
 
 @pytest.fixture(scope="module")
@@ -50,5 +51,20 @@ def sync(sandbox: Sandbox, ti: FakeTaskInstance, tmp_path: Path) -> Sync:  # noq
         operator = AmplitudeCohortToSegmentOperator(task_id="sync", **parameters)
         context = {"ti": task_instance, "dag_run": task_instance, "params": task_instance.params}
         return operator.execute(context) if event is None else operator.execute_complete(context, event)
+
+    return run
+
+
+@pytest.fixture
+def retire(sandbox: Sandbox, tmp_path: Path) -> Sync:  # noqa: ARG001 - it sets the connections
+    """Run the retire operator as a worker does, by default in a run of its own."""
+
+    def run(task_instance: FakeTaskInstance | None = None, **parameters: Any) -> dict[str, Any]:
+        task_instance = task_instance or FakeTaskInstance(run_id="retire")
+        task_instance.task_id = "retire"
+        parameters = {"cohort_id": "c1", "state_path": str(tmp_path / "state"), **parameters}
+        operator = AmplitudeCohortTraitRetireOperator(task_id="retire", **parameters)
+        context = {"ti": task_instance, "dag_run": task_instance, "params": task_instance.params}
+        return operator.execute(context)
 
     return run

@@ -1,0 +1,205 @@
+"""The retirement: ``false`` to everyone ever told ``true`` for a cohort, and the cohort's state is forgotten.
+
+    find the ledgers by their folders → claim all → compare each destination's state with nobody
+    → plans → each destination told, committed and forgotten by itself → report, forget the run, release
+
+Amplitude is not asked: the cohort may be archived or deleted. All of the ledger's rules hold as in a sync, so a
+retirement that ends early is gone on with by its retry, and a sync after it tells who is in doubt.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.draft import (
+    Draft,
+    compare,
+    is_begun,
+    list_planned,
+    plan_fingerprint,
+    report_draft,
+)
+from airflow_provider_amplitude_segment.core.engine import open_engine
+from airflow_provider_amplitude_segment.core.entry import Plan
+from airflow_provider_amplitude_segment.core.fan_out import tell_all
+from airflow_provider_amplitude_segment.core.forgetting import count_known, forget
+from airflow_provider_amplitude_segment.core.found_stream import find_cohort_streams, told_elsewhere
+from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.lost_state import check_state
+from airflow_provider_amplitude_segment.core.membership import nobody
+from airflow_provider_amplitude_segment.core.outcome import end_for_rejected
+from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
+from airflow_provider_amplitude_segment.core.report_file import complete_report, save_report
+from airflow_provider_amplitude_segment.core.run_record import RunRecord, forget_run, read_run_record
+from airflow_provider_amplitude_segment.core.tenure import Tenure
+from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from airflow_provider_amplitude_segment.core.entry import Commit
+    from airflow_provider_amplitude_segment.core.outside import TellingOutside
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    from airflow_provider_amplitude_segment.core.stream import Run, Stream
+
+log = logging.getLogger(__name__)
+
+_NO_EXPORT = ""
+"""A retirement tells no export: a sync that had requested one before asks for a new one."""
+
+
+class CohortRetirement:
+    """One retirement by one run's try. Used once.
+
+    ``report`` is filled as it goes on, and true at any time, also after an error.
+    """
+
+    def __init__(
+        self,
+        settings: SyncSettings,
+        run: Run,
+        outside: TellingOutside,
+        *,
+        app_id: str | None = None,
+        remembered: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """Prepare a retirement; nothing is asked of anybody yet.
+
+        ``app_id`` is the Amplitude project's number, where several have told the cohort; ``remembered`` is as in a
+        sync. Of the settings those count that are not about an export or a trait's name.
+        """
+        self._settings = settings
+        self._this_run = run
+        self._outside = outside
+        self._store = outside.store
+        self._app_id = app_id
+        self._remembered = remembered
+        self.report = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
+
+    def run(self) -> SyncReport:
+        """Retire, and return the report.
+
+        Raises:
+            LedgerNotFoundError: the cohort was never told, or not at one of the destinations; nothing was sent.
+            AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` tells how far it came.
+        """
+        try:
+            return self._retire()
+        except BaseException as error:
+            self.report = complete_report(self.report, tuple(self._outside.posts), "retire", error)
+            raise
+
+    def _retire(self) -> SyncReport:
+        settings, destinations = self._settings, tuple(self._outside.posts)
+        streams = find_cohort_streams(self._store, settings.cohort_id, destinations, self._app_id)
+        above = {stream: self._remembered.get(stream.destination.name, 0) for stream in streams}
+        with Tenure(self._store, streams, self._this_run, self._outside.clock, above=above) as tenure:
+            try:
+                self._retire_claimed(streams, tenure)
+            except BaseException as error:
+                self._save_reports(streams, tenure, error)
+                if isinstance(error, StatePathError):
+                    raise StateUnavailableError(error.path, error.reason) from error
+                raise
+        if elsewhere := told_elsewhere(self._store, streams):
+            log.warning("Cohort %s was told elsewhere, too, and stays there: %s", settings.cohort_id, elsewhere)
+        end_for_rejected(self.report, settings.on_rejected)
+        return self.report
+
+    def _retire_claimed(self, streams: Sequence[Stream], tenure: Tenure) -> None:
+        ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
+        newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
+        anew = check_state(self._store, newest, self._remembered, self._settings)
+        record = self._read_record(streams, newest)
+        for finished in record.finished.values():
+            self._note(DestinationReport(**finished))
+        unfinished = [stream for stream in streams if stream.folder not in record.finished]
+        drafts = self._open_drafts(unfinished, ledgers, newest, anew)
+        if self._settings.dry_run:
+            self._list_planned(drafts)
+        else:
+            told = {draft.stream for draft in drafts}
+            for stream in streams:
+                entry = newest[stream]
+                if stream not in told and not isinstance(entry, Plan):
+                    # A try that was killed after its commit has left something, and so has a dry run.
+                    tenure.look(stream)
+                    forget(ledgers[stream], entry, tenure.generation(stream))
+            if drafts:
+                tell_all(drafts, self._settings, self._this_run, record, tenure, self._outside, self.report, self._note)
+        self._save_reports(streams, tenure, None)
+        if not (self._settings.dry_run and any(is_begun(entry, self._this_run) for entry in newest.values())):
+            forget_run(self._store, streams[0], self._this_run)
+
+    def _read_record(self, streams: Sequence[Stream], newest: Mapping[Stream, Plan | Commit | None]) -> RunRecord:
+        """Return the run's record, with those of its finished destinations where nothing was told since."""
+        record = read_run_record(self._store, streams[0], self._this_run) or RunRecord(_NO_EXPORT, 0.0, {})
+        generations = {stream.folder: entry.generation for stream, entry in newest.items() if entry is not None}
+        finished = {
+            folder: report
+            for folder, report in record.finished.items()
+            if report["generation"] == generations.get(folder)
+        }
+        return replace(record, finished=finished)
+
+    def _open_drafts(
+        self,
+        streams: Sequence[Stream],
+        ledgers: Mapping[Stream, Ledger],
+        newest: Mapping[Stream, Plan | Commit | None],
+        anew: frozenset[Stream],
+    ) -> list[Draft]:
+        """Return a draft for each destination where somebody is known, or something was begun."""
+        drafts = []
+        with open_engine(self._outside.scratch) as engine:
+            for number, stream in enumerate(streams):
+                scratch = self._outside.scratch / f"destination-{number}"
+                scratch.mkdir()
+                draft = self._open_draft(stream, ledgers[stream], newest[stream], scratch, is_anew=stream in anew)
+                if draft.resumed is None:
+                    draft = compare(engine, draft, nobody(engine, scratch))
+                    is_settled = not isinstance(draft.newest, Plan) and not draft.begins_anew
+                    if is_settled and count_known(engine, draft.base) == 0:
+                        self._note(self._nothing_known(draft))
+                        continue
+                report = report_draft(draft)
+                self._note(report)
+                log.info("%s: %s to be told false", report.segment_conn_id, f"{report.planned:,}")
+                drafts.append(draft)
+        return drafts
+
+    def _open_draft(
+        self, stream: Stream, ledger: Ledger, newest: Plan | Commit | None, scratch: Path, *, is_anew: bool
+    ) -> Draft:
+        """Decide whether this run's own retirement is gone on with."""
+        trait = newest.trait if newest is not None else ""
+        draft = Draft(stream, ledger, newest, trait, "retire", scratch, begins_anew=is_anew)
+        if is_begun(newest, self._this_run) and not self._settings.dry_run:
+            is_same = newest.fingerprint == plan_fingerprint(self._settings, trait, "retire")
+            return replace(draft, resumed=newest if is_same else None)
+        return draft
+
+    def _nothing_known(self, draft: Draft) -> DestinationReport:
+        destination = draft.stream.destination
+        log.info("%s: nothing is known any more of cohort %s", destination.segment_conn_id, self._settings.cohort_id)
+        return replace(report_draft(draft), committed=not self._settings.dry_run)
+
+    def _list_planned(self, drafts: Sequence[Draft]) -> None:
+        """Leave a dry run's planned changes as files for people."""
+        with open_engine(self._outside.scratch) as engine:
+            for draft in drafts:
+                where = list_planned(engine, draft, self._this_run.key)
+                report = self.report.destination(draft.stream.destination.name)
+                self._note(replace(report, planned_changes=where))
+                log.info("Dry run: %s changes planned, nothing sent: %s", f"{report.planned:,}", where)
+
+    def _note(self, report: DestinationReport) -> None:
+        self.report = self.report.with_destination(report)
+
+    def _save_reports(self, streams: Sequence[Stream], tenure: Tenure, error: BaseException | None) -> None:
+        self.report = complete_report(self.report, tuple(self._outside.posts), "retire", error)
+        save_report(self._store, self.report, {s: tenure.generation(s) for s in streams if tenure.holds(s)})
