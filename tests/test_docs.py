@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat import sdk
 
 from airflow_provider_amplitude_segment import exceptions
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.sandbox import Sandbox
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
+from airflow_provider_amplitude_segment.transfers.retire_trait import AmplitudeCohortTraitRetireOperator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 IDS = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```python( airflow>=3\.3)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -33,9 +35,14 @@ ERRORS = [
     if issubclass(found, exceptions.AmplitudeSegmentError)
 ]
 GROUPS = {base for found in ERRORS for base in found.__bases__} - {exceptions.ExportFileError}
+OPERATORS = {
+    "operator.md": AmplitudeCohortToSegmentOperator,
+    "retire.md": AmplitudeCohortTraitRetireOperator,
+}
 PARAMETERS = [
-    parameter
-    for parameter in inspect.signature(AmplitudeCohortToSegmentOperator.__init__).parameters.values()
+    (document, parameter)
+    for document, operator in OPERATORS.items()
+    for parameter in inspect.signature(operator.__init__).parameters.values()
     if parameter.kind is parameter.KEYWORD_ONLY
 ]
 
@@ -64,9 +71,10 @@ def test_every_python_block_of_a_document_runs_after_those_before_it(document: P
 
     with Sandbox.start() as sandbox:
         for block in _BLOCK.finditer(text):
-            line = text[: block.start(1)].count("\n")
-            code = compile("\n" * line + block[1], str(document), "exec")
-            exec(code, names)  # noqa: S102 - our own documents
+            line = text[: block.start(2)].count("\n")
+            code = compile("\n" * line + block[2], str(document), "exec")
+            if block[1] is None or hasattr(sdk, "ExceptionRetryPolicy"):
+                exec(code, names)  # noqa: S102 - our own documents
             names["sandbox"] = sandbox  # what the fixture of that name gives in docs/sandbox.md
 
 
@@ -80,9 +88,9 @@ def test_every_link_within_the_repository_leads_somewhere(document: Path) -> Non
             assert anchor in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
 
 
-@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
-def test_every_parameter_is_documented_with_its_default(parameter: inspect.Parameter) -> None:
-    parameters, _, _ = (ROOT / "docs" / "operator.md").read_text().partition("## The report")
+@pytest.mark.parametrize(("document", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "name", value))
+def test_every_parameter_is_documented_with_its_default(document: str, parameter: inspect.Parameter) -> None:
+    parameters, _, _ = (ROOT / "docs" / document).read_text().partition("## The report")
 
     default = row(parameters, parameter.name).split(" | ")[1]
 
@@ -94,10 +102,19 @@ def test_every_parameter_is_documented_with_its_default(parameter: inspect.Param
         assert default == f"`{parameter.default}`"
 
 
-def test_every_parameter_but_deferrable_is_a_template() -> None:
-    templates = set(AmplitudeCohortToSegmentOperator.template_fields)
+@pytest.mark.parametrize("document", OPERATORS)
+def test_every_parameter_but_deferrable_is_a_template(document: str) -> None:
+    templates = set(OPERATORS[document].template_fields)
+    parameters = {parameter.name for name, parameter in PARAMETERS if name == document}
 
-    assert {parameter.name for parameter in PARAMETERS} - templates == {"deferrable"}
+    assert parameters - {"deferrable"} == templates
+
+
+@pytest.mark.parametrize(("document", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "name", value))
+def test_every_parameter_is_described_where_it_is_declared(document: str, parameter: inspect.Parameter) -> None:
+    described = inspect.getdoc(OPERATORS[document]) or ""
+
+    assert described.count(f":param {parameter.name}:") == 1
 
 
 @pytest.mark.parametrize("report", [SyncReport, DestinationReport])
