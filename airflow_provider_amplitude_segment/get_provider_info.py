@@ -10,20 +10,29 @@ _SEGMENT = "Segment"
 
 _REGION = {
     "label": "Data region",
-    "description": "US or EU: where the project or workspace keeps its data. Empty means US.",
-    "schema": {"type": ["string", "null"], "enum": ["US", "EU", None], "default": "US"},
+    "schema": {
+        "type": ["string", "null"],
+        "enum": ["US", "EU"],
+        "values_display": {"US": "US (United States)", "EU": "EU (European Union)"},
+        "default": "US",
+    },
 }
 _TIMEOUT = {
     "label": "Timeout",
     "description": "Longest silence of the server, in seconds. Empty means 60.",
-    "schema": {"type": ["number", "null"], "default": 60, "minimum": 1, "maximum": 86400},
+    "schema": {"type": ["integer", "null"], "default": 60, "minimum": 1, "maximum": 86400},
 }
+
+
+def _region(whose: str) -> dict[str, Any]:
+    return {**_REGION, "description": f"Where {whose} keeps its data. Empty means US."}
 
 
 def _text(label: str, description: str) -> dict[str, Any]:
     return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
 
 
+# The placeholders of what is not a connection's own field are shown by Airflow 2 alone.
 _CONNECTION_TYPES: list[dict[str, Any]] = [
     {
         "connection-type": "amplitude",
@@ -33,16 +42,19 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
             "hidden-fields": ["schema", "port"],
             "relabeling": {"login": "API key", "password": "Secret key"},
             "placeholders": {
-                "host": "empty: the region's host",
-                "login": "the project's API key",
-                "password": "the project's secret key",
+                "host": "leave empty for the region's host",
+                "login": "in Amplitude: Settings > Organization settings > Projects > your project",
+                "password": "beside the API key",
+                "org_url": "my-org",
+                "timeout": "60",
             },
         },
         "conn-fields": {
-            "region": _REGION,
+            "region": _region("the Amplitude project"),
             "org_url": _text(
                 "Organization URL",
-                "For links to cohorts: what stands behind /analytics/ in Amplitude's own URLs, e.g. my-org.",
+                "For links to cohorts: what stands behind /analytics/ in Amplitude's own URLs, e.g. my-org; or a whole "
+                "URL with {cohort_id} in it. Empty: no link.",
             ),
             "timeout": _TIMEOUT,
         },
@@ -55,20 +67,26 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
             "hidden-fields": ["schema", "port", "login"],
             "relabeling": {"password": "Write key"},
             "placeholders": {
-                "host": "empty: the region's host",
-                "password": "the write key of an HTTP API source",
+                "host": "leave empty for the region's host",
+                "password": "in Segment: Connections > Sources > your source > Settings > API Keys",
+                "workspace": "my-workspace",
+                "source": "my-source",
+                "destination_id": "leave empty",
+                "timeout": "60",
             },
         },
         "conn-fields": {
-            "region": _REGION,
+            "region": _region("the Segment workspace"),
             "workspace": _text(
                 "Workspace slug",
-                "For links, and for the pace: connections that name one workspace share its limit.",
+                "Second part of app.segment.com/my-workspace/sources/my-source. For the link to the debugger, and for "
+                "the pace: connections that name one workspace share its limit.",
             ),
-            "source": _text("Source slug", "For links to the source's debugger."),
+            "source": _text("Source slug", "Last part of it. For the link to the source's debugger."),
             "destination_id": _text(
                 "Destination ID",
-                "Name of this source in the state. Set it to the earlier one when the write key was changed.",
+                "Leave it empty, unless the write key of a source was changed: then the name that it had in the state "
+                "before.",
             ),
             "timeout": _TIMEOUT,
         },
@@ -120,6 +138,11 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "connection-types": _CONNECTION_TYPES,
+        # Airflow 2 knows no other links than these when it reads a DAG again.
+        "extra-links": [
+            f"{_PACKAGE}.links.amplitude.AmplitudeCohortLink",
+            f"{_PACKAGE}.links.segment.SegmentDebuggerLink",
+        ],
         "config": {"amplitude_segment": _CONFIG},
     }
 
