@@ -23,6 +23,9 @@ _TIMEOUT = {
     "schema": {"type": ["integer", "null"], "default": 60, "minimum": 1, "maximum": 86400},
 }
 
+# Without a port, the button on Airflow 3.3.2 answers "Bad Request": https://github.com/apache/airflow/pull/73298
+_PORT = "443: on Airflow 3.3.2, Test needs one"
+
 
 def _region(whose: str) -> dict[str, Any]:
     return {**_REGION, "description": f"Where {whose} keeps its data. Empty means US."}
@@ -39,10 +42,11 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
         "hook-class-name": f"{_PACKAGE}.hooks.amplitude.AmplitudeHook",
         "hook-name": "Amplitude",
         "ui-field-behaviour": {
-            "hidden-fields": ["schema", "port"],
+            "hidden-fields": ["schema"],
             "relabeling": {"login": "API key", "password": "Secret key"},
             "placeholders": {
                 "host": "leave empty for the region's host",
+                "port": _PORT,
                 "login": "in Amplitude: Settings > Organization settings > Projects > your project",
                 "password": "beside the API key",
                 "org_url": "my-org",
@@ -64,11 +68,12 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
         "hook-class-name": f"{_PACKAGE}.hooks.segment.SegmentHook",
         "hook-name": "Segment (write key)",
         "ui-field-behaviour": {
-            "hidden-fields": ["schema", "port", "login"],
+            "hidden-fields": ["schema", "login"],
             "relabeling": {"password": "Write key"},
             "placeholders": {
                 "host": "leave empty for the region's host",
-                "password": "in Segment: Connections > Sources > your source > Settings > API Keys",
+                "port": _PORT,
+                "password": "in Segment: your source > Settings > API Keys",
                 "workspace": "my-workspace",
                 "source": "my-source",
                 "destination_id": "leave empty",
@@ -79,10 +84,10 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
             "region": _region("the Segment workspace"),
             "workspace": _text(
                 "Workspace slug",
-                "Second part of app.segment.com/my-workspace/sources/my-source. For the link to the debugger, and for "
-                "the pace: connections that name one workspace share its limit.",
+                "my-workspace, where the source's address is app.segment.com/my-workspace/sources/my-source. For the "
+                "link to its debugger, and for the pace: connections that name one workspace share its limit.",
             ),
-            "source": _text("Source slug", "Last part of it. For the link to the source's debugger."),
+            "source": _text("Source slug", "my-source, in the same address. For the link to its debugger."),
             "destination_id": _text(
                 "Destination ID",
                 "Leave it empty, unless the write key of a source was changed: then the name that it had in the state "

@@ -34,7 +34,7 @@ COHORTS = ["26umsb5", "9apg8e8f", "7khm89cz"]
 DESTINATIONS = {"segment_default": "Website (segment_default)", "segment_emea": "EMEA (segment_emea)"}
 
 # An ID, or the address of the cohort's page, with or without what may stand behind it.
-COHORT_OR_ADDRESS = r"^\s*(https://[^\s?#]+/cohort/)?[A-Za-z0-9_-]+/?([?#]\S*)?\s*$"
+COHORT_OR_ADDRESS = r"^\s*(https://\S+/cohort/)?[\w-]+([/?#]\S*)?\s*$"
 
 with DAG(
     dag_id="amplitude_segment_ad_hoc",
@@ -137,7 +137,7 @@ with DAG(
     AmplitudeCohortToSegmentOperator(
         task_id="sync_cohort",
         # Of an address, the part behind /cohort/.
-        cohort_id="{{ params.cohort_id.split('/cohort/')[-1].split('?')[0].split('#')[0].strip().strip('/') }}",
+        cohort_id="{{ params.cohort_id.split('/cohort/')[-1].split('/')[0].split('?')[0].split('#')[0].strip() }}",
         segment_conn_id="{{ params.segment_conn_ids }}",
         sync_mode="{{ params.sync_mode }}",
         dry_run="{{ params.dry_run }}",

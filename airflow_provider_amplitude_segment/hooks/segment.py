@@ -148,13 +148,16 @@ class SegmentHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove that the host answers, which is all that can be proved; return whether, and what it showed."""
+        from airflow_provider_amplitude_segment.clients.segment import normal_host  # noqa: PLC0415 - as above
+
         try:
             client = self.get_conn()
             endpoint = read_endpoint(find_connection(self, self.segment_conn_id), HOSTS)
             debugger = self.get_debugger_url()
         except SettingError as error:
             return connection_verdict.unusable(error)
-        other = next((region for region, host in HOSTS.items() if host == client.base_url), endpoint.region)
+        named = normal_host(client.base_url)
+        other = next((region for region, host in HOSTS.items() if normal_host(host) == named), endpoint.region)
         if other != endpoint.region:
             return connection_verdict.segment_of_other_region(endpoint, client.base_url, other)
         with closing(client):

@@ -128,6 +128,7 @@ def test_a_field_that_cannot_be_used_is_named(
     ("fields", "url"),
     [
         ({}, "https://amplitude.com"),
+        ({"port": 443}, "https://amplitude.com"),
         ({"extra": {"region": "US"}}, "https://amplitude.com"),
         ({"extra": {"region": " eu "}}, "https://analytics.eu.amplitude.com"),
         ({"extra": json.dumps({"region": None})}, "https://amplitude.com"),

@@ -69,6 +69,7 @@ def test_a_missing_write_key_is_named(connect: Callable[..., str], fields: dict[
     [
         ({}, "https://api.segment.io"),
         ({"extra": {"region": "EU"}}, "https://events.eu1.segmentapis.com"),
+        ({"port": 443, "extra": {"region": "EU"}}, "https://events.eu1.segmentapis.com"),
         ({"host": "https://events.eu1.segmentapis.com/v1"}, "https://events.eu1.segmentapis.com"),
         ({"host": "segment.example.com", "extra": {"region": "EU"}}, "https://segment.example.com"),
     ],
@@ -117,7 +118,7 @@ def test_a_debugger_is_unknown_without_workspace_and_source(connect: Callable[..
 
 @pytest.mark.parametrize(
     ("host", "region", "other"),
-    [("https://api.segment.io/v1", "EU", "US"), ("events.eu1.segmentapis.com", "US", "EU")],
+    [("https://API.segment.io:443/v1", "EU", "US"), ("events.eu1.segmentapis.com", "US", "EU")],
 )
 def test_a_host_of_the_other_region_is_told_before_anybody_is_asked(
     connect: Callable[..., str], host: str, region: str, other: str
@@ -160,6 +161,7 @@ def test_the_test_button_names_a_missing_key_by_the_forms_label(connect: Callabl
 def test_a_destination_is_told_by_host_and_key(connect: Callable[..., str]) -> None:
     """The same for two connections of one source, another for another key or host; no secret is in it."""
     connect("one", conn_type="segmentio", password=KEY)
+    connect("with_port", conn_type="segmentio", password=KEY, port=443)
     connect("same", conn_type="segment", host="https://API.segment.io:443/v1/", extra={"write_key": KEY})
     connect("other_key", conn_type="segmentio", password=f"{KEY}0")
     connect("other_host", conn_type="segmentio", password=KEY, extra={"region": "EU"})
@@ -169,6 +171,7 @@ def test_a_destination_is_told_by_host_and_key(connect: Callable[..., str]) -> N
     assert one.destination.startswith("dst-")
     assert len(one.destination) == 24
     assert one.host == "api.segment.io"
+    assert SegmentHook("with_port").describe().destination == one.destination
     assert (one.destination, one.key_fingerprint) == (same.destination, same.key_fingerprint)
     assert len({one.destination, other_key.destination, other_host.destination}) == 3
     assert len({one.key_fingerprint, other_key.key_fingerprint, other_host.key_fingerprint}) == 3
