@@ -8,7 +8,7 @@ BIN := .venv/3.3/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: demo test faults cluster-test bench lint types layers audit test-2.11 test-3.3 wheel format clean
+.PHONY: demo test faults cluster-test ui-test bench lint types layers audit test-2.11 test-3.3 wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
@@ -39,6 +39,14 @@ cluster-test: .venv/3.3/ready-for-cluster ## 40 cohorts over two Celery workers,
 	scripts/debian-servers
 	$(BIN)/python -m pytest --log-cli-level=INFO tests/celery_cluster
 
+ui-test: .venv/3.3/ready .venv/2.11/ready .venv/ui/ready ## Headless Chromium uses Airflow 3.3 as a user does, and writes docs/images/; 2.11 by commands.
+	scripts/debian-chromium
+	rm -rf .venv/ui/wheel
+	$(BIN)/python -m build --no-isolation --wheel --outdir .venv/ui/wheel >.venv/ui/build.log
+	.venv/ui/bin/python -m pip install -qq --no-deps --force-reinstall .venv/ui/wheel/*.whl
+	.venv/ui/bin/pytest --log-cli-level=INFO tests/ui
+	.venv/2.11/bin/pytest --log-cli-level=INFO tests/ui/test_commands.py
+
 bench: .venv/3.3/ready-for-benchmarks ## Speed, memory, pace and growth beside the peers; a few quick ones: make bench BENCH="--quick".
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
 
@@ -60,6 +68,15 @@ clean:
 	.venv/$*/bin/python -m pip install -qq --upgrade "pip>=25.1"
 	.venv/$*/bin/python -m pip install -qq --constraint constraints/airflow-$*.txt \
 	  --editable ".[sandbox,s3]" --group tests $(if $(filter 3.3,$*),--group lint)
+	@touch $@
+
+# The browser test has an environment of its own, with the wheel installed: the checkout is not importable there.
+.venv/ui/ready: pyproject.toml constraints/airflow-3.3.txt
+	@test -n "$(PYTHON)"
+	rm -rf .venv/ui
+	"$(PYTHON)" -m venv .venv/ui
+	.venv/ui/bin/python -m pip install -qq --upgrade "pip>=25.1"
+	.venv/ui/bin/python -m pip install -qq --constraint constraints/airflow-3.3.txt ".[sandbox]" --group ui
 	@touch $@
 
 # What only the cluster test needs goes into the same environment: none of it touches what is there.

@@ -61,11 +61,13 @@ class SettingError(AmplitudeSegmentError):
 
     Attributes:
         setting: the parameter's name, or the connection's and its field's as the form shows it.
+        problem: what is wrong with it, in words.
         takes: what it takes, in words.
     """
 
     def __init__(self, setting: str, problem: str, takes: str) -> None:
         self.setting = setting
+        self.problem = problem
         self.takes = takes
         super().__init__(f"{setting}: {problem}. It takes {takes}. {_NOTHING_SENT}")
 
@@ -96,6 +98,7 @@ class AmplitudeUnavailableError(AmplitudeError):
     Attributes:
         doing: what was asked of it, in words.
         status: HTTP status code of the last answer; ``None`` where none came.
+        reason: why none came, or what was said with it; may be empty.
     """
 
     retryable = True
@@ -103,6 +106,7 @@ class AmplitudeUnavailableError(AmplitudeError):
     def __init__(self, doing: str, status: int | None, reason: str = "") -> None:
         self.doing = doing
         self.status = status
+        self.reason = reason
         said = f"HTTP {status}" if status is not None else "no answer"
         super().__init__(
             f"Amplitude: {doing}: {said}{f' ({reason})' if reason else ''}. {_NOTHING_SENT} The next try asks again; "

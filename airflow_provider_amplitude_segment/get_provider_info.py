@@ -10,39 +10,55 @@ _SEGMENT = "Segment"
 
 _REGION = {
     "label": "Data region",
-    "description": "US or EU: where the project or workspace keeps its data. Empty means US.",
-    "schema": {"type": ["string", "null"], "enum": ["US", "EU", None], "default": "US"},
+    "schema": {
+        "type": ["string", "null"],
+        "enum": ["US", "EU"],
+        "values_display": {"US": "US (United States)", "EU": "EU (European Union)"},
+        "default": "US",
+    },
 }
 _TIMEOUT = {
     "label": "Timeout",
     "description": "Longest silence of the server, in seconds. Empty means 60.",
-    "schema": {"type": ["number", "null"], "default": 60, "minimum": 1, "maximum": 86400},
+    "schema": {"type": ["integer", "null"], "default": 60, "minimum": 1, "maximum": 86400},
 }
+
+# Without a port, the button on Airflow 3.3.2 answers "Bad Request": https://github.com/apache/airflow/pull/73298
+_PORT = "443: on Airflow 3.3.2, Test needs one"
+
+
+def _region(whose: str) -> dict[str, Any]:
+    return {**_REGION, "description": f"Where {whose} keeps its data. Empty means US."}
 
 
 def _text(label: str, description: str) -> dict[str, Any]:
     return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
 
 
+# The placeholders of what is not a connection's own field are shown by Airflow 2 alone.
 _CONNECTION_TYPES: list[dict[str, Any]] = [
     {
         "connection-type": "amplitude",
         "hook-class-name": f"{_PACKAGE}.hooks.amplitude.AmplitudeHook",
         "hook-name": "Amplitude",
         "ui-field-behaviour": {
-            "hidden-fields": ["schema", "port"],
+            "hidden-fields": ["schema"],
             "relabeling": {"login": "API key", "password": "Secret key"},
             "placeholders": {
-                "host": "empty: the region's host",
-                "login": "the project's API key",
-                "password": "the project's secret key",
+                "host": "leave empty for the region's host",
+                "port": _PORT,
+                "login": "in Amplitude: Settings > Organization settings > Projects > your project",
+                "password": "beside the API key",
+                "org_url": "my-org",
+                "timeout": "60",
             },
         },
         "conn-fields": {
-            "region": _REGION,
+            "region": _region("the Amplitude project"),
             "org_url": _text(
                 "Organization URL",
-                "For links to cohorts: what stands behind /analytics/ in Amplitude's own URLs, e.g. my-org.",
+                "For links to cohorts: what stands behind /analytics/ in Amplitude's own URLs, e.g. my-org; or a whole "
+                "URL with {cohort_id} in it. Empty: no link.",
             ),
             "timeout": _TIMEOUT,
         },
@@ -52,23 +68,30 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
         "hook-class-name": f"{_PACKAGE}.hooks.segment.SegmentHook",
         "hook-name": "Segment (write key)",
         "ui-field-behaviour": {
-            "hidden-fields": ["schema", "port", "login"],
+            "hidden-fields": ["schema", "login"],
             "relabeling": {"password": "Write key"},
             "placeholders": {
-                "host": "empty: the region's host",
-                "password": "the write key of an HTTP API source",
+                "host": "leave empty for the region's host",
+                "port": _PORT,
+                "password": "in Segment: your source > Settings > API Keys",
+                "workspace": "my-workspace",
+                "source": "my-source",
+                "destination_id": "leave empty",
+                "timeout": "60",
             },
         },
         "conn-fields": {
-            "region": _REGION,
+            "region": _region("the Segment workspace"),
             "workspace": _text(
                 "Workspace slug",
-                "For links, and for the pace: connections that name one workspace share its limit.",
+                "my-workspace, where the source's address is app.segment.com/my-workspace/sources/my-source. For the "
+                "link to its debugger, and for the pace: connections that name one workspace share its limit.",
             ),
-            "source": _text("Source slug", "For links to the source's debugger."),
+            "source": _text("Source slug", "my-source, in the same address. For the link to its debugger."),
             "destination_id": _text(
                 "Destination ID",
-                "Name of this source in the state. Set it to the earlier one when the write key was changed.",
+                "Leave it empty, unless the write key of a source was changed: then the name that it had in the state "
+                "before.",
             ),
             "timeout": _TIMEOUT,
         },
@@ -121,6 +144,11 @@ def get_provider_info() -> dict[str, Any]:
             for module in ("amplitude_to_segment", "retire_trait")
         ],
         "connection-types": _CONNECTION_TYPES,
+        # Airflow 2 knows no other links than these when it reads a DAG again.
+        "extra-links": [
+            f"{_PACKAGE}.links.amplitude.AmplitudeCohortLink",
+            f"{_PACKAGE}.links.segment.SegmentDebuggerLink",
+        ],
         "config": {"amplitude_segment": _CONFIG},
     }
 

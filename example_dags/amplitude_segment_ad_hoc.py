@@ -1,9 +1,22 @@
-"""Sync the Amplitude cohort that is chosen in the trigger form.
+"""Send the people of an Amplitude cohort to Segment, now.
 
-Runs when somebody triggers it; the form asks for the cohort, where to send it, and how. Try a **dry run**
-first: it says how many would enter and exit, and sends nothing.
+Press **Trigger** and fill in the form; no code is needed.
 
-**To change:** the cohort and the connections that the form offers.
+1. **Cohort**: open the cohort in Amplitude, copy the address from the browser, and paste it. Its ID alone will do.
+2. **Destinations**: the Segment sources to tell. One export from Amplitude serves them all.
+3. **Mode**: *Only who moved* tells Segment who entered and who left since the last time; the first time, that is
+   everyone. *Everyone again* repeats what Segment should know already; it costs more calls.
+4. **Dry run**: try it first. It says how many people would enter and leave, and sends nothing.
+
+While it runs, the task has two buttons: **Cohort in Amplitude**, and **Debugger in Segment** to watch it arrive.
+Afterwards its log says how many were told. In Segment, each person has the trait `<cohort name> (<cohort ID>)`: `true`
+for who is in the cohort, `false` for who left.
+
+**When it fails**, the end of the log says why, what was not sent, and what to do next. If it ends with a configuration
+like `{"max_exit_ratio": null}`, the sync looked wrong and was stopped: look at the cohort, and if it is right, trigger
+again with that under **Advanced**.
+
+**To change:** the cohorts and destinations that the form suggests, at the top of the file.
 """
 
 from __future__ import annotations
@@ -15,8 +28,17 @@ from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
+# Suggestions: any other cohort may be typed in.
+COHORTS = ["26umsb5", "9apg8e8f", "7khm89cz"]
+# Segment connections, and what the form calls them.
+DESTINATIONS = {"segment_default": "Website (segment_default)", "segment_emea": "EMEA (segment_emea)"}
+
+# An ID, or the address of the cohort's page, with or without what may stand behind it.
+COHORT_OR_ADDRESS = r"^\s*(https://\S+/cohort/)?[\w-]+([/?#]\S*)?\s*$"
+
 with DAG(
     dag_id="amplitude_segment_ad_hoc",
+    dag_display_name="Amplitude cohort to Segment, ad hoc",
     doc_md=__doc__,
     # Airflow 3 calls `schedule_interval` `schedule`; 2.11 takes `schedule` too. None: only when triggered.
     schedule=None,
@@ -30,28 +52,39 @@ with DAG(
             default="26umsb5",
             type="string",
             minLength=1,
-            title="Cohort ID",
-            description="The last part of the cohort's URL in Amplitude.",
+            maxLength=300,
+            pattern=COHORT_OR_ADDRESS,
+            examples=COHORTS,
+            title="Cohort",
+            description="The cohort's address in Amplitude, copied from the browser, or its ID (the last part of it).",
         ),
         "segment_conn_ids": Param(
             default=["segment_default"],
             type="array",
-            examples=["segment_default", "segment_emea"],
+            items={"type": "string"},
+            minItems=1,
+            uniqueItems=True,
+            examples=list(DESTINATIONS),
+            values_display=DESTINATIONS,
             title="Destinations",
-            description="Segment connections, one for each source.",
+            description="The Segment sources to tell; one or more.",
         ),
         "sync_mode": Param(
             default="incremental",
             type="string",
             enum=["incremental", "full"],
+            values_display={
+                "incremental": "Only who moved since the last time (incremental)",
+                "full": "Everyone again, and everyone who ever left (full)",
+            },
             title="Mode",
-            description="incremental: only who moved. full: every member, and everyone who ever was one.",
+            description="The first time, both tell everyone in the cohort.",
         ),
         "dry_run": Param(
             default=False,
             type="boolean",
             title="Dry run",
-            description="Only count; nothing is sent. Spends an export.",
+            description="Only count who would enter and leave; nothing is sent. It spends one of the month's exports.",
         ),
         "max_exit_ratio": Param(
             default=0.5,
@@ -59,23 +92,28 @@ with DAG(
             minimum=0,
             maximum=1,
             title="Largest share that may leave",
-            description="More than this: nothing is sent and the run fails. Empty: no limit.",
+            description="0.5 is half of those Segment knows. If more left, nothing is sent and the run fails. "
+            "Empty: no limit.",
             section="Advanced",
         ),
         "on_empty_cohort": Param(
             default="fail",
             type="string",
             enum=["fail", "sync", "skip"],
+            values_display={
+                "fail": "Stop, and send nothing (fail)",
+                "sync": "Tell Segment that everyone left (sync)",
+                "skip": "Do nothing, and call it skipped (skip)",
+            },
             title="When the cohort is suddenly empty",
-            description="fail, sync (tell everyone that they left), or skip the run.",
             section="Advanced",
         ),
         "on_missing_state": Param(
             default="fail",
             type="string",
             enum=["fail", "full"],
+            values_display={"fail": "Stop, and send nothing (fail)", "full": "Tell everyone anew (full)"},
             title="When the state was lost, or a write key changed",
-            description="fail, or full: tell everyone anew.",
             section="Advanced",
         ),
         "min_exports_left": Param(
@@ -90,15 +128,16 @@ with DAG(
             1000,
             type=["null", "number"],
             minimum=1,
-            title="Identifies a second",
-            description="The pace Segment is told at; a workspace takes about 1,000. Empty: no limit.",
+            title="People told a second",
+            description="A Segment workspace takes about 1,000. Empty: no limit.",
             section="Advanced",
         ),
     },
 ) as dag:
     AmplitudeCohortToSegmentOperator(
         task_id="sync_cohort",
-        cohort_id="{{ params.cohort_id }}",
+        # Of an address, the part behind /cohort/.
+        cohort_id="{{ params.cohort_id.split('/cohort/')[-1].split('/')[0].split('?')[0].split('#')[0].strip() }}",
         segment_conn_id="{{ params.segment_conn_ids }}",
         sync_mode="{{ params.sync_mode }}",
         dry_run="{{ params.dry_run }}",

@@ -166,6 +166,14 @@ class Standalone:
         value = answer.json()["value"] if answer.ok else None
         return json.loads(value) if isinstance(value, str) else value
 
+    def command(self, *arguments: str, may_fail: bool = False) -> str:
+        """Run an ``airflow`` command to its end, and return what it printed."""
+        airflow = Path(sys.executable).parent / "airflow"
+        ended = subprocess.run([airflow, *arguments], env=self._env, check=False, capture_output=True, text=True)
+        if ended.returncode and not may_fail:
+            raise RuntimeError(f"airflow {' '.join(arguments)}: {ended.stdout}{ended.stderr}")
+        return ended.stdout
+
     def watch_memory(self) -> MemoryWatch:
         """Return a watch over the memory of the task processes, to be used as a context manager."""
         assert self._process is not None

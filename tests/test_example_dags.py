@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.sdk import ParamValidationError
 from fakes.tested_dag import parse_dag
 
 from airflow_provider_amplitude_segment.exceptions import (
@@ -271,6 +272,53 @@ def test_the_ad_hoc_form_chooses_cohort_destinations_and_mode(sandbox: Sandbox) 
     assert sandbox.compare(TRIAL, write_key=WRITE_KEY_DEFAULT).equal
     assert sandbox.compare(TRIAL, write_key=WRITE_KEY_EMEA).equal
     assert sandbox.compare(AT_RISK).believed == 0
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        f"https://app.amplitude.com/analytics/my-org/cohort/{TRIAL}",
+        f" https://analytics.amplitude.com/my-org/cohort/{TRIAL}/?source=copy+url#top ",
+        f" {TRIAL} ",
+    ],
+)
+def test_the_ad_hoc_form_takes_a_cohorts_address(pasted: str, sandbox: Sandbox) -> None:
+    run = run_example("ad_hoc", {"cohort_id": pasted})
+
+    assert report_of(run)["cohort_id"] == TRIAL
+    assert sandbox.compare(TRIAL).equal
+
+
+@pytest.mark.parametrize(
+    ("param", "value"),
+    [
+        ("cohort_id", ""),
+        ("cohort_id", "Lifecycle: trial ends"),
+        ("cohort_id", "https://app.amplitude.com/analytics/my-org/chart/9apg8e8f"),
+        ("cohort_id", "9apg8e8f, 26umsb5"),
+        ("segment_conn_ids", []),
+        ("segment_conn_ids", ["segment_default", "segment_default"]),
+        ("segment_conn_ids", None),
+        ("sync_mode", "everyone"),
+        ("max_exit_ratio", 50),
+    ],
+)
+def test_the_ad_hoc_form_refuses_what_cannot_be_meant(param: str, value: object) -> None:
+    """Before a run begins."""
+    params = parse("amplitude_segment_ad_hoc").params
+
+    with pytest.raises(ParamValidationError):
+        params[param] = value
+
+
+def test_each_choice_of_the_ad_hoc_form_has_a_name_for_people() -> None:
+    params = parse("amplitude_segment_ad_hoc").params
+
+    for name in params:
+        schema = params.get_param(name).schema
+        choices = schema.get("enum") or (schema["examples"] if schema["type"] == "array" else [])
+        assert list(schema.get("values_display", {})) == choices
+        assert schema["title"]
 
 
 def test_a_dry_run_counts_and_sends_nothing(sandbox: Sandbox) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 from airflow.providers_manager import ProviderInfo, ProvidersManager
 
 import airflow_provider_amplitude_segment
 from airflow_provider_amplitude_segment.get_provider_info import connection_type, get_provider_info
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
+from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
 HOOKS = [AmplitudeHook, SegmentHook]
 PACKAGE = Path(airflow_provider_amplitude_segment.__file__).parent
@@ -56,27 +61,59 @@ def test_a_hook_is_what_is_declared_of_it(hook: type[AmplitudeHook | SegmentHook
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_the_form_of_airflow_2_and_of_airflow_3_hide_and_name_the_same(
-    hook: type[AmplitudeHook | SegmentHook],
-) -> None:
-    """One declaration serves both."""
-    behaviour = hook.get_ui_field_behaviour()
-    assert set(behaviour) == {"hidden_fields", "relabeling", "placeholders"}
-    assert "password" in behaviour["relabeling"]
+def test_this_airflow_makes_the_form_that_is_declared(hook: type[AmplitudeHook | SegmentHook]) -> None:
+    """Airflow 2 asks the hook for widgets, Airflow 3 reads the metadata; both come to the same fields."""
+    declared = connection_type(hook.conn_type)
+    make = form_of_airflow_2 if AIRFLOW_2 else form_of_airflow_3
+
+    form = make(hook)
+
+    assert list(form.fields) == list(declared["conn-fields"])
+    for name, field in declared["conn-fields"].items():
+        schema = field["schema"]
+        assert form.fields[name] == FormField(
+            label=field["label"],
+            help=field["description"],
+            default=schema.get("default"),
+            choices=schema.get("values_display", {}),
+            is_number="integer" in schema["type"],
+        )
+    assert form.labels == declared["ui-field-behaviour"]["relabeling"]
+    own = {"host", "login", "password", "port"} - set(declared["ui-field-behaviour"]["hidden-fields"])
+    assert own <= set(form.placeholders)
+    assert form.hidden == {"schema"} | ({"login"} if hook is SegmentHook else set())
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_this_airflow_makes_a_form_with_a_field_for_each_extra_we_read(
-    hook: type[AmplitudeHook | SegmentHook],
-) -> None:
-    """Airflow 2 asks the hook for widgets, Airflow 3 reads the metadata; both come to the same fields."""
-    make = fields_of_airflow_2 if AIRFLOW_2 else fields_of_airflow_3
-
-    assert list(make(hook)) == list(connection_type(hook.conn_type)["conn-fields"])
+def test_every_field_has_help_and_every_choice_a_name(hook: type[AmplitudeHook | SegmentHook]) -> None:
+    for field in connection_type(hook.conn_type)["conn-fields"].values():
+        assert field["description"].endswith(".")
+        assert list(field["schema"].get("values_display", {})) == field["schema"].get("enum", [])
 
 
-def fields_of_airflow_2(hook: type[AmplitudeHook | SegmentHook]) -> list[str]:
-    """Of no other kinds of field than it takes, or its provider manager drops them all."""
+@dataclass(frozen=True)
+class FormField:
+    """What somebody sees of a field."""
+
+    label: str
+    help: str
+    default: object
+    choices: dict[str, str]
+    is_number: bool
+
+
+@dataclass(frozen=True)
+class Form:
+    """What somebody sees of a form: the fields of Extra, and what the connection's own are called."""
+
+    fields: dict[str, FormField]
+    labels: dict[str, str]
+    placeholders: dict[str, str]
+    hidden: set[str]
+
+
+def form_of_airflow_2(hook: type[AmplitudeHook | SegmentHook]) -> Form:
+    """As its provider manager keeps it: one field of a kind that it does not take, and it keeps none."""
     manager = ProvidersManager()
     info = manager._import_hook(
         connection_type=None,
@@ -86,26 +123,101 @@ def fields_of_airflow_2(hook: type[AmplitudeHook | SegmentHook]) -> list[str]:
     )
     assert info is not None
     assert (info.connection_type, info.hook_name) == (hook.conn_type, hook.hook_name)
-    assert hook.conn_type in manager._field_behaviours
     prefix = f"extra__{hook.conn_type}__"
-    return [name.removeprefix(prefix) for name in manager._connection_form_widgets if name.startswith(prefix)]
+    unbound = {
+        name.removeprefix(prefix): found.field
+        for name, found in manager._connection_form_widgets.items()
+        if name.startswith(prefix)
+    }
+    behaviour = manager._field_behaviours[hook.conn_type]
+    return Form(
+        {name: seen_on_airflow_2(field) for name, field in fill_in(unbound)._fields.items()},
+        behaviour["relabeling"],
+        behaviour["placeholders"],
+        set(behaviour["hidden_fields"]),
+    )
 
 
-def fields_of_airflow_3(hook: type[AmplitudeHook | SegmentHook]) -> list[str]:
-    """As its API server hands them to the browser."""
+def fill_in(unbound: dict[str, Any], **filled: str) -> Any:
+    """Return a form of Airflow 2 as it comes back from a browser, empty where nothing was filled in."""
+    wtforms = importlib.import_module("wtforms")
+    answers = importlib.import_module("werkzeug.datastructures").MultiDict(filled)
+    return type("ConnectionForm", (wtforms.Form,), unbound)(answers)
+
+
+def seen_on_airflow_2(field: Any) -> FormField:
+    # As a page of the web server renders it.
+    babel, flask = importlib.import_module("flask_babel"), importlib.import_module("flask")
+    app = flask.Flask("form")
+    babel.Babel(app)
+    with app.test_request_context():
+        html, label, told = field(), str(field.label.text), str(field.description)
+    choices = dict(re.findall(r'<option[^>]* value="([^"]+)">(.*?)</option>', html))
+    if choices:
+        assert html.startswith('<select class="form-control" id=')
+    return FormField(label, told, field.default, choices, type(field).__name__ == "IntegerField")
+
+
+def form_of_airflow_3(hook: type[AmplitudeHook | SegmentHook]) -> Form:
+    """As its API server hands it to the browser."""
     connections = importlib.import_module("airflow.api_fastapi.core_api.services.ui.connections")
     forms = {form.connection_type: form for form in connections.HookMetaService.hook_meta_data()}
     form = forms[hook.conn_type]
     assert form.hook_name == hook.hook_name
-    assert (
-        form.standard_fields.password.title
-        == connection_type(hook.conn_type)["ui-field-behaviour"]["relabeling"]["password"]
+    own = {
+        "schema" if name == "url_schema" else name: field
+        for name, field in form.standard_fields.model_dump().items()
+        if field is not None
+    }
+    return Form(
+        {
+            name: FormField(
+                field["schema"]["title"],
+                field["description"],
+                field["value"],
+                field["schema"].get("values_display", {}),
+                "integer" in field["schema"]["type"],
+            )
+            for name, field in form.extra_fields.items()
+        },
+        {name: field["title"] for name, field in own.items() if field["title"]},
+        {name: field["placeholder"] for name, field in own.items() if field["placeholder"]},
+        {name for name, field in own.items() if field["hidden"]},
     )
-    return list(form.extra_fields)
+
+
+if AIRFLOW_2:
+    # Airflow 3 leaves it to the browser.
+
+    @pytest.mark.parametrize(
+        ("filled", "wrong"),
+        [
+            ({"region": "EU", "timeout": "5"}, set()),
+            ({"region": "", "timeout": ""}, set()),
+            ({}, set()),
+            ({"region": "AP"}, {"region"}),
+            ({"timeout": "0"}, {"timeout"}),
+            ({"timeout": "soon"}, {"timeout"}),
+        ],
+    )
+    def test_the_form_of_airflow_2_takes_what_the_hook_takes(filled: dict[str, str], wrong: set[str]) -> None:
+        form = fill_in(AmplitudeHook.get_connection_form_widgets(), **filled)
+
+        assert form.validate() is not bool(wrong)
+        assert set(form.errors) == wrong
+
+    def test_the_form_of_airflow_2_shows_a_region_that_is_none_and_marks_it_as_chosen() -> None:
+        form = fill_in(AmplitudeHook.get_connection_form_widgets(), region='A"P<')
+
+        assert '<option selected value="A&#34;P&lt;">A&#34;P&lt;</option>' in form.region()
 
 
 def test_every_integration_that_a_transfer_names_is_declared() -> None:
     info = get_provider_info()
+    links = [path.rpartition(".") for path in info["extra-links"]]
+    assert [getattr(importlib.import_module(module), name)().name for module, _, name in links] == [
+        link.name for link in AmplitudeCohortToSegmentOperator.operator_extra_links
+    ]
     integrations = {entry["integration-name"] for entry in info["integrations"]}
     for transfer in info["transfers"]:
         assert {transfer["source-integration-name"], transfer["target-integration-name"]} <= integrations
@@ -117,11 +229,25 @@ def test_a_connection_type_that_is_not_declared_is_none_of_ours() -> None:
         connection_type("segment")
 
 
+def test_a_dag_that_airflow_has_written_down_and_read_again_has_the_links() -> None:
+    """Airflow 2 takes no link that no provider declares."""
+    serialization = importlib.import_module("airflow.serialization.serialized_objects")
+    with DAG("linked", schedule=None) as dag:
+        AmplitudeCohortToSegmentOperator(task_id="sync", cohort_id="c1")
+        AmplitudeCohortToSegmentOperator.partial(task_id="mapped").expand(cohort_id=["c1", "c2"])
+    serialized = serialization.SerializedDAG if AIRFLOW_2 else serialization.DagSerialization
+
+    read_again = serialized.from_dict(serialized.to_dict(dag))
+
+    for task in read_again.tasks:
+        assert sorted(task.extra_links) == ["Cohort in Amplitude", "Debugger in Segment"]
+
+
 @pytest.mark.parametrize("operator", ["amplitude_to_segment", "retire_trait"])
-def test_an_operator_brings_its_own_module_into_a_dag_file_and_the_errors_at_most(operator: str) -> None:
+def test_an_operator_brings_its_own_module_and_its_links_into_a_dag_file_and_the_errors_at_most(operator: str) -> None:
     """Everything a task needs, DuckDB, requests and the rest of this package, is imported when it runs."""
     program = (
-        "import json, sys; from airflow.providers.common.compat.sdk import BaseOperator, conf;"
+        "import json, sys; from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink, conf;"
         "before = set(sys.modules);"
         f"import airflow_provider_amplitude_segment.transfers.{operator};"
         "print(json.dumps(sorted(set(sys.modules) - before)))"
@@ -131,4 +257,10 @@ def test_an_operator_brings_its_own_module_into_a_dag_file_and_the_errors_at_mos
     ).stdout
     package = "airflow_provider_amplitude_segment"
     brought = set(json.loads(printed.splitlines()[-1])) - {package}
-    assert brought - {f"{package}.exceptions"} == {f"{package}.transfers", f"{package}.transfers.{operator}"}
+    assert brought - {f"{package}.exceptions", f"{package}.links.amplitude"} == {
+        f"{package}.links",
+        f"{package}.links.pushed_link",
+        f"{package}.links.segment",
+        f"{package}.transfers",
+        f"{package}.transfers.{operator}",
+    }

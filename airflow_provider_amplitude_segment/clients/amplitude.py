@@ -92,15 +92,18 @@ class AmplitudeClient:
         self._random = random
         self._now = now
 
-    def list_cohorts(self) -> tuple[Cohort, ...]:
+    def list_cohorts(self, *, retries: int = RETRIES.retries) -> tuple[Cohort, ...]:
         """Return all discoverable cohorts of the project, in Amplitude's order.
+
+        Args:
+            retries: How often to ask again; 0 where somebody waits for the answer.
 
         Raises:
             AmplitudeCredentialsError: 401 and 403.
-            AmplitudeUnavailableError: No answer, 429 or 5xx, five times.
+            AmplitudeUnavailableError: No answer, 429 or 5xx, each time.
             AmplitudeAnswerError: Something else answered.
         """
-        response = self._ask("/api/3/cohorts", "listing the cohorts")
+        response = self._ask("/api/3/cohorts", "listing the cohorts", retries=retries)
         return read_cohorts(response.status_code, response.content)
 
     def usage(self) -> Usage | None:
@@ -206,7 +209,7 @@ class AmplitudeClient:
     def _get(self, url: str) -> requests.Response:
         return send(self._session, "GET", url, timeout_seconds=self._timeout_seconds)
 
-    def _ask(self, path: str, doing: str) -> requests.Response:
+    def _ask(self, path: str, doing: str, *, retries: int = RETRIES.retries) -> requests.Response:
         """Ask what costs nothing to ask again; the last answer is returned whatever its status."""
         retry = 0
         while True:
@@ -215,10 +218,10 @@ class AmplitudeClient:
                 response = self._get(self._url(path))
             except requests.RequestException as error:
                 said, after = type(error).__name__, None
-                if retry > RETRIES.retries:
+                if retry > retries:
                     raise AmplitudeUnavailableError(doing, None, said) from None
             else:
-                if retry > RETRIES.retries or not is_passing(response.status_code):
+                if retry > retries or not is_passing(response.status_code):
                     return response
                 said = f"HTTP {response.status_code}"
                 after = read_retry_after(response.headers.get("Retry-After"), now=self._now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,10 +11,12 @@ from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_amplitude_segment.core.cohort import USERS
 from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeAnswerError,
     AmplitudeCredentialsError,
-    AmplitudeSegmentError,
+    AmplitudeUnavailableError,
     SettingError,
 )
+from airflow_provider_amplitude_segment.hooks import connection_verdict
 from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
     find_connection,
     read_endpoint,
@@ -22,6 +25,7 @@ from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
     text,
 )
 from airflow_provider_amplitude_segment.hooks.connection_form import form_behaviour, form_widgets
+from airflow_provider_amplitude_segment.hooks.web_application import cohort_url
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
@@ -141,6 +145,15 @@ class AmplitudeHook(BaseHook):
         """Return the organization's part of Amplitude's own URLs, for links; ``None`` where it is not set."""
         return text(find_connection(self, self.amplitude_conn_id), "org_url")
 
+    def get_cohort_url(self, cohort_id: str) -> str | None:
+        """Return a cohort's page in Amplitude, for people; ``None`` where the connection has no ``org_url``.
+
+        :param cohort_id: Amplitude's cohort ID; whether there is one of it is not asked
+        :raises SettingError: the connection's region is none
+        """
+        organization = self.get_org_url()
+        return cohort_url(organization, self.get_region(), cohort_id) if organization else None
+
     def get_region(self) -> str:
         """Return the connection's data region, ``US`` or ``EU``.
 
@@ -149,20 +162,25 @@ class AmplitudeHook(BaseHook):
         return read_endpoint(find_connection(self, self.amplitude_conn_id), HOSTS).region
 
     def test_connection(self) -> tuple[bool, str]:
-        """Prove both keys, by listing the project's cohorts; return whether it worked, and a sentence."""
+        """Prove both keys, by listing the project's cohorts once; return whether it worked, and what it showed."""
         try:
-            endpoint = self._endpoint(find_connection(self, self.amplitude_conn_id))
-            listed = len(self.get_conn().list_cohorts())
+            connection = find_connection(self, self.amplitude_conn_id)
+            endpoint = self._endpoint(connection)
+            client = self.get_conn()
+        except SettingError as error:
+            return connection_verdict.unusable(error)
+        try:
+            with closing(client):
+                return connection_verdict.amplitude_works(endpoint, len(client.list_cohorts(retries=0)))
         except AmplitudeCredentialsError as error:
-            other = "EU" if endpoint.region == "US" else "US"
-            return False, (
-                f"Amplitude ({endpoint.region}, {endpoint.base_url}) refused the keys (HTTP {error.status}): "
-                f"the API key or the secret key is wrong, or the project is in the region {other}."
-            )
-        except AmplitudeSegmentError as error:
-            return False, str(error)
-        cohorts = "1 cohort" if listed == 1 else f"{listed:,} cohorts"
-        return True, f"Works: {cohorts} listed ({endpoint.region}, {endpoint.base_url})."
+            overridden = bool((connection.host or "").strip())
+            return connection_verdict.amplitude_refused(endpoint, error.status, overridden=overridden)
+        except AmplitudeUnavailableError as error:
+            if error.status is None:
+                return connection_verdict.not_reached(endpoint, endpoint.base_url, error.reason)
+            return connection_verdict.amplitude_unwell(endpoint, error.status)
+        except AmplitudeAnswerError as error:
+            return connection_verdict.not_amplitude(endpoint, error.status)
 
 
 def label(cohort: Cohort) -> str:

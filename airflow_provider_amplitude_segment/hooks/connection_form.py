@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.get_provider_info import connection_type
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class _Choice:
+    """A field of text, shown as a list to choose from: of wtforms' own choices Airflow 2.11 takes none.
+
+    Its provider manager drops a form with a ``SelectField``, and looks at no widget.
+    """
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def __call__(self, field: Any, **attributes: Any) -> Any:
+        """Return the list as HTML. What the connection holds besides is shown too; saving refuses it by name."""
+        markup = import_module("markupsafe").Markup
+        html_params = import_module("wtforms.widgets").html_params
+        chosen = str(field.data or "")
+        names = {"": "", **self._names, **({chosen: chosen} if chosen not in self._names else {})}
+        options = "".join(
+            markup("<option {}>{}</option>").format(markup(html_params(value=value, selected=value == chosen)), name)
+            for value, name in names.items()
+        )
+        shown = html_params(**{"id": field.id, "name": field.name, "class": "form-control", **attributes})
+        return markup(f"<select {shown}>{options}</select>")
 
 
 def form_widgets(name: str) -> dict[str, Any]:
@@ -13,22 +39,31 @@ def form_widgets(name: str) -> dict[str, Any]:
 
     :param name: the connection type
     """
+    return {field: _form_field(form) for field, form in connection_type(name)["conn-fields"].items()}
+
+
+def _form_field(form: Mapping[str, Any]) -> Any:
     # Airflow 3 makes its form of the metadata, and has none of these modules.
     wtforms = import_module("wtforms")
-    text_widget = import_module("flask_appbuilder.fieldwidgets").BS3TextFieldWidget
+    widget = import_module("flask_appbuilder.fieldwidgets").BS3TextFieldWidget()
     translated = import_module("flask_babel").lazy_gettext
-    widgets: dict[str, Any] = {}
-    for field, form in connection_type(name)["conn-fields"].items():
-        # Airflow 2.11 drops a form with any other kind of field, a choice too.
-        kind = wtforms.IntegerField if "integer" in form["schema"]["type"] else wtforms.StringField
-        widgets[field] = kind(
-            translated(form["label"]),
-            widget=text_widget(),
-            validators=[wtforms.validators.Optional()],
-            description=form.get("description", ""),
-            default=form["schema"].get("default"),
-        )
-    return widgets
+    schema = form["schema"]
+    # Airflow 2.11 drops a form with any other kind of field than these two, passwords and flags.
+    kind = wtforms.StringField
+    validators = [wtforms.validators.Optional()]
+    if "integer" in schema["type"]:
+        kind = wtforms.IntegerField
+        validators.append(wtforms.validators.NumberRange(schema["minimum"], schema["maximum"]))
+    if "enum" in schema:
+        widget = _Choice(schema["values_display"])
+        validators.append(wtforms.validators.AnyOf(schema["enum"]))
+    return kind(
+        translated(form["label"]),
+        widget=widget,
+        validators=validators,
+        description=form["description"],
+        default=schema.get("default"),
+    )
 
 
 def form_behaviour(name: str) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, SettingError
+from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.hooks import connection_verdict
 from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
     extra,
     find_connection,
@@ -18,6 +20,7 @@ from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
     text,
 )
 from airflow_provider_amplitude_segment.hooks.connection_form import form_behaviour, form_widgets
+from airflow_provider_amplitude_segment.hooks.web_application import debugger_url
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
@@ -132,20 +135,38 @@ class SegmentHook(BaseHook):
             key_fingerprint=identity[:16],
         )
 
+    def get_debugger_url(self) -> str | None:
+        """Return the source's debugger, for people; ``None`` where the connection lacks ``workspace`` or ``source``.
+
+        :raises SettingError: the connection's region is none
+        """
+        connection = find_connection(self, self.segment_conn_id)
+        workspace, source = text(connection, "workspace"), text(connection, "source")
+        if workspace is None or source is None:
+            return None
+        return debugger_url(workspace, source, read_endpoint(connection, HOSTS).region)
+
     def test_connection(self) -> tuple[bool, str]:
-        """Prove that the host answers, which is all that can be proved; return whether, and a sentence."""
+        """Prove that the host answers, which is all that can be proved; return whether, and what it showed."""
+        from airflow_provider_amplitude_segment.clients.segment import normal_host  # noqa: PLC0415 - as above
+
         try:
             client = self.get_conn()
-        except AmplitudeSegmentError as error:
-            return False, str(error)
-        reached = client.reach()
+            endpoint = read_endpoint(find_connection(self, self.segment_conn_id), HOSTS)
+            debugger = self.get_debugger_url()
+        except SettingError as error:
+            return connection_verdict.unusable(error)
+        named = normal_host(client.base_url)
+        other = next((region for region, host in HOSTS.items() if normal_host(host) == named), endpoint.region)
+        if other != endpoint.region:
+            return connection_verdict.segment_of_other_region(endpoint, client.base_url, other)
+        with closing(client):
+            reached = client.reach()
         if not isinstance(reached, int):
-            problem = f"Nothing answers at {client.base_url} ({reached.reason})."
-            return False, f"{problem} Check region, host and proxies."
-        return True, (
-            f"{client.base_url} answers (HTTP {reached}). The write key is NOT proved: Segment accepts any. "
-            "Send something and look into the source's debugger."
-        )
+            return connection_verdict.not_reached(endpoint, client.base_url, reached.reason)
+        if connection_verdict.is_unwell(reached):
+            return connection_verdict.segment_unwell(client.base_url, reached)
+        return connection_verdict.segment_reached(endpoint, client.base_url, reached, debugger)
 
 
 def _destination_id(connection: Any) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
 from airflow_provider_amplitude_segment.exceptions import AmplitudeUnavailableError, ExportTimeoutError
+from airflow_provider_amplitude_segment.links.amplitude import AmplitudeCohortLink
+from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,6 +91,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         "export_timeout",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"segment_context": "json", "integrations": "json"}
+    operator_extra_links = (AmplitudeCohortLink(), SegmentDebuggerLink())
     ui_color = "#1E61F0"
     ui_fgcolor = "#FFFFFF"
 
@@ -194,6 +197,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
 
         with end_for_airflow(), tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
             settings = replace(read_settings(self), run_configuration=configuration_of(context))
+            self._push_links(context["ti"], settings.cohort_id)
             with open_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop
                 ti = context["ti"]
@@ -208,6 +212,20 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
                         ti.xcom_push(key=REPORT_XCOM_KEY, value=sync.report.as_dict())
                         leave(ti, sync.report)
                 return outcome
+
+    def _push_links(self, ti: Any, cohort_id: str) -> None:
+        from airflow_provider_amplitude_segment.links.task_links import push_links  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.parameters import (  # noqa: PLC0415
+            read_connection_id,
+            read_connection_ids,
+        )
+
+        push_links(
+            ti,
+            cohort_id=cohort_id,
+            amplitude_conn_id=read_connection_id("amplitude_conn_id", self.amplitude_conn_id),
+            segment_conn_ids=read_connection_ids(self.segment_conn_id),
+        )
 
     def _defer(self, outcome: ExportIncomplete) -> None:
         from airflow_provider_amplitude_segment.transfers.state_root import state_place  # noqa: PLC0415

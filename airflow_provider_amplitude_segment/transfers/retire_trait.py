@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -56,6 +58,7 @@ class AmplitudeCohortTraitRetireOperator(BaseOperator):
         "app_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"segment_context": "json", "integrations": "json"}
+    operator_extra_links = (SegmentDebuggerLink(),)
     ui_color = "#6E7787"
     ui_fgcolor = "#FFFFFF"
 
@@ -98,6 +101,8 @@ class AmplitudeCohortTraitRetireOperator(BaseOperator):
         :raises AmplitudeSegmentError: what a retry may cure; it goes on where this try ended.
         """
         from airflow_provider_amplitude_segment.core.retirement import CohortRetirement  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.links.task_links import push_links  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.parameters import read_connection_ids  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.remembrance import leave, recall  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.retire_settings import (  # noqa: PLC0415
             read_app_id,
@@ -110,6 +115,12 @@ class AmplitudeCohortTraitRetireOperator(BaseOperator):
         with end_for_airflow(), tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
             settings = replace(read_retire_settings(self), run_configuration=configuration_of(context))
             app_id = read_app_id(self.app_id)
+            push_links(
+                context["ti"],
+                cohort_id=settings.cohort_id,
+                amplitude_conn_id=None,
+                segment_conn_ids=read_connection_ids(self.segment_conn_id),
+            )
             with open_telling_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop
                 ti = context["ti"]

@@ -139,11 +139,6 @@ class CeleryAirflow(Standalone):
         self.workers.append(worker)
         return worker
 
-    def command(self, *arguments: str) -> None:
-        """Run an ``airflow`` command to its end."""
-        airflow = Path(sys.executable).parent / "airflow"
-        subprocess.run([airflow, *arguments], env=self._env, check=True, capture_output=True)  # noqa: S603 - our own
-
     def processes(self) -> list[psutil.Process]:
         """Return every process of this Airflow, the workers' too."""
         return [process for part in self._started() for process in _tree(part)]

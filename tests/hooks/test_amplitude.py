@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,25 +23,71 @@ KEYS = {"conn_type": "amplitude", "login": "api-key-0123", "password": "secret-k
 
 def test_keys_are_proved_by_listing_the_cohorts(sandbox: Sandbox) -> None:
     """The Test button says how many there are, and in which region."""
-    assert AmplitudeHook().test_connection() == (True, f"Works: 4 cohorts listed (US, {sandbox.url}).")
+    assert AmplitudeHook().test_connection() == (
+        True,
+        f"Works: Amplitude accepts both keys (data region US, {sandbox.url}) and lists 4 cohorts.",
+    )
 
 
-def test_wrong_keys_are_told_with_the_other_region(sandbox: Sandbox, connect: Callable[..., str]) -> None:
-    """And without the keys."""
-    connect("amplitude_default", **KEYS, host=sandbox.url, extra={"region": "EU"})
+def test_a_project_without_a_discoverable_cohort_works_and_is_told_why_there_is_nothing_to_sync(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.amplitude.cohorts.clear()
+    works, sentence = AmplitudeHook().test_connection()
+    assert works
+    assert sentence.endswith("lists no cohort: only those that are discoverable in Amplitude can be synced.")
+
+
+@pytest.mark.parametrize(("region", "other"), [("US", "EU"), ("EU", "US")])
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_wrong_key_and_a_wrong_region_are_both_named_as_amplitude_answers_alike(
+    connect: Callable[..., str], region: str, other: str, status: int
+) -> None:
+    with RecordingServer(Told(status, body=b"secret-key-4567 is wrong")) as server:
+        connect("amplitude_default", **KEYS, host=server.url, extra={"region": region})
+        works, sentence = AmplitudeHook().test_connection()
+    assert not works
+    assert sentence.startswith(f"Refused: Amplitude does not accept these keys (HTTP {status}, data region {region}, ")
+    assert "Wrong key? Copy API key and secret key again" in sentence
+    assert f"choose {other} as Data region, and clear Host." in sentence
+    for hidden in ("api-key", "secret-key"):
+        assert hidden not in sentence
+
+
+def test_keys_that_the_sandbox_does_not_know_are_refused(sandbox: Sandbox, connect: Callable[..., str]) -> None:
+    connect("amplitude_default", **KEYS, host=sandbox.url)
     works, sentence = AmplitudeHook().test_connection()
     assert not works
-    assert "project is in the region US" in sentence
-    assert "api-key" not in sentence
-    assert "secret-key" not in sentence
+    assert sentence.startswith("Refused: ")
 
 
-def test_what_cannot_be_tested_is_told_too(connect: Callable[..., str]) -> None:
-    """A missing key is not an exception in the Test button."""
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_amplitude_that_is_busy_proves_no_key_and_is_not_waited_for(
+    connect: Callable[..., str], status: int
+) -> None:
+    with RecordingServer(Told(status, {"Retry-After": "60"})) as server:
+        connect("amplitude_default", **KEYS, host=server.url)
+        works, sentence = AmplitudeHook().test_connection()
+        assert len(server.came) == 1
+    assert not works
+    assert f"busy or unwell (HTTP {status}), so that the keys are not proved" in sentence
+
+
+def test_a_host_that_is_not_amplitude_is_told(connect: Callable[..., str]) -> None:
+    with RecordingServer(Told(body=b"<html>Please log in</html>")) as server:
+        connect("amplitude_default", **KEYS, host=server.url)
+        works, sentence = AmplitudeHook().test_connection()
+    assert not works
+    assert "not as Amplitude's API does (HTTP 200). Check Host" in sentence
+
+
+def test_what_cannot_be_tested_is_told_by_the_forms_label(connect: Callable[..., str]) -> None:
+    """Without the connection's ID, which is one of Airflow's own while it tests."""
     connect("amplitude_default", conn_type="amplitude", login="api-key-0123")
-    works, sentence = AmplitudeHook().test_connection()
-    assert not works
-    assert "field 'Secret key'" in sentence
+    assert AmplitudeHook().test_connection() == (
+        False,
+        "Field 'Secret key': it is missing or blank. It takes the secret key as it was issued.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,6 +128,7 @@ def test_a_field_that_cannot_be_used_is_named(
     ("fields", "url"),
     [
         ({}, "https://amplitude.com"),
+        ({"port": 443}, "https://amplitude.com"),
         ({"extra": {"region": "US"}}, "https://amplitude.com"),
         ({"extra": {"region": " eu "}}, "https://analytics.eu.amplitude.com"),
         ({"extra": json.dumps({"region": None})}, "https://amplitude.com"),
@@ -187,13 +235,36 @@ def test_what_links_need_is_read(connect: Callable[..., str]) -> None:
     assert (hook.get_org_url(), hook.get_region()) == ("my-org", "EU")
 
 
-def test_nobody_there_is_told_in_a_sentence(connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what was asked."""
+@pytest.mark.parametrize(
+    ("organization", "region", "page"),
+    [
+        (" my-org ", "us", "https://app.amplitude.com/analytics/my-org/cohort/26umsb5"),
+        ("my-org", "EU", "https://app.eu.amplitude.com/analytics/my-org/cohort/26umsb5"),
+        ("https://example.com/c/{cohort_id}/x", "EU", "https://example.com/c/26umsb5/x"),
+        ("", "US", None),
+        (None, "US", None),
+        ("/", "US", None),
+        ("file:///etc/passwd", "US", None),
+        ("https://[my-org", "US", None),
+    ],
+)
+def test_a_cohorts_page_is_that_of_the_organization_and_unknown_without_one(
+    connect: Callable[..., str], organization: str | None, region: str, page: str | None
+) -> None:
+    hook = AmplitudeHook(connect("a", **KEYS, extra={"org_url": organization, "region": region}))
+    assert hook.get_cohort_url("26umsb5") == page
+
+
+def test_a_host_that_is_not_reached_is_told_at_once(connect: Callable[..., str]) -> None:
+    """Somebody waits for it: it is asked once."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    hook = AmplitudeHook(connect("a", **KEYS, host="127.0.0.1", port=port))
-    monkeypatch.setattr(hook.get_conn(), "_sleep", lambda _: None)
-    works, sentence = hook.test_connection()
+    began = time.monotonic()
+    works, sentence = AmplitudeHook(connect("a", **KEYS, host="127.0.0.1", port=port)).test_connection()
+    assert time.monotonic() - began < 1
     assert not works
-    assert "no answer (ConnectionError)" in sentence
+    assert sentence.startswith(
+        f"Not reached: nothing answers at http://127.0.0.1:{port} (no connection comes about, ConnectionError). "
+        "Check Host and Data region (it is US), "
+    )

@@ -69,6 +69,7 @@ def test_a_missing_write_key_is_named(connect: Callable[..., str], fields: dict[
     [
         ({}, "https://api.segment.io"),
         ({"extra": {"region": "EU"}}, "https://events.eu1.segmentapis.com"),
+        ({"port": 443, "extra": {"region": "EU"}}, "https://events.eu1.segmentapis.com"),
         ({"host": "https://events.eu1.segmentapis.com/v1"}, "https://events.eu1.segmentapis.com"),
         ({"host": "segment.example.com", "extra": {"region": "EU"}}, "https://segment.example.com"),
     ],
@@ -81,12 +82,62 @@ def test_the_region_decides_and_a_host_overrides(
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_the_test_button_says_what_it_proved() -> None:
-    """That the host answers, and that the key is not proved."""
+def test_the_test_button_says_that_segment_accepts_any_key_and_where_to_look() -> None:
     works, sentence = SegmentHook().test_connection()
     assert works
-    assert "NOT proved" in sentence
-    assert "debugger" in sentence
+    assert sentence.startswith("Reached, but Segment accepts any key: http://127.0.0.1:")
+    assert "the write key is NOT proved" in sentence
+    assert "Connections > Sources > the source > Debugger" in sentence
+
+
+@pytest.mark.parametrize(
+    ("region", "debugger"),
+    [
+        ("US", "https://app.segment.com/acme/sources/python/debugger"),
+        ("EU", "https://eu1.app.segment.com/acme/sources/python/debugger"),
+    ],
+)
+def test_the_test_button_has_the_debuggers_address_where_the_connection_makes_it_known(
+    connect: Callable[..., str], region: str, debugger: str
+) -> None:
+    with RecordingServer(Told(404)) as server:
+        slugs = {"workspace": "acme", "source": " python ", "region": region}
+        works, sentence = SegmentHook(
+            connect("s", conn_type="segmentio", password=KEY, host=server.url, extra=slugs)
+        ).test_connection()
+    assert works
+    assert sentence.endswith(f"look into its debugger for the users: {debugger}")
+    assert f"nor that its source is in the data region {region}" in sentence
+    assert KEY not in sentence
+
+
+@pytest.mark.parametrize("slugs", [{}, {"workspace": "acme"}, {"source": "python"}, {"workspace": " ", "source": ""}])
+def test_a_debugger_is_unknown_without_workspace_and_source(connect: Callable[..., str], slugs: dict[str, str]) -> None:
+    assert SegmentHook(connect("s", conn_type="segmentio", password=KEY, extra=slugs)).get_debugger_url() is None
+
+
+@pytest.mark.parametrize(
+    ("host", "region", "other"),
+    [("https://API.segment.io:443/v1", "EU", "US"), ("events.eu1.segmentapis.com", "US", "EU")],
+)
+def test_a_host_of_the_other_region_is_told_before_anybody_is_asked(
+    connect: Callable[..., str], host: str, region: str, other: str
+) -> None:
+    connect("s", conn_type="segmentio", password=KEY, host=host, extra={"region": region})
+    works, sentence = SegmentHook("s").test_connection()
+    assert not works
+    assert sentence.startswith(f"Wrong region: Data region is {region}, but Host (https://")
+    assert f"is that of {other}." in sentence
+
+
+@pytest.mark.parametrize("status", [407, 502])
+def test_a_proxys_answer_is_not_taken_for_segments(connect: Callable[..., str], status: int) -> None:
+    with RecordingServer(Told(status)) as server:
+        works, sentence = SegmentHook(
+            connect("s", conn_type="segmentio", password=KEY, host=server.url)
+        ).test_connection()
+    assert not works
+    assert f"answers with HTTP {status}, which is a proxy's answer" in sentence
 
 
 def test_the_test_button_says_what_it_did_not_reach(connect: Callable[..., str]) -> None:
@@ -97,13 +148,20 @@ def test_the_test_button_says_what_it_did_not_reach(connect: Callable[..., str])
     connect("s", conn_type="segmentio", password=KEY, host="127.0.0.1", port=port)
     works, sentence = SegmentHook("s").test_connection()
     assert (works, KEY in sentence) == (False, False)
-    assert sentence.startswith("Nothing answers at http://127.0.0.1:")
-    assert SegmentHook(connect("blank", conn_type="segmentio")).test_connection()[0] is False
+    assert sentence.startswith(f"Not reached: nothing answers at http://127.0.0.1:{port} (no connection comes about")
+
+
+def test_the_test_button_names_a_missing_key_by_the_forms_label(connect: Callable[..., str]) -> None:
+    assert SegmentHook(connect("blank", conn_type="segmentio")).test_connection() == (
+        False,
+        "Field 'Write key': it is missing or blank. It takes the write key as it was issued.",
+    )
 
 
 def test_a_destination_is_told_by_host_and_key(connect: Callable[..., str]) -> None:
     """The same for two connections of one source, another for another key or host; no secret is in it."""
     connect("one", conn_type="segmentio", password=KEY)
+    connect("with_port", conn_type="segmentio", password=KEY, port=443)
     connect("same", conn_type="segment", host="https://API.segment.io:443/v1/", extra={"write_key": KEY})
     connect("other_key", conn_type="segmentio", password=f"{KEY}0")
     connect("other_host", conn_type="segmentio", password=KEY, extra={"region": "EU"})
@@ -113,6 +171,7 @@ def test_a_destination_is_told_by_host_and_key(connect: Callable[..., str]) -> N
     assert one.destination.startswith("dst-")
     assert len(one.destination) == 24
     assert one.host == "api.segment.io"
+    assert SegmentHook("with_port").describe().destination == one.destination
     assert (one.destination, one.key_fingerprint) == (same.destination, same.key_fingerprint)
     assert len({one.destination, other_key.destination, other_host.destination}) == 3
     assert len({one.key_fingerprint, other_key.key_fingerprint, other_host.key_fingerprint}) == 3

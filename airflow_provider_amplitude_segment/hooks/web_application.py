@@ -1,0 +1,75 @@
+"""Pages of Amplitude's and Segment's web applications, for people to look at; nothing is asked of either."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+# https://amplitude.com/docs/session-replay shows https://app.amplitude.com/analytics/<organization>/…; the EU's
+# host is that of https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Regions".
+AMPLITUDE_APPLICATIONS = {"US": "https://app.amplitude.com", "EU": "https://app.eu.amplitude.com"}
+
+# https://www.twilio.com/docs/segment/guides/regional-segment
+SEGMENT_APPLICATIONS = {"US": "https://app.segment.com", "EU": "https://eu1.app.segment.com"}
+
+COHORT_PLACEHOLDER = "{cohort_id}"
+
+
+def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
+    """Return the page of a cohort; ``None`` where the organization's URL is no URL.
+
+    https://amplitude.com/docs/analytics/behavioral-cohorts and the Dashboard REST API's page show
+    ``https://analytics.amplitude.com/<organization>/cohort/<cohort>``, newer pages of other things
+    ``https://app.amplitude.com/analytics/<organization>/…``. No document puts the two together, so that the whole URL
+    may be given instead.
+
+    Args:
+        organization: What stands behind ``/analytics/`` in Amplitude's URLs; or any page of the organization, as
+            copied from the browser; or a URL with ``{cohort_id}`` in it, which is used as it is.
+        region: ``US`` or ``EU``; decides where only a name is given.
+        cohort_id: Amplitude's cohort ID.
+
+    >>> cohort_url("my-org", "US", "26umsb5")
+    'https://app.amplitude.com/analytics/my-org/cohort/26umsb5'
+    >>> cohort_url("my-org", "EU", "26umsb5")
+    'https://app.eu.amplitude.com/analytics/my-org/cohort/26umsb5'
+    >>> cohort_url("https://app.amplitude.com/analytics/my-org/home", "EU", "26umsb5")
+    'https://app.amplitude.com/analytics/my-org/cohort/26umsb5'
+    >>> cohort_url("https://analytics.amplitude.com/my-org", "US", "26umsb5")
+    'https://analytics.amplitude.com/my-org/cohort/26umsb5'
+    >>> cohort_url("https://example.com/cohorts?id={cohort_id}", "US", "a b/c")
+    'https://example.com/cohorts?id=a%20b%2Fc'
+    >>> cohort_url("javascript://my-org", "US", "26umsb5")
+    """
+    cohort = quote(cohort_id, safe="")
+    if "://" not in organization:
+        name = organization.strip("/").removeprefix("analytics/").partition("/")[0]
+        return f"{AMPLITUDE_APPLICATIONS[region]}/analytics/{quote(name, safe='')}/cohort/{cohort}" if name else None
+    try:
+        parts = urlsplit(organization)
+    except ValueError:
+        return None
+    if parts.scheme.lower() not in {"http", "https"} or not parts.netloc:
+        return None
+    if COHORT_PLACEHOLDER in organization:
+        return organization.replace(COHORT_PLACEHOLDER, cohort)
+    steps = [step for step in parts.path.split("/") if step]
+    kept = steps[: 2 if steps[:1] == ["analytics"] else 1]
+    return "/".join([f"{parts.scheme}://{parts.netloc}", *kept, "cohort", cohort])
+
+
+def debugger_url(workspace: str, source: str, region: str) -> str:
+    """Return the page of a Segment source's debugger, a sample of what came in last.
+
+    https://www.twilio.com/docs/segment/connections/sources/debugger
+
+    Args:
+        workspace: The workspace's slug.
+        source: The source's slug.
+        region: ``US`` or ``EU``.
+
+    >>> debugger_url("acme", "python", "US")
+    'https://app.segment.com/acme/sources/python/debugger'
+    >>> debugger_url("acme", "a b", "EU")
+    'https://eu1.app.segment.com/acme/sources/a%20b/debugger'
+    """
+    return f"{SEGMENT_APPLICATIONS[region]}/{quote(workspace, safe='')}/sources/{quote(source, safe='')}/debugger"

@@ -1,0 +1,12 @@
+"""From a task to its cohort in Amplitude."""
+
+from __future__ import annotations
+
+from airflow_provider_amplitude_segment.links.pushed_link import PushedLink
+
+
+class AmplitudeCohortLink(PushedLink):
+    """The cohort's page; hidden where the connection does not name the organization (``org_url``)."""
+
+    name = "Cohort in Amplitude"
+    xcom_key = "amplitude_cohort_url"
