@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 _FILES_FOR_PEOPLE = ("rejected", "dry-runs")
 
-# Also what a process that was killed while it wrote has left beside the place (clients.ledger_store).
-_ANY = re.compile(
-    r"\.?(?:claim|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-\d+)?\.(?:json|parquet)(?:\.[0-9a-f]+)?"
-)
+_NUMBERED = re.compile(r"(?:claim|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-\d+)?\.(?:json|parquet)")
+
+# What a process that was killed while it wrote has left beside the place (clients.ledger_store).
+_UNFINISHED = re.compile(r"\.[a-z]+-(\d+)(?:-\d+)?\.(?:json|parquet)\.[0-9a-f]+")
 
 
 def count_known(engine: duckdb.DuckDBPyConnection, state: Path | None) -> int:
@@ -62,7 +62,9 @@ def forget(ledger: Ledger, kept: Commit | None, claim: int) -> None:
     stays = {f"claim-{newest_generation(names)}.json"}
     if kept is not None:
         stays |= {f"commit-{kept.generation}.json", kept.snapshot.name}
-    gone = [name for name in names if name not in stays and (match := _ANY.fullmatch(name)) and int(match[1]) <= claim]
+    gone = [n for n in names if n not in stays and (match := _NUMBERED.fullmatch(n)) and int(match[1]) <= claim]
+    # This claim's own renewal may be writing just now.
+    gone += [name for name in names if (match := _UNFINISHED.fullmatch(name)) and int(match[1]) < claim]
     for name in sorted(gone, key=lambda name: (not name.endswith(".json"), name)):
         ledger.take_away(name)
     refused = f"{kept.generation}.csv" if kept is not None and kept.report.get("rejected") else None

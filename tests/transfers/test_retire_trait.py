@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
+import threading
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 from fakes.task_instance import FakeTaskInstance, Sync
 
 from airflow_provider_amplitude_segment.exceptions import (
@@ -15,9 +19,13 @@ from airflow_provider_amplitude_segment.exceptions import (
     RejectedUsersError,
     SegmentRefusedError,
     SettingError,
+    SyncStoppedError,
 )
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, WRITE_KEY_EMEA, Fault, Sandbox
 from airflow_provider_amplitude_segment.transfers.retire_trait import AmplitudeCohortTraitRetireOperator
+
+if TYPE_CHECKING:
+    from fakes.s3_server import S3Server
 
 TRAIT = "Power Users (c1)"
 
@@ -203,7 +211,88 @@ def test_what_was_rendered_to_text_is_read(sandbox: Sandbox, sync: Sync, retire:
     assert believed(sandbox) == set()
 
 
-def test_every_parameter_is_a_template() -> None:
-    operator = AmplitudeCohortTraitRetireOperator(task_id="retire", cohort_id="c1")
+def test_a_ledger_on_s3_is_retired_to_the_last_name(
+    sandbox: Sandbox,
+    sync: Sync,
+    retire: Sync,
+    s3_server: S3Server,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_LEDGER_STORE", s3_server.connection())
+    state_path = f"s3://ledger_store@{bucket}/amplitude-segment"
+    sandbox.amplitude.cohorts["c1"].user_ids = ["ann@example.com", "bob@example.com"]
+    sync(state_path=state_path)
+    sync(FakeTaskInstance(run_id="dry"), state_path=state_path, dry_run=True)
 
-    assert all(hasattr(operator, field) for field in operator.template_fields)
+    retire(state_path=state_path)
+
+    assert believed(sandbox) == set()
+    root = ObjectStoragePath(state_path)
+    for number, path in enumerate(path for path in root.rglob("*") if path.is_file()):
+        (tmp_path / str(number)).write_bytes(path.read_bytes())
+    assert len(list(tmp_path.iterdir())) >= 4
+    assert files_that_name(tmp_path, "@example.com") == []
+    assert retire(FakeTaskInstance(run_id="again"), state_path=state_path)["destinations"][0]["planned"] == 0
+
+
+def test_no_user_and_no_secret_is_logged(
+    sandbox: Sandbox,
+    sync: Sync,
+    retire: Sync,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Core logs through the standard library, the operator on Airflow 3 through structlog, which prints."""
+    sandbox.amplitude.cohorts["c1"].user_ids = ["carla-4711", "poisoned-0815"]
+    sync(segment_conn_id=["segment_default", "segment_emea"])
+    caplog.set_level(logging.DEBUG)
+    sandbox.segment.poisoned = {"poisoned-0815"}
+
+    report = retire(on_rejected="warn")
+
+    keys = [json.loads(value).get("password") for value in sandbox.airflow_connections().values()]
+    logged = caplog.text + "".join(capsys.readouterr()) + json.dumps(report)
+    assert "2 to be told false" in logged
+    assert "told elsewhere" in logged
+    for hidden in ("carla-4711", "poisoned-0815", *keys):
+        assert hidden not in logged
+
+
+def test_a_task_that_is_stopped_gives_its_claim_back_and_is_gone_on_with(
+    sandbox: Sandbox, sync: Sync, tmp_path: Path
+) -> None:
+    users = [f"user{number}" for number in range(8_000)]
+    sandbox.amplitude.cohorts["c1"].user_ids = users
+    sync(events_per_second=None)
+    sandbox.faults.add(Fault(on="segment.batch", apply=True, delay_seconds=0.2, times=50))
+    operator = AmplitudeCohortTraitRetireOperator(
+        task_id="retire",
+        cohort_id="c1",
+        state_path=str(tmp_path / "state"),
+        events_per_second=None,
+        max_concurrent_requests=1,
+    )
+    ti = FakeTaskInstance(run_id="retire")
+    ti.task_id = "retire"
+    taken = sandbox.segment.batches_received
+
+    def stop() -> None:
+        while sandbox.segment.batches_received == taken:
+            time.sleep(0.002)
+        operator.on_kill()
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    with pytest.raises(SyncStoppedError):
+        operator.execute({"ti": ti})
+    stopping.join()
+    assert believed(sandbox)
+    # Another run is let in at once.
+    other = FakeTaskInstance(run_id="other")
+    other.task_id = "retire"
+
+    operator.execute({"ti": other})
+
+    assert believed(sandbox) == set()
