@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from fakes.task_instance import FakeTaskInstance
 from fakes.tested_dag import parse_dag
 
@@ -17,6 +17,7 @@ from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
 from airflow_provider_amplitude_segment.links.task_links import push_links
 from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
+from airflow_provider_amplitude_segment.transfers.retire_trait import AmplitudeCohortTraitRetireOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -163,3 +164,18 @@ def test_the_operator_has_both_links() -> None:
 
     assert [type(link) for link in operator.operator_extra_links] == [AmplitudeCohortLink, SegmentDebuggerLink]
     assert [link.name for link in operator.operator_extra_links] == ["Cohort in Amplitude", "Debugger in Segment"]
+
+
+def test_a_retirement_has_the_debuggers_link_also_when_it_fails_and_asks_for_no_amplitude(
+    extend: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extend("segment_default", workspace="acme", source="website")
+    monkeypatch.delenv("AIRFLOW_CONN_AMPLITUDE_DEFAULT")
+    ti = FakeTaskInstance()
+    operator = AmplitudeCohortTraitRetireOperator(task_id="retire", cohort_id="26umsb5", state_path=str(tmp_path))
+
+    with pytest.raises(AirflowFailException):
+        operator.execute({"ti": ti, "dag_run": ti, "params": {}})
+
+    assert ti.xcoms[DEBUGGER_URL] == "https://app.segment.com/acme/sources/website/debugger"
+    assert [type(link) for link in operator.operator_extra_links] == [SegmentDebuggerLink]
