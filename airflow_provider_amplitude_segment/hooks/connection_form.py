@@ -71,5 +71,8 @@ def form_behaviour(name: str) -> dict[str, Any]:
 
     :param name: the connection type
     """
-    behaviour = connection_type(name)["ui-field-behaviour"]
-    return {key.replace("-", "_"): value for key, value in behaviour.items()}
+    behaviour = {key.replace("-", "_"): value for key, value in connection_type(name)["ui-field-behaviour"].items()}
+    # It is shown for the Test button of Airflow 3.3.2 alone.
+    behaviour["hidden_fields"] = [*behaviour["hidden_fields"], "port"]
+    behaviour["placeholders"] = {key: text for key, text in behaviour["placeholders"].items() if key != "port"}
+    return behaviour

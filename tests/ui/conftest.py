@@ -31,7 +31,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
     home = tmp_path_factory.mktemp("airflow")
     env = {
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-        "AIRFLOW__CORE__DEFAULT_TIMEZONE": "utc",
+        # Airflow 2 would make a segment_default of its own, which leads to Segment itself.
+        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
         "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(home / "state"),
     }
     with standalone(home, ROOT / "example_dags", env) as running:
