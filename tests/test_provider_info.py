@@ -144,7 +144,7 @@ def test_the_operator_brings_three_modules_of_its_own_into_a_dag_file_and_nothin
     package = "airflow_provider_amplitude_segment"
     brought = set(json.loads(printed.splitlines()[-1])) - {package}
     assert brought == {
-        f"{package}.exceptions",
         f"{package}.transfers",
         f"{package}.transfers.amplitude_to_segment",
+        f"{package}.transfers.lineage",
     }

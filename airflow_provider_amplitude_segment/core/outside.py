@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.progress import show_nobody
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.clock import Chance, Clock
     from airflow_provider_amplitude_segment.core.export_order import Amplitude
+    from airflow_provider_amplitude_segment.core.progress import Show
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
     from airflow_provider_amplitude_segment.core.stream import Destination, Store
 
@@ -29,6 +32,7 @@ class Outside:
         stop: set when the task is to end.
         scratch: an empty folder on the worker's own disk; the caller removes it.
         integration: name and version that Segment is told as ``context.integration``.
+        show: shown how far the sync is.
     """
 
     amplitude: Amplitude
@@ -39,3 +43,4 @@ class Outside:
     stop: threading.Event
     scratch: Path
     integration: Mapping[str, str]
+    show: Show = show_nobody

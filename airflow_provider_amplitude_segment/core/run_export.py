@@ -55,8 +55,9 @@ def open_run_export(  # who asks, whom, and what is known
         if record.is_usable(unfinished, clock.now()):
             log.info("Going on with export %s of this run", record.export_request_id)
             return record
+    counts = {}
     if settings.min_exports_left:
-        check_exports_left(
+        counts["exports_left"] = check_exports_left(
             order.amplitude.usage(),
             min_exports_left=settings.min_exports_left,
             run_configuration=settings.run_configuration,
@@ -64,7 +65,7 @@ def open_run_export(  # who asks, whom, and what is known
     # An owner that was paused here spends nothing, and takes no export away from its own retry.
     tenure.look_at_all()
     request_id = order.request(stream.cohort_id)
-    record = RunRecord(request_id, clock.now(), {s.folder: tenure.generation(s) for s in newest})
+    record = RunRecord(request_id, clock.now(), {s.folder: tenure.generation(s) for s in newest}, counts=counts)
     write_run_record(store, stream, run, record)
     log.info("Requested export %s of cohort %s", request_id, stream.cohort_id)
     return record

@@ -1,0 +1,117 @@
+"""Progress where Airflow's UI and API show it: the task state store, which Airflow has from 3.3 on.
+
+One key, ``amplitude_segment_progress``, e.g. ``{"step": "Tell Segment", "try_number": 1, "at": "2026-11-24T03:00:07Z",
+"destinations": {"segment_default": {"told": 12000, "planned": 40000, "per_second": 1000, "seconds_left": 28}}}``.
+
+Nothing reads it back: Airflow keeps it when a task is cleared. It is deleted when a sync has ended well, as the report
+then says more; a try that failed or was killed leaves how far it came.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_amplitude_segment.core.clock import timestamp
+from airflow_provider_amplitude_segment.core.progress import show_nobody
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_amplitude_segment.core.progress import Show
+
+log = logging.getLogger(__name__)
+
+KEY = "amplitude_segment_progress"
+
+_SECONDS_BETWEEN_WRITES = 5.0
+_LONGEST_GOODBYE_SECONDS = 5.0
+
+
+@contextmanager
+def progress_shown(context: Context) -> Iterator[Show]:
+    """Give what a sync shows its progress to; without a task state store that goes nowhere.
+
+    What was shown last stays when the block ends with an error, or with a deferral.
+    """
+    store = context.get("task_state_store")
+    if store is None:
+        yield show_nobody
+        return
+    shown = ProgressStore(store, context["ti"].try_number)
+    try:
+        yield shown.show
+    except BaseException:
+        shown.end(is_kept=True)
+        raise
+    shown.end(is_kept=False)
+
+
+class ProgressStore:
+    """Writes what it is shown every few seconds, from a thread of its own: the store may be slow, the sync is not."""
+
+    def __init__(self, store: Any, try_number: int, *, seconds_between_writes: float = _SECONDS_BETWEEN_WRITES) -> None:
+        """Take an accessor with ``set`` and ``delete``, and begin to write as soon as something is shown."""
+        self._store = store
+        self._seconds_between_writes = seconds_between_writes
+        self._lock = threading.Lock()
+        self._progress: dict[str, Any] = {"step": "Begin", "try_number": try_number}
+        self._destinations: dict[str, dict[str, Any]] = {}
+        self._is_new = False
+        self._ended = threading.Event()
+        self._has_failed = False
+        self._writer = threading.Thread(target=self._write_repeatedly, name="progress", daemon=True)
+        self._writer.start()
+
+    def show(self, facts: Mapping[str, Any]) -> None:
+        """Remember facts for the next write: a ``step``, or a ``destination``'s."""
+        with self._lock:
+            if "destination" in facts:
+                told = dict(facts)
+                self._destinations[told.pop("destination")] = told
+            else:
+                self._progress.update(facts)
+            self._is_new = True
+
+    def end(self, *, is_kept: bool) -> None:
+        """Write a last time, or delete what was written."""
+        self._ended.set()
+        self._writer.join(_LONGEST_GOODBYE_SECONDS)
+        if self._writer.is_alive() or self._has_failed:
+            return
+        if is_kept:
+            self._write()
+        else:
+            self._attempt(lambda: self._store.delete(KEY))
+
+    def _write_repeatedly(self) -> None:
+        pause = min(1.0, self._seconds_between_writes)
+        while not self._ended.wait(pause) and not self._has_failed:
+            self._write()
+            pause = self._seconds_between_writes
+
+    def _write(self) -> None:
+        with self._lock:
+            if not self._is_new:
+                return
+            self._is_new = False
+            progress = {**self._progress, "at": timestamp(time.time())}
+            if self._destinations:
+                progress["destinations"] = {name: dict(told) for name, told in self._destinations.items()}
+        self._attempt(lambda: self._store.set(KEY, progress))
+
+    def _attempt(self, ask: Any) -> None:
+        """Ask the store; where it fails, say so once, and let the sync go on without it."""
+        try:
+            ask()
+        except Exception as error:  # noqa: BLE001 - whatever the API server has, the sync does not depend on it
+            self._has_failed = True
+            log.warning(
+                "Progress is not shown any more: the task state store failed (%s). The sync goes on.",
+                type(error).__name__,
+            )
