@@ -72,5 +72,5 @@ def _known(told: DestinationReport, report: SyncReport) -> str:
     if not told.committed:
         reason = f" {told.error}" if told.error else ""
         return f"Not finished, the state is not committed.{reason}"
-    known = "" if told.known is None else f"{told.known:,} users are now true under {told.trait!r}, "
-    return f"Known now: {known}saved as generation {told.generation}."
+    known = "" if told.known is None else f"Now {told.known:,} users are true under {told.trait!r}. "
+    return f"{known}Saved as generation {told.generation}."

@@ -117,7 +117,7 @@ class Telling:
         changes = ledger.fetch(plan.changes, self.draft.scratch / "changes.parquet")
         journal = ledger.journal(plan)
         pending = journal.pending(plan.planned)
-        log.info("%s: telling %s of %s changes", label, f"{pending.count:,}", f"{plan.planned:,}")
+        log.info("%s: %s of %s changes are to be told", label, f"{pending.count:,}", f"{plan.planned:,}")
         # nor takes anything away itself.
         lookout.look()
         prune(ledger, self.settings.keep_snapshots)
@@ -140,16 +140,15 @@ class Telling:
         )
         with open_engine(self.draft.scratch, memory_mib=self.memory_mib) as engine:
             delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope))
-            if pending.count:
-                log.info("%s", progress.line())
             report = self._report(report, delivered, progress.seconds)
             if delivered.error is None:
                 report = self._commit(engine, report, lookout, delivered.journal)
                 prune(ledger, self.settings.keep_snapshots)
         log.info(
-            "%s: %s planned = %s acknowledged + %s rejected + %s pending; %s",
+            "%s: %s planned = %s acknowledged + %s rejected + %s pending; %.1f s, %s",
             label,
             *(f"{n:,}" for n in (report.planned, report.acknowledged, report.rejected, report.pending)),
+            report.seconds,
             "committed" if report.committed else "not committed",
         )
         return report, delivered.error

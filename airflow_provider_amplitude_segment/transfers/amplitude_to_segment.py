@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
-    from airflow_provider_amplitude_segment.core.progress import Show
     from airflow_provider_amplitude_segment.core.report import SyncReport
     from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 
@@ -173,23 +172,22 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
         self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None = None
     ) -> dict[str, Any]:
         from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.progress_store import progress_shown  # noqa: PLC0415
 
-        with progress_shown(context) as show:
-            outcome = self._run(context, show, waits=waits, waited_in_vain=waited_in_vain)
-            if isinstance(outcome, ExportIncomplete):
-                self._defer(outcome)
-                # Not reached: deferring raises.
-                return {}
+        outcome = self._run(context, waits=waits, waited_in_vain=waited_in_vain)
+        if isinstance(outcome, ExportIncomplete):
+            self._defer(outcome)
+            # Not reached: deferring raises.
+            return {}
         if isinstance(outcome, Skipped):
             raise AirflowSkipException(f"Nothing was sent: {outcome.reason}.")
         return outcome.as_dict()
 
     def _run(
-        self, context: Context, show: Show, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None
+        self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None
     ) -> SyncReport | ExportIncomplete | Skipped:
         from airflow_provider_amplitude_segment.core.sync import CohortSync  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.account import run_with_account  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.progress_store import ProgressStore  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.remembrance import recall  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_outside import open_outside  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
@@ -201,13 +199,15 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
             with open_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop
                 remembered = recall(context["ti"], settings.cohort_id, outside.posts)
-                sync = CohortSync(settings, run_of(context), replace(outside, show=show), remembered=remembered)
+                progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
+                outside = replace(outside, show=progress.show)  # noqa: PLW2901 - the same, with somebody who looks on
+                sync = CohortSync(settings, run_of(context), outside, remembered=remembered)
                 try:
                     return run_with_account(
                         self,
                         context,
                         sync,
-                        lambda: sync.run(waits=waits, waited_in_vain=waited_in_vain),
+                        lambda: progress.during(lambda: sync.run(waits=waits, waited_in_vain=waited_in_vain)),
                         skips_unchanged=settings.skip_when_unchanged,
                     )
                 finally:

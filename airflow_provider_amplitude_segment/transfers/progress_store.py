@@ -12,18 +12,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_amplitude_segment.core.clock import timestamp
-from airflow_provider_amplitude_segment.core.progress import show_nobody
+from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from airflow.providers.common.compat.sdk import Context
-
-    from airflow_provider_amplitude_segment.core.progress import Show
+    from collections.abc import Callable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -32,31 +27,18 @@ KEY = "amplitude_segment_progress"
 _SECONDS_BETWEEN_WRITES = 5.0
 _LONGEST_GOODBYE_SECONDS = 5.0
 
-
-@contextmanager
-def progress_shown(context: Context) -> Iterator[Show]:
-    """Give what a sync shows its progress to; without a task state store that goes nowhere.
-
-    What was shown last stays when the block ends with an error, or with a deferral.
-    """
-    store = context.get("task_state_store")
-    if store is None:
-        yield show_nobody
-        return
-    shown = ProgressStore(store, context["ti"].try_number)
-    try:
-        yield shown.show
-    except BaseException:
-        shown.end(is_kept=True)
-        raise
-    shown.end(is_kept=False)
+_Outcome = TypeVar("_Outcome")
 
 
 class ProgressStore:
-    """Writes what it is shown every few seconds, from a thread of its own: the store may be slow, the sync is not."""
+    """Writes what it is shown every few seconds, from a thread of its own: the store may be slow, the sync is not.
+
+    The thread lives only during the sync, while nothing else asks Airflow for anything: ``dag.test()`` has one
+    unlocked line to it.
+    """
 
     def __init__(self, store: Any, try_number: int, *, seconds_between_writes: float = _SECONDS_BETWEEN_WRITES) -> None:
-        """Take an accessor with ``set`` and ``delete``, and begin to write as soon as something is shown."""
+        """Take an accessor with ``set`` and ``delete``, or ``None``: then nothing is written."""
         self._store = store
         self._seconds_between_writes = seconds_between_writes
         self._lock = threading.Lock()
@@ -65,8 +47,26 @@ class ProgressStore:
         self._is_new = False
         self._ended = threading.Event()
         self._has_failed = False
-        self._writer = threading.Thread(target=self._write_repeatedly, name="progress", daemon=True)
-        self._writer.start()
+
+    def during(self, work: Callable[[], _Outcome]) -> _Outcome:
+        """Do the work, and show meanwhile how far it is.
+
+        What was shown last stays where it ends with an error, or is to be resumed.
+        """
+        if self._store is None:
+            return work()
+        writer = threading.Thread(target=self._write_repeatedly, name="progress", daemon=True)
+        writer.start()
+        is_over = False
+        try:
+            outcome = work()
+            is_over = not isinstance(outcome, ExportIncomplete)
+        finally:
+            self._ended.set()
+            writer.join(_LONGEST_GOODBYE_SECONDS)
+            if not (writer.is_alive() or self._has_failed):
+                self._delete() if is_over else self._write()
+        return outcome
 
     def show(self, facts: Mapping[str, Any]) -> None:
         """Remember facts for the next write: a ``step``, or a ``destination``'s."""
@@ -77,17 +77,6 @@ class ProgressStore:
             else:
                 self._progress.update(facts)
             self._is_new = True
-
-    def end(self, *, is_kept: bool) -> None:
-        """Write a last time, or delete what was written."""
-        self._ended.set()
-        self._writer.join(_LONGEST_GOODBYE_SECONDS)
-        if self._writer.is_alive() or self._has_failed:
-            return
-        if is_kept:
-            self._write()
-        else:
-            self._attempt(lambda: self._store.delete(KEY))
 
     def _write_repeatedly(self) -> None:
         pause = min(1.0, self._seconds_between_writes)
@@ -105,7 +94,10 @@ class ProgressStore:
                 progress["destinations"] = {name: dict(told) for name, told in self._destinations.items()}
         self._attempt(lambda: self._store.set(KEY, progress))
 
-    def _attempt(self, ask: Any) -> None:
+    def _delete(self) -> None:
+        self._attempt(lambda: self._store.delete(KEY))
+
+    def _attempt(self, ask: Callable[[], object]) -> None:
         """Ask the store; where it fails, say so once, and let the sync go on without it."""
         try:
             ask()
