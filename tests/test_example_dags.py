@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import ParamValidationError
+from airflow.providers.common.compat.sdk import Asset, ParamValidationError
 from fakes.tested_dag import parse_dag
 
 from airflow_provider_amplitude_segment.exceptions import (
@@ -98,6 +100,7 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
         "ad_hoc": None,
         "daily": "@daily",
         "many_cohorts": "@daily",
+        "on_change": "@hourly",
         "once": "@once",
         "retire": None,
         "several_destinations": "@daily",
@@ -125,6 +128,7 @@ def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> 
     ("name", "told"),
     [
         ("daily", [(AT_RISK, WRITE_KEY_DEFAULT)]),
+        ("on_change", [(AT_RISK, WRITE_KEY_DEFAULT)]),
         ("once", [(TRIAL, WRITE_KEY_DEFAULT)]),
         ("ad_hoc", [(AT_RISK, WRITE_KEY_DEFAULT)]),
         (
@@ -370,3 +374,44 @@ def test_a_cohort_that_was_never_told_cannot_be_retired(sandbox: Sandbox) -> Non
 
     assert run_example("retire", {"cohort_id": "mistyped"}).state == "failed"
     assert sandbox.compare(AT_RISK).equal
+
+
+def asset_events() -> list[dict[str, Any]]:
+    """Return the extras of all events of the example's asset, oldest first, from Airflow's metadata database."""
+    on_3 = Asset.__name__ == "Asset"
+    models = importlib.import_module("airflow.models.asset" if on_3 else "airflow.models.dataset")
+    event = models.AssetEvent if on_3 else models.DatasetEvent
+    with importlib.import_module("airflow.utils.session").create_session() as session:
+        return [row.extra for row in session.query(event).order_by(event.timestamp)]
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
+def test_something_starts_when_the_cohort_changed_and_nothing_when_nobody_moved(
+    deferrable: bool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", str(deferrable))
+    sandbox.amplitude.cohorts[AT_RISK].ready_after_polls = int(deferrable)
+    members = sandbox.compare(AT_RISK).members
+    before = len(asset_events())
+
+    assert run_example("on_change").state == "success"
+    quiet = run_example("on_change")
+    sandbox.amplitude.churn(AT_RISK, enter=7, exit=5)
+    run_example("on_change")
+
+    assert quiet.get_task_instance("sync_cohort").state == "skipped"
+    assert report_of(quiet)["destinations"][0]["committed"]
+    first, second = asset_events()[before:]
+    assert (first["entered"], first["exited"]) == (members, 0)
+    assert (second["entered"], second["exited"], second["members"]) == (7, 5, members + 2)
+    assert sandbox.compare(AT_RISK).equal
+
+
+def test_the_consumer_adds_up_who_moved() -> None:
+    """What Airflow hands it: events by asset, under the name of its line."""
+    consumer = parse_dag(EXAMPLES / "amplitude_segment_on_change.py", "amplitude_segment_after_change")
+    report_change = consumer.get_task("report_change").python_callable
+    events = {"an asset": [SimpleNamespace(extra={"entered": 7, "exited": 5}) for _ in range(2)]}
+
+    assert report_change(triggering_asset_events=events) == {"entered": 14, "exited": 10}
+    assert report_change(triggering_dataset_events=events) == {"entered": 14, "exited": 10}

@@ -213,7 +213,8 @@ def list_planned(engine: duckdb.DuckDBPyConnection, draft: Draft, name: str) -> 
 def report_draft(draft: Draft) -> DestinationReport:
     """Return what the report tells of a destination before it is told."""
     destination = draft.stream.destination
-    report = DestinationReport(destination.segment_conn_id, destination.name, draft.mode, draft.trait)
+    follows = None if isinstance(draft.newest, Plan) else draft.newest.generation if draft.newest else 0
+    report = DestinationReport(destination.segment_conn_id, destination.name, draft.mode, draft.trait, follows=follows)
     if draft.resumed:
         return report_plan(report, draft.resumed, draft.ledger.journal(draft.resumed))
     if draft.diff is None:

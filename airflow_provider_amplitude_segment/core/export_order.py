@@ -40,6 +40,10 @@ _WAIT_FOR_A_PLACE_SECONDS = 20.0
 """Amplitude takes 4 exports a minute and 5 at once of a project, so a place is free again after a while."""
 
 
+_SECONDS_BETWEEN_LINES = 60.0
+"""While an export's status stays the same; waiting may take an hour."""
+
+
 class Amplitude(Protocol):
     """The Amplitude that a sync reads from."""
 
@@ -109,7 +113,8 @@ class ExportOrder:
         Raises:
             ExportTimeoutError: it was not complete within ``export_timeout``; the next try waits for the same one.
         """
-        began = self.clock.monotonic()
+        began = spoke = self.clock.monotonic()
+        last_said = ""
         while True:
             answer = self.amplitude.export_status(request_id)
             if isinstance(answer, ExportCompleted):
@@ -121,7 +126,10 @@ class ExportOrder:
                 wait = max(min(answer.after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS), self.poll_interval)
             else:
                 said, wait = answer.status_text, self.poll_interval
-            log.info("Export %s: %s", request_id, said)
+            waited = self.clock.monotonic() - began
+            if said != last_said or began + waited - spoke >= _SECONDS_BETWEEN_LINES:
+                log.info("Export %s: Amplitude says %s, %.0f s so far", request_id, said, waited)
+                last_said, spoke = said, began + waited
             self._pause(wait, began, request_id, said)
 
     def _pause(self, seconds: float, began: float, request_id: str | None, last_status: str) -> None:

@@ -111,6 +111,7 @@ def plan_tellings(  # what every telling shares
                 chance=outside.chance,
                 stop=outside.stop,
                 memory_mib=max(_LEAST_MEMORY_MIB, MEMORY_MIB // len(drafts)),
+                show=outside.show,
             )
         )
     return tellings

@@ -30,7 +30,7 @@ _NUMBERED = re.compile(r"(?:claim|plan|commit|changes|base|acked|snapshot)-(\d+)
 _UNFINISHED = re.compile(r"\.[a-z]+-(\d+)(?:-\d+)?\.(?:json|parquet)\.[0-9a-f]+")
 
 
-def count_known(engine: duckdb.DuckDBPyConnection, state: Path | None) -> int:
+def count_pairs(engine: duckdb.DuckDBPyConnection, state: Path | None) -> int:
     """Return how many pairs of trait and user a state holds."""
     (known,) = one_row(engine, f"SELECT count(*) FROM ({state_query(state)})")
     return int(known)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_amplitude_segment.exceptions import EmptyCohortError, ExitRatioError, FewExportsLeftError
+from airflow_provider_amplitude_segment.exceptions import (
+    EmptyCohortError,
+    ExitRatioError,
+    FewExportsLeftError,
+    GuardError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_amplitude_segment.core.cohort_export import Usage
     from airflow_provider_amplitude_segment.core.diff import Diff
+    from airflow_provider_amplitude_segment.core.draft import Draft
     from airflow_provider_amplitude_segment.core.membership import Membership
+    from airflow_provider_amplitude_segment.core.report import SyncReport
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +31,15 @@ MIN_LEAVING = 100
 """So many members at least must be leaving before their share is looked at."""
 
 
-def check_exports_left(usage: Usage | None, *, min_exports_left: int, run_configuration: Mapping[str, Any]) -> None:
+def check_exports_left(
+    usage: Usage | None, *, min_exports_left: int, run_configuration: Mapping[str, Any]
+) -> int | None:
     """Refuse to spend an export when fewer are left this month than must be.
 
     What Amplitude's usage answers is not documented, so a usage that is not known refuses nothing and is logged.
+
+    Returns:
+        Exports left; ``None`` where that is not known.
 
     Raises:
         FewExportsLeftError: fewer than ``min_exports_left`` are left.
@@ -35,10 +49,46 @@ def check_exports_left(usage: Usage | None, *, min_exports_left: int, run_config
             "Amplitude does not tell how many exports are left this month, so min_exports_left=%d refuses nothing",
             min_exports_left,
         )
-    elif usage.left < min_exports_left:
+        return None
+    if usage.left < min_exports_left:
         raise FewExportsLeftError(usage.left, min_exports_left, usage.resets_at, run_configuration)
-    else:
-        log.info("%s of %s exports are left this month", f"{usage.left:,}", f"{usage.limit:,}")
+    log.info("%s of %s exports are left this month", f"{usage.left:,}", f"{usage.limit:,}")
+    return usage.left
+
+
+def check_drafts(
+    drafts: Sequence[Draft], membership: Membership, settings: SyncSettings, report: SyncReport
+) -> tuple[SyncReport, str | None]:
+    """Apply the guards to all destinations; a dry run only notes what they say.
+
+    Returns:
+        The report, with what a guard said of a destination, and why the sync is to be skipped, if it is.
+
+    Raises:
+        GuardError: of the first destination that refuses.
+    """
+    for draft in drafts:
+        if draft.diff is None:
+            continue
+        destination = draft.stream.destination
+        try:
+            check_guards(
+                draft.diff,
+                membership,
+                destination=destination.segment_conn_id,
+                on_empty_cohort=settings.on_empty_cohort,
+                max_exit_ratio=settings.max_exit_ratio,
+                run_configuration=settings.run_configuration,
+            )
+        except GuardError as error:
+            if not settings.dry_run:
+                raise
+            report = report.with_destination(replace(report.destination(destination.name), error=str(error)))
+            log.warning("A sync would be refused: %s", error)
+        is_empty = is_suddenly_empty(membership, draft.diff)
+        if is_empty and settings.on_empty_cohort == "skip" and not settings.dry_run:
+            return report, f"the export has no member, and {draft.diff.known:,} are known (on_empty_cohort='skip')"
+    return report, None
 
 
 def is_suddenly_empty(membership: Membership, diff: Diff) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.progress import show_nobody
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.clock import Chance, Clock
     from airflow_provider_amplitude_segment.core.export_order import Amplitude
+    from airflow_provider_amplitude_segment.core.progress import Show
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
     from airflow_provider_amplitude_segment.core.stream import Destination, Store
 
@@ -28,6 +31,7 @@ class TellingOutside:
         stop: set when the task is to end.
         scratch: an empty folder on the worker's own disk; the caller removes it.
         integration: name and version that Segment is told as ``context.integration``.
+        show: shown how far the sync is.
     """
 
     posts: Mapping[Destination, Callable[[bytes, int], Answer]]
@@ -37,6 +41,7 @@ class TellingOutside:
     stop: threading.Event
     scratch: Path
     integration: Mapping[str, str]
+    show: Show = show_nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

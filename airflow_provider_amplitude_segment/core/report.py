@@ -33,7 +33,10 @@ class DestinationReport:
         retries: requests sent again, in this try.
         seconds: that telling took, in this try.
         generation: of the plan in the ledger; ``None`` where none was written.
+        follows: generation of the commit that this sync starts from, 0 where nothing was told before; ``None`` where
+            it starts from a plan that was not finished.
         committed: whether the ledger holds the state after this sync.
+        known: users who are ``true`` under the trait after this sync, for certain; ``None`` before it is committed.
         error: what ended it, for a reader.
         planned_changes: where a dry run left its file.
         rejected_users: where the refused users and the reasons are.
@@ -58,7 +61,9 @@ class DestinationReport:
     retries: int = 0
     seconds: float = 0.0
     generation: int | None = None
+    follows: int | None = None
     committed: bool = False
+    known: int | None = None
     error: str | None = None
     planned_changes: str | None = None
     rejected_users: str | None = None
@@ -80,8 +85,9 @@ class DestinationReport:
     def moves(self) -> str:
         """Return who moves, as a line for the log."""
         exited = self.exited + self.retired
+        again = self.changed + self.in_doubt
         return (
-            f"{self.segment_conn_id}: {self.entered:,} entered, {exited:,} exited, {self.in_doubt:,} told again; "
+            f"{self.segment_conn_id}: {self.entered:,} entered, {exited:,} exited, {again:,} told again; "
             f"{self.unchanged:,} unchanged, {self.skipped:,} skipped; trait {self.trait!r}"
         )
 
@@ -99,6 +105,8 @@ class SyncReport:
         members: distinct user IDs.
         anonymous: rows without a user ID: skipped.
         duplicates: rows that repeat a user ID.
+        exports_left: exports left this month by Amplitude's count before this one; ``None`` where it was not asked, or
+            did not tell.
         dry_run: nothing was sent on purpose.
         destinations: one report each.
     """
@@ -111,6 +119,7 @@ class SyncReport:
     members: int | None = None
     anonymous: int | None = None
     duplicates: int | None = None
+    exports_left: int | None = None
     dry_run: bool = False
     destinations: tuple[DestinationReport, ...] = field(default=())
 
@@ -122,12 +131,13 @@ class SyncReport:
         return replace(self, destinations=tuple(kept))
 
     def export_counts(self) -> dict[str, int | None]:
-        """Return what the export's file came to, by the names here."""
+        """Return what the export cost and its file came to, by the names here."""
         return {
             "rows": self.rows,
             "members": self.members,
             "anonymous": self.anonymous,
             "duplicates": self.duplicates,
+            "exports_left": self.exports_left,
         }
 
     def destination(self, name: str) -> DestinationReport:

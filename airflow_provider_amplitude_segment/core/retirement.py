@@ -25,9 +25,10 @@ from airflow_provider_amplitude_segment.core.draft import (
 from airflow_provider_amplitude_segment.core.engine import open_engine
 from airflow_provider_amplitude_segment.core.entry import Plan
 from airflow_provider_amplitude_segment.core.fan_out import tell_all
-from airflow_provider_amplitude_segment.core.forgetting import count_known, forget
+from airflow_provider_amplitude_segment.core.forgetting import count_pairs, forget
 from airflow_provider_amplitude_segment.core.found_stream import find_cohort_streams, told_elsewhere
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.log_group import log_group
 from airflow_provider_amplitude_segment.core.lost_state import check_state
 from airflow_provider_amplitude_segment.core.membership import nobody
 from airflow_provider_amplitude_segment.core.outcome import end_for_rejected
@@ -55,7 +56,8 @@ _NO_EXPORT = ""
 class CohortRetirement:
     """One retirement by one run's try. Used once.
 
-    ``report`` is filled as it goes on, and true at any time, also after an error.
+    ``report`` is filled as it goes on, and true at any time, also after an error. ``begun`` is what it was when this
+    try began to work.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class CohortRetirement:
         self._store = outside.store
         self._app_id = app_id
         self._remembered = remembered
-        self.report = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
+        self.report = self.begun = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
 
     def run(self) -> SyncReport:
         """Retire, and return the report.
@@ -118,7 +120,9 @@ class CohortRetirement:
         for finished in record.finished.values():
             self._note(DestinationReport(**finished))
         unfinished = [stream for stream in streams if stream.folder not in record.finished]
-        drafts = self._open_drafts(unfinished, ledgers, newest, anew)
+        with log_group("Compare with nobody"):
+            drafts = self._open_drafts(unfinished, ledgers, newest, anew)
+        self.begun = self.report
         if self._settings.dry_run:
             self._list_planned(drafts)
         else:
@@ -130,7 +134,7 @@ class CohortRetirement:
                     tenure.look(stream)
                     forget(ledgers[stream], entry, tenure.generation(stream))
             if drafts:
-                tell_all(drafts, self._settings, self._this_run, record, tenure, self._outside, self.report, self._note)
+                self._tell_all(drafts, record, tenure)
         self._save_reports(streams, tenure, None)
         if not (self._settings.dry_run and any(is_begun(entry, self._this_run) for entry in newest.values())):
             forget_run(self._store, streams[0], self._this_run)
@@ -163,7 +167,7 @@ class CohortRetirement:
                 if draft.resumed is None:
                     draft = compare(engine, draft, nobody(engine, scratch))
                     is_settled = not isinstance(draft.newest, Plan) and not draft.begins_anew
-                    if is_settled and count_known(engine, draft.base) == 0:
+                    if is_settled and count_pairs(engine, draft.base) == 0:
                         self._note(self._nothing_known(draft))
                         continue
                 report = report_draft(draft)
@@ -187,6 +191,11 @@ class CohortRetirement:
         destination = draft.stream.destination
         log.info("%s: nothing is known any more of cohort %s", destination.segment_conn_id, self._settings.cohort_id)
         return replace(report_draft(draft), committed=not self._settings.dry_run)
+
+    def _tell_all(self, drafts: Sequence[Draft], record: RunRecord, tenure: Tenure) -> None:
+        self._outside.show({"step": "Tell Segment"})
+        with log_group("Tell Segment"):
+            tell_all(drafts, self._settings, self._this_run, record, tenure, self._outside, self.report, self._note)
 
     def _list_planned(self, drafts: Sequence[Draft]) -> None:
         """Leave a dry run's planned changes as files for people."""

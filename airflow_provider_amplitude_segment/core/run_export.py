@@ -57,8 +57,9 @@ def open_run_export(  # who asks, whom, and what is known
         if fits and record.is_usable(unfinished, clock.now()):
             log.info("Going on with export %s of this run", record.export_request_id)
             return record
+    counts = {}
     if settings.min_exports_left:
-        check_exports_left(
+        counts["exports_left"] = check_exports_left(
             order.amplitude.usage(),
             min_exports_left=settings.min_exports_left,
             run_configuration=settings.run_configuration,
@@ -70,6 +71,7 @@ def open_run_export(  # who asks, whom, and what is known
         request_id,
         clock.now(),
         {s.folder: tenure.generation(s) for s in newest},
+        counts=counts,
         user_properties=settings.user_properties,
     )
     write_run_record(store, stream, run, record)

@@ -34,7 +34,7 @@ class RunRecord:
         requested_at: seconds since 1970.
         generations: by ledger folder, the claim under which the export was requested.
         finished: by ledger folder, the report of a destination that has it committed.
-        counts: what its file came to, by the report's names; empty before it was read.
+        counts: what it cost and its file came to, by the report's names; what is not known yet is missing.
         user_properties: names of those that were exported along, sorted.
     """
 

@@ -35,6 +35,7 @@ class SyncSettings:
     on_rejected: RejectedPolicy = "fail"
     on_missing_state: MissingStatePolicy = "fail"
     dry_run: bool = False
+    skip_when_unchanged: bool = False
     min_exports_left: int = 0
     events_per_second: float | None = 1000.0
     max_concurrent_requests: int = 4

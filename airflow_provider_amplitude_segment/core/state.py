@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core import user_properties
-from airflow_provider_amplitude_segment.core.engine import literal
+from airflow_provider_amplitude_segment.core.engine import literal, one_row
 from airflow_provider_amplitude_segment.core.entry import Plan
 
 if TYPE_CHECKING:
@@ -112,3 +112,9 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
         ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
     )
     return to
+
+
+def count_known(engine: duckdb.DuckDBPyConnection, state: Path, trait: str) -> int:
+    """Return how many users a state has as ``true`` under a trait key, for certain."""
+    query = f"SELECT count(*) FILTER (told AND NOT in_doubt) FROM ({state_query(state)}) WHERE trait = $1"
+    return int(one_row(engine, query, [trait])[0])

@@ -10,6 +10,7 @@ throughout; nothing is read from a ledger before its claim is won.
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -26,8 +27,9 @@ from airflow_provider_amplitude_segment.core.engine import open_engine
 from airflow_provider_amplitude_segment.core.export_order import ExportOrder
 from airflow_provider_amplitude_segment.core.exported_membership import fetch_membership
 from airflow_provider_amplitude_segment.core.fan_out import tell_all
-from airflow_provider_amplitude_segment.core.guards import check_guards, is_suddenly_empty
+from airflow_provider_amplitude_segment.core.guards import check_drafts
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.log_group import log_group
 from airflow_provider_amplitude_segment.core.lost_state import check_state
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped, end_for_rejected
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
@@ -46,7 +48,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_provider_amplitude_segment.core.cohort import Cohort
     from airflow_provider_amplitude_segment.core.draft import Draft
@@ -66,7 +68,8 @@ _DEFERRAL_MARGIN_SECONDS = 600.0
 class CohortSync:
     """One sync by one run's try. Used once.
 
-    ``report`` is filled as the sync goes on, and true at any time, also after an error.
+    ``report`` is filled as the sync goes on, and true at any time, also after an error. ``begun`` is what it was when
+    this try began to work: with what earlier tries of the run have told.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class CohortSync:
         self._order = ExportOrder(
             outside.amplitude, settings.poll_interval, settings.export_timeout, outside.clock, outside.stop
         )
-        self.report = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
+        self.report = self.begun = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
 
     def run(
         self, *, waits: bool = True, waited_in_vain: AmplitudeSegmentError | None = None
@@ -136,6 +139,8 @@ class CohortSync:
     def _cohort(self) -> Cohort:
         cohort = find_cohort(self._outside.amplitude.list_cohorts(), self._settings.cohort_id)
         self.report = replace(self.report, cohort_name=cohort.name, cohort_size=cohort.size)
+        listed = "an unknown number of" if cohort.size is None else f"{cohort.size:,}"
+        log.info("Cohort %r (%s): Amplitude lists %s users", cohort.name, cohort.cohort_id, listed)
         if warning := check_exportable(cohort, now=self._outside.clock.now()):
             log.warning("%s", warning)
         return cohort
@@ -153,34 +158,47 @@ class CohortSync:
         ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
         newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
         anew = check_state(self._store, newest, self._remembered, self._settings)
-        record = open_run_export(
-            self._store, self._this_run, self._order, newest, tenure, self._settings, self._outside.clock
-        )
+        with self._step("Amplitude: request the export"):
+            record = open_run_export(
+                self._store, self._this_run, self._order, newest, tenure, self._settings, self._outside.clock
+            )
         self.report = replace(self.report, export_request_id=record.export_request_id, **record.counts)
         for entry in record.finished.values():
             self.report = self.report.with_destination(DestinationReport(**entry))
         drafts = self._open_drafts(ledgers, newest, record, trait, anew)
+        self.begun = self.report
         if any(draft.resumed is None for draft in drafts):
-            if not self._order.await_completion(record.export_request_id, waits=waits):
-                claims = tenure.hand_over(self._settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
-                return ExportIncomplete(record.export_request_id, claims)
-            membership = self._membership(record)
+            with self._step("Amplitude: wait for the export and read it"):
+                if not self._order.await_completion(record.export_request_id, waits=waits):
+                    log.info("Export %s is not complete yet", record.export_request_id)
+                    claims = tenure.hand_over(self._settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
+                    return ExportIncomplete(record.export_request_id, claims)
+                membership = self._membership(record)
             record = replace(record, counts=self.report.export_counts())
             tenure.look_at_all()
             write_run_record(self._store, streams[0], self._this_run, record)
-            drafts = self._compare(drafts, membership)
-            if reason := self._check(drafts, membership):
+            with self._step("Compare with what Segment was told"):
+                drafts = self._compare(drafts, membership)
+            self.report, reason = check_drafts(drafts, membership, self._settings, self.report)
+            if reason:
                 self._save_reports(streams, tenure, None)
                 forget_run(self._store, streams[0], self._this_run)
                 return Skipped(reason)
         if self._settings.dry_run:
             self._list_planned(drafts)
         else:
-            tell_all(drafts, self._settings, self._this_run, record, tenure, self._outside, self.report, self._note)
+            with self._step("Tell Segment"):
+                tell_all(drafts, self._settings, self._this_run, record, tenure, self._outside, self.report, self._note)
         self._save_reports(streams, tenure, None)
         if not (self._settings.dry_run and any(is_begun(entry, self._this_run) for entry in newest.values())):
             forget_run(self._store, streams[0], self._this_run)
         return self.report
+
+    @contextmanager
+    def _step(self, title: str) -> Iterator[None]:
+        self._outside.show({"step": title})
+        with log_group(title):
+            yield
 
     def _open_drafts(
         self,
@@ -230,31 +248,6 @@ class CohortSync:
                 log.info("%s", report.moves())
                 compared.append(draft)
         return compared
-
-    def _check(self, drafts: Sequence[Draft], membership: Membership) -> str | None:
-        """Apply the guards to all destinations; return why the sync is to be skipped, if it is."""
-        for draft in drafts:
-            if draft.diff is None:
-                continue
-            try:
-                check_guards(
-                    draft.diff,
-                    membership,
-                    destination=draft.stream.destination.segment_conn_id,
-                    on_empty_cohort=self._settings.on_empty_cohort,
-                    max_exit_ratio=self._settings.max_exit_ratio,
-                    run_configuration=self._settings.run_configuration,
-                )
-            except GuardError as error:
-                report = self.report.destination(draft.stream.destination.name)
-                self.report = self.report.with_destination(replace(report, error=str(error)))
-                if not self._settings.dry_run:
-                    raise
-                log.warning("A sync would be refused: %s", error)
-            is_empty = is_suddenly_empty(membership, draft.diff)
-            if is_empty and self._settings.on_empty_cohort == "skip" and not self._settings.dry_run:
-                return f"the export has no member, and {draft.diff.known:,} are known (on_empty_cohort='skip')"
-        return None
 
     def _list_planned(self, drafts: Sequence[Draft]) -> None:
         """Leave a dry run's planned changes as files for people."""

@@ -23,7 +23,7 @@ from airflow_provider_amplitude_segment.core.progress import Progress
 from airflow_provider_amplitude_segment.core.pruning import prune
 from airflow_provider_amplitude_segment.core.report import DestinationReport
 from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
-from airflow_provider_amplitude_segment.core.state import fold_plan
+from airflow_provider_amplitude_segment.core.state import count_known, fold_plan
 from airflow_provider_amplitude_segment.exceptions import LedgerError, StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.entry import Plan
     from airflow_provider_amplitude_segment.core.journal import Journal
     from airflow_provider_amplitude_segment.core.pace import Pace
+    from airflow_provider_amplitude_segment.core.progress import Show
     from airflow_provider_amplitude_segment.core.ranges import Ranges
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
@@ -66,6 +67,7 @@ class Telling:
         chance: jitter.
         stop: set when the task is to end.
         memory_mib: what its engine may hold.
+        show: shown how far it is.
     """
 
     draft: Draft
@@ -80,6 +82,7 @@ class Telling:
     chance: Chance
     stop: threading.Event
     memory_mib: int
+    show: Show
 
     def tell(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
         """Deliver what is pending, and commit when nothing is.
@@ -115,11 +118,13 @@ class Telling:
         changes = ledger.fetch(plan.changes, self.draft.scratch / "changes.parquet")
         journal = ledger.journal(plan)
         pending = journal.pending(plan.planned)
-        log.info("%s: telling %s of %s changes", label, f"{pending.count:,}", f"{plan.planned:,}")
+        log.info("%s: %s of %s changes are to be told", label, f"{pending.count:,}", f"{plan.planned:,}")
         # nor takes anything away itself.
         lookout.look()
         prune(ledger, self.settings.keep_snapshots)
-        progress = Progress(label, done=plan.planned - pending.count, planned=plan.planned, clock=self.clock)
+        progress = Progress(
+            label, done=plan.planned - pending.count, planned=plan.planned, clock=self.clock, show=self.show
+        )
         courier = self._courier(lookout)
         delivery = Delivery(
             label,
@@ -136,15 +141,15 @@ class Telling:
         )
         with open_engine(self.draft.scratch, memory_mib=self.memory_mib) as engine:
             delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope))
-            log.info("%s", progress.line())
             report = self._report(report, delivered, progress.seconds)
             if delivered.error is None:
                 report = self._commit(engine, report, lookout, delivered.journal)
                 self._take_old_away(lookout)
         log.info(
-            "%s: %s planned = %s acknowledged + %s rejected + %s pending; %s",
+            "%s: %s planned = %s acknowledged + %s rejected + %s pending; %.1f s, %s",
             label,
             *(f"{n:,}" for n in (report.planned, report.acknowledged, report.rejected, report.pending)),
+            report.seconds,
             "committed" if report.committed else "not committed",
         )
         return report, delivered.error
@@ -206,7 +211,7 @@ class Telling:
             state = keep_doubtful(engine, state, scratch / "doubtful.parquet")
         if journal.refused:
             report = replace(report, rejected_users=self._list_rejected(engine, journal))
-        report = replace(report, committed=True)
+        report = replace(report, committed=True, known=count_known(engine, state, plan.trait))
         snapshot = ledger.keep(f"snapshot-{plan.generation}-{self._claim}.parquet", state)
         key = self.draft.stream.destination.key_fingerprint
         lookout.look()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
-from airflow_provider_amplitude_segment.exceptions import AmplitudeUnavailableError, ExportTimeoutError
 from airflow_provider_amplitude_segment.links.amplitude import AmplitudeCohortLink
 from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
+from airflow_provider_amplitude_segment.transfers.lineage import TellsLineage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ REPORT_XCOM_KEY = "sync_report"
 _TRIGGER_MARGIN = timedelta(minutes=5)
 
 
-class AmplitudeCohortToSegmentOperator(BaseOperator):
+class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
     """Tell Segment who is in an Amplitude cohort: first everyone, then only who moved.
 
     Exports the cohort, compares it with what each Segment source was last told, and sends one ``identify`` for each
@@ -55,6 +55,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
     :param on_missing_state: an earlier sync is remembered that the ledger knows nothing of: ``fail``, or ``full`` to
         tell everyone anew.
     :param dry_run: stop after the difference: counts, and the planned changes as a file. It spends an export.
+    :param skip_when_unchanged: end as skipped after a sync that had nothing to tell, so that no asset event goes out.
     :param min_exports_left: refuse to spend an export when Amplitude says that fewer are left this month.
     :param events_per_second: pace of a destination, or of all that name one workspace; ``None``: no limit.
     :param max_concurrent_requests: requests to one destination at once.
@@ -80,6 +81,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         "on_rejected",
         "on_missing_state",
         "dry_run",
+        "skip_when_unchanged",
         "min_exports_left",
         "events_per_second",
         "max_concurrent_requests",
@@ -112,6 +114,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         on_rejected: str = "fail",
         on_missing_state: str = "fail",
         dry_run: bool | str = False,
+        skip_when_unchanged: bool | str = False,
         min_exports_left: int | str = 0,
         events_per_second: float | str | None = 1000,
         max_concurrent_requests: int | str = 4,
@@ -136,6 +139,7 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
         self.on_rejected = on_rejected
         self.on_missing_state = on_missing_state
         self.dry_run = dry_run
+        self.skip_when_unchanged = skip_when_unchanged
         self.min_exports_left = min_exports_left
         self.events_per_second = events_per_second
         self.max_concurrent_requests = max_concurrent_requests
@@ -152,16 +156,18 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
 
         :raises AirflowFailException: what a retry cannot cure.
         :raises AmplitudeSegmentError: what a retry may cure; it goes on where this try ended.
-        :raises AirflowSkipException: ``on_empty_cohort='skip'`` met an empty cohort.
+        :raises AirflowSkipException: ``on_empty_cohort='skip'`` met an empty cohort, or ``skip_when_unchanged`` a
+            sync that had nothing to tell.
         """
         return self._sync(context, waits=not self.deferrable)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the deferral, in a new process: what is needed stands in the run record."""
+        from airflow_provider_amplitude_segment.transfers.export_event import read_event  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
 
         with end_for_airflow():
-            waited_in_vain = self._read_event(event or {})
+            waited_in_vain = read_event(self, event or {})
         return self._sync(context, waits=True, waited_in_vain=waited_in_vain)
 
     def on_kill(self) -> None:
@@ -187,9 +193,10 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
     def _run(
         self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None
     ) -> SyncReport | ExportIncomplete | Skipped:
-        from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete  # noqa: PLC0415
         from airflow_provider_amplitude_segment.core.sync import CohortSync  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.remembrance import leave, recall  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.account import run_with_account  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.progress_store import ProgressStore  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.remembrance import recall  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_outside import open_outside  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
@@ -200,18 +207,20 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
             self._push_links(context["ti"], settings.cohort_id)
             with open_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop
-                ti = context["ti"]
-                remembered = recall(ti, settings.cohort_id, outside.posts)
+                remembered = recall(context["ti"], settings.cohort_id, outside.posts)
+                progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
+                outside = replace(outside, show=progress.show)  # noqa: PLW2901 - the same, with somebody who looks on
                 sync = CohortSync(settings, run_of(context), outside, remembered=remembered)
-                outcome = None
                 try:
-                    outcome = sync.run(waits=waits, waited_in_vain=waited_in_vain)
+                    return run_with_account(
+                        self,
+                        context,
+                        sync,
+                        lambda: progress.during(lambda: sync.run(waits=waits, waited_in_vain=waited_in_vain)),
+                        skips_unchanged=settings.skip_when_unchanged,
+                    )
                 finally:
                     self._stop = None
-                    if not isinstance(outcome, ExportIncomplete):
-                        ti.xcom_push(key=REPORT_XCOM_KEY, value=sync.report.as_dict())
-                        leave(ti, sync.report)
-                return outcome
 
     def _push_links(self, ti: Any, cohort_id: str) -> None:
         from airflow_provider_amplitude_segment.links.task_links import push_links  # noqa: PLC0415
@@ -249,20 +258,3 @@ class AmplitudeCohortToSegmentOperator(BaseOperator):
             # The trigger ends by itself before; this is for one that nobody runs.
             timeout=timedelta(seconds=settings.export_timeout) + _TRIGGER_MARGIN,
         )
-
-    def _read_event(self, event: dict[str, Any]) -> AmplitudeSegmentError | None:
-        """Return what the trigger met that a later try may cure; it crossed a process, so it is not trusted.
-
-        An error that no retry cures is not taken from it: the worker asks Amplitude again, and meets it itself.
-        """
-        from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
-
-        request_id = str(event.get("request_id") or "")
-        match event.get("status"):
-            case "timeout":
-                said = str(event.get("last_status") or "nothing")
-                return ExportTimeoutError(request_id, read_settings(self).export_timeout, said)
-            case "error" if event.get("retryable"):
-                return AmplitudeUnavailableError(f"asking after export {request_id}", None, str(event.get("message")))
-            case _:
-                return None

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
+from airflow_provider_amplitude_segment.transfers.lineage import TellsLineage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
-REPORT_XCOM_KEY = "sync_report"
 
-
-class AmplitudeCohortTraitRetireOperator(BaseOperator):
+class AmplitudeCohortTraitRetireOperator(TellsLineage, BaseOperator):
     """Tell Segment ``false`` for everyone ever told ``true`` for a cohort, and forget the cohort's state.
 
     For a cohort that is synced no more, as it was archived or deleted in Amplitude, or is not wanted in Segment:
@@ -102,8 +101,10 @@ class AmplitudeCohortTraitRetireOperator(BaseOperator):
         """
         from airflow_provider_amplitude_segment.core.retirement import CohortRetirement  # noqa: PLC0415
         from airflow_provider_amplitude_segment.links.task_links import push_links  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.account import run_with_account  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.parameters import read_connection_ids  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.remembrance import leave, recall  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.progress_store import ProgressStore  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.remembrance import recall  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.retire_settings import (  # noqa: PLC0415
             read_app_id,
             read_retire_settings,
@@ -123,15 +124,15 @@ class AmplitudeCohortTraitRetireOperator(BaseOperator):
             )
             with open_telling_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop
-                ti = context["ti"]
-                remembered = recall(ti, settings.cohort_id, outside.posts)
+                remembered = recall(context["ti"], settings.cohort_id, outside.posts)
+                progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
+                outside = replace(outside, show=progress.show)  # noqa: PLW2901 - the same, with somebody who looks on
                 retirement = CohortRetirement(settings, run_of(context), outside, app_id=app_id, remembered=remembered)
                 try:
-                    return retirement.run().as_dict()
+                    run_with_account(self, context, retirement, lambda: progress.during(retirement.run))
                 finally:
                     self._stop = None
-                    ti.xcom_push(key=REPORT_XCOM_KEY, value=retirement.report.as_dict())
-                    leave(ti, retirement.report)
+                return retirement.report.as_dict()
 
     def on_kill(self) -> None:
         """Stop after the batches in flight. What is right rests on the ledger alone."""

@@ -61,6 +61,7 @@ def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
         on_rejected=read_choice("on_rejected", operator.on_rejected, RejectedPolicy),
         on_missing_state=read_choice("on_missing_state", operator.on_missing_state, MissingStatePolicy),
         dry_run=read_flag("dry_run", operator.dry_run),
+        skip_when_unchanged=read_flag("skip_when_unchanged", operator.skip_when_unchanged),
         min_exports_left=read_whole_number("min_exports_left", operator.min_exports_left, least=0, most=_MOST_EXPORTS),
         events_per_second=read_pace(pace),
         max_concurrent_requests=read_requests(operator.max_concurrent_requests),

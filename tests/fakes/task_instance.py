@@ -22,6 +22,15 @@ class FakeTaskInstance:
         # What its DAG run was triggered with, and the Params of its DAG.
         self.conf: dict[str, Any] = {}
         self.params: dict[str, Any] = {}
+        # What else Airflow puts into the context.
+        self.context: dict[str, Any] = {}
+
+    def next_run(self, run_id: str) -> "FakeTaskInstance":
+        """Return the task's instance of a later run: it finds the XComs of this one."""
+        later = FakeTaskInstance(run_id)
+        later.remembered = {**self.remembered, **self.xcoms}
+        later.context = self.context
+        return later
 
     def xcom_pull(self, task_ids: str, key: str, *, include_prior_dates: bool) -> Any:
         assert (task_ids, include_prior_dates) == (self.task_id, True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.outside import Outside, TellingOutside
+from airflow_provider_amplitude_segment.core.progress import Show, show_nobody
 from airflow_provider_amplitude_segment.core.report import SyncReport
 from airflow_provider_amplitude_segment.core.retirement import CohortRetirement
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
@@ -28,6 +29,7 @@ class World:
         self.store = FakeStore()
         self.clock = FakeClock()
         self.chance = FakeChance()
+        self.show: Show = show_nobody
         self.last: CohortSync | CohortRetirement | None = None
         self._scratch = scratch
         self._numbers = itertools.count(1)
@@ -80,6 +82,7 @@ class World:
             "stop": threading.Event(),
             "scratch": scratch,
             "integration": {"name": "tests", "version": "1"},
+            "show": self.show,
         }
 
     def retire(

@@ -50,6 +50,7 @@ def sync(sandbox: Sandbox, ti: FakeTaskInstance, tmp_path: Path) -> Sync:  # noq
         parameters = {"cohort_id": "c1", "state_path": str(tmp_path / "state"), "poll_interval": 0.05, **parameters}
         operator = AmplitudeCohortToSegmentOperator(task_id="sync", **parameters)
         context = {"ti": task_instance, "dag_run": task_instance, "params": task_instance.params}
+        context |= task_instance.context
         return operator.execute(context) if event is None else operator.execute_complete(context, event)
 
     return run

@@ -1,0 +1,34 @@
+"""A DAG file's ``dag.test()`` in a process of its own, for settings that must stand before Airflow is imported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_PROGRAM = """
+import faulthandler, sys
+faulthandler.dump_traceback_later(90, exit=True)
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from fakes.tested_dag import parse_dag
+from fakes.airflow_stats import initialize_stats
+initialize_stats()
+print("state:", parse_dag(Path(sys.argv[2])).test().state)
+"""
+
+
+def run_dag_in_process(file: Path, environment: dict[str, str]) -> str:
+    """Run a DAG; return the state it ended in."""
+    ended = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", _PROGRAM, str(Path(__file__).parent.parent), str(file)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    states = [line for line in ended.stdout.splitlines() if line.startswith("state: ")]
+    assert states, ended.stdout + ended.stderr
+    return states[-1].removeprefix("state: ").rpartition(".")[2].lower()

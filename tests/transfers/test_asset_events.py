@@ -1,0 +1,123 @@
+"""Asset events: what an outlet that the DAG's author declares says of a sync. Airflow's own accessors take it."""
+
+import importlib
+import json
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException, Asset, AssetAlias
+from fakes.task_instance import FakeTaskInstance, Sync
+
+from airflow_provider_amplitude_segment.sandbox import Sandbox
+
+COHORT = Asset("x-team://cohorts/power-users")
+AIRFLOW_3 = Asset.__name__ == "Asset"
+
+
+@pytest.fixture
+def events(ti: FakeTaskInstance) -> Any:
+    """Airflow's ``outlet_events``, in the context of the task instance."""
+    module = "airflow.sdk.execution_time.context" if AIRFLOW_3 else "airflow.utils.context"
+    ti.context["outlet_events"] = importlib.import_module(module).OutletEventAccessors()
+    return ti.context["outlet_events"]
+
+
+def test_a_declared_outlet_gets_the_counts_as_flat_json(sync: Sync, events: Any) -> None:
+    report = sync(outlets=[COHORT])
+
+    extra = events[COHORT].extra
+    assert (extra["cohort_id"], extra["cohort_name"]) == ("c1", "Power Users")
+    assert (extra["members"], extra["anonymous"], extra["dry_run"]) == (2, 1, False)
+    assert (extra["entered"], extra["exited"], extra["acknowledged"], extra["rejected"]) == (2, 0, 2, 0)
+    assert extra["export_request_id"] == report["export_request_id"]
+    assert extra["segment_default.known"] == 2
+    assert extra["segment_default.trait"] == "Power Users (c1)"
+    assert {type(value) for value in json.loads(json.dumps(extra)).values()} <= {str, int, bool}
+    assert "bob" not in json.dumps(extra)
+
+
+def test_counts_are_summed_over_destinations_and_told_for_each(
+    sandbox: Sandbox, sync: Sync, ti: FakeTaskInstance, events: Any
+) -> None:
+    sync(outlets=[COHORT])
+    sandbox.amplitude.cohorts["c1"].user_ids = ["bob", "cat"]
+    ti = ti.next_run("second")
+
+    sync(ti, outlets=[COHORT], segment_conn_id=["segment_default", "segment_emea"])
+
+    extra = events[COHORT].extra
+    assert (extra["entered"], extra["exited"]) == (3, 1)
+    assert (extra["segment_default.entered"], extra["segment_emea.entered"]) == (1, 2)
+    assert extra["segment_conn_ids"] == "segment_default,segment_emea"
+
+
+def test_what_the_author_put_into_the_event_stays(sync: Sync, events: Any) -> None:
+    events[COHORT].extra = {"team": "growth"}
+
+    sync(outlets=[COHORT])
+
+    assert events[COHORT].extra["team"] == "growth"
+    assert events[COHORT].extra["entered"] == 2
+
+
+def test_no_outlet_is_added_by_itself(sync: Sync, events: Any) -> None:
+    sync()
+
+    assert len(events) == 0
+
+
+def test_a_skipped_sync_says_nothing(sandbox: Sandbox, sync: Sync, ti: FakeTaskInstance, events: Any) -> None:
+    sync()
+    sandbox.amplitude.cohorts["c1"].user_ids = []
+
+    with pytest.raises(AirflowSkipException):
+        sync(ti.next_run("second"), on_empty_cohort="skip", outlets=[COHORT])
+    assert len(events) == 0
+
+
+def test_an_outlet_that_is_no_asset_is_let_be(sync: Sync, events: Any) -> None:
+    sync(outlets=[object(), COHORT])
+
+    assert len(events) == 1
+
+
+def test_a_dry_run_says_that_it_is_one(sync: Sync, events: Any) -> None:
+    """Airflow sends the event of a declared outlet whenever a task succeeds."""
+    sync(outlets=[COHORT], dry_run=True)
+
+    assert events[COHORT].extra["dry_run"] is True
+    assert events[COHORT].extra["acknowledged"] == 0
+
+
+def test_an_alias_gets_an_asset_for_each_destination_where_airflow_has_assets(sync: Sync, events: Any) -> None:
+    alias = AssetAlias("cohorts-in-segment")
+
+    sync(outlets=[alias], segment_conn_id=["segment_default", "segment_emea"])
+
+    if AIRFLOW_3:
+        added = {event.dest_asset_key.uri: event.extra for event in events[alias].asset_alias_events}
+        address = "x-amplitude-segment://amplitude_default/c1"
+        assert set(added) == {f"{address}/segment_default", f"{address}/segment_emea"}
+        assert added[f"{address}/segment_emea"]["segment_conn_ids"] == "segment_emea"
+        assert added[f"{address}/segment_emea"]["entered"] == 2
+    else:
+        assert events[alias].dataset_alias_events == []
+
+
+def test_a_dry_run_adds_no_asset_to_an_alias(sync: Sync, events: Any) -> None:
+    alias = AssetAlias("cohorts-in-segment")
+
+    sync(outlets=[alias], dry_run=True)
+
+    assert len(events) == 0
+
+
+def test_an_outlet_that_cannot_be_filled_fails_no_sync(
+    sync: Sync, ti: FakeTaskInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    ti.context["outlet_events"] = {}
+
+    report = sync(outlets=[COHORT])
+
+    assert report["destinations"][0]["committed"]
+    assert "The assets' events could not be told: KeyError" in caplog.text
