@@ -24,7 +24,7 @@ with DAG(
     dag_id="amplitude_segment_on_change",
     doc_md=__doc__,
     # Airflow 3 calls `schedule_interval` `schedule`; 2.11 takes `schedule` too.
-    schedule="@hourly",
+    schedule="@daily",
     start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,

@@ -100,7 +100,7 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
         "ad_hoc": None,
         "daily": "@daily",
         "many_cohorts": "@daily",
-        "on_change": "@hourly",
+        "on_change": "@daily",
         "once": "@once",
         "retire": None,
         "several_destinations": "@daily",
