@@ -136,8 +136,10 @@ def test_the_summary_says_what_moved_and_what_is_known_now(world: World) -> None
     assert summarize(report, ending="done.") == [
         "Summary: done.",
         "- Amplitude: cohort 'Power Users' (c1) has 3 members, 1 without a user ID skipped",
-        "- segment_default: 2 entered, 1 exited; 3 of 3 changes acknowledged by Segment. "
-        "Now 3 users are true under 'Power Users (c1)'. Saved as generation 2.",
+        (
+            "- segment_default: 2 entered, 1 exited; 3 of 3 changes acknowledged by Segment. "
+            "Now 3 users are true under 'Power Users (c1)'. Saved as generation 2."
+        ),
     ]
 
 

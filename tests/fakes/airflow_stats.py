@@ -1,4 +1,4 @@
-"""Airflow's metrics as a worker sets them up: 3.x does that where a task's process begins, which ``dag.test()`` is not."""
+"""Airflow's metrics as a worker sets them up: 3.x does that where a task's process begins, ``dag.test()`` never."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""``skip_when_unchanged``: the task ends skipped when there is no news, and never before what happened was announced."""
+"""``skip_when_unchanged``: the task ends skipped when there is no news, never before what happened was announced."""
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes.dag_process import run_dag_in_process
 from fakes.statsd import StatsD
 
 from airflow_provider_amplitude_segment.sandbox import Fault, Sandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("forgetful_airflow")
 
