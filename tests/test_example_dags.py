@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[1] / "example_dags"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+AIRFLOW_3 = Asset.__name__ == "Asset"
 AT_RISK, TRIAL, ACTIVE = "26umsb5", "9apg8e8f", "7khm89cz"
 
 
@@ -378,9 +379,8 @@ def test_a_cohort_that_was_never_told_cannot_be_retired(sandbox: Sandbox) -> Non
 
 def asset_events() -> list[dict[str, Any]]:
     """Return the extras of all events of the example's asset, oldest first, from Airflow's metadata database."""
-    on_3 = Asset.__name__ == "Asset"
-    models = importlib.import_module("airflow.models.asset" if on_3 else "airflow.models.dataset")
-    event = models.AssetEvent if on_3 else models.DatasetEvent
+    models = importlib.import_module("airflow.models.asset" if AIRFLOW_3 else "airflow.models.dataset")
+    event = models.AssetEvent if AIRFLOW_3 else models.DatasetEvent
     with importlib.import_module("airflow.utils.session").create_session() as session:
         return [row.extra for row in session.query(event).order_by(event.timestamp)]
 
@@ -392,6 +392,9 @@ def test_something_starts_when_the_cohort_changed_and_nothing_when_nobody_moved(
     monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", str(deferrable))
     sandbox.amplitude.cohorts[AT_RISK].ready_after_polls = int(deferrable)
     members = sandbox.compare(AT_RISK).members
+    if not AIRFLOW_3:
+        # As its scheduler does; dag.test() of 2.11 leaves out events of a dataset that its database does not know.
+        parse("amplitude_segment_on_change").sync_to_db()
     before = len(asset_events())
 
     assert run_example("on_change").state == "success"

@@ -2,13 +2,15 @@
 
 import importlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, Asset, AssetAlias
 from fakes.task_instance import FakeTaskInstance, Sync
+from fakes.tested_dag import parse_dag
 
-from airflow_provider_amplitude_segment.sandbox import Sandbox
+from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 
 COHORT = Asset("x-team://cohorts/power-users")
 AIRFLOW_3 = Asset.__name__ == "Asset"
@@ -121,3 +123,52 @@ def test_an_outlet_that_cannot_be_filled_fails_no_sync(
 
     assert report["destinations"][0]["committed"]
     assert "The assets' events could not be told: KeyError" in caplog.text
+
+
+_MAPPED = """
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
+from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
+
+outlets = [Asset("x-team://cohorts/mapped")]
+if Asset.__name__ == "Asset":
+    outlets.append(AssetAlias("mapped-cohorts-in-segment"))
+with DAG("mapped_with_outlets", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UTC")):
+    AmplitudeCohortToSegmentOperator.partial(
+        task_id="sync", outlets=outlets, poll_interval=0.05, max_active_tis_per_dag=1
+    ).expand(cohort_id=["c1", "c2"])
+"""
+
+
+@pytest.mark.usefixtures("forgetful_airflow")
+def test_each_mapped_task_sends_events_of_its_own(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Airflow's own database has them afterwards."""
+    monkeypatch.setenv("AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH", str(tmp_path / "state"))
+    sandbox.amplitude.cohorts["c2"] = SandboxCohort("c2", "Trial", ["cat"])
+    file = tmp_path / "mapped_with_outlets.py"
+    file.write_text(_MAPPED)
+    dag = parse_dag(file)
+    if not AIRFLOW_3:
+        dag.sync_to_db()
+
+    assert dag.test().state == "success"
+
+    sent = _sent_events()
+    assert sent["x-team://cohorts/mapped"] == {"c1": 2, "c2": 1}
+    if AIRFLOW_3:
+        address = "x-amplitude-segment://amplitude_default"
+        assert sent[f"{address}/c1/segment_default"] == {"c1": 2}
+        assert sent[f"{address}/c2/segment_default"] == {"c2": 1}
+
+
+def _sent_events() -> dict[str, dict[str, int]]:
+    """Return who entered by the asset's address and cohort."""
+    models = importlib.import_module("airflow.models.asset" if AIRFLOW_3 else "airflow.models.dataset")
+    event = models.AssetEvent if AIRFLOW_3 else models.DatasetEvent
+    sent: dict[str, dict[str, int]] = {}
+    with importlib.import_module("airflow.utils.session").create_session() as session:
+        for row in session.query(event):
+            sent.setdefault(row.uri, {})[row.extra["cohort_id"]] = row.extra["entered"]
+    return sent
