@@ -265,6 +265,20 @@ class ExportTimeoutError(ExportError):
         super().__init__(request_id, f"{what} {advice}")
 
 
+class ExportWaitError(ExportError):
+    """The triggerer could not go on waiting for an export; the export is not lost."""
+
+    retryable = True
+
+    def __init__(self, request_id: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            request_id,
+            f"Waiting for export {request_id} in the triggerer ended early: {reason} Nothing was sent. The next try "
+            "goes on with the same export. If it happens again, look into the triggerer's log.",
+        )
+
+
 class ExportFailedError(ExportError):
     """Amplitude answered the question after an export with an error that waiting does not cure.
 

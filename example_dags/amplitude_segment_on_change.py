@@ -83,13 +83,17 @@ with DAG(
 
     @task
     def report_change(triggering_asset_events: Any = None, triggering_dataset_events: Any = None) -> dict[str, int]:
-        """Add up who moved in all syncs since the last run; Airflow 2.11 gives the events under the second name."""
-        moved = {"entered": 0, "exited": 0}
-        for events in (triggering_asset_events or triggering_dataset_events).values():
+        """Add up who moved in all syncs since the last run; Airflow 2.11 gives the events under the second name.
+
+        ``acknowledged`` counts also those who are told again, as a sync before failed.
+        """
+        moved = {"entered": 0, "exited": 0, "acknowledged": 0}
+        # Triggered by hand there are no events, and one that was made by hand has no counts.
+        for events in (triggering_asset_events or triggering_dataset_events or {}).values():
             for event in events:
-                # The whole list is in docs/observability.md: cohort_name, members, acknowledged, rejected, …
+                # The whole list is in docs/observability.md: cohort_name, members, rejected, …
                 for count in moved:
-                    moved[count] += event.extra[count]
+                    moved[count] += event.extra.get(count, 0)
         return moved
 
     report_change()

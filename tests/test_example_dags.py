@@ -414,7 +414,17 @@ def test_the_consumer_adds_up_who_moved() -> None:
     """What Airflow hands it: events by asset, under the name of its line."""
     consumer = parse_dag(EXAMPLES / "amplitude_segment_on_change.py", "amplitude_segment_after_change")
     report_change = consumer.get_task("report_change").python_callable
-    events = {"an asset": [SimpleNamespace(extra={"entered": 7, "exited": 5}) for _ in range(2)]}
+    told = SimpleNamespace(extra={"entered": 7, "exited": 5, "acknowledged": 13})
+    events = {"an asset": [told, told, SimpleNamespace(extra={})]}
+    moved = {"entered": 14, "exited": 10, "acknowledged": 26}
 
-    assert report_change(triggering_asset_events=events) == {"entered": 14, "exited": 10}
-    assert report_change(triggering_dataset_events=events) == {"entered": 14, "exited": 10}
+    assert report_change(triggering_asset_events=events) == moved
+    assert report_change(triggering_dataset_events=events) == moved
+
+
+def test_the_consumer_triggered_by_hand_finds_nobody_who_moved() -> None:
+    run = parse_dag(EXAMPLES / "amplitude_segment_on_change.py", "amplitude_segment_after_change").test()
+
+    assert run.state == "success"
+    nobody = {"entered": 0, "exited": 0, "acknowledged": 0}
+    assert run.get_task_instance("report_change").xcom_pull(task_ids="report_change") == nobody

@@ -84,10 +84,10 @@ class DestinationReport:
 
     def moves(self) -> str:
         """Return who moves, as a line for the log."""
-        exited = self.exited + self.retired
         again = self.changed + self.in_doubt
+        retired = f"{self.retired:,} told false under an earlier trait key, " if self.retired else ""
         return (
-            f"{self.segment_conn_id}: {self.entered:,} entered, {exited:,} exited, {again:,} told again; "
+            f"{self.segment_conn_id}: {self.entered:,} entered, {self.exited:,} exited, {retired}{again:,} told again; "
             f"{self.unchanged:,} unchanged, {self.skipped:,} skipped; trait {self.trait!r}"
         )
 

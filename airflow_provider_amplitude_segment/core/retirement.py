@@ -119,6 +119,7 @@ class CohortRetirement:
         record = self._read_record(streams, newest)
         for finished in record.finished.values():
             self._note(DestinationReport(**finished))
+        self.begun = self.report
         unfinished = [stream for stream in streams if stream.folder not in record.finished]
         with log_group("Compare with nobody"):
             drafts = self._open_drafts(unfinished, ledgers, newest, anew)

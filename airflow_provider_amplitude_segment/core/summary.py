@@ -39,8 +39,8 @@ def _cohort_line(report: SyncReport) -> str:
 
 
 def _destination_line(told: DestinationReport, report: SyncReport) -> str:
-    moved = _moved(told)
-    sent = [moved]
+    is_compared = told.committed or told.generation is not None or report.members is not None
+    sent = [_moved(told) if is_compared else "not compared"]
     if told.planned and not report.dry_run:
         sent.append(f"{told.acknowledged:,} of {told.planned:,} changes acknowledged by Segment")
     for count, what in (

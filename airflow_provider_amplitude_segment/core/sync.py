@@ -165,6 +165,7 @@ class CohortSync:
         self.report = replace(self.report, export_request_id=record.export_request_id, **record.counts)
         for entry in record.finished.values():
             self.report = self.report.with_destination(DestinationReport(**entry))
+        self.begun = self.report
         drafts = self._open_drafts(ledgers, newest, record, trait, anew)
         self.begun = self.report
         if any(draft.resumed is None for draft in drafts):

@@ -111,11 +111,15 @@ def segment_unwell(base_url: str, status: int) -> Verdict:
     )
 
 
-def segment_reached(endpoint: Endpoint, base_url: str, status: int, debugger: str | None) -> Verdict:
+def segment_reached(
+    endpoint: Endpoint, base_url: str, status: int, debugger: str | None, *, overridden: bool = False
+) -> Verdict:
     """Say that the host answers, which is all that can be tested, and where to look for the proof.
 
     :param debugger: URL of the source's debugger, where the connection makes it known.
+    :param overridden: the connection has a host of its own, of which nothing tells whether it is Segment.
     """
+    whose = ", and whether this is Segment is not proved either" if overridden else ""
     place = (
         f"look into its debugger for the users: {debugger}"
         if debugger
@@ -124,6 +128,6 @@ def segment_reached(endpoint: Endpoint, base_url: str, status: int, debugger: st
     )
     return True, (
         f"Reached, but Segment accepts any key: {base_url} answers (HTTP {status}), the write key is NOT proved, nor "
-        f"that its source is in the data region {endpoint.region}. Sync a small cohort with this connection, then "
-        f"{place}"
+        f"that its source is in the data region {endpoint.region}{whose}. Sync a small cohort with this connection, "
+        f"then {place}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,10 +25,14 @@ from airflow_provider_amplitude_segment.hooks.web_application import debugger_ur
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
+    from airflow_provider_amplitude_segment.hooks.connection_endpoint import Endpoint
 
 # https://www.twilio.com/docs/segment/guides/regional-segment: where it says events.eu1, one infobox of the
 # HTTP API's page says eu1.api, which is the Public API's host.
 HOSTS = {"US": "https://api.segment.io", "EU": "https://events.eu1.segmentapis.com"}
+
+# What people have in their browser's address bar: the web application, not the API.
+_WEB_APPLICATION = re.compile(r"https?://(eu1\.)?app\.segment\.com(?=[:/]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +105,22 @@ class SegmentHook(BaseHook):
 
         connection = find_connection(self, self.segment_conn_id)
         write_key = self._write_key(connection)
-        endpoint = read_endpoint(connection, HOSTS)
+        endpoint = self._endpoint(connection)
         # Never through a connection's login and password: Airflow 2.11 makes None of an empty password,
         # requests makes "None" of that, and Segment answers 200 to a wrong key.
         session = connection_session.open_session(endpoint, connection_session.sign_with(write_key))
         connection_session.warn_where_exposed(endpoint)
         return SegmentClient(session, endpoint.base_url, endpoint.timeout_seconds)
+
+    def _endpoint(self, connection: Any) -> Endpoint:
+        endpoint = read_endpoint(connection, HOSTS)
+        if _WEB_APPLICATION.match(endpoint.base_url):
+            raise SettingError(
+                setting(self.segment_conn_id, "Host"),
+                f"{endpoint.base_url} is Segment's web application, not its API",
+                f"nothing, to use the region's host ({HOSTS[endpoint.region]}), or a host of the API",
+            )
+        return endpoint
 
     def _write_key(self, connection: Any) -> str:
         password = (connection.password or "").strip()
@@ -124,7 +139,7 @@ class SegmentHook(BaseHook):
         from airflow_provider_amplitude_segment.clients.segment import normal_host  # noqa: PLC0415 - as above
 
         connection = find_connection(self, self.segment_conn_id)
-        host = normal_host(read_endpoint(connection, HOSTS).base_url)
+        host = normal_host(self._endpoint(connection).base_url)
         identity = hashlib.sha256(f"{host}\0{self._write_key(connection)}".encode()).hexdigest()
         return SegmentDestination(
             conn_id=self.segment_conn_id,
@@ -152,21 +167,23 @@ class SegmentHook(BaseHook):
 
         try:
             client = self.get_conn()
-            endpoint = read_endpoint(find_connection(self, self.segment_conn_id), HOSTS)
+            endpoint = self._endpoint(find_connection(self, self.segment_conn_id))
             debugger = self.get_debugger_url()
         except SettingError as error:
             return connection_verdict.unusable(error)
         named = normal_host(client.base_url)
-        other = next((region for region, host in HOSTS.items() if normal_host(host) == named), endpoint.region)
-        if other != endpoint.region:
-            return connection_verdict.segment_of_other_region(endpoint, client.base_url, other)
+        owner = next((region for region, host in HOSTS.items() if normal_host(host) == named), None)
+        if owner not in {None, endpoint.region}:
+            return connection_verdict.segment_of_other_region(endpoint, client.base_url, str(owner))
         with closing(client):
             reached = client.reach()
         if not isinstance(reached, int):
             return connection_verdict.not_reached(endpoint, client.base_url, reached.reason)
         if connection_verdict.is_unwell(reached):
             return connection_verdict.segment_unwell(client.base_url, reached)
-        return connection_verdict.segment_reached(endpoint, client.base_url, reached, debugger)
+        return connection_verdict.segment_reached(
+            endpoint, client.base_url, reached, debugger, overridden=owner is None
+        )
 
 
 def _destination_id(connection: Any) -> str:

@@ -34,6 +34,8 @@ def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
     'https://app.eu.amplitude.com/analytics/my-org/cohort/26umsb5'
     >>> cohort_url("https://app.amplitude.com/analytics/my-org/home", "EU", "26umsb5")
     'https://app.amplitude.com/analytics/my-org/cohort/26umsb5'
+    >>> cohort_url("app.amplitude.com/analytics/my-org/home", "US", "26umsb5")
+    'https://app.amplitude.com/analytics/my-org/cohort/26umsb5'
     >>> cohort_url("https://analytics.amplitude.com/my-org", "US", "26umsb5")
     'https://analytics.amplitude.com/my-org/cohort/26umsb5'
     >>> cohort_url("https://example.com/cohorts?id={cohort_id}", "US", "a b/c")
@@ -41,6 +43,9 @@ def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
     >>> cohort_url("javascript://my-org", "US", "26umsb5")
     """
     cohort = quote(cohort_id, safe="")
+    if "://" not in organization and "." in organization.partition("/")[0]:
+        # Copied without its beginning: an organization's name has no dot.
+        organization = f"https://{organization}"
     if "://" not in organization:
         name = organization.strip("/").removeprefix("analytics/").partition("/")[0]
         return f"{AMPLITUDE_APPLICATIONS[region]}/analytics/{quote(name, safe='')}/cohort/{cohort}" if name else None

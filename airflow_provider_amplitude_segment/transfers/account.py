@@ -1,7 +1,7 @@
 """The account of a try: what Airflow, its reader and its neighbours are told when a sync has ended, well or not.
 
-First what later syncs rest on, the report and the generations; then what only tells: the log's summary, metrics, and
-the assets' events. A failure of those is a warning, as the sync is what it is by then.
+The report and the generations for later syncs; then the log's summary, metrics, and the assets' events. A failure of
+any of them is a warning, as the sync is what it is by then: an error that ended it leaves as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import REPORT_XCOM_KEY
 from airflow_provider_amplitude_segment.transfers.asset_events import fill_asset_events
 from airflow_provider_amplitude_segment.transfers.metrics import count_sync
-from airflow_provider_amplitude_segment.transfers.remembrance import announce, is_news, leave
+from airflow_provider_amplitude_segment.transfers.remembrance import announce, find_news, leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,13 +53,18 @@ def give_account(
     :return: why the task is to be skipped, if it is.
     """
     ti = context["ti"]
-    ti.xcom_push(key=REPORT_XCOM_KEY, value=report.as_dict())
-    leave(ti, report)
     operator.sync_report = report
+    with _in_passing("The report"):
+        ti.xcom_push(key=REPORT_XCOM_KEY, value=report.as_dict())
+    with _in_passing("The generation"):
+        leave(ti, report)
+    news = report.destinations
     if error is None and skipped is None and skips_unchanged and not report.dry_run:
-        if not is_news(ti, report):
+        with _in_passing("Whether there is news"):
+            news = find_news(ti, report)
+            announce(ti, report)
+        if not news:
             skipped = "nobody moved (skip_when_unchanged)"
-        announce(ti, report)
     with _in_passing("The summary"):
         for line in summarize(report, ending=_ending(report, skipped, error)):
             log.info("%s", line)
@@ -67,7 +72,7 @@ def give_account(
         count_sync(report, begun, ending="failed" if error else "skipped" if skipped else "succeeded")
     if error is None and skipped is None:
         with _in_passing("The assets' events"):
-            fill_asset_events(operator, context, report)
+            fill_asset_events(operator, context, report, news)
     return skipped
 
 
@@ -108,7 +113,8 @@ def _ending(report: SyncReport, skipped: str | None, error: BaseException | None
         return "everything is delivered and saved, but the task fails for what is said below."
     if isinstance(error, AmplitudeSegmentError) and not error.retryable:
         return "FAILED, and a retry would not help: see the error below."
-    return "FAILED. What is acknowledged is remembered; a retry goes on from there, with the same export."
+    export = ", with the same export" if report.export_request_id else ""
+    return f"FAILED. What is acknowledged is remembered; a retry goes on from there{export}."
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias
 from airflow_provider_amplitude_segment.transfers.parameters import read_connection_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
@@ -73,12 +75,15 @@ def asset_uri(amplitude_conn_id: str, cohort_id: str, segment_conn_id: str) -> s
     )
 
 
-def fill_asset_events(operator: Any, context: Context, report: SyncReport) -> None:
+def fill_asset_events(
+    operator: Any, context: Context, report: SyncReport, news: Sequence[DestinationReport] | None = None
+) -> None:
     """Give each declared outlet its event's extra, and each alias its assets. A dry run gives an alias none.
 
     :param operator: has ``outlets`` and ``amplitude_conn_id``.
     :param context: Airflow's.
     :param report: of a sync that ended well.
+    :param news: the destinations whose assets an alias gets; none given means all.
     """
     events = context.get("outlet_events")
     if events is None:
@@ -88,15 +93,15 @@ def fill_asset_events(operator: Any, context: Context, report: SyncReport) -> No
         if isinstance(outlet, AssetAlias):
             # A retirement asks no Amplitude, so it has no cohort's asset to name.
             if _HAS_ASSETS and not report.dry_run and hasattr(operator, "amplitude_conn_id"):
-                _add_to_alias(events[outlet], operator, report)
+                _add_to_alias(events[outlet], operator, report, report.destinations if news is None else news)
         elif isinstance(outlet, Asset) or _is_reference(outlet):
             event = events[outlet]
             event.extra = {**event.extra, **extra}
 
 
-def _add_to_alias(alias: Any, operator: Any, report: SyncReport) -> None:
+def _add_to_alias(alias: Any, operator: Any, report: SyncReport, about: Sequence[DestinationReport]) -> None:
     amplitude_conn_id = read_connection_id("amplitude_conn_id", operator.amplitude_conn_id)
-    for told in report.destinations:
+    for told in about:
         uri = asset_uri(amplitude_conn_id, report.cohort_id, told.segment_conn_id)
         alias.add(Asset(uri), extra=event_extra(report, told))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.exceptions import AmplitudeUnavailableError, ExportTimeoutError
+from airflow_provider_amplitude_segment.exceptions import ExportTimeoutError, ExportWaitError
 from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings
 
 if TYPE_CHECKING:
@@ -27,6 +27,6 @@ def read_event(operator: AmplitudeCohortToSegmentOperator, event: Mapping[str, A
             said = str(event.get("last_status") or "nothing")
             return ExportTimeoutError(request_id, read_settings(operator).export_timeout, said)
         case "error" if event.get("retryable"):
-            return AmplitudeUnavailableError(f"asking after export {request_id}", None, str(event.get("message")))
+            return ExportWaitError(request_id, str(event.get("message")))
         case _:
             return None

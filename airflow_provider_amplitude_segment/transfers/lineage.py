@@ -90,6 +90,7 @@ def _input_statistics(report: SyncReport | None) -> dict[str, Any]:
 def _output(told: DestinationReport) -> Any:
     """Return the trait at a destination; ``None`` where it never came to a trait."""
     from airflow.providers.common.compat.openlineage.facet import (  # noqa: PLC0415 - an extra
+        DocumentationDatasetFacet,
         OutputDataset,
         OutputStatisticsOutputDatasetFacet,
         SchemaDatasetFacet,
@@ -106,10 +107,14 @@ def _output(told: DestinationReport) -> Any:
         SchemaDatasetFacetFields(name="userId", type="string"),
         SchemaDatasetFacetFields(name=f"traits.{told.trait}", type="boolean"),
     ]
+    facets: dict[str, Any] = {"schema": SchemaDatasetFacet(fields=fields)}
+    if told.error:
+        # The run's errorMessage is Airflow's own where the task fails, and names one destination.
+        facets["documentation"] = DocumentationDatasetFacet(description=f"Not finished: {told.error}")
     return OutputDataset(
         namespace=f"segment://{segment.host}",
         name=f"{source}/{told.trait}",
-        facets={"schema": SchemaDatasetFacet(fields=fields)},
+        facets=facets,
         outputFacets={"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=told.acknowledged)},
     )
 

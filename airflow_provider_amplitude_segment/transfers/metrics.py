@@ -51,14 +51,22 @@ def count_sync(report: SyncReport, begun: SyncReport | None, *, ending: str) -> 
         if earlier is not None and earlier.committed:
             # By an earlier try, which has counted it.
             continue
-        tags = {**cohort, "segment_conn_id": told.segment_conn_id}
-        for name, count in _counts(told, earlier):
-            if count:
-                Stats.incr(f"{PREFIX}{name}", count, tags=tags)
-        for name in OF_THE_STATE:
-            if (value := getattr(told, name)) is not None:
-                Stats.gauge(f"{PREFIX}{name}", value, tags=tags)
-        Stats.timing(f"{PREFIX}duration", timedelta(seconds=told.seconds), tags=tags)
+        _count_destination(told, earlier, {**cohort, "segment_conn_id": told.segment_conn_id})
+
+
+def _count_destination(told: DestinationReport, earlier: DestinationReport | None, tags: dict[str, str]) -> None:
+    from airflow.providers.common.compat.sdk import Stats  # noqa: PLC0415 - as above
+
+    for name, count in _counts(told, earlier):
+        if count:
+            Stats.incr(f"{PREFIX}{name}", count, tags=tags)
+    if told.generation is None:
+        # Nothing of it was begun or read in this try, so how it stands is not known.
+        return
+    for name in OF_THE_STATE:
+        if (value := getattr(told, name)) is not None:
+            Stats.gauge(f"{PREFIX}{name}", value, tags=tags)
+    Stats.timing(f"{PREFIX}duration", timedelta(seconds=told.seconds), tags=tags)
 
 
 def _counts(told: DestinationReport, earlier: Any) -> Iterator[tuple[str, int]]:

@@ -37,8 +37,8 @@ def recall(ti: Any, cohort_id: str, destinations: Iterable[Destination]) -> dict
     return {name: generation for name, generation in found.items() if generation is not None}
 
 
-def is_news(ti: Any, report: SyncReport) -> bool:
-    """Tell whether there is something that no sync which ended well has announced yet.
+def find_news(ti: Any, report: SyncReport) -> tuple[DestinationReport, ...]:
+    """Return the destinations of which there is something that no sync which ended well has announced yet.
 
     That is what this one planned, but also what an earlier one told before it failed: then this one starts from another
     generation than the one announced last.
@@ -46,9 +46,10 @@ def is_news(ti: Any, report: SyncReport) -> bool:
     :param ti: the task instance.
     :param report: of a sync that is committed.
     """
-    return any(
-        told.planned or told.follows != (_newest_left(ti, _announced_key(report, told)) or 0)
+    return tuple(
+        told
         for told in report.destinations
+        if told.planned or told.follows != (_newest_left(ti, _announced_key(report, told)) or 0)
     )
 
 

@@ -81,6 +81,24 @@ def test_the_region_decides_and_a_host_overrides(
     assert SegmentHook(connect("s", conn_type="segmentio", password=KEY, **fields)).get_conn().base_url == url
 
 
+@pytest.mark.parametrize("host", ["app.segment.com", "https://eu1.app.segment.com/acme/sources"])
+def test_the_web_application_is_no_host(connect: Callable[..., str], host: str) -> None:
+    """It would answer, and lose everything."""
+    hook = SegmentHook(connect("s", conn_type="segmentio", password=KEY, host=host))
+
+    works, sentence = hook.test_connection()
+
+    assert not works
+    assert "is Segment's web application, not its API" in sentence
+    with pytest.raises(SettingError, match="web application"):
+        hook.get_conn()
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_the_test_button_says_of_another_host_that_it_may_not_be_segment() -> None:
+    assert "whether this is Segment is not proved either" in SegmentHook().test_connection()[1]
+
+
 @pytest.mark.usefixtures("sandbox")
 def test_the_test_button_says_that_segment_accepts_any_key_and_where_to_look() -> None:
     works, sentence = SegmentHook().test_connection()

@@ -106,6 +106,21 @@ def test_an_alias_gets_an_asset_for_each_destination_where_airflow_has_assets(sy
         assert events[alias].dataset_alias_events == []
 
 
+def test_an_alias_gets_no_asset_of_a_destination_where_nobody_moved_if_the_author_wants_none(
+    sync: Sync, ti: FakeTaskInstance, events: Any
+) -> None:
+    alias = AssetAlias("cohorts-in-segment")
+    sync(skip_when_unchanged=True)
+
+    sync(ti.next_run("second"), outlets=[alias], segment_conn_id="segment_default, segment_emea", skip_when_unchanged=1)
+
+    if AIRFLOW_3:
+        (added,) = events[alias].asset_alias_events
+        assert added.dest_asset_key.uri == "x-amplitude-segment://amplitude_default/c1/segment_emea"
+    else:
+        assert events[alias].dataset_alias_events == []
+
+
 def test_a_dry_run_adds_no_asset_to_an_alias(sync: Sync, events: Any) -> None:
     alias = AssetAlias("cohorts-in-segment")
 

@@ -47,6 +47,7 @@ def test_one_destination_that_failed_is_the_runs_error(sandbox: Sandbox, ti: Fak
 
     assert told is not None
     assert told.run_facets["errorMessage"].message.startswith("segment_default: ")
+    assert told.outputs[0].facets["documentation"].description.startswith("Not finished: ")
 
 
 def test_a_dry_run_has_no_output(sandbox: Sandbox, ti: FakeTaskInstance, tmp_path: Path) -> None:

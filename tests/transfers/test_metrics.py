@@ -77,6 +77,22 @@ def test_what_an_earlier_try_committed_is_not_counted_again(counted: Counted) ->
     assert counted.counters == {"syncs_succeeded": 1}
 
 
+def test_a_try_that_came_to_no_plan_leaves_what_is_pending_as_it_was_told_last(
+    counted: Counted, sandbox: Sandbox, sync: Sync
+) -> None:
+    """An alert on it must not clear itself."""
+    sandbox.faults.add(Fault(on="segment.batch", status=501))
+    with pytest.raises(Exception, match="501"):
+        sync(FakeTaskInstance("run"))
+    sandbox.faults.add(Fault(on="amplitude.list", status=403, times=9))
+
+    with pytest.raises(Exception, match="403"):
+        sync(FakeTaskInstance("run", try_number=2))
+
+    assert counted.gauges["pending"] == 2
+    assert counted.counters["syncs_failed"] == 2
+
+
 def test_a_dry_run_counts_as_a_sync_and_nothing_else(counted: Counted, sync: Sync) -> None:
     sync(dry_run=True)
 
