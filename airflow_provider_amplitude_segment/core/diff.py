@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine import literal, one_row
-from airflow_provider_amplitude_segment.core.state import state_query
+from airflow_provider_amplitude_segment.core.state import pairs_query, properties_query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Diff:
 
     Attributes:
         changes: Parquet ``trait, user_id, value``, ordered by them; holds ``planned`` rows. With user properties, also
-            ``properties`` to send, of members.
+            a column for each: what to send of it.
         planned: identifies to send.
         entered: members who were not told ``true`` under the current key.
         exited: users told ``true`` under the current key who are members no more.
@@ -104,7 +104,7 @@ def diff_membership(  # four values in, one file and its counts out
                   count(*) FILTER (told OR (told IS NULL AND doubtful))
            FROM pairs""",
     )
-    more = f", {user_properties.COLUMN}" if properties else ""
+    more = user_properties.listed(properties)
     engine.execute(
         f"""COPY (
             SELECT trait, user_id, value{more} FROM pairs WHERE wanted AND NOT waits ORDER BY trait, user_id, value
@@ -122,39 +122,34 @@ def _pairs(
     properties: Sequence[str],
 ) -> str:
     """Return the query of all pairs: what is wanted, what was told, and whether it is to be told now."""
-    members = f"SELECT {literal(trait)} AS trait, user_id, true AS member"
-    joined, moved, sent = "", "false", ""
-    if properties:
-        known, joined = _known_properties(engine, state, trait)
-        members += f", {user_properties.COLUMN} AS now"
-        moved = f"(member IS NOT NULL AND {user_properties.moved(properties, 'now', known)})"
-        to_send = user_properties.to_send(properties, "now", known)
-        sent = f", CASE WHEN member IS NOT NULL THEN {to_send} END AS {user_properties.COLUMN}"
     is_full = "true" if mode == "full" else "false"
     waits = "false" if mode == "full" else f"refused >= {REFUSALS_BEFORE_WAITING}"
     return f"""SELECT *, (told IS DISTINCT FROM value OR doubtful OR moved OR {is_full}) AS wanted, ({waits}) AS waits
         FROM (
             SELECT trait, user_id, member IS NOT NULL AS value, told, trait = {literal(trait)} AS is_current,
-                   coalesce(in_doubt, false) AS doubtful, coalesce(refused, 0) AS refused, {moved} AS moved{sent}
-            FROM ({state_query(state)}) state FULL OUTER JOIN (
-                {members} FROM read_parquet({literal(membership.path)}) WHERE user_id IS NOT NULL
-            ) members USING (trait, user_id) {joined}
+                   coalesce(in_doubt, false) AS doubtful, coalesce(refused, 0) AS refused,
+                   coalesce(moved, false) AS moved{user_properties.listed(properties)}
+            FROM ({pairs_query(state)}) FULL OUTER JOIN (
+                SELECT {literal(trait)} AS trait, * FROM ({_members(engine, membership, state, properties)})
+            ) USING (trait, user_id)
         )"""
 
 
-def _known_properties(engine: duckdb.DuckDBPyConnection, state: Path | None, trait: str) -> tuple[str, str]:
-    """Return the expression of the properties that a member was told of, under whatever key, and what to join for it.
-
-    A trait that comes of a property is not named after the cohort, so what was told along with an earlier key stands on
-    the profile still. The current key's are the newest.
-    """
-    told = user_properties.traits_with(engine, state)
-    known = [f"state.{user_properties.COLUMN}"] if trait in told else []
-    joined = ""
-    for number, earlier in enumerate(sorted(told - {trait})):
-        known.insert(0, f"earlier{number}.{user_properties.COLUMN}")
-        joined += f""" LEFT JOIN (
-                SELECT {literal(trait)} AS trait, user_id, {user_properties.COLUMN}
-                FROM ({state_query(state)}) WHERE trait = {literal(earlier)}
-            ) earlier{number} USING (trait, user_id)"""
-    return user_properties.merged(known or ["NULL::VARCHAR"]), joined
+def _members(
+    engine: duckdb.DuckDBPyConnection, membership: Membership, state: Path | None, properties: Sequence[str]
+) -> str:
+    """Return the query of the members, ``user_id, member, moved``, and what to send of each property."""
+    members = f"SELECT user_id, true AS member FROM read_parquet({literal(membership.path)}) WHERE user_id IS NOT NULL"
+    if membership.properties is None or not properties:
+        return f"SELECT *, false AS moved FROM ({members})"
+    known = user_properties.names_in(engine, state)
+    told = {name: f"told.{user_properties.column(name)}" if name in known else "NULL::VARCHAR" for name in properties}
+    now = {name: f"now.{user_properties.column(name)}" for name in properties}
+    moved = " OR ".join(user_properties.moved(now[name], told[name]) for name in properties)
+    sent = ", ".join(user_properties.to_send(name, now[name], told[name]) for name in properties)
+    return f"""SELECT members.user_id, member, moved{user_properties.listed(properties)}
+        FROM ({members}) members LEFT JOIN (
+            SELECT now.user_id, ({moved}) AS moved, {sent}
+            FROM read_parquet({literal(membership.properties)}) now
+            LEFT JOIN ({properties_query(state)}) told USING (user_id)
+        ) USING (user_id)"""

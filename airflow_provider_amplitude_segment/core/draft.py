@@ -13,7 +13,7 @@ from airflow_provider_amplitude_segment.core.entry import Plan
 from airflow_provider_amplitude_segment.core.report import DestinationReport
 from airflow_provider_amplitude_segment.core.state import read_state
 from airflow_provider_amplitude_segment.core.stream import fingerprint
-from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.core.user_properties import check_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,9 +105,7 @@ def open_draft(  # what is known of a destination before the export's file is
             newest.trait,
         )
         trait = newest.trait
-    if trait in settings.user_properties:
-        takes = "names of properties that differ from the cohort's trait, which trait_name sets"
-        raise SettingError("user_properties", f"{trait!r} is the trait that tells the membership", takes)
+    check_names(settings.user_properties, trait)
     mode: SyncMode = "full" if begins_anew else settings.sync_mode
     modes = {mode, "full"} if settings.on_missing_state == "full" else {mode}
     resumed = None

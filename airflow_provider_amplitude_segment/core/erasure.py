@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.core.engine import literal, one_row, ope
 from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.pruning import prune_before
 from airflow_provider_amplitude_segment.core.restatement import restate
-from airflow_provider_amplitude_segment.core.state import read_state
+from airflow_provider_amplitude_segment.core.state import pairs_query, read_state
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError
 
@@ -74,7 +74,9 @@ def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run,
                 # Left by a process that was killed before its first entry: nobody needs it.
                 prune_before(ledger, tenure.generation(stream))
             else:
-                (pairs,) = one_row(engine, f"SELECT count(*) FROM {_read(state)} SEMI JOIN erased USING (user_id)")
+                (pairs,) = one_row(
+                    engine, f"SELECT count(*) FROM ({pairs_query(state)}) SEMI JOIN erased USING (user_id)"
+                )
                 kept = scratch / "kept.parquet"
                 engine.execute(
                     f"COPY (FROM {_read(state)} ANTI JOIN erased USING (user_id)) "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.cohort import MAX_EXPORT_MEMBERS
 from airflow_provider_amplitude_segment.core.engine import open_engine
 from airflow_provider_amplitude_segment.core.membership import read_membership
+from airflow_provider_amplitude_segment.core.user_properties import MAX_BYTES
 from airflow_provider_amplitude_segment.exceptions import ExportFileError
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def fetch_membership(
         "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
         *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),
     )
+    if membership.too_long:
+        log.warning(
+            "%s members have user properties of more than %s bytes, which may not fit into a message of Segment's: "
+            "they are told without them, and keep what was told before",
+            f"{membership.too_long:,}",
+            f"{MAX_BYTES:,}",
+        )
     if membership.rows >= MAX_EXPORT_MEMBERS:
         fault = f"it has {membership.rows:,} rows, and Amplitude cuts an export off at {MAX_EXPORT_MEMBERS:,}"
         raise ExportFileError(fault, request_id)

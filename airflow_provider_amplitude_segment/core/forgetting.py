@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.claim import newest_generation
 from airflow_provider_amplitude_segment.core.engine import literal, one_row
-from airflow_provider_amplitude_segment.core.state import state_query
+from airflow_provider_amplitude_segment.core.state import pairs_query, state_query
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ _UNFINISHED = re.compile(r"\.[a-z]+-(\d+)(?:-\d+)?\.(?:json|parquet)\.[0-9a-f]+"
 
 def count_pairs(engine: duckdb.DuckDBPyConnection, state: Path | None) -> int:
     """Return how many pairs of trait and user a state holds."""
-    (known,) = one_row(engine, f"SELECT count(*) FROM ({state_query(state)})")
+    (known,) = one_row(engine, f"SELECT count(*) FROM ({pairs_query(state)})")
     return int(known)
 
 

@@ -76,7 +76,7 @@ def identify_messages(
 
     Args:
         engine: a DuckDB connection that nothing else uses while this is read.
-        changes: Parquet ``trait, user_id, value``, and ``properties`` where there are any.
+        changes: Parquet ``trait, user_id, value``, and a column for each user property.
         positions: which of its rows to tell.
         key: of ``plan_key``.
         timestamp: ISO-8601 with its zone, the same for all messages of a plan.
@@ -115,9 +115,10 @@ def _message(
 
     What depends on no user is made beforehand.
     """
-    more = user_properties.COLUMN if user_properties.has_properties(engine, changes) else "NULL::VARCHAR"
+    names = user_properties.names_in(engine, changes)
+    others = user_properties.members_of_object(names) if names else "''"
     told = engine.execute(
-        f"""SELECT trait, value, max(strlen(to_json(user_id)) + coalesce(strlen({more}), 0))
+        f"""SELECT trait, value, max(strlen(to_json(user_id)) + strlen({others}))
             FROM read_parquet({literal(changes)}) GROUP BY ALL"""
     ).fetchall()
     parts: dict[str, str | bool] = {"tail": f'}},"timestamp":"{timestamp}","messageId":"{key}-'}
@@ -128,9 +129,9 @@ def _message(
         cases += f" WHEN trait = $trait{number} AND value = $value{number} THEN $traits{number}"
         longest = max(longest, len(f"{traits}{parts['tail']}".encode()) + longest_user)
     # concat() takes half the time of ||, and leaves NULL out.
-    others = f", ',' || substr({more}, 2, length({more}) - 2)" if more == user_properties.COLUMN else ""
+    more = f", {others}" if names else ""
     message = (
-        f"concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END{others}, $tail, file_row_number, '\"}}')"
+        f"concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END{more}, $tail, file_row_number, '\"}}')"
     )
     return message, parts, len(_BEGIN) + len(',"traits":') + longest
 

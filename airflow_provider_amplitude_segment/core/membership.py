@@ -12,7 +12,7 @@ import codecs
 import csv
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -22,7 +22,7 @@ from airflow_provider_amplitude_segment.core.engine import literal, one_row
 from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
@@ -38,12 +38,14 @@ class Membership:
     """Who is in the cohort, as one export tells it.
 
     Attributes:
-        path: Parquet with the column ``user_id``, distinct and never empty, in no order; where properties were
-            asked for, with the column ``properties``.
+        path: Parquet with the column ``user_id``, distinct and never empty, in no order.
         rows: rows of the file, without its header.
         members: distinct user IDs.
         anonymous: rows without a user ID.
         duplicates: rows that repeat a user ID.
+        properties: Parquet ``user_id`` and a column for each user property, text or NULL; ``None`` where none were
+            asked for. Of a member who is not in it nothing is known: what Amplitude has is too long for Segment.
+        too_long: members who are not in it.
     """
 
     path: Path
@@ -51,6 +53,8 @@ class Membership:
     members: int
     anonymous: int
     duplicates: int
+    properties: Path | None = None
+    too_long: int = 0
 
     def counts(self) -> dict[str, Any]:
         """Return its counts by the report's names."""
@@ -89,8 +93,16 @@ def read_membership(
     names = _header(plain)
     user_id = _text_of(names, _user_id_column(names))
     columns = {name: _text_of(names, _property_column(names, name)) for name in properties}
-    path = scratch / "members.parquet"
-    _write_members(engine, plain, len(names), user_id, columns, path)
+    path, exported = scratch / "members.parquet", scratch / "exported.parquet"
+    if columns:
+        more = "".join(f", nullif({text}, '') AS {user_properties.column(name)}" for name, text in columns.items())
+        _write_from_csv(engine, plain, len(names), f"SELECT {_id(user_id)}{more} FROM csv", exported)
+        engine.execute(
+            f"""COPY (SELECT user_id, count(*) AS rows FROM read_parquet({literal(exported)}) GROUP BY 1)
+                TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"""
+        )
+    else:
+        _write_from_csv(engine, plain, len(names), f"SELECT {_id(user_id)}, count(*) AS rows FROM csv GROUP BY 1", path)
     plain.unlink()
     rows, members, anonymous = one_row(
         engine,
@@ -98,7 +110,34 @@ def read_membership(
                    coalesce(sum(rows) FILTER (user_id IS NULL), 0)::BIGINT
             FROM read_parquet({literal(path)})""",
     )
-    return Membership(path, rows, members, anonymous, rows - anonymous - members)
+    membership = Membership(path, rows, members, anonymous, rows - anonymous - members)
+    return _with_properties(engine, membership, exported, properties) if columns else membership
+
+
+def _with_properties(
+    engine: duckdb.DuckDBPyConnection, membership: Membership, exported: Path, properties: Sequence[str]
+) -> Membership:
+    """Add the properties of each member who stands in the export's rows, which are not needed any more then.
+
+    Amplitude repeats a user ID after users were merged, in no order it documents: of each property the greatest text
+    is taken. Only those few are grouped, as an aggregate of texts is kept in memory whole.
+    """
+    path = exported.with_name("properties.parquet")
+    greatest = "".join(f", max({c}) AS {c}" for c in map(user_properties.column, properties))
+    engine.execute(
+        f"""COPY (
+            WITH exported AS (FROM read_parquet({literal(exported)}) WHERE user_id IS NOT NULL),
+            repeated AS (SELECT user_id FROM read_parquet({literal(membership.path)}) WHERE rows > 1)
+            FROM (
+                SELECT user_id{user_properties.listed(properties)} FROM exported ANTI JOIN repeated USING (user_id)
+                UNION ALL
+                SELECT user_id{greatest} FROM exported SEMI JOIN repeated USING (user_id) GROUP BY user_id
+            ) WHERE {user_properties.encoded_bytes(properties)} <= {user_properties.MAX_BYTES}
+        ) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"""
+    )
+    exported.unlink()
+    (known,) = one_row(engine, f"SELECT count(*) FROM read_parquet({literal(path)})")
+    return replace(membership, properties=path, too_long=membership.members - int(known))
 
 
 def _inflated(export_file: Path) -> Iterator[bytes]:
@@ -204,21 +243,24 @@ def _text_of(names: list[str], column: int) -> str:
     return rf"regexp_replace(c{column}, '^\t', '')" if names[column].startswith("\t") else f"c{column}"
 
 
-def _write_members(  # one file in, one file out
-    engine: duckdb.DuckDBPyConnection, plain: Path, columns: int, user_id: str, properties: Mapping[str, str], to: Path
-) -> None:
+def _id(text: str) -> str:
+    """Return the column ``user_id``: NULL of an anonymous user."""
+    return f"CASE WHEN regexp_full_match({text}, '{_BLANK}') THEN NULL ELSE {text} END AS user_id"
+
+
+def _write_from_csv(engine: duckdb.DuckDBPyConnection, plain: Path, columns: int, query: str, to: Path) -> None:
+    """Write what a query makes of the file, ``csv`` in it, whose columns are ``c0``, ``c1`` and so on."""
     # Not in parallel: DuckDB 2.0 refuses some whole files whose quoted fields hold line breaks where its parts meet.
     types = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(columns))
-    more = f", {user_properties.of_columns(properties)} AS {user_properties.COLUMN}" if properties else ""
     try:
         engine.execute(
             f"""COPY (
-                SELECT CASE WHEN regexp_full_match({user_id}, '{_BLANK}') THEN NULL ELSE {user_id} END AS user_id,
-                       count(*) AS rows{more}
-                FROM read_csv({literal(plain)}, auto_detect = false, header = true, columns = {{{types}}},
-                              delim = ',', quote = '"', escape = '"', nullstr = '', strict_mode = true,
-                              max_line_size = {_MAX_RECORD_BYTES}, parallel = false)
-                GROUP BY 1
+                WITH csv AS (
+                    FROM read_csv({literal(plain)}, auto_detect = false, header = true, columns = {{{types}}},
+                                  delim = ',', quote = '"', escape = '"', nullstr = '', strict_mode = true,
+                                  max_line_size = {_MAX_RECORD_BYTES}, parallel = false)
+                )
+                {query}
             ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
         )
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:

@@ -18,10 +18,12 @@ from airflow_provider_amplitude_segment.core.clock import later_timestamp
 from airflow_provider_amplitude_segment.core.engine import literal, one_row, open_engine
 from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.state import pairs_query, properties_query
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.exceptions import CommitNotKeptError, LedgerDamagedError, LedgerFormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from airflow_provider_amplitude_segment.core.clock import Clock
@@ -82,28 +84,51 @@ def go_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scrat
 
 def _restate_old(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_known: bool) -> None:
     """Write the old state with everyone in doubt whom a file of ``since`` gives another value, or everyone at all."""
-    has_old = user_properties.has_properties(engine, old)
-    has_new = bool(one_row(engine, "SELECT count(properties) FROM since")[0])
-    known = user_properties.COLUMN if has_old else "NULL::VARCHAR"
-    properties = ""
-    if has_old or has_new:
-        kept = user_properties.folded("old.known", "moved.properties", "false")
-        properties = f", {kept} AS {user_properties.COLUMN}"
+    columns = [name for (name, *_) in engine.execute("DESCRIBE since").fetchall() if name.startswith("p_")]
+    nothing = "".join(f", NULL::VARCHAR AS {column}" for column in columns)
     engine.execute(
         f"""COPY (
-            WITH old AS (SELECT *, {known} AS known FROM read_parquet({literal(old)})),
-            moved AS (
-                SELECT trait, user_id, bool_or(since.in_doubt OR since.told IS DISTINCT FROM old.told) AS moved,
-                       max(since.properties) AS properties
-                FROM (FROM since UNION ALL FROM (SELECT trait, user_id, told, in_doubt, NULL FROM old)) since
+            WITH old AS ({pairs_query(old)}), moved AS (
+                SELECT trait, user_id, bool_or(since.in_doubt OR since.told IS DISTINCT FROM old.told) AS moved
+                FROM (
+                    SELECT trait, user_id, told, in_doubt FROM since WHERE trait <> {literal(user_properties.KEY)}
+                    UNION ALL SELECT trait, user_id, told, in_doubt FROM old
+                ) since
                 LEFT JOIN old USING (trait, user_id)
                 GROUP BY trait, user_id
             )
             SELECT trait, user_id, old.told, {"moved" if all_known else "true"} AS in_doubt,
-                   coalesce(old.refused, 0) AS refused{properties}
+                   coalesce(old.refused, 0) AS refused{nothing}
             FROM moved LEFT JOIN old USING (trait, user_id)
+            {_restated_properties(engine, old, columns, all_known=all_known) if columns else ""}
         ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
     )
+
+
+def _restated_properties(
+    engine: duckdb.DuckDBPyConnection, old: Path, columns: Sequence[str], *, all_known: bool
+) -> str:
+    """Return the rows with properties of the old state; what was sent since, or is known otherwise, is not certain."""
+    known = {user_properties.column(name) for name in user_properties.names_in(engine, old)}
+    before = {column: f"old.{column}" if column in known else "NULL::VARCHAR" for column in columns}
+    differs = {c: f"since.{c} IS DISTINCT FROM {before[c]}" for c in columns}
+    doubts = ", ".join(
+        f"bool_or(CASE WHEN is_change THEN since.{c} IS NOT NULL ELSE {differs[c]} END) AS {c}" for c in columns
+    )
+    doubtful = "false" if all_known else "true"
+    after = ", ".join(
+        f"CASE WHEN doubts.{c} OR ({before[c]} IS NOT NULL AND {doubtful}) THEN '?' ELSE {before[c]} END AS {c}"
+        for c in columns
+    )
+    return f"""UNION ALL FROM (
+            SELECT {literal(user_properties.KEY)} AS trait, user_id, NULL::BOOLEAN AS told, false AS in_doubt,
+                   0 AS refused, {after}
+            FROM ({properties_query(old)}) old FULL OUTER JOIN (
+                SELECT user_id, {doubts}
+                FROM (FROM since WHERE trait = {literal(user_properties.KEY)}) since
+                LEFT JOIN ({properties_query(old)}) old USING (user_id) GROUP BY user_id
+            ) doubts USING (user_id)
+        ) WHERE coalesce({", ".join(columns)}) IS NOT NULL"""
 
 
 def restate(
@@ -138,9 +163,7 @@ def restate(
             told_generation=_told_generation(ledger),
         )
     )
-    pairs, in_doubt = one_row(
-        engine, f"SELECT count(*), count(*) FILTER (in_doubt) FROM read_parquet({literal(state)})"
-    )
+    pairs, in_doubt = one_row(engine, f"SELECT count(*), count(*) FILTER (in_doubt) FROM ({pairs_query(state)})")
     return Restated(generation, int(pairs), int(in_doubt))
 
 
@@ -171,7 +194,7 @@ def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Stor
         Whether all of it could be read. Where not, nobody knows who else was told.
     """
     engine.execute(
-        "CREATE TEMP TABLE since (trait VARCHAR, user_id VARCHAR, told BOOLEAN, in_doubt BOOLEAN, properties VARCHAR)"
+        "CREATE TEMP TABLE since (trait VARCHAR, user_id VARCHAR, told BOOLEAN, in_doubt BOOLEAN, is_change BOOLEAN)"
     )
     copy, all_known = scratch / "since.parquet", True
     for name in ledger.names():
@@ -179,16 +202,37 @@ def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Stor
         if match is None or int(match[2]) <= to:
             continue
         store.get_file(f"{ledger.folder}/{name}", copy)
-        told = "value AS told, true AS in_doubt" if match[1] == "changes" else "told, in_doubt"
         try:
-            known = user_properties.COLUMN if user_properties.has_properties(engine, copy) else "NULL"
-            engine.execute(
-                f"INSERT INTO since SELECT trait, user_id, {told}, {known} FROM read_parquet({literal(copy)})"
-            )
+            _gather(engine, copy, is_change=match[1] == "changes")
         except duckdb.Error:
             log.warning("%s cannot be read, so everyone is in doubt", store.locate(f"{ledger.folder}/{name}"))
             all_known = False
     return all_known and _are_whole(ledger, scratch)
+
+
+def _gather(engine: duckdb.DuckDBPyConnection, file: Path, *, is_change: bool) -> None:
+    """Add a file's pairs to ``since``, and in rows of their own what it says of users' properties."""
+    names = user_properties.names_in(engine, file)
+    for name in names:
+        engine.execute(f"ALTER TABLE since ADD COLUMN IF NOT EXISTS {user_properties.column(name)} VARCHAR")
+    rows = f"read_parquet({literal(file)})"
+    if not is_change:
+        columns = user_properties.listed(names)
+        engine.execute(
+            f"INSERT INTO since BY NAME SELECT trait, user_id, told, in_doubt, false AS is_change{columns} FROM {rows}"
+        )
+        return
+    engine.execute(
+        "INSERT INTO since BY NAME "
+        f"SELECT trait, user_id, value AS told, true AS in_doubt, true AS is_change FROM {rows}"
+    )
+    if names:
+        key = literal(user_properties.KEY)
+        engine.execute(
+            f"""INSERT INTO since BY NAME
+                SELECT {key} AS trait, user_id, true AS is_change{user_properties.listed(names)}
+                FROM {rows} WHERE {user_properties.any_of(names)}"""
+        )
 
 
 def _are_whole(ledger: Ledger, scratch: Path) -> bool:

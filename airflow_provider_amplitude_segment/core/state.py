@@ -1,9 +1,9 @@
 """The state of a stream: for each trait key and user, what Segment was last told and how sure that is.
 
 As Parquet: ``trait``, ``user_id``, ``told`` (NULL: never for certain), ``in_doubt`` (an answer was lost, or the user
-was refused: Segment may hold either value), ``refused`` (syncs in a row that ended with the user refused). Where user
-properties were told along, also ``properties``: those that Segment holds, or may hold, as traits. Nobody who was ever
-told about is dropped: ``full`` tells former members ``false`` again.
+was refused: Segment may hold either value), ``refused`` (syncs in a row that ended with the user refused). Nobody who
+was ever told about is dropped: ``full`` tells former members ``false`` again. Where user properties were told along,
+there are columns for them, and rows of their own (``core.user_properties``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from airflow_provider_amplitude_segment.core.engine import literal, one_row
 from airflow_provider_amplitude_segment.core.entry import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
@@ -30,6 +31,17 @@ _EMPTY = """SELECT NULL::VARCHAR AS trait, NULL::VARCHAR AS user_id, NULL::BOOLE
 def state_query(state: Path | None) -> str:
     """Return the query that reads a state; ``None`` is the state of a stream that never told anything."""
     return f"SELECT * FROM read_parquet({literal(state)})" if state else _EMPTY
+
+
+def pairs_query(state: Path | None) -> str:
+    """Return the query of a state's pairs of trait and user, without what it says of properties."""
+    pairs = f"SELECT trait, user_id, told, in_doubt, refused FROM ({state_query(state)})"
+    return f"{pairs} WHERE trait <> {literal(user_properties.KEY)}"
+
+
+def properties_query(state: Path | None) -> str:
+    """Return the query of a state's users with properties, one row each."""
+    return f"SELECT * FROM ({state_query(state)}) WHERE trait = {literal(user_properties.KEY)}"
 
 
 def read_state(
@@ -68,19 +80,6 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
     An acknowledged change is told, and no refusal is remembered; a refused one is in doubt, and counted; one of which
     nothing is known is in doubt.
     """
-    told = user_properties.COLUMN if user_properties.has_properties(engine, base) else "NULL::VARCHAR"
-    sent = user_properties.COLUMN if user_properties.has_properties(engine, changes) else "NULL::VARCHAR"
-    properties = settled = ""
-    if user_properties.COLUMN in (told, sent):
-        kept = user_properties.folded("known", "sent", "planned.acked")
-        current = user_properties.traits_with(engine, changes)
-        if current and user_properties.traits_with(engine, base) - current:
-            # What was told along with an earlier key is told along with this one now, or taken back.
-            kept = f"CASE WHEN sent IS NOT NULL OR settled IS NULL THEN {kept} END"
-            settled = """LEFT JOIN (
-                SELECT user_id, true AS settled FROM planned WHERE sent IS NOT NULL AND acked
-            ) USING (user_id)"""
-        properties = f", {kept} AS {user_properties.COLUMN}"
     firsts, lasts = [first for first, _ in journal.acked.pairs], [last for _, last in journal.acked.pairs]
     engine.execute(
         "CREATE OR REPLACE TEMP TABLE acked_ranges AS "
@@ -91,11 +90,14 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
         "CREATE OR REPLACE TEMP TABLE refused_positions AS SELECT unnest($1::BIGINT[]) AS position",
         [list(journal.refused)],
     )
+    sent = user_properties.names_in(engine, changes)
+    names = sorted({*sent, *user_properties.names_in(engine, base)})
+    nothing = "".join(f", NULL::VARCHAR AS {user_properties.column(name)}" for name in names)
+    properties = f"UNION ALL {_folded_properties(engine, base, names, sent)}" if names else ""
     engine.execute(
         f"""COPY (
             WITH planned AS (
-                SELECT changes.trait, changes.user_id, changes.value, {sent} AS sent,
-                       coalesce(changes.file_row_number <= acked.last, false) AS acked,
+                SELECT changes.*, coalesce(changes.file_row_number <= acked.last, false) AS acked,
                        refused.position IS NOT NULL AS refused
                 FROM read_parquet({literal(changes)}, file_row_number = true) changes
                 ASOF LEFT JOIN acked_ranges acked ON changes.file_row_number >= acked.first
@@ -106,12 +108,30 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
                    CASE WHEN planned.acked IS NULL THEN state.in_doubt ELSE NOT planned.acked END AS in_doubt,
                    CASE WHEN planned.acked IS NULL THEN state.refused
                         WHEN planned.acked THEN 0
-                        ELSE coalesce(state.refused, 0) + planned.refused::INTEGER END AS refused{properties}
-            FROM (SELECT *, {told} AS known FROM ({state_query(base)})) state
-            FULL OUTER JOIN planned USING (trait, user_id) {settled}
+                        ELSE coalesce(state.refused, 0) + planned.refused::INTEGER END AS refused{nothing}
+            FROM ({pairs_query(base)}) state
+            FULL OUTER JOIN (SELECT trait, user_id, value, acked, refused FROM planned) planned USING (trait, user_id)
+            {properties}
         ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
     )
     return to
+
+
+def _folded_properties(
+    engine: duckdb.DuckDBPyConnection, base: Path | None, names: Sequence[str], sent: Sequence[str]
+) -> str:
+    """Return the query of the rows with properties after a plan, ``planned``, as far as its journal knows."""
+    known = user_properties.names_in(engine, base)
+    before = {name: f"known.{user_properties.column(name)}" if name in known else "NULL::VARCHAR" for name in names}
+    change = {name: f"planned.{user_properties.column(name)}" if name in sent else "NULL::VARCHAR" for name in names}
+    after = ", ".join(user_properties.folded(name, before[name], change[name], "planned.acked") for name in names)
+    who = user_properties.any_of(sent) if sent else "false"
+    return f"""FROM (
+            SELECT {literal(user_properties.KEY)} AS trait, user_id, NULL::BOOLEAN AS told, false AS in_doubt,
+                   0 AS refused, {after}
+            FROM ({properties_query(base)}) known
+            FULL OUTER JOIN (SELECT * EXCLUDE (trait, refused) FROM planned WHERE {who}) planned USING (user_id)
+        ) WHERE {user_properties.any_of(names)}"""
 
 
 def count_known(engine: duckdb.DuckDBPyConnection, state: Path, trait: str) -> int:

@@ -39,6 +39,7 @@ from airflow_provider_amplitude_segment.core.run_record import forget_run, forge
 from airflow_provider_amplitude_segment.core.stream import Stream
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.core.trait import trait_key
+from airflow_provider_amplitude_segment.core.user_properties import check_names
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
     ExportError,
@@ -119,6 +120,7 @@ class CohortSync:
     ) -> SyncReport | ExportIncomplete | Skipped:
         cohort = self._cohort()
         trait = trait_key(self._settings.trait_name, cohort)
+        check_names(self._settings.user_properties, trait)
         streams = [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._outside.posts]
         above = {stream: self._remembered.get(stream.destination.name, 0) for stream in streams}
         with Tenure(self._store, streams, self._this_run, self._outside.clock, above=above) as tenure:

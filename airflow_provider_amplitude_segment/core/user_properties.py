@@ -1,9 +1,14 @@
-"""User properties of Amplitude that go along as traits, as the engine's expressions.
+"""User properties of Amplitude that go along as traits, as columns of Parquet files and the engine's expressions.
 
-Everywhere they are one JSON object of texts by name: a member's in the membership, those last told in the state, and
-those to send in the changes, where ``null`` takes a trait back that Amplitude has no value for any more. A property
-without a value is left out; a trait is taken back only where it was, or may have been, told before, as it may be
-somebody else's. Values are text: Amplitude's file is CSV and does not say more.
+Each property is a column of its own, so that it is compared without being parsed. In the membership it holds the text;
+in the changes what to send, and in the state what was told:
+
+    changes   ``=<text>`` send it, ``-`` send null, NULL say nothing
+    state     ``=<text>`` told for certain, ``?`` Segment may hold something, NULL it holds nothing of ours
+
+In the state they stand in rows of their own, one a user, under the blank trait key, which no cohort has: a trait that
+comes of a property belongs to the user, whatever the cohort is called. A trait is taken back only where it was, or may
+have been, told before, as it may be somebody else's. Values are text: Amplitude's file is CSV and does not say more.
 """
 
 from __future__ import annotations
@@ -11,100 +16,103 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.engine import literal, one_row
+from airflow_provider_amplitude_segment.core.engine import literal
+from airflow_provider_amplitude_segment.exceptions import SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import duckdb
 
-COLUMN = "properties"
-"""In the Parquet files that have any; a file of a sync without properties has no such column."""
+KEY = ""
+"""The trait key of the rows that hold a user's properties."""
+
+MAX_BYTES = 16_000
+"""What a user's properties may take as JSON: half of Segment's 32 KB a message, so that the membership always fits."""
+
+_PREFIX = "p_"
 
 
-def has_properties(engine: duckdb.DuckDBPyConnection, file: Path | None) -> bool:
-    """Tell whether a Parquet file has properties; one that an earlier version wrote has none."""
+def check_names(names: Iterable[str], trait: str) -> None:
+    """Refuse a property that has the name of the cohort's own trait.
+
+    Raises:
+        SettingError: it has; nothing was sent.
+    """
+    if trait in names:
+        takes = "names of properties that differ from the cohort's trait, which trait_name sets"
+        raise SettingError("user_properties", f"{trait!r} is the trait that tells the membership", takes)
+
+
+def column(name: str) -> str:
+    """Return a property's column. The engine takes ``Plan`` and ``plan`` for one name, so it is spelled in numbers.
+
+    >>> column("plan")
+    'p_706c616e'
+    """
+    return _PREFIX + name.encode().hex()
+
+
+def names_in(engine: duckdb.DuckDBPyConnection, file: Path | None) -> tuple[str, ...]:
+    """Return the names of the properties that a Parquet file has columns for, sorted."""
     if file is None:
-        return False
-    query = f"SELECT count(*) FROM parquet_schema({literal(file)}) WHERE name = {literal(COLUMN)}"
-    return bool(one_row(engine, query)[0])
+        return ()
+    found = engine.execute(f"SELECT name FROM parquet_schema({literal(file)})").fetchall()
+    columns = (name for (name,) in found if name.startswith(_PREFIX))
+    return tuple(sorted(bytes.fromhex(name.removeprefix(_PREFIX)).decode() for name in columns))
 
 
-def traits_with(engine: duckdb.DuckDBPyConnection, file: Path | None) -> frozenset[str]:
-    """Return the trait keys along with which a file of pairs has properties."""
-    if file is None or not has_properties(engine, file):
-        return frozenset()
-    query = f"SELECT DISTINCT trait FROM read_parquet({literal(file)}) WHERE {COLUMN} IS NOT NULL"
-    return frozenset(trait for (trait,) in engine.execute(query).fetchall())
+def listed(names: Iterable[str], prefix: str = "") -> str:
+    """Return the columns of properties, each behind a comma.
 
-
-def pointer(name: str) -> str:
-    """Return where a property is in the object: a JSON pointer, RFC 6901, as an SQL string.
-
-    >>> pointer("a/b~c")
-    "'/a~1b~0c'"
+    >>> listed(["plan"], "known.")
+    ', known.p_706c616e'
     """
-    return literal("/" + name.replace("~", "~0").replace("/", "~1"))
+    return "".join(f", {prefix}{column(name)}" for name in names)
 
 
-def of_columns(columns: Mapping[str, str]) -> str:
-    """Return the object of several rows of one user: of each property the greatest value that is not empty.
+def encoded_bytes(names: Iterable[str]) -> str:
+    """Return how many bytes a user's texts take as JSON, with their names."""
+    texts = (f"coalesce(strlen(to_json({column(name)})) + {len(_key(name).encode())}, 0)" for name in names)
+    return " + ".join(texts)
 
-    Amplitude's file repeats a user ID after users were merged, in no order it documents.
 
-    Args:
-        columns: expression of each property's text, by its name.
+def moved(now: str, told: str) -> str:
+    """Return whether a property is to be told: its text is another than told for certain, or it is to be taken back."""
+    return f"(CASE WHEN {now} IS NULL THEN {told} IS NOT NULL ELSE {told} IS DISTINCT FROM '=' || {now} END)"
+
+
+def to_send(name: str, now: str, told: str) -> str:
+    """Return what to send of a property, in a column of its name."""
+    return f"CASE WHEN {now} IS NOT NULL THEN '=' || {now} WHEN {told} IS NOT NULL THEN '-' END AS {column(name)}"
+
+
+def folded(name: str, told: str, sent: str, acked: str) -> str:
+    """Return what is told of a property after a change, in a column of its name.
+
+    Whatever was sent and not acknowledged is not certain until a message with this name is.
     """
-    texts = ", ".join(f"{literal(name)}, max(nullif({column}, ''))" for name, column in columns.items())
-    return f"{_without_nulls(f'json_object({texts})')}::VARCHAR"
+    return (
+        f"CASE WHEN {sent} IS NULL THEN {told} WHEN NOT {acked} THEN '?' WHEN {sent} <> '-' THEN {sent} END "
+        f"AS {column(name)}"
+    )
 
 
-def moved(names: Sequence[str], now: str, told: str) -> str:
-    """Return whether any property has another value than was told."""
-    differs = (
-        f"json_extract_string({now}, {pointer(name)}) IS DISTINCT FROM json_extract_string({told}, {pointer(name)})"
+def any_of(names: Sequence[str], prefix: str = "") -> str:
+    """Return whether any of the columns holds something."""
+    return f"coalesce({', '.join(f'{prefix}{column(name)}' for name in names)}) IS NOT NULL"
+
+
+def members_of_object(names: Iterable[str]) -> str:
+    """Return the text of what is to send, each as a member of a JSON object behind a comma."""
+    parts = (
+        f"CASE WHEN {column(name)} = '-' THEN {literal(_key(name) + 'null')} "
+        f"WHEN {column(name)} IS NOT NULL THEN concat({literal(_key(name))}, to_json(substr({column(name)}, 2))) END"
         for name in names
     )
-    # Nearly all are the same text, which is compared much faster.
-    return f"CASE WHEN {now} = {told} THEN false ELSE {' OR '.join(differs)} END"
+    return f"concat({', '.join(parts)})"
 
 
-def to_send(names: Sequence[str], now: str, told: str) -> str:
-    """Return the object to send: every property that has a value, and ``null`` for one that had, or may have had.
-
-    SQL's NULL where that is empty.
-    """
-    members = ", ".join(
-        f"CASE WHEN json_exists({now}, {at}) THEN concat({key}, json_extract({now}, {at})) "
-        f"WHEN json_exists({told}, {at}) THEN concat({key}, 'null') END"
-        for at, key in ((pointer(name), literal(f"{json.dumps(name, ensure_ascii=False)}:")) for name in names)
-    )
-    return f"nullif(concat('{{', concat_ws(',', {members}), '}}'), '{{}}')"
-
-
-def merged(objects: Sequence[str]) -> str:
-    """Return one object of several, any of which may be NULL; of one name the last one's value stays.
-
-    >>> merged(["known"])
-    'known'
-    """
-    first, *others = objects
-    for other in others:
-        first = f"json_merge_patch(coalesce({first}, '{{}}'), coalesce({other}, '{{}}'))::VARCHAR"
-    return first
-
-
-def folded(told: str, sent: str, acked: str) -> str:
-    """Return what is told after a change: of an acknowledged one what was sent, of any other what may be.
-
-    A name stays where Segment may hold a value under it, so that it can be taken back.
-    """
-    return f"""CASE WHEN {sent} IS NULL THEN {told}
-                    WHEN {acked} THEN json_merge_patch(coalesce({told}, '{{}}'), {sent})::VARCHAR
-                    ELSE json_merge_patch({sent}, coalesce({told}, '{{}}'))::VARCHAR END"""
-
-
-def _without_nulls(object_: str) -> str:
-    # RFC 7396: a null in the patch takes the name away.
-    return f"json_merge_patch('{{}}', {object_})"
+def _key(name: str) -> str:
+    return f",{json.dumps(name, ensure_ascii=False)}:"

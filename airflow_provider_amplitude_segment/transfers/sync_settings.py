@@ -37,6 +37,7 @@ _MOST_EXPORTS = 1_000_000
 # They stand in the request's URL; Amplitude's own webhook sync takes 50
 # (https://amplitude.com/docs/data/destination-catalog/cohort-webhooks).
 _MOST_USER_PROPERTIES = 50
+_OWN_COLUMNS = frozenset({"user_id", "amplitude_id"})
 # An export's file is kept for seven days.
 _MOST_SECONDS = 7 * 24 * 3600
 
@@ -67,11 +68,19 @@ def read_settings(operator: AmplitudeCohortToSegmentOperator) -> SyncSettings:
         max_concurrent_requests=read_requests(operator.max_concurrent_requests),
         segment_context=read_object("segment_context", operator.segment_context),
         integrations=read_object("integrations", operator.integrations),
-        user_properties=read_names("user_properties", operator.user_properties, most=_MOST_USER_PROPERTIES),
+        user_properties=_user_properties(operator.user_properties),
         poll_interval=read_number("poll_interval", operator.poll_interval, most=_MOST_SECONDS),
         keep_snapshots=read_keep_snapshots(),
         export_timeout=read_number("export_timeout", operator.export_timeout, most=_MOST_SECONDS),
     )
+
+
+def _user_properties(value: object) -> tuple[str, ...]:
+    names = read_names("user_properties", value, most=_MOST_USER_PROPERTIES)
+    if own := sorted(_OWN_COLUMNS.intersection(names)):
+        takes = "names of user properties; the export's file has columns of its own under these"
+        raise SettingError("user_properties", f"got {', '.join(map(repr, own))}", takes)
+    return names
 
 
 def read_pace(value: object) -> float | None:

@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.core.diff import REFUSALS_BEFORE_WAITING
 from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.report import SyncReport
 from airflow_provider_amplitude_segment.core.segment_answer import Answer, CredentialsRefused, RetryLater, no_answer
-from airflow_provider_amplitude_segment.core.state import read_state, state_query
+from airflow_provider_amplitude_segment.core.state import pairs_query, read_state
 from airflow_provider_amplitude_segment.core.stream import Stream
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ClaimLostError, RejectedUsersError
 
@@ -221,8 +221,8 @@ class Protocol(RuleBasedStateMachine):
         scratch = Path(self.folder.name) / f"state-{self.scratches}"
         scratch.mkdir()
         path = read_state(self.engine, ledger, ledger.newest(), scratch)
-        rows = self.engine.execute(f"FROM ({state_query(path)})").fetchall()
-        return {(trait, user): (told, in_doubt, refused) for trait, user, told, in_doubt, refused, *_ in rows}
+        rows = self.engine.execute(f"FROM ({pairs_query(path)})").fetchall()
+        return {(trait, user): (told, in_doubt, refused) for trait, user, told, in_doubt, refused in rows}
 
     def judge_ledgers(self) -> None:
         """Of whatever the ledger is sure, Segment believes the same; and it knows everybody that Segment knows."""

@@ -1,6 +1,5 @@
 """User properties go along as traits, and a changed value is a move."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -181,11 +180,82 @@ def test_a_run_cleared_with_other_properties_exports_anew(world: World) -> None:
     assert world.segment.traits("bob") == {TRAIT: True, "plan": "free"}
 
 
-def test_a_property_of_the_traits_name_is_refused_before_an_export_is_spent_in_sending(world: World) -> None:
+def test_a_property_of_the_traits_name_is_refused_before_an_export_is_spent(world: World) -> None:
     with pytest.raises(SettingError, match="user_properties"):
         world.sync("c1", user_properties=(TRAIT,))
 
-    assert world.segment.bodies == []
+    assert (world.segment.bodies, world.amplitude.exports_spent) == ([], 0)
+
+
+def test_fifty_properties_of_hundreds_of_members_are_told_and_told_again_where_one_changed(world: World) -> None:
+    """Parsing them as JSON for each comparison took more memory than the engine has."""
+    names = tuple(sorted(f"property {number}" for number in range(50)))
+    users = [f"user-{number}" for number in range(400)]
+    world.amplitude.cohort("c1", "Power Users", users)
+    world.amplitude.properties = {user: {name: f"{name} of {user} " * 4 for name in names} for user in users}
+    world.sync("c1", user_properties=names)
+    world.amplitude.properties["user-7"]["property 7"] = "another one"
+
+    told = world.sync("c1", user_properties=names).destinations[0]
+
+    assert (told.planned, told.changed) == (1, 1)
+    for user in users:
+        assert world.segment.traits(user) == {TRAIT: True, **world.amplitude.properties[user]}
+
+
+def test_after_many_renames_what_was_told_first_is_still_taken_back(world: World) -> None:
+    world.sync("c1", user_properties=("country", "plan"))
+    for number in range(8):
+        world.amplitude.cohort("c1", f"Champions {number}", ["ann", f"new-{number}"])
+        world.sync("c1", user_properties=("plan",), max_exit_ratio=None)
+    del world.amplitude.properties["ann"]["country"]
+
+    world.sync("c1", user_properties=("country", "plan"))
+
+    assert world.segment.traits("ann")["country"] is None
+    assert world.segment.traits("ann")["plan"] == "pro"
+    assert world.sync("c1", user_properties=("country", "plan")).destinations[0].planned == 0
+
+
+def test_a_lost_answer_stays_in_doubt_although_a_message_without_the_property_is_acknowledged(world: World) -> None:
+    """Amplitude goes back to what was told before, and Segment may hold what was told in between."""
+    world.sync("c1", user_properties=("plan",))
+    world.amplitude.properties["bob"]["plan"] = "pro"
+    world.segment.lost = [no_answer("ConnectionError")] * 50
+    with pytest.raises(Exception, match="acknowledged"):
+        world.sync("c1", user_properties=("plan",))
+    world.segment.lost = []
+    world.sync("c1")
+    world.amplitude.properties["bob"]["plan"] = "free"
+
+    world.sync("c1", user_properties=("plan",))
+
+    assert world.segment.traits("bob")["plan"] == "free"
+
+
+def test_who_has_more_than_fits_is_told_of_the_membership_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.sync("c1", user_properties=("bio", "plan"))
+    world.amplitude.properties["ann"]["bio"] = '"' * 9_000
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob", "cid"])
+    world.amplitude.properties["cid"] = {"bio": "x" * 40_000}
+
+    told = world.sync("c1", user_properties=("bio", "plan")).destinations[0]
+
+    assert (told.planned, told.acknowledged, told.rejected) == (1, 1, 0)
+    assert world.segment.traits("cid") == {TRAIT: True}
+    assert world.segment.traits("ann") == {TRAIT: True, "plan": "pro"}
+    assert "2 members have user properties of more than 16,000 bytes" in caplog.text
+    world.amplitude.cohort("c1", "Power Users", ["bob"])
+    world.sync("c1", user_properties=("bio", "plan"), max_exit_ratio=None)
+    assert world.segment.members(TRAIT) == {"bob"}
+
+
+def test_names_that_differ_in_case_alone_are_two_properties(world: World) -> None:
+    world.amplitude.properties = {"ann": {"plan": "small", "Plan": "capital"}}
+
+    world.sync("c1", user_properties=("Plan", "plan"))
+
+    assert world.segment.traits("ann") == {TRAIT: True, "plan": "small", "Plan": "capital"}
 
 
 def test_values_and_names_arrive_to_the_last_character(world: World) -> None:
@@ -209,8 +279,8 @@ def read(tmp_path: Path, text: str, *properties: str) -> dict[str, dict[str, str
     file.write_text(text)
     with open_engine(tmp_path) as engine:
         membership = read_membership(engine, file, tmp_path, properties)
-        rows = engine.execute(f"SELECT user_id, properties FROM read_parquet('{membership.path}')").fetchall()
-    return {user: json.loads(found) for user, found in rows if user is not None}
+        rows = engine.execute(f"FROM read_parquet('{membership.properties}')").fetchall()
+    return {user: dict(zip(properties, values, strict=True)) for user, *values in rows}
 
 
 def test_a_user_who_stands_in_several_rows_has_the_same_values_in_whatever_order_they_come(tmp_path: Path) -> None:
