@@ -70,5 +70,7 @@ def forget(ledger: Ledger, kept: Commit | None, claim: int) -> None:
     refused = f"{kept.generation}.csv" if kept is not None and kept.report.get("rejected") else None
     for folder in _FILES_FOR_PEOPLE:
         for name in sorted(ledger.names_beside(folder)):
-            if folder != "rejected" or name != refused:
+            number = name.removesuffix(".csv")
+            is_anothers = number.isdecimal() and int(number) > claim
+            if not is_anothers and (folder != "rejected" or name != refused):
                 ledger.take_away(f"{folder}/{name}")

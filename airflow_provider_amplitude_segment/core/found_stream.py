@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RUNS = "runs"
+_ENTRY = re.compile(r"(?:plan|commit)-\d+\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,12 @@ def told_elsewhere(store: Store, streams: Sequence[Stream]) -> list[str]:
 
 
 def _ledgers(store: Store, cohort_folder: str) -> list[str]:
-    return sorted(name for name in store.names(cohort_folder) if name != _RUNS)
+    """Return the folders where something was told; a dry run leaves one where nothing was."""
+    return sorted(
+        name
+        for name in store.names(cohort_folder)
+        if name != _RUNS and any(map(_ENTRY.fullmatch, store.names(f"{cohort_folder}/{name}")))
+    )
 
 
 def _labelled(store: Store, cohort_folder: str, name: str) -> str:

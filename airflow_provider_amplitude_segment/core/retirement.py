@@ -23,7 +23,7 @@ from airflow_provider_amplitude_segment.core.draft import (
     report_draft,
 )
 from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.entry import Plan
+from airflow_provider_amplitude_segment.core.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.fan_out import tell_all
 from airflow_provider_amplitude_segment.core.forgetting import count_pairs, forget
 from airflow_provider_amplitude_segment.core.found_stream import find_cohort_streams, told_elsewhere
@@ -34,7 +34,12 @@ from airflow_provider_amplitude_segment.core.membership import nobody
 from airflow_provider_amplitude_segment.core.outcome import end_for_rejected
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.core.report_file import complete_report, save_report
-from airflow_provider_amplitude_segment.core.run_record import RunRecord, forget_run, read_run_record
+from airflow_provider_amplitude_segment.core.run_record import (
+    RunRecord,
+    forget_run,
+    read_run_record,
+    write_run_record,
+)
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
@@ -42,7 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from airflow_provider_amplitude_segment.core.entry import Commit
     from airflow_provider_amplitude_segment.core.outside import TellingOutside
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.core.stream import Run, Stream
@@ -141,15 +145,25 @@ class CohortRetirement:
             forget_run(self._store, streams[0], self._this_run)
 
     def _read_record(self, streams: Sequence[Stream], newest: Mapping[Stream, Plan | Commit | None]) -> RunRecord:
-        """Return the run's record, with those of its finished destinations where nothing was told since."""
-        record = read_run_record(self._store, streams[0], self._this_run) or RunRecord(_NO_EXPORT, 0.0, {})
-        generations = {stream.folder: entry.generation for stream, entry in newest.items() if entry is not None}
+        """Return the run's record, with the destinations that this run has retired and where nothing was told since.
+
+        It is written before anything else is, so that a try that was killed after its commit is known by it.
+        """
+        found = read_run_record(self._store, streams[0], self._this_run)
+        if found is None:
+            record = RunRecord(_NO_EXPORT, self._outside.clock.now(), {})
+            if not self._settings.dry_run:
+                write_run_record(self._store, streams[0], self._this_run, record)
+            return record
         finished = {
-            folder: report
-            for folder, report in record.finished.items()
-            if report["generation"] == generations.get(folder)
+            stream.folder: entry.report
+            for stream, entry in newest.items()
+            if isinstance(entry, Commit)
+            and entry.run_key == self._this_run.key
+            # A sync of the same task is no retirement.
+            and entry.report.get("mode") == "retire"
         }
-        return replace(record, finished=finished)
+        return replace(found, export_request_id=_NO_EXPORT, finished=finished)
 
     def _open_drafts(
         self,

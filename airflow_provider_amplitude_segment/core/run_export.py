@@ -49,7 +49,8 @@ def open_run_export(  # who asks, whom, and what is known
     """
     stream = next(iter(newest))
     record = read_run_record(store, stream, run)
-    if record is not None:
+    # One without an export is a retirement's.
+    if record is not None and record.export_request_id:
         record = _with_own_commits(record, run, newest)
         unfinished = {s.folder: entry for s, entry in newest.items() if s.folder not in record.finished}
         # Cleared with other parameters, the run needs other columns than its file has.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from contextlib import closing
 from dataclasses import replace
@@ -117,7 +118,7 @@ class AmplitudeHook(BaseHook):
         :param name: the whole name, in any case, ``*`` for any text and ``?`` for any character (``Power*``,
             or ``*churn*`` for a part of a name); ``None`` for all
         :param owner: one of the cohort's owners, mostly an e-mail address, in the same way (``*@example.com``);
-            ``None`` for all
+            ``None`` and ``*`` for all, also those without an owner
         :param include_archived: also those that are archived
         :raises AmplitudeError: the list could not be had
         """
@@ -127,7 +128,7 @@ class AmplitudeHook(BaseHook):
             if cohort.group_type == USERS
             and (include_archived or not cohort.archived)
             and (name is None or matches(cohort.name, name))
-            and (owner is None or any(matches(address, owner) for address in cohort.owners))
+            and (owner is None or not owner.strip("*") or any(matches(address, owner) for address in cohort.owners))
         ]
 
     def map_cohorts(
@@ -202,5 +203,6 @@ def matches(name: str, pattern: str) -> bool:
     >>> [matches("[Amplitude] VIP", pattern) for pattern in ("[amplitude]*", "*vip", "vip", "[A]*")]
     [True, True, False, False]
     """
-    expression = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
-    return re.fullmatch(expression, name, re.IGNORECASE | re.DOTALL) is not None
+    # It makes an expression that does not try each star against each other one.
+    expression = fnmatch.translate(pattern.replace("[", "[[]"))
+    return re.match(expression, name, re.IGNORECASE) is not None

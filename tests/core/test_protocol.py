@@ -26,6 +26,7 @@ ANCHOR = "anchor"
 
 NAMES = ("Power Users", "Big Spenders")
 KEYS = ("default", "emea")
+PROPERTIES = ("plan", "town")
 AFTER_A_CLAIM, AFTER_ALL_CLAIMS = 310.0, 5000.0
 
 
@@ -68,7 +69,7 @@ class Protocol(RuleBasedStateMachine):
         self.engine = duckdb.connect(config={"threads": 1})
         self.name, self.members = NAMES[0], {ANCHOR, *USERS[:4]}
         self.keys: tuple[str, ...] = KEYS[:1]
-        self.properties: tuple[str, ...] = ("plan",)
+        self.properties: tuple[str, ...] = PROPERTIES
         self.known_keys: set[str] = set()
         self.runs = 0
         self.tries: dict[str, int] = {}
@@ -85,11 +86,11 @@ class Protocol(RuleBasedStateMachine):
     def rename(self, name: str) -> None:
         self.name = name
 
-    @rule(user=st.sampled_from(USERS), plan=st.sampled_from(["", "free", "pro"]))
-    def give_a_property(self, user: str, plan: str) -> None:
-        self.world.amplitude.properties[user] = {"plan": plan}
+    @rule(user=st.sampled_from(USERS), name=st.sampled_from(PROPERTIES), text=st.sampled_from(["", "free", "pro"]))
+    def give_a_property(self, user: str, name: str, text: str) -> None:
+        self.world.amplitude.properties.setdefault(user, {})[name] = text
 
-    @rule(names=st.sampled_from([(), ("plan",), ("plan", "town")]))
+    @rule(names=st.sampled_from([(), ("plan",), ("town",), PROPERTIES]))
     def choose_properties(self, names: tuple[str, ...]) -> None:
         self.properties = names
 
@@ -249,14 +250,15 @@ class Protocol(RuleBasedStateMachine):
                 wanted = self.members if name == self.name else set()
                 assert self.segment.members(f"{name} (c1)", key) - spared == wanted - spared
             for user in self.members - spared:
-                plan = self.world.amplitude.properties.get(user, {}).get("plan") or None
-                assert self.segment.traits(user, key).get("plan") == plan, (key, user)
+                for name in PROPERTIES:
+                    text = self.world.amplitude.properties.get(user, {}).get(name) or None
+                    assert self.segment.traits(user, key).get(name) == text, (key, user, name)
 
     def teardown(self) -> None:
         """Heal everybody, let all arrive, sync calmly, and hold Segment against the cohort."""
         self.segment.poisoned, self.segment.script, self.segment.lost, self.segment.to_hold = set(), [], [], 0
         self.keys = KEYS if len(self.known_keys) > 1 else KEYS[:1]
-        self.properties = ("plan",)
+        self.properties = PROPERTIES
         self.sync_calmly("incremental")
         self.segment.let_arrive()
         waiting = {

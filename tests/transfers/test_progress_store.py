@@ -197,11 +197,13 @@ def test_airflow_keeps_it_where_its_api_looks(
     )
     sandbox.faults.add(Fault(on="segment.batch", status=501))
 
+    before = _kept_values() if AIRFLOW_3 else []
+
     run = parse_dag(file).test()
 
     assert run.state == "failed"
     if AIRFLOW_3:
-        (kept,) = _kept_values()
+        (kept,) = [value for value in _kept_values() if value not in before]
         assert json.loads(kept)["step"] == "Tell Segment"
 
 
