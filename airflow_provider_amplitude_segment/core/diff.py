@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SyncMode = Literal["incremental", "full"]
 
+_MOST_SORTED_PROPERTIES = 8
+
 REFUSALS_BEFORE_WAITING = 3
 """Syncs that may end with a user refused before the user is left until ``full``."""
 
@@ -39,7 +41,7 @@ class Diff:
 
     Attributes:
         changes: Parquet ``trait, user_id, value``, ordered by them; holds ``planned`` rows. With user properties, also
-            a column for each: what to send of it.
+            a column for each: what to send of it; with many, in no order.
         planned: identifies to send.
         entered: members who were not told ``true`` under the current key.
         exited: users told ``true`` under the current key who are members no more.
@@ -105,10 +107,12 @@ def diff_membership(  # four values in, one file and its counts out
            FROM pairs""",
     )
     more = user_properties.listed(properties)
+    # It makes a plan easy to compare with another, and is not worth the memory that sorting wide rows takes.
+    order = "ORDER BY trait, user_id, value" if len(properties) <= _MOST_SORTED_PROPERTIES else ""
     engine.execute(
         f"""COPY (
-            SELECT trait, user_id, value{more} FROM pairs WHERE wanted AND NOT waits ORDER BY trait, user_id, value
-        ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
+            SELECT trait, user_id, value{more} FROM pairs WHERE wanted AND NOT waits {order}
+        ) TO {literal(to)} {user_properties.parquet(properties)}"""
     )
     return Diff(to, *map(int, counts))
 

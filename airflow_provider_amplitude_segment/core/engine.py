@@ -20,16 +20,27 @@ if TYPE_CHECKING:
 MEMORY_MIB = 168
 """What DuckDB may hold in memory; the rest is spilled. 10,000,000 IDs went through in this."""
 
+WIDE_MEMORY_MIB = 384
+"""The same where rows have user properties."""
+
 THREADS = 2
 
 
+def engine_memory_mib(*, is_wide: bool) -> int:
+    """Return what an engine may hold in memory, in MiB."""
+    return WIDE_MEMORY_MIB if is_wide else MEMORY_MIB
+
+
 @contextmanager
-def open_engine(scratch: Path, *, memory_mib: int = MEMORY_MIB) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_engine(
+    scratch: Path, *, memory_mib: int | None = None, is_wide: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a new in-memory engine that spills into a folder of its own below ``scratch``, and close it on leaving.
 
     Args:
         scratch: an existing folder on the worker's own disk; the caller removes it.
-        memory_mib: what it may hold in memory.
+        memory_mib: what it may hold in memory; ``None`` for the usual.
+        is_wide: its rows have user properties: one thread, as each holds many rows that it cannot spill.
 
     Raises:
         EngineError: whatever DuckDB raises in the body and nobody there understands.
@@ -37,8 +48,8 @@ def open_engine(scratch: Path, *, memory_mib: int = MEMORY_MIB) -> Iterator[duck
     spill = scratch / "spill"
     spill.mkdir(exist_ok=True)
     config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{memory_mib}MiB",
-        "threads": THREADS,
+        "memory_limit": f"{memory_mib or engine_memory_mib(is_wide=is_wide)}MiB",
+        "threads": 1 if is_wide else THREADS,
         "temp_directory": str(spill),
         # Its default; a message's position rests on it.
         "preserve_insertion_order": True,

@@ -41,7 +41,7 @@ def fetch_membership(
     size = amplitude.download(request_id, file)
     log.info("Fetched export %s: %s bytes", request_id, f"{size:,}")
     try:
-        with open_engine(scratch) as engine:
+        with open_engine(scratch, is_wide=bool(properties)) as engine:
             membership = read_membership(engine, file, scratch, properties)
     except ExportFileError as error:
         raise type(error)(error.fault, request_id) from None
@@ -52,7 +52,7 @@ def fetch_membership(
     )
     if membership.too_long:
         log.warning(
-            "%s members have user properties of more than %s bytes, which may not fit into a message of Segment's: "
+            "%s members have user properties of more than %s bytes, too much to go along: "
             "they are told without them, and keep what was told before",
             f"{membership.too_long:,}",
             f"{MAX_BYTES:,}",

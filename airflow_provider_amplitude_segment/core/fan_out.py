@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.draft import write_plan
-from airflow_provider_amplitude_segment.core.engine import MEMORY_MIB
+from airflow_provider_amplitude_segment.core.engine import engine_memory_mib
 from airflow_provider_amplitude_segment.core.pace import Pace
 from airflow_provider_amplitude_segment.core.report_file import error_text
 from airflow_provider_amplitude_segment.core.run_record import write_run_record
@@ -82,6 +82,7 @@ def plan_tellings(  # what every telling shares
 ) -> list[Telling]:
     """Write the plan of each draft that resumes none, and give each telling what it shares with others."""
     paces = share_paces([draft.stream.destination for draft in drafts], settings.events_per_second)
+    memory_mib = engine_memory_mib(is_wide=bool(settings.user_properties))
     tellings = []
     for draft in drafts:
         destination = draft.stream.destination
@@ -110,7 +111,7 @@ def plan_tellings(  # what every telling shares
                 clock=outside.clock,
                 chance=outside.chance,
                 stop=outside.stop,
-                memory_mib=max(_LEAST_MEMORY_MIB, MEMORY_MIB // len(drafts)),
+                memory_mib=max(_LEAST_MEMORY_MIB, memory_mib // len(drafts)),
                 show=outside.show,
             )
         )

@@ -96,7 +96,7 @@ def read_membership(
     path, exported = scratch / "members.parquet", scratch / "exported.parquet"
     if columns:
         more = "".join(f", nullif({text}, '') AS {user_properties.column(name)}" for name, text in columns.items())
-        _write_from_csv(engine, plain, len(names), f"SELECT {_id(user_id)}{more} FROM csv", exported)
+        _write_from_csv(engine, plain, len(names), f"SELECT {_id(user_id)}{more} FROM csv", exported, properties)
         engine.execute(
             f"""COPY (SELECT user_id, count(*) AS rows FROM read_parquet({literal(exported)}) GROUP BY 1)
                 TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"""
@@ -133,7 +133,7 @@ def _with_properties(
                 UNION ALL
                 SELECT user_id{greatest} FROM exported SEMI JOIN repeated USING (user_id) GROUP BY user_id
             ) WHERE {user_properties.encoded_bytes(properties)} <= {user_properties.MAX_BYTES}
-        ) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"""
+        ) TO {literal(path)} {user_properties.parquet(properties)}"""
     )
     exported.unlink()
     (known,) = one_row(engine, f"SELECT count(*) FROM read_parquet({literal(path)})")
@@ -248,7 +248,14 @@ def _id(text: str) -> str:
     return f"CASE WHEN regexp_full_match({text}, '{_BLANK}') THEN NULL ELSE {text} END AS user_id"
 
 
-def _write_from_csv(engine: duckdb.DuckDBPyConnection, plain: Path, columns: int, query: str, to: Path) -> None:
+def _write_from_csv(  # one file in, one file out
+    engine: duckdb.DuckDBPyConnection,
+    plain: Path,
+    columns: int,
+    query: str,
+    to: Path,
+    properties: Sequence[str] = (),
+) -> None:
     """Write what a query makes of the file, ``csv`` in it, whose columns are ``c0``, ``c1`` and so on."""
     # Not in parallel: DuckDB 2.0 refuses some whole files whose quoted fields hold line breaks where its parts meet.
     types = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(columns))
@@ -258,10 +265,11 @@ def _write_from_csv(engine: duckdb.DuckDBPyConnection, plain: Path, columns: int
                 WITH csv AS (
                     FROM read_csv({literal(plain)}, auto_detect = false, header = true, columns = {{{types}}},
                                   delim = ',', quote = '"', escape = '"', nullstr = '', strict_mode = true,
-                                  max_line_size = {_MAX_RECORD_BYTES}, parallel = false)
+                                  max_line_size = {_MAX_RECORD_BYTES}, buffer_size = {2 * _MAX_RECORD_BYTES},
+                                  parallel = false)
                 )
                 {query}
-            ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
+            ) TO {literal(to)} {user_properties.parquet(properties)}"""
         )
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         # The engine's own message quotes the line, and with it user IDs: only the number is taken from it, if any.

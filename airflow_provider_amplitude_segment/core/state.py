@@ -96,13 +96,7 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
     properties = f"UNION ALL {_folded_properties(engine, base, names, sent)}" if names else ""
     engine.execute(
         f"""COPY (
-            WITH planned AS (
-                SELECT changes.*, coalesce(changes.file_row_number <= acked.last, false) AS acked,
-                       refused.position IS NOT NULL AS refused
-                FROM read_parquet({literal(changes)}, file_row_number = true) changes
-                ASOF LEFT JOIN acked_ranges acked ON changes.file_row_number >= acked.first
-                LEFT JOIN refused_positions refused ON changes.file_row_number = refused.position
-            )
+            WITH {_planned(changes, is_wide=bool(sent))}
             SELECT trait, user_id,
                    CASE WHEN planned.acked THEN planned.value ELSE state.told END AS told,
                    CASE WHEN planned.acked IS NULL THEN state.in_doubt ELSE NOT planned.acked END AS in_doubt,
@@ -112,9 +106,26 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
             FROM ({pairs_query(base)}) state
             FULL OUTER JOIN (SELECT trait, user_id, value, acked, refused FROM planned) planned USING (trait, user_id)
             {properties}
-        ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
+        ) TO {literal(to)} {user_properties.parquet(names)}"""
     )
     return to
+
+
+def _planned(changes: Path, *, is_wide: bool) -> str:
+    """Return the table ``planned``: the changes, with what the journal knows of each.
+
+    Finding the ranges sorts the rows, so that wide ones are joined with what was found for their positions.
+    """
+    rows = f"read_parquet({literal(changes)}, file_row_number = true)"
+    columns = "file_row_number" if is_wide else "*"
+    known = f"""SELECT changes.*, coalesce(changes.file_row_number <= acked.last, false) AS acked,
+                       refused.position IS NOT NULL AS refused
+                FROM (SELECT {columns} FROM {rows}) changes
+                ASOF LEFT JOIN acked_ranges acked ON changes.file_row_number >= acked.first
+                LEFT JOIN refused_positions refused ON changes.file_row_number = refused.position"""
+    if not is_wide:
+        return f"planned AS ({known})"
+    return f"known AS ({known}), planned AS (SELECT * FROM {rows} JOIN known USING (file_row_number))"
 
 
 def _folded_properties(

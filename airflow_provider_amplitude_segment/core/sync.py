@@ -241,7 +241,7 @@ class CohortSync:
 
     def _compare(self, drafts: Sequence[Draft], membership: Membership) -> list[Draft]:
         compared = []
-        with open_engine(self._outside.scratch) as engine:
+        with open_engine(self._outside.scratch, is_wide=bool(self._settings.user_properties)) as engine:
             for opened in drafts:
                 draft = (
                     opened if opened.resumed else compare(engine, opened, membership, self._settings.user_properties)

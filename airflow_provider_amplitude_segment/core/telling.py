@@ -139,7 +139,8 @@ class Telling:
             clock=self.clock,
             progress=progress,
         )
-        with open_engine(self.draft.scratch, memory_mib=self.memory_mib) as engine:
+        is_wide = bool(self.settings.user_properties)
+        with open_engine(self.draft.scratch, memory_mib=self.memory_mib, is_wide=is_wide) as engine:
             delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope))
             report = self._report(report, delivered, progress.seconds)
             if delivered.error is None:

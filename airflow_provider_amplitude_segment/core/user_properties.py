@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 KEY = ""
 """The trait key of the rows that hold a user's properties."""
 
-MAX_BYTES = 16_000
-"""What a user's properties may take as JSON: half of Segment's 32 KB a message, so that the membership always fits."""
+MAX_BYTES = 4_000
+"""What a user's properties may take as JSON.
+
+Far below Segment's 32 KB a message, so that the membership always fits; and the engine holds thousands of such rows in
+memory, several times.
+"""
 
 _PREFIX = "p_"
 
@@ -43,6 +47,15 @@ def check_names(names: Iterable[str], trait: str) -> None:
     if trait in names:
         takes = "names of properties that differ from the cohort's trait, which trait_name sets"
         raise SettingError("user_properties", f"{trait!r} is the trait that tells the membership", takes)
+
+
+def parquet(names: Sequence[str]) -> str:
+    """Return how a file of rows with properties is written: in groups of rows that take no more than others do.
+
+    The engine holds a group as a whole before it writes it.
+    """
+    rows = max(2_048, 122_880 // (1 + len(names)) // 2_048 * 2_048)
+    return f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows})"
 
 
 def column(name: str) -> str:

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 _KEEP_SNAPSHOTS = 5
 _MOST_REQUESTS = 32
 _MOST_EXPORTS = 1_000_000
-# They stand in the request's URL; Amplitude's own webhook sync takes 50
+# What the engine compares in its memory; Amplitude's own webhook sync takes 50
 # (https://amplitude.com/docs/data/destination-catalog/cohort-webhooks).
-_MOST_USER_PROPERTIES = 50
+_MOST_USER_PROPERTIES = 20
 _OWN_COLUMNS = frozenset({"user_id", "amplitude_id"})
 # An export's file is kept for seven days.
 _MOST_SECONDS = 7 * 24 * 3600
