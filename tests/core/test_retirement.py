@@ -13,13 +13,14 @@ from airflow_provider_amplitude_segment.core.claim import take_claim
 from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
 from airflow_provider_amplitude_segment.core.found_stream import find_streams
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete
-from airflow_provider_amplitude_segment.core.segment_answer import no_answer
+from airflow_provider_amplitude_segment.core.segment_answer import CredentialsRefused, no_answer
 from airflow_provider_amplitude_segment.exceptions import (
     ClaimHeldError,
     ClaimLostError,
     LedgerNotFoundError,
     MissingStateError,
     RejectedUsersError,
+    SegmentRefusedError,
     SegmentUnavailableError,
     SettingError,
 )
@@ -446,15 +447,51 @@ def test_lost_state_is_refused_and_can_be_let_through(tmp_path: Path) -> None:
     assert world.retire("c1").destinations[0].planned == 0
 
 
-def test_a_ledger_that_was_never_told_anything_is_emptied(world: World, tmp_path: Path) -> None:
+def test_where_only_a_dry_run_was_made_nothing_can_be_retired(world: World) -> None:
+    """E.g. with a routing that was tried once: a success would leave everyone true under the right one."""
     world.amplitude.cohort("c1", "Power Users", ["ann@x"])
-    world.sync("c1", dry_run=True)
-    assert naming(world, tmp_path)
+    world.sync("c1")
+    world.sync("c1", dry_run=True, integrations={"All": False})
 
-    (told,) = world.retire("c1").destinations
+    with pytest.raises(LedgerNotFoundError):
+        world.retire("c1", integrations={"All": False})
 
-    assert (told.planned, told.generation) == (0, None)
-    assert naming(world, tmp_path) == {}
+    assert world.segment.members("Power Users (c1)") == {"ann@x"}
+
+
+def test_the_retry_of_a_retirement_that_was_killed_after_its_commit_reports_whom_it_told(tmp_path: Path) -> None:
+    for write in range(1, 40):
+        world = World(tmp_path / str(write))
+        world.amplitude.cohort("c1", "Power Users", ["ann@x", "bob@x"])
+        world.sync("c1")
+        world.store.die_before_write(write)
+        try:
+            world.retire("c1", run="r")
+        except Killed:
+            world.store.revive()
+        else:
+            break
+        # Killed behind its end, while it gave the claim back, it has forgotten that it ran.
+        had_ended = world.segment.identifies == 4 and not any("/runs/" in name for name in world.store.objects)
+        (told,) = world.retire("c1", run="r").destinations
+        assert (told.planned, told.acknowledged, told.committed) == (0 if had_ended else 2, told.planned, True)
+        assert world.segment.members("Power Users (c1)") == set()
+        (again,) = world.retire("c1", run="r").destinations
+        assert again.planned == 0
+    assert write > 8
+
+
+def test_a_sync_that_the_same_task_finished_before_is_no_retirement(world: World) -> None:
+    """A task that was turned into a retirement, and cleared."""
+    world.amplitude.cohort("c1", "Power Users", ["ann@x"])
+    world.segment.script = [None, CredentialsRefused(403)]
+    with pytest.raises(SegmentRefusedError):
+        world.sync("c1", run="r", keys=("default", "emea"))
+    assert world.segment.identifies == 1
+
+    world.retire("c1", run="r", keys=("default", "emea"))
+
+    assert world.segment.members("Power Users (c1)") == world.segment.members("Power Users (c1)", "emea") == set()
 
 
 def test_a_deferred_sync_of_before_asks_for_a_new_export_after_a_retirement(world: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 from fakes.recording_server import RecordingServer, Told
 
 from airflow_provider_amplitude_segment.exceptions import SettingError
-from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
+from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook, matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,3 +268,18 @@ def test_a_host_that_is_not_reached_is_told_at_once(connect: Callable[..., str])
         f"Not reached: nothing answers at http://127.0.0.1:{port} (no connection comes about, ConnectionError). "
         "Check Host and Data region (it is US), "
     )
+
+
+def test_a_pattern_of_many_stars_is_answered_at_once() -> None:
+    began = time.monotonic()
+
+    assert not matches("a" * 200, "*a" * 30 + "*b")
+    assert matches("[x] a b", "[x]*a*?b*")
+    assert time.monotonic() - began < 5
+
+
+def test_who_asks_for_the_cohorts_of_anybody_gets_also_those_that_nobody_owns(sandbox: Sandbox) -> None:
+    sandbox.amplitude.cohorts["26umsb5"].owners = []
+
+    assert [cohort.cohort_id for cohort in AmplitudeHook().list_cohorts(owner="*")] == ["26umsb5", "7khm89cz"]
+    assert [cohort.cohort_id for cohort in AmplitudeHook().list_cohorts(owner="?*")] == ["7khm89cz"]
