@@ -8,7 +8,7 @@ import random
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import requests
 import urllib3
@@ -19,6 +19,7 @@ from airflow_provider_amplitude_segment.core.cohort import read_cohorts
 from airflow_provider_amplitude_segment.core.cohort_export import (
     MAYBE_SPENT,
     AskAgain,
+    property_query,
     read_export_request,
     read_export_status,
     read_usage,
@@ -127,7 +128,7 @@ class AmplitudeClient:
             AmplitudeAnswerError: Something else answered.
         """
         doing = "requesting an export"
-        url = self._url(f"/api/5/cohorts/request/{_path_part(cohort_id)}{_property_query(user_properties)}")
+        url = self._url(f"/api/5/cohorts/request/{_path_part(cohort_id)}{property_query(user_properties)}")
         for retry in range(1, RETRIES.retries + 2):
             try:
                 response = self._get(url)
@@ -258,19 +259,6 @@ class AmplitudeClient:
             # From here on the credentials stay behind.
             session, read, url = self._storage_session, read_storage_answer, answer.url
         raise AmplitudeAnswerError(doing, response.status_code, "a link to a link, too often")
-
-
-def _property_query(names: Sequence[str]) -> str:
-    """Return what asks for user properties: "Add as many propKeys parameters as needed", with ``props=1`` only.
-
-    https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Get one cohort".
-
-    >>> _property_query(["plan", "gp:home town"])
-    '?props=1&propKeys=plan&propKeys=gp%3Ahome%20town'
-    """
-    if not names:
-        return ""
-    return "?" + urlencode([("props", "1"), *(("propKeys", name) for name in names)], quote_via=quote)
 
 
 def _path_part(name: str) -> str:

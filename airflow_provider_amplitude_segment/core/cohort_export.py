@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeGuard
+from urllib.parse import quote as percent_encode
+from urllib.parse import urlencode
 
 from airflow_provider_amplitude_segment.core.amplitude_answer import (
     is_passing,
@@ -24,7 +26,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MAYBE_SPENT = "one of the month's exports may have been spent"
 """Said wherever it is not known whether Amplitude counted a request."""
@@ -234,3 +236,16 @@ def _moment(value: object) -> str | None:
         except (ValueError, OverflowError, OSError):
             return None
     return None
+
+
+def property_query(names: Sequence[str]) -> str:
+    """Return what asks for user properties: "Add as many propKeys parameters as needed", with ``props=1`` only.
+
+    https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Get one cohort".
+
+    >>> property_query(["plan", "gp:home town"])
+    '?props=1&propKeys=plan&propKeys=gp%3Ahome%20town'
+    """
+    if not names:
+        return ""
+    return "?" + urlencode([("props", "1"), *(("propKeys", name) for name in names)], quote_via=percent_encode)
