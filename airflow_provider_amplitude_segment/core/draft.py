@@ -13,7 +13,7 @@ from airflow_provider_amplitude_segment.core.entry import Plan
 from airflow_provider_amplitude_segment.core.report import DestinationReport
 from airflow_provider_amplitude_segment.core.state import read_state
 from airflow_provider_amplitude_segment.core.stream import fingerprint
-from airflow_provider_amplitude_segment.core.user_properties import check_names
+from airflow_provider_amplitude_segment.core.user_properties import check_names, members_of_object, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,8 +202,11 @@ def list_planned(engine: duckdb.DuckDBPyConnection, draft: Draft, name: str) -> 
     if draft.diff is None:
         return None
     path = draft.scratch / "planned.csv"
+    names = names_in(engine, draft.diff.changes)
+    properties = f", concat('{{', substr({members_of_object(names)}, 2), '}}') AS properties" if names else ""
     engine.execute(
-        f"COPY (FROM read_parquet({literal(draft.diff.changes)})) TO {literal(path)} (FORMAT csv, HEADER true)"
+        f"""COPY (SELECT trait, user_id, value{properties} FROM read_parquet({literal(draft.diff.changes)}))
+            TO {literal(path)} (FORMAT csv, HEADER true)"""
     )
     return draft.ledger.put_beside(f"dry-runs/{name}.csv", path)
 

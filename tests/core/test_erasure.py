@@ -225,3 +225,17 @@ def test_a_file_that_is_not_as_it_was_written_here_is_named_after_all_else_is_do
         erase(world, tmp_path, "ann@x")
 
     assert named_in(world, tmp_path, "ann@x") == [f"{folder}/rejected/9.csv"]
+
+
+def test_nothing_of_a_users_properties_stays(world: World, tmp_path: Path) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann@x", "bob@x"])
+    world.amplitude.properties = {"ann@x": {"town": "Ludwigshafen"}, "bob@x": {"town": "Oslo"}}
+    world.sync("c1", user_properties=("town",))
+    world.sync("c1", user_properties=("town",), dry_run=True, sync_mode="full")
+    assert len(named_in(world, tmp_path, "Ludwigshafen")) == 3
+
+    (erased,) = erase(world, tmp_path, "ann@x")
+
+    assert (erased.pairs, erased.files) == (1, 1)
+    assert named_in(world, tmp_path, "Ludwigshafen") == named_in(world, tmp_path, "ann@x") == []
+    assert world.sync("c1", user_properties=("town",)).destinations[0].entered == 1

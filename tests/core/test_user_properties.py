@@ -1,5 +1,8 @@
 """User properties go along as traits, and a changed value is a move."""
 
+import csv
+import io
+import json
 from pathlib import Path
 
 import pytest
@@ -248,6 +251,18 @@ def test_who_has_more_than_fits_is_told_of_the_membership_alone(world: World, ca
     world.amplitude.cohort("c1", "Power Users", ["bob"])
     world.sync("c1", user_properties=("bio", "plan"), max_exit_ratio=None)
     assert world.segment.members(TRAIT) == {"bob"}
+
+
+def test_a_dry_run_lists_what_would_be_sent_of_each_property(world: World) -> None:
+    world.sync("c1", user_properties=("country", "plan"))
+    world.amplitude.properties["ann"] = {"plan": 'the "best"'}
+
+    told = world.sync("c1", user_properties=("country", "plan"), dry_run=True).destinations[0]
+
+    assert told.planned_changes is not None
+    listed = world.store.objects[told.planned_changes.partition(":")[2]].decode()
+    (row,) = csv.DictReader(io.StringIO(listed))
+    assert (row["user_id"], json.loads(row["properties"])) == ("ann", {"country": None, "plan": 'the "best"'})
 
 
 def test_names_that_differ_in_case_alone_are_two_properties(world: World) -> None:
