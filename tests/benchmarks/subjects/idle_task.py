@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from benchmarks.stopwatch import Stopwatch
 
 
+class Idle(BaseOperator):
+    """Does nothing; Airflow 2.11 has its own such operator elsewhere than 3."""
+
+    def execute(self, context: Any) -> None:
+        """Do nothing."""
+
+
 def main() -> int:
     """Run nothing."""
-    idle = EmptyOperator(task_id="idle")
+    idle = Idle(task_id="idle")
     with Stopwatch() as stopwatch:
         idle.execute({})
     stopwatch.tell(modules=sorted(sys.modules))
