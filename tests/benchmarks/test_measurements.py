@@ -36,14 +36,13 @@ def test_a_plan_is_told_to_its_end_as_often_as_it_is_measured(bench: Workbench) 
 
 
 def test_an_idle_task_has_nothing_of_a_sync_in_its_memory(bench: Workbench) -> None:
-    """But for what Airflow reads of every provider that is installed."""
+    """But for what Airflow 3 reads of every provider that is installed."""
     modules = bench.idle_task().told["modules"]
 
     assert "airflow" in modules
     assert not {"duckdb", "fakes"} & set(modules)
-    assert {name for name in modules if name.startswith("airflow_provider_amplitude_segment.")} == {
-        "airflow_provider_amplitude_segment.get_provider_info"
-    }
+    ours = {name for name in modules if name.startswith("airflow_provider_amplitude_segment.")}
+    assert ours <= {"airflow_provider_amplitude_segment.get_provider_info"}
 
 
 def test_whole_syncs_send_all_members_then_nobody_then_the_movers(bench: Workbench) -> None:
