@@ -63,6 +63,17 @@ def open_engine(
         raise EngineError(type(error).__name__) from None
 
 
+def widen(engine: duckdb.DuckDBPyConnection) -> None:
+    """Make an engine ready for rows with user properties, where it was not opened for them.
+
+    A state may have them, or a plan that was given up, although this sync takes none along.
+    """
+    (threads,) = one_row(engine, "SELECT current_setting('threads')")
+    if int(threads) > 1:
+        engine.execute("SET threads = 1")
+        engine.execute(f"SET memory_limit = '{WIDE_MEMORY_MIB}MiB'")
+
+
 def one_row(engine: duckdb.DuckDBPyConnection, query: str, parameters: object = None) -> tuple[Any, ...]:
     """Return the only row of a query that has exactly one."""
     row = engine.execute(query, parameters).fetchone()

@@ -15,7 +15,7 @@ import duckdb
 
 from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.clock import later_timestamp
-from airflow_provider_amplitude_segment.core.engine import literal, one_row, open_engine
+from airflow_provider_amplitude_segment.core.engine import literal, one_row, open_engine, widen
 from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.state import pairs_query, properties_query
@@ -85,6 +85,8 @@ def go_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scrat
 def _restate_old(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_known: bool) -> None:
     """Write the old state with everyone in doubt whom a file of ``since`` gives another value, or everyone at all."""
     columns = [name for (name, *_) in engine.execute("DESCRIBE since").fetchall() if name.startswith("p_")]
+    if columns:
+        widen(engine)
     nothing = "".join(f", NULL::VARCHAR AS {column}" for column in columns)
     engine.execute(
         f"""COPY (

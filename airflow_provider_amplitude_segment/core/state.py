@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core import user_properties
-from airflow_provider_amplitude_segment.core.engine import literal, one_row
+from airflow_provider_amplitude_segment.core.engine import literal, one_row, widen
 from airflow_provider_amplitude_segment.core.entry import Plan
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
     names = sorted({*sent, *user_properties.names_in(engine, base)})
     nothing = "".join(f", NULL::VARCHAR AS {user_properties.column(name)}" for name in names)
     properties = f"UNION ALL {_folded_properties(engine, base, names, sent)}" if names else ""
+    if names:
+        widen(engine)
     engine.execute(
         f"""COPY (
             WITH {_planned(changes, is_wide=bool(sent))}
@@ -132,11 +134,14 @@ def _folded_properties(
     engine: duckdb.DuckDBPyConnection, base: Path | None, names: Sequence[str], sent: Sequence[str]
 ) -> str:
     """Return the query of the rows with properties after a plan, ``planned``, as far as its journal knows."""
+    if not sent:
+        columns = f"trait, user_id, told, in_doubt, refused{user_properties.listed(names)}"
+        return f"SELECT {columns} FROM ({properties_query(base)})"
     known = user_properties.names_in(engine, base)
     before = {name: f"known.{user_properties.column(name)}" if name in known else "NULL::VARCHAR" for name in names}
     change = {name: f"planned.{user_properties.column(name)}" if name in sent else "NULL::VARCHAR" for name in names}
     after = ", ".join(user_properties.folded(name, before[name], change[name], "planned.acked") for name in names)
-    who = user_properties.any_of(sent) if sent else "false"
+    who = user_properties.any_of(sent)
     return f"""FROM (
             SELECT {literal(user_properties.KEY)} AS trait, user_id, NULL::BOOLEAN AS told, false AS in_doubt,
                    0 AS refused, {after}

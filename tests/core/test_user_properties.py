@@ -206,6 +206,27 @@ def test_twenty_properties_of_hundreds_of_members_are_told_and_told_again_where_
         assert world.segment.traits(user) == {TRAIT: True, **world.amplitude.properties[user]}
 
 
+def test_a_list_that_was_taken_away_leaves_a_state_that_syncs_can_still_read_and_write(world: World) -> None:
+    """A wide state of thousands, and a wide plan that was given up, under an engine that was not opened for them."""
+    names = tuple(sorted(f"property {number}" for number in range(20)))
+    users = [f"user-{number}" for number in range(6_000)]
+    world.amplitude.cohort("c1", "Power Users", users)
+    world.amplitude.properties = {user: {name: f"{name} of {user}, " * 5 for name in names} for user in users}
+    world.sync("c1", user_properties=names)
+    world.amplitude.properties = {user: {name: f"{name} of {user}; " * 5 for name in names} for user in users}
+    world.segment.refuses_connections = True
+    with pytest.raises(Exception, match="acknowledged"):
+        world.sync("c1", user_properties=names)
+    world.segment.refuses_connections = False
+
+    assert world.sync("c1").destinations[0].in_doubt == len(users)
+    assert world.sync("c1").destinations[0].planned == 0
+    told = world.sync("c1", user_properties=names).destinations[0]
+
+    assert told.changed == len(users)
+    assert world.segment.traits("user-7")["property 7"] == "property 7 of user-7; " * 5
+
+
 def test_after_many_renames_what_was_told_first_is_still_taken_back(world: World) -> None:
     world.sync("c1", user_properties=("country", "plan"))
     for number in range(8):
