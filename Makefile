@@ -1,14 +1,30 @@
 # Two commands are all the set-up there is: `make demo` and `make test`. Each makes the environments it needs below .venv.
-# Works with Python 3.11 and 3.12; name another one with `make PYTHON=/path/to/python3.12 …`.
+# Works with Python 3.11 and 3.12; name another one with `make PYTHON=/path/to/python3.12 …`. `make lines` also takes
+# newer ones, where there are any.
 
 SHELL := /bin/bash
 PYTHON := $(shell PYTHON='$(PYTHON)' scripts/find-python)
 BIN := .venv/3.3/bin
+UV := .venv/uv/bin/uv
+
+# Every Airflow line that is supported, and `lowest`: the lowest version of all that pyproject.toml names.
+LINES := 2.11 3.0 3.1 3.2 3.3 lowest
+# The newest Python that the line runs on, where there is one.
+LINE_PYTHONS_2.11 := 3.12 3.11
+LINE_PYTHONS_3.0 := 3.12 3.11
+LINE_PYTHONS_3.1 := 3.13 3.12 3.11
+LINE_PYTHONS_3.2 := 3.13 3.12 3.11
+LINE_PYTHONS_3.3 := 3.13 3.12 3.11
+LINE_PYTHONS_lowest := 3.11 3.12
+# First sync, only changes, several destinations, guards, dry run, deferral, retirement, links and forms; and a task that
+# is killed and retried by a real scheduler.
+MAIN_CASES := tests/cluster/test_main_cases.py tests/cluster/test_real_kill.py tests/transfers/test_operator.py \
+  tests/transfers/test_retire_trait.py tests/links tests/triggers tests/test_provider_info.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: demo test faults cluster-test ui-test bench lint types layers audit test-2.11 test-3.3 wheel format clean
+.PHONY: demo test faults cluster-test ui-test bench lint types layers audit test-2.11 test-3.3 lines wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
@@ -26,11 +42,16 @@ layers: .venv/3.3/ready
 	$(BIN)/lint-imports
 
 audit: .venv/3.3/ready ## Known vulnerabilities in what is pinned; says so where PyPI's advisories are not reached.
-	$(BIN)/python scripts/audit.py constraints/airflow-*.txt
+	$(BIN)/python scripts/audit.py constraints/airflow-2.11.txt constraints/airflow-3.3.txt
 
 # A static pattern: make passes over an implicit one where the target is phony, and nothing would be tested.
 test-2.11 test-3.3: test-%: .venv/%/ready
 	.venv/$*/bin/python -m pytest
+
+lines: $(LINES:%=line-%) ## The main cases on every supported Airflow line, and on the lowest versions that are named.
+
+$(LINES:%=line-%): line-%: .venv/line-%/ready
+	.venv/line-$*/bin/python -m pytest $(MAIN_CASES)
 
 faults: .venv/3.3/ready ## Hundreds of seeded histories with faults and 10,000 bad inputs, e.g. make faults FAULTS="--seed 7 --histories 1".
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
@@ -61,32 +82,45 @@ clean:
 	rm -rf .venv .demo dist
 
 # One environment for each Airflow line; what is in it is pinned by name and number in constraints/.
-.venv/%/ready: pyproject.toml constraints/airflow-%.txt
+.venv/%/ready: pyproject.toml constraints/airflow-%.txt | .venv/uv/ready
 	@test -n "$(PYTHON)"
 	rm -rf .venv/$*
 	"$(PYTHON)" -m venv .venv/$*
-	.venv/$*/bin/python -m pip install -qq --upgrade "pip>=25.1"
-	.venv/$*/bin/python -m pip install -qq --constraint constraints/airflow-$*.txt \
+	$(UV) pip install -q --compile-bytecode --python .venv/$*/bin/python --constraint constraints/airflow-$*.txt \
 	  --editable ".[sandbox,s3]" --group tests $(if $(filter 3.3,$*),--group lint)
 	@touch $@
 
+# The same for `make lines`, on a Python of its own. Airflow 3.0 and 3.1 make connection forms only beside FAB.
+.venv/line-%/ready: pyproject.toml constraints/airflow-%.txt | .venv/uv/ready
+	rm -rf .venv/line-$*
+	"$$(scripts/find-python $(LINE_PYTHONS_$*))" -m venv .venv/line-$*
+	$(UV) pip install -q --compile-bytecode --python .venv/line-$*/bin/python --constraint constraints/airflow-$*.txt \
+	  --editable ".[sandbox,s3]" --group tests $(if $(filter 3.0 3.1,$*),--group forms)
+	@touch $@
+
+.venv/uv/ready: constraints/uv.txt
+	@test -n "$(PYTHON)"
+	rm -rf .venv/uv
+	"$(PYTHON)" -m venv .venv/uv
+	.venv/uv/bin/python -m pip install -qq --requirement constraints/uv.txt
+	@touch $@
+
 # The browser test has an environment of its own, with the wheel installed: the checkout is not importable there.
-.venv/ui/ready: pyproject.toml constraints/airflow-3.3.txt
+.venv/ui/ready: pyproject.toml constraints/airflow-3.3.txt | .venv/uv/ready
 	@test -n "$(PYTHON)"
 	rm -rf .venv/ui
 	"$(PYTHON)" -m venv .venv/ui
-	.venv/ui/bin/python -m pip install -qq --upgrade "pip>=25.1"
-	.venv/ui/bin/python -m pip install -qq --constraint constraints/airflow-3.3.txt ".[sandbox]" --group ui
+	$(UV) pip install -q --compile-bytecode --python .venv/ui/bin/python --constraint constraints/airflow-3.3.txt ".[sandbox]" --group ui
 	@touch $@
 
 # What only the cluster test needs goes into the same environment: none of it touches what is there.
 .venv/3.3/ready-for-cluster: .venv/3.3/ready
-	$(BIN)/python -m pip install -qq --constraint constraints/airflow-3.3.txt --group cluster
+	$(UV) pip install -q --compile-bytecode --python $(BIN)/python --constraint constraints/airflow-3.3.txt --group cluster
 	@touch $@
 
 # What is only measured beside the package. Without npm, Segment's library for Node.js is left out.
 .venv/3.3/ready-for-benchmarks: .venv/3.3/ready tests/benchmarks/node/package.json
-	.venv/3.3/bin/python -m pip install -qq --constraint constraints/airflow-3.3.txt --group benchmarks
+	$(UV) pip install -q --compile-bytecode --python $(BIN)/python --constraint constraints/airflow-3.3.txt --group benchmarks
 	rm -rf .venv/node && mkdir .venv/node && cp tests/benchmarks/node/package.json .venv/node/
 	npm install --prefix .venv/node --no-package-lock --no-audit --no-fund --silent || \
 	  echo "@segment/analytics-node is left out: npm is missing, or cannot install it"

@@ -50,6 +50,8 @@ class Standalone:
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            # They lead to real hosts.
+            "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             **self._settings(port),
@@ -67,6 +69,8 @@ class Standalone:
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(port),
+            # On 3.0 the default is four, which ping one another to death on a busy machine.
+            "AIRFLOW__API__WORKERS": "1",
         }
 
     def __enter__(self) -> Self:
@@ -165,6 +169,18 @@ class Standalone:
         answer = self._get(entry + self._xcom_as_json)
         value = answer.json()["value"] if answer.ok else None
         return json.loads(value) if isinstance(value, str) else value
+
+    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
+        """Return a task instance's links as the UI shows them, by name; those without a URL are left out."""
+        answer = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links").json()
+        links: dict[str, str] = answer.get("extra_links", answer)
+        return {name: url for name, url in links.items() if isinstance(url, str) and url.startswith("http")}
+
+    def connection_form(self, connection_type: str) -> dict[str, Any]:
+        """Return what the UI of Airflow 3 makes a connection's form of."""
+        self._log_in()
+        forms = self._session.get(f"{self.url}/ui/connections/hook_meta", timeout=60).json()
+        return next(form for form in forms if form["connection_type"] == connection_type)
 
     def command(self, *arguments: str, may_fail: bool = False) -> str:
         """Run an ``airflow`` command to its end, and return what it printed."""

@@ -59,14 +59,15 @@ class Endpoint:
 def find_connection(hook: BaseHook, conn_id: str) -> Connection:
     """Return a connection.
 
-    :raises SettingError: Airflow knows none of this ID; a retry would not find it either.
+    :raises SettingError: Airflow knows none of this ID, or, on 3.0 and 3.1, cannot read it: these lines log why and
+        answer as if there were none.
     """
     try:
         return hook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise SettingError(
             f"connection {conn_id!r}",
-            "Airflow knows none of this ID",
+            "Airflow finds none of this ID, or cannot read it",
             "a connection made in the UI, in a secrets backend, or as an environment variable AIRFLOW_CONN_…",
         ) from None
 

@@ -56,7 +56,8 @@ def _form_field(form: Mapping[str, Any]) -> Any:
         validators.append(wtforms.validators.NumberRange(schema["minimum"], schema["maximum"]))
     if "enum" in schema:
         widget = _Choice(schema["values_display"])
-        validators.append(wtforms.validators.AnyOf(schema["enum"]))
+        # By this name Airflow 3.0 and 3.1 see that there is a choice.
+        validators.append(wtforms.validators.any_of(schema["enum"]))
     return kind(
         translated(form["label"]),
         widget=widget,

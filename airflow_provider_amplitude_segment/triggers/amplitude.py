@@ -1,4 +1,10 @@
-"""Wait for an export of a cohort without a worker slot."""
+"""Wait for an export of a cohort without a worker slot.
+
+Whatever blocks leaves the triggerer's loop through ``sync_to_async`` and in no other way. All triggers of a triggerer
+share one channel to Airflow, over which connections are looked up and secrets are masked. Airflow 3.0 and 3.1 lock it
+in the loop alone: a look-up from a thread that asgiref did not start breaks the channel, and with it every trigger of
+every team (``TriggerCommsDecoder`` in ``airflow/jobs/triggerer_job_runner.py``).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.core.claim import give_back
@@ -73,8 +80,8 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
         hook = AmplitudeHook(self.amplitude_conn_id)
         client: AmplitudeClient | None = None
         try:
-            # In a thread: reading the connection, masking its keys and loading certificates all block.
-            client = await asyncio.to_thread(hook.get_conn)
+            # Reading the connection, masking its keys and loading certificates all block.
+            client = await sync_to_async(hook.get_conn)()
             event = await self._wait(client)
         except AmplitudeSegmentError as error:
             event = self._event("error", str(error), retryable=error.retryable)
@@ -89,7 +96,7 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Give the claims back: somebody failed or cleared the deferred task. Airflow calls it from 3.3 on."""
-        await asyncio.to_thread(self._give_back)
+        await sync_to_async(self._give_back)()
 
     def _give_back(self) -> None:
         if not self.claims:
@@ -106,7 +113,8 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
     async def _wait(self, client: AmplitudeClient) -> TriggerEvent:
         told: set[str] = set()
         while True:
-            answer = await asyncio.to_thread(client.export_status, self.request_id)
+            # Not in the one thread that all look-ups share: a slow Amplitude would hold up the others.
+            answer = await sync_to_async(client.export_status, thread_sensitive=False)(self.request_id)
             if isinstance(answer, ExportCompleted):
                 return self._event("completed", "The export is completed.", retryable=False)
             said = self._note(answer, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def with_links(connections: dict[str, str]) -> dict[str, str]:
+    """Let Amplitude's connection and the first of Segment's say where links lead; the other has no slugs."""
+    extras = {
+        "AIRFLOW_CONN_AMPLITUDE_DEFAULT": {"org_url": "my-org"},
+        "AIRFLOW_CONN_SEGMENT_DEFAULT": {"workspace": "acme", "source": "python"},
+    }
+    return {
+        name: json.dumps({**json.loads(connection), "extra": extras[name]}) if name in extras else connection
+        for name, connection in connections.items()
+    }
+
+
 @pytest.fixture(scope="session")
 def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowCluster]:
     """Start the sandbox and Airflow; whatever was started is stopped, at the end of all tests."""
@@ -22,14 +35,16 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflo
     with Sandbox.start(cohorts=[], keep_messages=True) as sandbox:
         sandbox.amplitude.parallel_per_minute = sandbox.amplitude.requests_per_ten_minutes = None
         env = {
-            **sandbox.airflow_connections(),
+            **with_links(sandbox.airflow_connections()),
             "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(home / "state"),
             # A task learns of its end at a heartbeat.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
         }
         with standalone(home / "airflow", Path(__file__).parent / "dags", env) as airflow:
-            airflow.wait_for_dags("sync_waiting", "sync_deferred", "sync_timed")
+            airflow.wait_for_dags(
+                "sync_waiting", "sync_deferred", "sync_timed", "two_sources", "four_deferred", "retire"
+            )
             yield AirflowCluster(airflow, sandbox, home / "state")
 
 

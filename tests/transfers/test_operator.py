@@ -351,7 +351,8 @@ def test_an_extra_that_cannot_be_read_is_refused_and_not_taken_for_empty(
     connection = {"conn_type": "segmentio", "password": "w" * 32, "host": sandbox.url, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_SEGMENT_DEFAULT", json.dumps(connection))
 
-    with pytest.raises(AirflowFailException, match="Extra"):
+    # Airflow 3.0 and 3.1 refuse some of these themselves.
+    with pytest.raises(AirflowFailException, match="Extra|cannot read it"):
         sync()
     assert sandbox.amplitude.exports_spent == 0
 
