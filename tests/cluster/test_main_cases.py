@@ -100,9 +100,7 @@ def test_a_task_has_its_links(cluster: AirflowCluster) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("connection_type", "password"), [("amplitude", "Secret key"), ("segmentio", "Write key")]
-)
+@pytest.mark.parametrize(("connection_type", "password"), [("amplitude", "Secret key"), ("segmentio", "Write key")])
 def test_the_form_of_a_connection_names_its_fields(
     cluster: AirflowCluster, connection_type: str, password: str
 ) -> None:

@@ -352,7 +352,7 @@ def test_an_extra_that_cannot_be_read_is_refused_and_not_taken_for_empty(
     monkeypatch.setenv("AIRFLOW_CONN_SEGMENT_DEFAULT", json.dumps(connection))
 
     # Airflow 3.0 and 3.1 refuse some of these themselves.
-    with pytest.raises(AirflowFailException, match="Extra|cannot read it"):
+    with pytest.raises(AirflowFailException, match=r"Extra|cannot read it"):
         sync()
     assert sandbox.amplitude.exports_spent == 0
 
