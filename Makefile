@@ -24,12 +24,16 @@ MAIN_CASES := tests/cluster/test_main_cases.py tests/cluster/test_real_kill.py t
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: demo test faults cluster-test ui-test bench lint types layers audit test-2.11 test-3.3 lines wheel format clean
+.PHONY: demo test faults cluster-test ui-test bench lint types layers audit tests test-2.11 test-3.3 lines $(LINES:%=line-%) wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
 
-test: lint types layers audit test-3.3 test-2.11 wheel ## Everything that CI runs.
+test: lint types layers audit tests wheel ## Everything but `make lines`, which CI runs besides.
+
+# Side by side: each waits half of its time, for Airflow and for servers that are slow on purpose.
+tests: .venv/3.3/ready .venv/2.11/ready
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-3.3 test-2.11
 
 lint: .venv/3.3/ready
 	$(BIN)/ruff check .
@@ -48,7 +52,8 @@ audit: .venv/3.3/ready ## Known vulnerabilities in what is pinned; says so where
 test-2.11 test-3.3: test-%: .venv/%/ready
 	.venv/$*/bin/python -m pytest
 
-lines: $(LINES:%=line-%) ## The main cases on every supported Airflow line, and on the lowest versions that are named.
+lines: ## The main cases on every supported Airflow line, and on the lowest versions that are named; one: make line-3.1.
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(LINES:%=line-%)
 
 $(LINES:%=line-%): line-%: .venv/line-%/ready
 	.venv/line-$*/bin/python -m pytest $(MAIN_CASES)
