@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 _NOTHING_SENT = "Nothing was sent to Segment in this try."
 
+_RESTORE = (
+    "Restore it from a backup, or go back to an earlier commit. Where that cannot be: take the destination's folder away "
+    "and let the next sync through with on_missing_state='full'; nobody who left before that is told false."
+)
+
 _MOST_NAMED = 20
 
 
@@ -527,19 +532,15 @@ class ClaimLostError(LedgerError):
 
 
 class LedgerDamagedError(LedgerError):
-    """A file of the ledger is missing, or not what its entry says.
+    """A file of the ledger is missing, not what its entry says, or another program's.
 
     Attributes:
         path: the file, below the state path.
     """
 
-    def __init__(self, path: str, problem: str) -> None:
+    def __init__(self, path: str, problem: str, advice: str | None = None) -> None:
         self.path = path
-        super().__init__(
-            f"The ledger's file {path} {problem}. Restore it from a backup, or go back to an earlier commit. Where "
-            "that cannot be: take the destination's folder away and let the next sync through with "
-            "on_missing_state='full'; nobody who left before that is told false."
-        )
+        super().__init__(f"The ledger's file {path} {problem}. {advice or _RESTORE}")
 
 
 class LedgerFormatError(LedgerError):

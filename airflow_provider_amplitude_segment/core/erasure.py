@@ -116,7 +116,7 @@ def _find_named(
         except (duckdb.Error, StatePathError) as error:
             if isinstance(error, StatePathError) and error.retryable:
                 raise
-            # Half written, damaged, or closed to this user: nobody can say.
+            # Half written, damaged, or closed to this user: it may name one.
             is_unknown = True
     return is_unknown or bool(users), frozenset(users)
 

@@ -178,7 +178,7 @@ def _is_ledger(store: Store, folder: str, pass_over: PassOver) -> bool:
 def _ledgers(store: Store, cohort_folder: str, pass_over: PassOver) -> list[str]:
     """Return the folders where something was told; a dry run leaves one where nothing was.
 
-    A damaged one is among them, so that whoever needs it is told of its damage.
+    A damaged one is among them, because reading it says what is damaged.
     """
     ledgers = []
     for name in filter(is_destination_folder, _names(store, cohort_folder, pass_over)):

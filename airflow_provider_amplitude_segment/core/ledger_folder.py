@@ -76,7 +76,7 @@ class LedgerFolder:
 
     Attributes:
         names: of what is in it; empty where another program owns it, or where it cannot be read.
-        passed_over: why nobody can say whose it is; its ``names`` are those of torn entries then, if any.
+        passed_over: why it is not known whose it is; ``names`` are given beside where entries are torn.
     """
 
     names: Sequence[str] = ()

@@ -25,10 +25,8 @@ FORMAT = 2
 MARKER = "amplitude-segment-state.json"
 """The object at the root of a state path that marks it."""
 
-FOREIGN = (
-    "does not carry this package's mark, so another program wrote it, and it was left as it is. Move it away, then "
-    "run this again"
-)
+_FOREIGN = "does not carry this package's mark, so another program wrote it"
+_FOREIGN_ADVICE = "It was left as it is, and nothing was sent or deleted. Move it away, then run this again."
 
 
 def encode_entry(entry: Mapping[str, Any], *, indent: int | None = None) -> bytes:
@@ -83,9 +81,10 @@ def read_entry(content: bytes | None, place: str) -> dict[str, Any]:
         LedgerFormatError: it has a newer format than this version reads.
     """
     entry = decode_entry(content)
+    if entry is None and is_foreign(content):
+        raise LedgerDamagedError(place, _FOREIGN, _FOREIGN_ADVICE)
     if entry is None:
-        problem = "is missing" if content is None else FOREIGN if is_foreign(content) else "is no JSON object"
-        raise LedgerDamagedError(place, problem)
+        raise LedgerDamagedError(place, "is missing" if content is None else "is no JSON object")
     found = entry.pop("format", None)
     if not isinstance(found, int) or found > FORMAT:
         raise LedgerFormatError(place, found, FORMAT)

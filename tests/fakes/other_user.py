@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
-NOBODY = 65534
+OTHER_UID = 65534
 
 
 class OtherUser:
@@ -54,7 +54,7 @@ class OtherUser:
         scratch.mkdir(exist_ok=True)
         if os.geteuid() == 0:
             for path in [scratch, self.state, *self.state.rglob("*")]:
-                os.chown(path, NOBODY, NOBODY)
+                os.chown(path, OTHER_UID, OTHER_UID)
         for path in self._closed:
             if os.geteuid() == 0:
                 os.chown(path, 0, 0)
@@ -108,7 +108,7 @@ if __name__ == "__main__":
             print("--- as the other user", file=sys.stderr, flush=True)  # noqa: T201
             if os.geteuid() == 0:
                 os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
+                os.setgid(OTHER_UID)
+                os.setuid(OTHER_UID)
         status = _run(action, state, arguments)
     sys.exit(status)
