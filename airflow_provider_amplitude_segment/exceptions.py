@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 _NOTHING_SENT = "Nothing was sent to Segment in this try."
 
 _RESTORE = (
-    "Restore it from a backup, or go back to an earlier commit. Where that cannot be: take the destination's folder away "
-    "and let the next sync through with on_missing_state='full'; nobody who left before that is told false."
+    "Restore it from a backup, or go back to an earlier commit. Where that cannot be: take the destination's folder "
+    "away and let the next sync through with on_missing_state='full'; nobody who left before that is told false."
 )
 
 _MOST_NAMED = 20
