@@ -2,7 +2,8 @@
 
     list                                       every ledger of the state path, and the commits one can go back to
     go-back LEDGER --to GENERATION             what was told since that commit is in doubt, and told again next time
-    erase                                      users named on standard input, one a line, from all ledgers
+    erase                                      users named on standard input, from all ledgers: a CSV file with a column
+                                               user_id, as Amplitude exports it, or one ID a line
 
 Run it where Airflow runs, with its configuration and connections. No user ID is taken from, or printed on, the command
 line.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -22,10 +24,12 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
 from airflow_provider_amplitude_segment.core.erasure import erase_users
-from airflow_provider_amplitude_segment.core.found_stream import find_streams
+from airflow_provider_amplitude_segment.core.found_stream import find_stream, find_streams
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.mark import require_mark
 from airflow_provider_amplitude_segment.core.restatement import go_back
 from airflow_provider_amplitude_segment.core.stream import Run
+from airflow_provider_amplitude_segment.core.user_list import read_user_list
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, LedgerError
 from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
 from airflow_provider_amplitude_segment.transfers.state_root import state_place
@@ -33,7 +37,10 @@ from airflow_provider_amplitude_segment.transfers.state_root import state_place
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airflow_provider_amplitude_segment.core.erasure import Erased
+    from airflow_provider_amplitude_segment.core.ledger_folder import PassedOver
     from airflow_provider_amplitude_segment.core.stream import Store, Stream
+    from airflow_provider_amplitude_segment.core.user_list import UserList
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,14 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
         store = LedgerStore(open_state_root(state_place(options.state_path)))
+        require_mark(store)
         if options.command == "list":
             return _list(store)
         if options.command == "go-back":
             return _go_back(store, options.ledger, options.to)
-        return _erase(store, _read_user_ids(sys.stdin.buffer.read()))
-    except UnicodeDecodeError:
-        print("The user IDs are not UTF-8. Nothing was erased.", file=sys.stderr)
-        return 1
+        return _erase(store, read_user_list(sys.stdin.buffer.read()))
     except AmplitudeSegmentError as error:
         print(error, file=sys.stderr)
         return 1
@@ -67,26 +72,32 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="every ledger, and the commits one can go back to")
     back = commands.add_parser("go-back", help="everything told since a commit is in doubt, and told again next time")
     back.add_argument("ledger", help="<app id>/<cohort id>/<destination>, as list names it")
-    back.add_argument("--to", type=int, required=True, metavar="GENERATION", help="of a commit that list names")
-    commands.add_parser("erase", help="users named on standard input, one a line, from all ledgers")
+    back.add_argument("--to", type=_generation, required=True, metavar="GENERATION", help="of a commit that list names")
+    commands.add_parser("erase", help="users named on standard input, a CSV file or one ID a line, from all ledgers")
     return parser
 
 
+def _generation(text: str) -> int:
+    """Read a generation as ``list`` prints it; ``int`` alone would take ``4_1`` for 41."""
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of a commit")
+    return int(text)
+
+
 def _list(store: Store) -> int:
-    streams = find_streams(store)
+    streams = find_streams(store, _say)
     for stream in streams:
         print("\n".join([stream.folder, *_described(store, stream)]))
     return 0 if streams else _nothing_there(store)
 
 
+def _say(passed: PassedOver) -> None:
+    print(passed, file=sys.stderr)
+
+
 def _nothing_there(store: Store) -> int:
     print(f"There is no ledger in {store.locate('').rstrip('/')}. Nothing was changed.", file=sys.stderr)
     return 1
-
-
-def _read_user_ids(content: bytes) -> list[str]:
-    """Return the lines of a text, without the byte order mark that some programs begin it with."""
-    return [line for line in content.decode("utf-8-sig").replace("\r\n", "\n").split("\n") if line.strip()]
 
 
 def _described(store: Store, stream: Stream) -> Iterator[str]:
@@ -106,7 +117,7 @@ def _described(store: Store, stream: Stream) -> Iterator[str]:
 
 
 def _go_back(store: Store, folder: str, to: int) -> int:
-    stream = next((stream for stream in find_streams(store) if stream.folder == folder.strip("/")), None)
+    stream = find_stream(store, folder, _say)
     if stream is None:
         print(f"There is no ledger {folder} in {store.locate('').rstrip('/')}. Nothing was changed.", file=sys.stderr)
         return 1
@@ -121,27 +132,54 @@ def _go_back(store: Store, folder: str, to: int) -> int:
     return 0
 
 
-def _erase(store: Store, user_ids: list[str]) -> int:
-    failed = 0
-    streams = find_streams(store)
+def _erase(store: Store, users: UserList) -> int:
+    passed: list[PassedOver] = []
+    streams = find_streams(store, passed.append)
+    _say_what_was_read(users)
+    erased = [_erase_from(store, stream, users.user_ids) for stream in streams]
+    found = {user_id for done in erased if done for user_id in done.users}
+    where = f"{sum(bool(done and done.users) for done in erased):,} of {len(streams):,} ledgers"
+    print(f"User IDs asked for: {len(users.user_ids):,}; found: {len(found):,}, in {where}.")
+    for folder in passed:
+        effect = " NOT erased: what it holds was not looked into." if folder.may_be_ledger else ""
+        print(f"{folder}{effect}", file=sys.stderr)
     if not streams:
         return _nothing_there(store)
-    for stream in streams:
-        with tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
-            try:
-                erased = erase_users(store, stream, user_ids, _this_run(), SystemClock(), Path(scratch))
-            except AmplitudeSegmentError as error:
-                failed += 1
-                print(f"{stream.folder}: NOT erased: {error}", file=sys.stderr)
-                continue
-        if erased.generation is None:
-            print(f"{stream.folder}: not named, {erased.files} files written again")
-        else:
-            print(
-                f"{stream.folder}: {erased.pairs:,} told traits erased, commit {erased.generation} is the only one "
-                f"left, {erased.files} files written again"
-            )
-    return 1 if failed else 0
+    is_done = all(done and not done.left for done in erased) and not any(folder.may_be_ledger for folder in passed)
+    return 0 if is_done else 1
+
+
+def _say_what_was_read(users: UserList) -> None:
+    form = "the column user_id of a CSV file" if users.is_csv else "one ID a line, without a header"
+    blanks = f"; {users.blanks:,} rows without an ID were left out" if users.blanks else ""
+    print(f"Read from standard input: {form}{blanks}.")
+    if users.odd:
+        print(
+            f"Of these IDs, {users.odd:,} begin or end with a blank or a quotation mark, or hold a comma, a semicolon "
+            "or a tab. Each was taken as its line has it. Where that is not meant, give a CSV file with the header "
+            "user_id.",
+            file=sys.stderr,
+        )
+
+
+def _erase_from(store: Store, stream: Stream, user_ids: Sequence[str]) -> Erased | None:
+    """Erase users from one ledger and say so; return ``None`` where that failed."""
+    with tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
+        try:
+            erased = erase_users(store, stream, user_ids, _this_run(), SystemClock(), Path(scratch))
+        except AmplitudeSegmentError as error:
+            print(f"{stream.folder}: NOT erased: {error}", file=sys.stderr)
+            return None
+    if erased.generation is None:
+        print(f"{stream.folder}: not named, {erased.files} files written again")
+    else:
+        print(
+            f"{stream.folder}: {erased.pairs:,} told traits erased, commit {erased.generation} is the only one "
+            f"left, {erased.files} files written again"
+        )
+    for left in erased.left:
+        print(f"{left}. It was left as it is: where it names an erased user, take it away by hand.", file=sys.stderr)
+    return erased
 
 
 def _this_run() -> Run:

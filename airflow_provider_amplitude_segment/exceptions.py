@@ -2,6 +2,7 @@
 
     AmplitudeSegmentError
     ├── SettingError                  a parameter, a connection's field or a configuration value
+    ├── UserListError                 a list of user IDs that is to be erased
     ├── AmplitudeError                Amplitude, or the cohort it holds
     │   ├── AmplitudeCredentialsError
     │   ├── AmplitudeUnavailableError     may get better by a retry
@@ -15,7 +16,8 @@
     │   └── EmptyCohortError, ExitRatioError, MissingStateError, ChangedKeyError
     ├── LedgerError                   the memory of what Segment was told
     │   ├── ClaimHeldError, ClaimLostError, StateUnavailableError     may get better by a retry
-    │   └── LedgerDamagedError, LedgerFormatError, LedgerNotFoundError, CommitNotKeptError, StatePathError
+    │   ├── LedgerDamagedError, LedgerFormatError, LedgerNotFoundError, CommitNotKeptError
+    │   └── StatePathError, StateMarkError
     ├── EngineError                   the worker's disk or memory; may get better by a retry
     └── SegmentError
         ├── SegmentRefusedError, SegmentAnswerError, RejectedUsersError
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _NOTHING_SENT = "Nothing was sent to Segment in this try."
+
+_RESTORE = (
+    "Restore it from a backup, or go back to an earlier commit. Where that cannot be: take the destination's folder "
+    "away and let the next sync through with on_missing_state='full'; nobody who left before that is told false."
+)
 
 _MOST_NAMED = 20
 
@@ -70,6 +77,22 @@ class SettingError(AmplitudeSegmentError):
         self.problem = problem
         self.takes = takes
         super().__init__(f"{setting}: {problem}. It takes {takes}. {_NOTHING_SENT}")
+
+
+class UserListError(AmplitudeSegmentError):
+    """A list of user IDs cannot be read as it is written; nothing was erased.
+
+    Attributes:
+        problem: what is wrong with it, in words; never a user ID.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(
+            f"The list of user IDs is refused: {problem}. Nothing was erased. Give a CSV file with a header that "
+            "names the column user_id, as Amplitude exports it, or one user ID a line, in quotation marks where it "
+            "holds one or a line break. It is not retried."
+        )
 
 
 class AmplitudeError(AmplitudeSegmentError):
@@ -509,19 +532,15 @@ class ClaimLostError(LedgerError):
 
 
 class LedgerDamagedError(LedgerError):
-    """A file of the ledger is missing, or not what its entry says.
+    """A file of the ledger is missing, not what its entry says, or another program's.
 
     Attributes:
         path: the file, below the state path.
     """
 
-    def __init__(self, path: str, problem: str) -> None:
+    def __init__(self, path: str, problem: str, advice: str | None = None) -> None:
         self.path = path
-        super().__init__(
-            f"The ledger's file {path} {problem}. Restore it from a backup, or go back to an earlier commit. Where "
-            "that cannot be: take the destination's folder away and let the next sync through with "
-            "on_missing_state='full'; nobody who left before that is told false."
-        )
+        super().__init__(f"The ledger's file {path} {problem}. {advice or _RESTORE}")
 
 
 class LedgerFormatError(LedgerError):
@@ -593,6 +612,25 @@ class StatePathError(LedgerError):
         super().__init__(
             f"The state path {path} cannot be used: {reason}. {_NOTHING_SENT} Set state_path, or [amplitude_segment] "
             "state_path, to a place that every worker can write."
+        )
+
+
+class StateMarkError(LedgerError):
+    """The place is no state path of this package: its mark is missing, or is another program's.
+
+    Attributes:
+        path: the place.
+        problem: what was found there, in words.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(
+            f"{path} is no state path of this package: {problem}. {_NOTHING_SENT} "
+            "Nothing was changed. Check the state path: --state-path, the operator's state_path, or "
+            "[amplitude_segment] state_path. If ledgers were moved there, run a sync there first, which writes the "
+            "mark anew; if another program's object has that name, choose another state path. It is not retried."
         )
 
 

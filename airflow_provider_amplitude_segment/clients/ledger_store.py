@@ -36,6 +36,8 @@ _LASTING = frozenset(
         errno.EISDIR,
         errno.EEXIST,
         errno.ENOTSUP,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
     }
 )
 # Object stores raise these without a number.
@@ -76,7 +78,7 @@ class LedgerStore:
 
     def put(self, name: str, content: bytes) -> None:
         """Write an object whole or not at all, over what was there."""
-        with self._translated():
+        with self._translated(name):
             if self._folder is None:
                 self._objects.put(name, content)
                 return
@@ -85,7 +87,7 @@ class LedgerStore:
 
     def put_file(self, name: str, path: Path) -> None:
         """Write a local file as an object, whole or not at all."""
-        with self._translated():
+        with self._translated(name):
             if self._folder is None:
                 self._objects.put_file(name, path)
                 return
@@ -94,14 +96,14 @@ class LedgerStore:
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object that must not exist yet; return whether it was this call that made it."""
-        with self._translated():
+        with self._translated(name):
             if self._folder is None:
                 return self._objects.create(name, content)
             return _create(self._folder / name, content)
 
     def get(self, name: str) -> bytes | None:
         """Return an object, or ``None`` where there is none."""
-        with self._translated():
+        with self._translated(name):
             if self._folder is None:
                 return self._objects.get(name)
             try:
@@ -111,7 +113,7 @@ class LedgerStore:
 
     def get_file(self, name: str, to: Path) -> bool:
         """Copy an object into a local file; return whether there is one."""
-        with self._translated():
+        with self._translated(name):
             if self._folder is None:
                 return self._objects.get_file(name, to)
             try:
@@ -123,7 +125,7 @@ class LedgerStore:
 
     def names(self, folder: str) -> list[str]:
         """Return the names, without the folder, of the objects right below it, in any order."""
-        with self._translated():
+        with self._translated(folder):
             if self._folder is None:
                 return self._objects.names(folder)
             try:
@@ -133,7 +135,7 @@ class LedgerStore:
 
     def delete(self, name: str) -> None:
         """Remove an object; nothing happens where there is none."""
-        with self._translated():
+        with self._translated(name):
             if self._folder is None:
                 self._objects.delete(name)
                 return
@@ -149,21 +151,26 @@ class LedgerStore:
         return ObjectStore(root.fs, root.path)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, name: str) -> Iterator[None]:
         """Let nothing but ``StatePathError`` out; a foreign error's text may quote a URL with its credentials."""
         try:
             yield
         except OSError as error:
             lasting = error.errno in _LASTING or (error.errno is None and isinstance(error, _LASTING_KINDS))
             kind = StatePathError if lasting else StateUnavailableError
-            raise kind(str(self._root), code_of(error) or error.strerror or type(error).__name__) from error
+            raise kind(str(self._root), _at(name, code_of(error) or error.strerror or type(error).__name__)) from error
         except Exception as error:
             if self._folder is not None:
                 raise
-            name = type(error).__name__
-            lasting = isinstance(error, ImportError) or any(part in name for part in _LASTING_NAMES)
+            kind_name = type(error).__name__
+            lasting = isinstance(error, ImportError) or any(part in kind_name for part in _LASTING_NAMES)
             kind = StatePathError if lasting else StateUnavailableError
-            raise kind(str(self._root), name) from error
+            raise kind(str(self._root), _at(name, kind_name)) from error
+
+
+def _at(name: str, reason: str) -> str:
+    """Say which object or folder a reason is about; the root says so itself."""
+    return f"{reason}, at {name}" if name else reason
 
 
 @contextmanager

@@ -7,12 +7,12 @@ the two sees the other (design 4, rules 1 and 5). A claim is never waited for.
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.clock import timestamp
+from airflow_provider_amplitude_segment.core.mark import decode_entry, encode_entry, refuse_foreign
+from airflow_provider_amplitude_segment.core.object_names import ObjectName, objects_of, parse_object
 from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, ClaimLostError
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 CLAIM_SECONDS = 300.0
 """How long a claim lasts that is not renewed: so long a dead owner keeps other runs waiting."""
-
-_CLAIM_NAME = re.compile(r"claim-(\d+)\.json")
-_ANY_NAME = re.compile(r"(?:claim|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-(\d+))?\.(?:json|parquet)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +47,8 @@ class Claim:
 
     def to_json(self) -> bytes:
         """Return the entry's bytes."""
-        return json.dumps(
+        return encode_entry(
             {
-                "format": 1,
                 "generation": self.generation,
                 "run": {"key": self.run_key, "label": self.run_label, "try": self.try_number},
                 "expires_at": timestamp(self.expires_at),
@@ -60,13 +56,13 @@ class Claim:
                 "released": self.released,
             },
             indent=1,
-        ).encode()
+        )
 
     @classmethod
     def from_json(cls, content: bytes) -> Claim | None:
         """Return the claim, or ``None`` for what a writer that died in the middle has left."""
+        entry = decode_entry(content) or {}
         try:
-            entry = json.loads(content)
             run = entry["run"]
             claim = cls(
                 int(entry["generation"]),
@@ -93,13 +89,12 @@ def newest_generation(names: Sequence[str]) -> int:
     >>> newest_generation(["claim-2.json", "claim-10.json", "plan-11.json"])
     10
     """
-    return max((int(match[1]) for name in names if (match := _CLAIM_NAME.fullmatch(name))), default=0)
+    return max((claim.generation for claim in objects_of(names, "claim")), default=0)
 
 
 def _highest_number(names: Sequence[str]) -> int:
     """Return the highest generation that anything is named by: a claim may have been taken away by hand."""
-    matches = [match for name in names if (match := _ANY_NAME.fullmatch(name))]
-    return max((int(number) for match in matches for number in match.groups() if number), default=0)
+    return max((max(found.generation, found.owner) for name in names if (found := parse_object(name))), default=0)
 
 
 def take_claim(store: Store, stream: Stream, run: Run, now: float, *, above: int = 0) -> Claim:
@@ -116,11 +111,15 @@ def take_claim(store: Store, stream: Stream, run: Run, now: float, *, above: int
 
     Raises:
         ClaimHeldError: another run holds it, or took it in the same instant; nothing was read or written.
+        LedgerDamagedError: the folder holds an entry of another program; nothing was written.
+        LedgerFormatError: a newer version has claimed it; nothing was written.
     """
     names = store.names(stream.folder)
     newest = newest_generation(names)
     if newest:
         _refuse_if_held(store, stream, newest, run, now)
+    else:
+        _refuse_foreign_entries(store, stream.folder, names)
     claim = Claim(max(_highest_number(names), above) + 1, run.key, run.label, run.try_number, now + CLAIM_SECONDS)
     if not store.create(_name(stream, claim.generation), claim.to_json()):
         other = Claim.from_json(store.get(_name(stream, claim.generation)) or b"")
@@ -156,7 +155,7 @@ def release_claim(store: Store, stream: Stream, claim: Claim) -> None:
 
 def give_back(store: Store, folder: str, generation: int) -> bool:
     """Release a claim that another process of the same run took, and return whether there was one."""
-    name = f"{folder}/claim-{generation}.json"
+    name = f"{folder}/{ObjectName('claim', generation)}"
     claim = Claim.from_json(store.get(name) or b"")
     if claim is not None:
         store.put(name, replace(claim, released=True).to_json())
@@ -180,11 +179,19 @@ def look_at_claims(store: Store, stream: Stream, claim: Claim) -> None:
 
 
 def _name(stream: Stream, generation: int) -> str:
-    return f"{stream.folder}/claim-{generation}.json"
+    return f"{stream.folder}/{ObjectName('claim', generation)}"
 
 
 def _refuse_if_held(store: Store, stream: Stream, generation: int, run: Run, now: float) -> None:
     content = store.get(_name(stream, generation))
+    refuse_foreign(content, store.locate(_name(stream, generation)))
     claim = Claim.from_json(content or b"")
     if claim is not None and claim.is_live_for(run, now):
         raise ClaimHeldError(stream.destination.segment_conn_id, claim.run_label, timestamp(claim.expires_at))
+
+
+def _refuse_foreign_entries(store: Store, folder: str, names: Sequence[str]) -> None:
+    """Look at the entries of a folder that has no claim: a ledger of ours always keeps its highest one."""
+    for found in objects_of(names, "plan", "commit"):
+        name = f"{folder}/{found}"
+        refuse_foreign(store.get(name), store.locate(name))

@@ -10,6 +10,7 @@ from airflow_provider_amplitude_segment.core.clock import later_timestamp
 from airflow_provider_amplitude_segment.core.diff import diff_membership
 from airflow_provider_amplitude_segment.core.engine import literal
 from airflow_provider_amplitude_segment.core.entry import Plan
+from airflow_provider_amplitude_segment.core.object_names import ObjectName, dry_run_file
 from airflow_provider_amplitude_segment.core.report import DestinationReport
 from airflow_provider_amplitude_segment.core.state import read_state
 from airflow_provider_amplitude_segment.core.stream import fingerprint
@@ -160,7 +161,7 @@ def write_plan(  # a draft in, a plan out, in the ledger's order of writes
         raise AssertionError(msg)
     base = None
     if isinstance(newest, Plan) and draft.base is not None:
-        base = ledger.keep(f"base-{generation}.parquet", draft.base)
+        base = ledger.keep(str(ObjectName("base", generation)), draft.base)
     elif newest is not None and not isinstance(newest, Plan):
         base = newest.snapshot
     plan = Plan(
@@ -174,7 +175,7 @@ def write_plan(  # a draft in, a plan out, in the ledger's order of writes
         timestamp=later_timestamp(clock.now(), newest.timestamp if newest else None),
         planned=diff.planned,
         counts=_counts(diff),
-        changes=ledger.keep(f"changes-{generation}.parquet", diff.changes),
+        changes=ledger.keep(str(ObjectName("changes", generation)), diff.changes),
         base=base,
         segment_conn_id=draft.stream.destination.segment_conn_id,
         destination=draft.stream.destination.name,
@@ -208,7 +209,7 @@ def list_planned(engine: duckdb.DuckDBPyConnection, draft: Draft, name: str) -> 
         f"""COPY (SELECT trait, user_id, value{properties} FROM read_parquet({literal(draft.diff.changes)}))
             TO {literal(path)} (FORMAT csv, HEADER true)"""
     )
-    return draft.ledger.put_beside(f"dry-runs/{name}.csv", path)
+    return draft.ledger.put_beside(dry_run_file(name), path)
 
 
 def report_draft(draft: Draft) -> DestinationReport:

@@ -7,18 +7,25 @@ commit goes, and the files for people are written again. Nothing is told to Segm
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 import duckdb
 
 from airflow_provider_amplitude_segment.core.engine import literal, one_row, open_engine
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.object_names import (
+    FOR_PEOPLE,
+    is_beside,
+    is_unfinished_beside,
+    parse_object,
+    parse_unfinished,
+)
 from airflow_provider_amplitude_segment.core.pruning import prune_before
 from airflow_provider_amplitude_segment.core.restatement import restate
 from airflow_provider_amplitude_segment.core.state import pairs_query, read_state
 from airflow_provider_amplitude_segment.core.tenure import Tenure
-from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError
+from airflow_provider_amplitude_segment.exceptions import StatePathError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +34,8 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
 
-_FILES_FOR_PEOPLE = ("rejected", "dry-runs")
-
-_FOREIGN = "names one of the users and is no CSV file as it is written here; take it away by hand, then do it again"
+_CHANGED = "names one of the users, and is no CSV file as it is written here"
+_FOREIGN = "is not this package's, and was not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +46,15 @@ class Erased:
         pairs: pairs of trait and user that the state held.
         generation: of the new commit; ``None`` where the state did not name them.
         files: files for people that were written again without them.
+        users: those that anything in the ledger named.
+        left: what may name them and was left as it is: where it is, and why.
     """
 
     pairs: int
     generation: int | None
     files: int
+    users: frozenset[str] = field(default=frozenset(), repr=False)
+    left: tuple[str, ...] = ()
 
 
 def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run, clock: Clock, scratch: Path) -> Erased:
@@ -60,16 +70,16 @@ def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run,
 
     Raises:
         ClaimHeldError: a sync is at work.
-        LedgerDamagedError: the newest state is missing or changed, so that it cannot be written without them; or a
-            file for people names one and is not as it was written here. It is named, and all else is done.
+        LedgerDamagedError: the newest state is missing or changed, so that it cannot be written without them.
     """
     with Tenure(store, [stream], run, clock) as tenure, open_engine(scratch) as engine:
         engine.execute("CREATE TEMP TABLE erased AS SELECT DISTINCT unnest($1::VARCHAR[]) AS user_id", [list(user_ids)])
         ledger = Ledger(store, stream.folder)
         newest = ledger.newest()
         state = read_state(engine, ledger, newest, scratch)
+        is_named, users = _find_named(engine, store, stream, scratch)
         erased = Erased(0, None, 0)
-        if _is_named(engine, store, stream, scratch):
+        if is_named:
             if newest is None or state is None:
                 # Left by a process that was killed before its first entry: nobody needs it.
                 prune_before(ledger, tenure.generation(stream))
@@ -85,53 +95,67 @@ def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run,
                 restated = restate(engine, ledger, newest, kept, tenure=tenure, stream=stream, run=run, clock=clock)
                 prune_before(ledger, restated.generation)
                 erased = Erased(int(pairs), restated.generation, 0)
-        return replace(erased, files=_erase_from_files(store, stream, frozenset(user_ids), scratch))
+        left = tuple(f"{ledger.locate(name)} {_FOREIGN}" for name in ledger.foreign())
+        erased = replace(erased, users=users, left=left)
+        return _erase_from_files(store, ledger, frozenset(user_ids), scratch, erased)
 
 
-def _is_named(engine: duckdb.DuckDBPyConnection, store: Store, stream: Stream, scratch: Path) -> bool:
-    """Tell whether any file of the ledger names one of the users, also one that nothing names any more."""
-    copy = scratch / "looked-at.parquet"
+def _find_named(
+    engine: duckdb.DuckDBPyConnection, store: Store, stream: Stream, scratch: Path
+) -> tuple[bool, frozenset[str]]:
+    """Return whether any file of the ledger may name one of the users, also an unfinished one, and whom they name."""
+    copy, users, is_unknown = scratch / "looked-at.parquet", set(), False
     for name in store.names(stream.folder):
-        if not name.endswith(".parquet") and ".parquet." not in name:
+        found = parse_object(name) or parse_unfinished(name)
+        if found is None or not found.is_data:
             continue
-        store.get_file(f"{stream.folder}/{name}", copy)
         try:
-            (named,) = one_row(engine, f"SELECT count(*) FROM {_read(copy)} SEMI JOIN erased USING (user_id)")
-        except duckdb.Error:
-            # Half written, or damaged: nobody can say.
-            return True
-        if named:
-            return True
-    return False
+            if store.get_file(f"{stream.folder}/{name}", copy):
+                rows = engine.execute(f"SELECT DISTINCT user_id FROM {_read(copy)} SEMI JOIN erased USING (user_id)")
+                users |= {user_id for (user_id,) in rows.fetchall()}
+        except (duckdb.Error, StatePathError) as error:
+            if isinstance(error, StatePathError) and error.retryable:
+                raise
+            # Half written, damaged, or closed to this user: it may name one.
+            is_unknown = True
+    return is_unknown or bool(users), frozenset(users)
 
 
-def _erase_from_files(store: Store, stream: Stream, user_ids: frozenset[str], scratch: Path) -> int:
-    """Write the files for people that name one of the users again, without them; return how many those are."""
-    written, foreign = 0, None
-    for folder in _FILES_FOR_PEOPLE:
-        for name in store.names(f"{stream.folder}/{folder}"):
-            path = f"{stream.folder}/{folder}/{name}"
-            if name.startswith("."):
+def _erase_from_files(store: Store, ledger: Ledger, user_ids: frozenset[str], scratch: Path, erased: Erased) -> Erased:
+    """Write the files for people that name one of the users again, without them; return what was erased by then."""
+    files, users, left = 0, set(erased.users), list(erased.left)
+    for folder in FOR_PEOPLE:
+        for name in sorted(ledger.names_beside(folder)):
+            path = f"{ledger.folder}/{folder}/{name}"
+            if is_unfinished_beside(folder, name):
                 # Left by a process that was killed while it wrote.
                 store.delete(path)
-            elif store.get_file(path, scratch / "before.csv"):
-                try:
-                    written += _erase_from_file(store, path, user_ids, scratch)
-                except LedgerDamagedError as error:
-                    foreign = error
-    if foreign is not None:
-        raise foreign
-    return written
+            if not is_beside(folder, name):
+                continue
+            try:
+                named = _erase_from_file(store, path, user_ids, scratch)
+            except StatePathError as error:
+                if error.retryable:
+                    raise
+                left.append(f"{store.locate(path)} cannot be read or written ({error.reason})")
+                continue
+            if named is None:
+                left.append(f"{store.locate(path)} {_CHANGED}")
+            elif named:
+                files, users = files + 1, users | named
+    return replace(erased, files=files, users=frozenset(users), left=tuple(left))
 
 
-def _erase_from_file(store: Store, path: str, user_ids: frozenset[str], scratch: Path) -> bool:
-    """Write a CSV file again without the users' rows; return whether it had one.
+def _erase_from_file(store: Store, path: str, user_ids: frozenset[str], scratch: Path) -> set[str] | None:
+    """Write a CSV file again without the users' rows, where it has any.
 
-    Raises:
-        LedgerDamagedError: it names one of them and is not as it was written here, so it is left as it is.
+    Returns:
+        The users that it named; ``None`` where it names one and is not as it was written here, so it was left.
     """
     before, after = scratch / "before.csv", scratch / "after.csv"
-    rows = kept = 0
+    if not store.get_file(path, before):
+        return set()
+    named: set[str] = set()
     try:
         with _open_csv(before, "r") as source, _open_csv(after, "w") as copy:
             reader, writer = csv.reader(source, strict=True), csv.writer(copy, lineterminator="\n")
@@ -139,17 +163,15 @@ def _erase_from_file(store: Store, path: str, user_ids: frozenset[str], scratch:
             column = header.index("user_id")
             writer.writerow(header)
             for row in reader:
-                rows += 1
-                if row[column] not in user_ids:
-                    kept += 1
+                if row[column] in user_ids:
+                    named.add(row[column])
+                else:
                     writer.writerow(row)
     except (csv.Error, ValueError, IndexError):
-        if _mentions(before, user_ids):
-            raise LedgerDamagedError(store.locate(path), _FOREIGN) from None
-        return False
-    if kept < rows:
+        return None if _mentions(before, user_ids) else set()
+    if named:
         store.put_file(path, after)
-    return kept < rows
+    return named
 
 
 def _open_csv(path: Path, mode: str) -> IO[str]:

@@ -7,11 +7,21 @@ cohort is a first one.
 
 from __future__ import annotations
 
-import re
+import logging
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.claim import newest_generation
 from airflow_provider_amplitude_segment.core.engine import literal, one_row
+from airflow_provider_amplitude_segment.core.object_names import (
+    FOR_PEOPLE,
+    REJECTED,
+    ObjectName,
+    is_beside,
+    is_unfinished_beside,
+    parse_object,
+    rejected_generation,
+)
+from airflow_provider_amplitude_segment.core.pruning import delete_objects, unfinished_before
 from airflow_provider_amplitude_segment.core.state import pairs_query, state_query
 
 if TYPE_CHECKING:
@@ -22,12 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.entry import Commit
     from airflow_provider_amplitude_segment.core.ledger import Ledger
 
-_FILES_FOR_PEOPLE = ("rejected", "dry-runs")
-
-_NUMBERED = re.compile(r"(?:claim|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-\d+)?\.(?:json|parquet)")
-
-# What a process that was killed while it wrote has left beside the place (clients.ledger_store).
-_UNFINISHED = re.compile(r"\.[a-z]+-(\d+)(?:-\d+)?\.(?:json|parquet)\.[0-9a-f]+")
+log = logging.getLogger(__name__)
 
 
 def count_pairs(engine: duckdb.DuckDBPyConnection, state: Path | None) -> int:
@@ -59,18 +64,22 @@ def forget(ledger: Ledger, kept: Commit | None, claim: int) -> None:
         StatePathError: the place failed; what is still there is taken away by doing it again.
     """
     names = ledger.names()
-    stays = {f"claim-{newest_generation(names)}.json"}
+    stays = {str(ObjectName("claim", newest_generation(names)))}
     if kept is not None:
-        stays |= {f"commit-{kept.generation}.json", kept.snapshot.name}
-    gone = [n for n in names if n not in stays and (match := _NUMBERED.fullmatch(n)) and int(match[1]) <= claim]
+        stays |= {str(ObjectName("commit", kept.generation)), kept.snapshot.name}
+    gone = [n for n in names if n not in stays and (found := parse_object(n)) and found.owner <= claim]
     # This claim's own renewal may be writing just now.
-    gone += [name for name in names if (match := _UNFINISHED.fullmatch(name)) and int(match[1]) < claim]
-    for name in sorted(gone, key=lambda name: (not name.endswith(".json"), name)):
-        ledger.take_away(name)
-    refused = f"{kept.generation}.csv" if kept is not None and kept.report.get("rejected") else None
-    for folder in _FILES_FOR_PEOPLE:
+    delete_objects(ledger, [*gone, *unfinished_before(names, claim)])
+    listed = kept.generation if kept is not None and kept.report.get("rejected") else None
+    for folder in FOR_PEOPLE:
         for name in sorted(ledger.names_beside(folder)):
-            number = name.removesuffix(".csv")
-            is_anothers = number.isdecimal() and int(number) > claim
-            if not is_anothers and (folder != "rejected" or name != refused):
+            number = rejected_generation(name) if folder == REJECTED else None
+            stays_listed = number is not None and (number > claim or number == listed)
+            if (is_beside(folder, name) and not stays_listed) or is_unfinished_beside(folder, name):
                 ledger.take_away(f"{folder}/{name}")
+    if foreign := ledger.foreign():
+        log.warning(
+            "%s holds what is not this package's, and it was left as it is. Look whether it names users: %s",
+            ledger.locate("").rstrip("/"),
+            ", ".join(foreign),
+        )

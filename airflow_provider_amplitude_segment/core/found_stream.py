@@ -1,27 +1,41 @@
-"""Streams found in a state path by their folders, for whoever has no cohort of Amplitude's list to go by."""
+"""Streams found in a state path by their folders, for whoever has no cohort of Amplitude's list to go by.
+
+A state path may be shared: what is no ledger of this package is not found, and what cannot be read is passed over and
+named (``core.ledger_folder``).
+"""
 
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger_folder import PassedOver, read_folder, warn
 from airflow_provider_amplitude_segment.core.lost_state import newest_readable
-from airflow_provider_amplitude_segment.core.stream import Destination, Stream, folder_name
-from airflow_provider_amplitude_segment.exceptions import LedgerError, LedgerNotFoundError, SettingError
+from airflow_provider_amplitude_segment.core.mark import MARKER
+from airflow_provider_amplitude_segment.core.object_names import (
+    folder_name,
+    is_destination_folder,
+    is_folder,
+    objects_of,
+)
+from airflow_provider_amplitude_segment.core.stream import Destination, Stream
+from airflow_provider_amplitude_segment.exceptions import (
+    LedgerError,
+    LedgerNotFoundError,
+    SettingError,
+    StatePathError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from airflow_provider_amplitude_segment.core.ledger_folder import PassOver
     from airflow_provider_amplitude_segment.core.stream import Store
 
 log = logging.getLogger(__name__)
-
-_RUNS = "runs"
-_ENTRY = re.compile(r"(?:plan|commit)-\d+\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +58,35 @@ class FoundStream(CohortFolderStream):
         return f"{self.cohort_folder}/{self.destination.name}"
 
 
-def find_streams(store: Store) -> list[FoundStream]:
-    """Return all streams of a state path, in the order of their folders, also those that were never told anything."""
+def find_streams(store: Store, pass_over: PassOver = warn) -> list[FoundStream]:
+    """Return all streams of a state path, in the order of their folders, also those that were never told anything.
+
+    Args:
+        store: where the ledgers are.
+        pass_over: called with each folder that cannot be read, and with each ledger of which no entry can.
+
+    Raises:
+        StatePathError: the root itself cannot be read.
+    """
     found = []
-    for app in sorted(store.names("")):
-        for cohort in sorted(store.names(app)):
-            for name in sorted(store.names(f"{app}/{cohort}")):
+    for app, cohorts in _apps(store, pass_over):
+        for cohort in cohorts:
+            for name in _names(store, f"{app}/{cohort}", pass_over):
                 stream = FoundStream(app, cohort, Destination(name, name))
-                if name != _RUNS and store.names(stream.folder):
+                if is_destination_folder(name) and _is_ledger(store, stream.folder, pass_over):
                     found.append(stream)
     return found
+
+
+def find_stream(store: Store, folder: str, pass_over: PassOver = warn) -> FoundStream | None:
+    """Return the stream of a folder, as ``<app id>/<cohort id>/<destination>``; ``None`` where it is no ledger."""
+    names = folder.strip("/").split("/")
+    fits = (is_folder, is_folder, is_destination_folder)
+    if len(names) != len(fits) or not all(fit(name) for fit, name in zip(fits, names, strict=True)):
+        return None
+    app, cohort, name = names
+    stream = FoundStream(app, cohort, Destination(name, name))
+    return stream if _is_ledger(store, stream.folder, pass_over) else None
 
 
 def find_cohort_streams(
@@ -72,10 +105,12 @@ def find_cohort_streams(
         SettingError: several projects have a ledger of it, and ``app_id`` names none.
     """
     cohort = folder_name(cohort_id)
-    apps = [app for app in sorted(store.names("")) if _ledgers(store, f"{app}/{cohort}")]
+    apps = [
+        app for app, cohorts in _apps(store, warn) if cohort in cohorts and _ledgers(store, f"{app}/{cohort}", warn)
+    ]
     asked = [app for app in apps if app_id is None or app in {app_id, folder_name(app_id)}]
     if not asked:
-        others = apps or sorted({name for app in store.names("") for name in store.names(app)})
+        others = apps or sorted({stream.cohort_id for stream in find_streams(store, lambda _: None)})
         raise LedgerNotFoundError(
             cohort_id, f"in {store.locate('').rstrip('/')}", "Amplitude app" if apps else "cohort", others
         )
@@ -83,7 +118,7 @@ def find_cohort_streams(
         problem = f"got none, and cohort {cohort_id} has ledgers of several Amplitude projects"
         raise SettingError("app_id", problem, " or ".join(asked))
     streams: list[Stream] = [CohortFolderStream(asked[0], cohort, destination) for destination in destinations]
-    there = _ledgers(store, streams[0].cohort_folder)
+    there = _ledgers(store, streams[0].cohort_folder, lambda _: None)
     for stream in streams:
         if stream.destination.folder not in there:
             raise LedgerNotFoundError(
@@ -101,7 +136,7 @@ def told_elsewhere(store: Store, streams: Sequence[Stream]) -> list[str]:
     folder = streams[0].cohort_folder
     own = {stream.destination.folder for stream in streams}
     found = []
-    for name in _ledgers(store, folder):
+    for name in _ledgers(store, folder, lambda passed: log.warning("%s", passed)):
         entry = None
         try:
             entry = None if name in own else newest_readable(Ledger(store, f"{folder}/{name}"))
@@ -112,13 +147,47 @@ def told_elsewhere(store: Store, streams: Sequence[Stream]) -> list[str]:
     return found
 
 
-def _ledgers(store: Store, cohort_folder: str) -> list[str]:
-    """Return the folders where something was told; a dry run leaves one where nothing was."""
-    return sorted(
-        name
-        for name in store.names(cohort_folder)
-        if name != _RUNS and any(map(_ENTRY.fullmatch, store.names(f"{cohort_folder}/{name}")))
-    )
+def _apps(store: Store, pass_over: PassOver) -> Iterator[tuple[str, list[str]]]:
+    """Yield the folders that can be an app's, with the names in them that can be a cohort's.
+
+    Every folder right below the root is listed, also one of another name: what cannot be read there is named.
+    """
+    for app in sorted(store.names("")):
+        if app == MARKER:
+            continue
+        cohorts = _names(store, app, pass_over, may_be_ledger=is_folder(app))
+        if is_folder(app):
+            yield app, [cohort for cohort in cohorts if is_folder(cohort)]
+
+
+def _names(store: Store, folder: str, pass_over: PassOver, *, may_be_ledger: bool = True) -> list[str]:
+    try:
+        return sorted(store.names(folder))
+    except StatePathError as error:
+        pass_over(PassedOver(store.locate(folder), error, may_be_ledger))
+        return []
+
+
+def _is_ledger(store: Store, folder: str, pass_over: PassOver) -> bool:
+    found = read_folder(store, folder)
+    if found.passed_over is not None:
+        pass_over(found.passed_over)
+    return found.is_ledger
+
+
+def _ledgers(store: Store, cohort_folder: str, pass_over: PassOver) -> list[str]:
+    """Return the folders where something was told; a dry run leaves one where nothing was.
+
+    A damaged one is among them, because reading it says what is damaged.
+    """
+    ledgers = []
+    for name in filter(is_destination_folder, _names(store, cohort_folder, pass_over)):
+        found = read_folder(store, f"{cohort_folder}/{name}")
+        if objects_of(found.names, "plan", "commit"):
+            ledgers.append(name)
+        elif found.passed_over is not None:
+            pass_over(found.passed_over)
+    return ledgers
 
 
 def _labelled(store: Store, cohort_folder: str, name: str) -> str:

@@ -15,35 +15,35 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.entry import Commit, Plan, StoredFile
 from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
-from airflow_provider_amplitude_segment.core.ranges import Ranges
-from airflow_provider_amplitude_segment.exceptions import (
-    ClaimLostError,
-    LedgerDamagedError,
-    LedgerFormatError,
+from airflow_provider_amplitude_segment.core.mark import (
+    decode_entry,
+    encode_entry,
+    is_foreign,
+    read_entry,
+    refuse_foreign,
 )
+from airflow_provider_amplitude_segment.core.object_names import (
+    CURRENT,
+    SIDE_FOLDERS,
+    ObjectName,
+    foreign_names,
+    foreign_names_beside,
+    objects_of,
+    parse_object,
+    report_file,
+)
+from airflow_provider_amplitude_segment.core.ranges import Ranges
+from airflow_provider_amplitude_segment.exceptions import ClaimLostError, LedgerDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from airflow_provider_amplitude_segment.core.stream import Store
-
-FORMAT = 1
-"""The newest format of entries that this version reads, and the one it writes."""
-
-_PLAN = re.compile(r"plan-(\d+)\.json")
-_COMMIT = re.compile(r"commit-(\d+)\.json")
-
-
-def entry_number(name: str) -> int:
-    """Return the generation in an entry's name."""
-    return int(name.partition("-")[2].partition(".")[0])
 
 
 class Ledger:
@@ -58,40 +58,53 @@ class Ledger:
 
         Raises:
             LedgerFormatError: an entry is of a newer format.
-            LedgerDamagedError: an entry cannot be read.
+            LedgerDamagedError: an entry cannot be read, or is another program's.
         """
-        commits, plans = self._numbers()
-        highest = max(commits | plans, default=0)
-        if highest in commits:
-            return self.commit(highest)
-        return self._plan(highest) if highest else None
+        entries = self.entries()
+        return self.entry(entries[-1]) if entries else None
 
     def newest_number(self) -> int:
         """Return the generation of the newest entry without reading it; 0 where there is none."""
-        commits, plans = self._numbers()
-        return max(commits | plans, default=0)
+        entries = self.entries()
+        return entries[-1].generation if entries else 0
 
     def commits(self) -> list[int]:
         """Return the generations of the commits that are kept, the oldest first."""
-        return sorted(self._numbers()[0])
+        return [commit.generation for commit in objects_of(self.names(), "commit")]
 
     def names(self) -> list[str]:
         """Return the names of the objects in the folder itself, in any order."""
         return self._store.names(self.folder)
 
     def names_beside(self, folder: str) -> list[str]:
-        """Return the names of the files for people in ``rejected`` or ``dry-runs``, in any order."""
+        """Return the names of the files in one of the ledger's side folders, in any order."""
         return self._store.names(f"{self.folder}/{folder}")
 
-    def entries(self) -> list[str]:
-        """Return the names of the plans and commits, in any order."""
-        return [name for name in self.names() if _COMMIT.fullmatch(name) or _PLAN.fullmatch(name)]
+    def entries(self) -> list[ObjectName]:
+        """Return the names of the plans and commits, the oldest first, and a commit after its plan."""
+        return sorted(objects_of(self.names(), "plan", "commit"), key=lambda e: (e.generation, e.kind == "commit"))
 
-    def entry(self, name: str) -> Plan | Commit:
+    def entry(self, name: ObjectName) -> Plan | Commit:
         """Return the plan or the commit of a name."""
-        if match := _COMMIT.fullmatch(name):
-            return self.commit(int(match[1]))
-        return self._plan(int(name.removeprefix("plan-").removesuffix(".json")))
+        return self.commit(name.generation) if name.kind == "commit" else self._plan(name.generation)
+
+    def is_foreign(self, name: str) -> bool:
+        """Tell whether an object with an entry's name was written by another program."""
+        return is_foreign(self._store.get(f"{self.folder}/{name}"))
+
+    def foreign(self) -> list[str]:
+        """Return what is not this package's in the folder and its side folders: by its name, or for want of the mark.
+
+        Of all that, entries alone are read.
+        """
+        names = self.names()
+        entries = sorted(name for name in names if (found := parse_object(name)) and not found.is_data)
+        beside = {folder: foreign_names_beside(folder, self.names_beside(folder)) for folder in SIDE_FOLDERS}
+        return [
+            *foreign_names(names),
+            *filter(self.is_foreign, entries),
+            *(f"{folder}/{name}" for folder, found in beside.items() for name in found),
+        ]
 
     def take_away(self, name: str) -> None:
         """Remove an object that nothing needs any more."""
@@ -99,21 +112,21 @@ class Ledger:
 
     def journal(self, plan: Plan) -> Journal:
         """Return how far a plan was told, over all claims that worked on it."""
-        own = re.compile(rf"acked-{plan.generation}-\d+\.json")
         journal = Journal()
-        for name in sorted(self._store.names(self.folder)):
-            if own.fullmatch(name):
-                journal = journal.union(self._journal(name))
+        for name in objects_of(self.names(), "acked"):
+            if name.generation == plan.generation:
+                journal = journal.union(self._journal(str(name)))
         return journal
 
     def write_plan(self, plan: Plan) -> None:
         """Write ``plan-n.json``; its files must stand already."""
-        self._write(f"plan-{plan.generation}.json", dataclasses.asdict(plan))
+        self._write(str(ObjectName("plan", plan.generation)), dataclasses.asdict(plan))
 
     def write_journal(self, plan: Plan, claim: int, journal: Journal) -> None:
         """Write what claim ``claim`` knows of a plan over what it wrote before."""
         refused = [[r.position, r.status, r.reason] for r in journal.refused.values()]
-        self._write(f"acked-{plan.generation}-{claim}.json", {"acked": journal.acked.pairs, "refused": refused})
+        name = str(ObjectName("acked", plan.generation, claim))
+        self._write(name, {"acked": journal.acked.pairs, "refused": refused})
 
     def write_commit(self, commit: Commit) -> None:
         """Write ``commit-n.json``, then the hint at it; its snapshot must stand already.
@@ -121,23 +134,29 @@ class Ledger:
         Raises:
             ClaimLostError: another owner has committed this plan.
         """
-        content = _encode(dataclasses.asdict(commit))
-        if not self._store.create(f"{self.folder}/commit-{commit.generation}.json", content):
+        content = encode_entry(dataclasses.asdict(commit))
+        if not self._store.create(f"{self.folder}/{ObjectName('commit', commit.generation)}", content):
             raise ClaimLostError(commit.claim, None)
         if commit.told_generation == commit.generation:
             self.set_hint(commit.generation)
 
     def hint(self) -> int:
-        """Return the generation of the newest commit as ``current.json`` has it; 0 where that says nothing."""
-        content = self._store.get(f"{self.folder}/current.json")
+        """Return the generation of the newest commit as ``current.json`` has it; 0 where that says nothing.
+
+        Raises:
+            LedgerDamagedError: another program wrote it.
+            LedgerFormatError: it is of a newer format.
+        """
+        content = self._store.get(f"{self.folder}/{CURRENT}")
+        refuse_foreign(content, self.locate(CURRENT))
         try:
-            return int(json.loads(content or b"")["generation"])
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return int((decode_entry(content) or {})["generation"])
+        except (ValueError, TypeError, KeyError, OverflowError):
             return 0
 
     def set_hint(self, generation: int) -> None:
         """Write ``current.json``."""
-        self._write("current.json", {"generation": generation})
+        self._write(CURRENT, {"generation": generation})
 
     def keep(self, name: str, path: Path) -> StoredFile:
         """Put a local file into the ledger, and return what an entry has to say of it."""
@@ -161,9 +180,9 @@ class Ledger:
             raise LedgerDamagedError(self._store.locate(path), "has another checksum than its entry says")
         return to
 
-    def put_report(self, name: str, report: Mapping[str, Any]) -> None:
-        """Write ``reports/<name>.json``."""
-        self._write(f"reports/{name}.json", dict(report))
+    def put_report(self, claim: int, report: Mapping[str, Any]) -> None:
+        """Write ``reports/<claim>.json``."""
+        self._write(report_file(claim), dict(report))
 
     def put_beside(self, name: str, path: Path) -> str:
         """Put a file for people (rejected users, planned changes) into the folder, and return where it is."""
@@ -171,12 +190,12 @@ class Ledger:
         return self._store.locate(f"{self.folder}/{name}")
 
     def _plan(self, generation: int) -> Plan:
-        entry = self._read(name := f"plan-{generation}.json")
+        entry = self._read(name := str(ObjectName("plan", generation)))
         try:
             base = StoredFile(**entry["base"]) if entry["base"] else None
             return Plan(**{**entry, "changes": StoredFile(**entry["changes"]), "base": base})
         except (KeyError, TypeError):
-            raise LedgerDamagedError(self._where(name), "lacks something a plan has") from None
+            raise LedgerDamagedError(self.locate(name), "lacks something a plan has") from None
 
     def _journal(self, name: str) -> Journal:
         entry = self._read(name)
@@ -185,43 +204,22 @@ class Ledger:
             Ranges.of((p, p) for p in refused)  # raises where one is no position
             return Journal(Ranges.of((int(first), int(last)) for first, last in entry["acked"]), refused)
         except (KeyError, TypeError, ValueError, OverflowError):
-            raise LedgerDamagedError(self._where(name), "lacks something a journal has") from None
-
-    def _numbers(self) -> tuple[set[int], set[int]]:
-        """Return the generations of commits and of plans."""
-        names = self.entries()
-        commits = {int(match[1]) for name in names if (match := _COMMIT.fullmatch(name))}
-        return commits, {int(match[1]) for name in names if (match := _PLAN.fullmatch(name))}
+            raise LedgerDamagedError(self.locate(name), "lacks something a journal has") from None
 
     def commit(self, generation: int) -> Commit:
         """Return a commit; raises as ``newest`` does."""
-        entry = self._read(name := f"commit-{generation}.json")
+        entry = self._read(name := str(ObjectName("commit", generation)))
         try:
             return Commit(**{**entry, "snapshot": StoredFile(**entry["snapshot"])})
         except (KeyError, TypeError):
-            raise LedgerDamagedError(self._where(name), "lacks something a commit has") from None
+            raise LedgerDamagedError(self.locate(name), "lacks something a commit has") from None
 
     def _read(self, name: str) -> dict[str, Any]:
-        content = self._store.get(f"{self.folder}/{name}")
-        if content is None:
-            raise LedgerDamagedError(self._where(name), "is missing")
-        try:
-            entry = json.loads(content)
-        except (ValueError, RecursionError):
-            entry = None
-        if not isinstance(entry, dict):
-            raise LedgerDamagedError(self._where(name), "is no JSON object")
-        found = entry.pop("format", None)
-        if not isinstance(found, int) or found > FORMAT:
-            raise LedgerFormatError(self._where(name), found, FORMAT)
-        return entry
+        return read_entry(self._store.get(f"{self.folder}/{name}"), self.locate(name))
 
     def _write(self, name: str, entry: dict[str, Any]) -> None:
-        self._store.put(f"{self.folder}/{name}", _encode(entry))
+        self._store.put(f"{self.folder}/{name}", encode_entry(entry))
 
-    def _where(self, name: str) -> str:
+    def locate(self, name: str) -> str:
+        """Return where an object of the ledger is, for a reader of messages."""
         return self._store.locate(f"{self.folder}/{name}")
-
-
-def _encode(entry: dict[str, Any]) -> bytes:
-    return json.dumps({"format": FORMAT, **entry}).encode()

@@ -10,13 +10,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.ledger import Ledger, entry_number
+from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger_folder import PassedOver, read_folder
+from airflow_provider_amplitude_segment.core.object_names import is_destination_folder
 from airflow_provider_amplitude_segment.core.stream import fingerprint
 from airflow_provider_amplitude_segment.exceptions import (
     ChangedKeyError,
     LedgerDamagedError,
     LedgerFormatError,
     MissingStateError,
+    StatePathError,
 )
 
 if TYPE_CHECKING:
@@ -87,12 +90,31 @@ def _told_before(store: Store, stream: Stream) -> str | None:
     own = stream.destination
     found = []
     for folder in store.names(stream.cohort_folder):
-        if folder in {own.folder, "runs"} or folder.partition("~")[2] != own.folder.partition("~")[2]:
+        if folder == own.folder or folder.partition("~")[2] != own.folder.partition("~")[2]:
             continue
-        entry = newest_readable(Ledger(store, f"{stream.cohort_folder}/{folder}"))
+        entry = _newest_of_neighbor(store, stream.cohort_folder, folder)
         if entry is not None and entry.segment_conn_id == own.segment_conn_id:
             found.append((entry.timestamp, entry.destination))
     return max(found)[1] if found else None
+
+
+def _newest_of_neighbor(store: Store, cohort_folder: str, name: str) -> Plan | Commit | None:
+    """Return the newest entry of a ledger beside; ``None`` where it is no ledger, or is closed to this user."""
+    folder = f"{cohort_folder}/{name}"
+    if not is_destination_folder(name):
+        return None
+    found = read_folder(store, folder)
+    closed = found.passed_over
+    if found.names:
+        try:
+            return newest_readable(Ledger(store, folder))
+        except StatePathError as error:
+            closed = PassedOver(store.locate(folder), error)
+    if closed is not None and closed.error.retryable:
+        raise closed.error
+    if closed is not None:
+        log.warning("%s Until then it is not known whether this connection synced the cohort there before.", closed)
+    return None
 
 
 def newest_readable(ledger: Ledger) -> Plan | Commit | None:
@@ -101,12 +123,15 @@ def newest_readable(ledger: Ledger) -> Plan | Commit | None:
     Raises:
         LedgerDamagedError: it has entries, and none can be read: nobody can say whose it is.
         LedgerFormatError: the same, as they are of a newer format.
+        StatePathError: the same, as this user may not read them, or the place failed.
     """
-    fault: LedgerDamagedError | LedgerFormatError | None = None
-    for name in sorted(ledger.entries(), key=entry_number, reverse=True):
+    fault: LedgerDamagedError | LedgerFormatError | StatePathError | None = None
+    for name in reversed(ledger.entries()):
         try:
             return ledger.entry(name)
-        except (LedgerDamagedError, LedgerFormatError) as error:
+        except (LedgerDamagedError, LedgerFormatError, StatePathError) as error:
+            if error.retryable:
+                raise
             fault = fault or error
     if fault is not None:
         raise fault

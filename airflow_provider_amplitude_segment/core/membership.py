@@ -13,7 +13,7 @@ import csv
 import re
 import zlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
@@ -91,7 +91,7 @@ def read_membership(
     plain = scratch / "cohort.csv"
     _write_plain(export_file, plain)
     names = _header(plain)
-    user_id = _text_of(names, _user_id_column(names))
+    user_id = _text_of(names, user_id_column(names))
     columns = {name: _text_of(names, _property_column(names, name)) for name in properties}
     path, exported = scratch / "members.parquet", scratch / "exported.parquet"
     if columns:
@@ -140,29 +140,33 @@ def _with_properties(
     return replace(membership, properties=path, too_long=membership.members - int(known))
 
 
-def _inflated(export_file: Path) -> Iterator[bytes]:
-    """Yield the file's bytes without gzip, member after member."""
-    with export_file.open("rb") as file:
-        magic = file.read(len(_GZIP_MAGIC))
-        file.seek(0)
-        if magic != _GZIP_MAGIC:
-            yield from iter(lambda: file.read(_CHUNK_BYTES), b"")
-            return
-        inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        while chunk := file.read(_CHUNK_BYTES):
-            while chunk:
-                if inflater.eof:
-                    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-                try:
-                    yield inflater.decompress(chunk)
-                except zlib.error:
-                    raise ExportFileError("its gzip stream is damaged") from None
-                chunk = inflater.unused_data
-        if not inflater.eof:
-            raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort")
+def inflate(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield a file's bytes without gzip, member after member.
+
+    Raises:
+        ExportFileError: its gzip stream is damaged.
+        ExportCutOffError: its gzip stream ends early.
+    """
+    magic = file.read(len(_GZIP_MAGIC))
+    file.seek(0)
+    if magic != _GZIP_MAGIC:
+        yield from iter(lambda: file.read(_CHUNK_BYTES), b"")
+        return
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    while chunk := file.read(_CHUNK_BYTES):
+        while chunk:
+            if inflater.eof:
+                inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+            try:
+                yield inflater.decompress(chunk)
+            except zlib.error:
+                raise ExportFileError("its gzip stream is damaged") from None
+            chunk = inflater.unused_data
+    if not inflater.eof:
+        raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort")
 
 
-def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the chunks without a byte order mark, of which the first chunk may hold only a part."""
     head = b""
     for chunk in chunks:
@@ -177,8 +181,8 @@ def _write_plain(export_file: Path, plain: Path) -> None:
     """Write the file inflated and without a byte order mark, and refuse what is not whole UTF-8 text."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = quotes = 0
-    with plain.open("wb") as file:
-        for chunk in _without_mark(_inflated(export_file)):
+    with export_file.open("rb") as source, plain.open("wb") as file:
+        for chunk in without_mark(inflate(source)):
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError as error:
@@ -209,18 +213,32 @@ def _header(plain: Path) -> list[str]:
     return names
 
 
-def _user_id_column(names: list[str]) -> int:
+def plain_names(names: Sequence[str]) -> list[str]:
+    """Return a header's names without the tab that some of Amplitude's exports put before every string.
+
+    The tab is not documented (amplitude-api.md 1.6).
+    """
+    return [name.removeprefix("\t") for name in names]
+
+
+def has_tabs(names: Sequence[str], column: int) -> bool:
+    """Tell whether a tab stands before each value of a column: then one does before its name, too."""
+    return names[column].startswith("\t")
+
+
+def user_id_column(names: Sequence[str]) -> int:
     """Return the first column that holds user IDs.
 
-    Some of Amplitude's exports put a tab before every string (amplitude-api.md 1.6).
+    Raises:
+        ExportFileError: there is none.
 
-    >>> _user_id_column(["amplitude_id", "user_id", "plan", "amplitude_id"])
+    >>> user_id_column(["amplitude_id", "user_id", "plan", "amplitude_id"])
     1
     """
-    plain_names = [name.removeprefix("\t") for name in names]
-    if "user_id" in plain_names:
-        return plain_names.index("user_id")
-    if "group_value" in plain_names:
+    found = plain_names(names)
+    if "user_id" in found:
+        return found.index("user_id")
+    if "group_value" in found:
         raise ExportFileError("no user_id column: a cohort of groups, not of users")
     raise ExportFileError("no user_id column")
 
@@ -231,16 +249,16 @@ def _property_column(names: list[str], name: str) -> int:
     >>> _property_column(["amplitude_id", "user_id", "plan"], "plan")
     2
     """
-    plain_names = [found.removeprefix("\t") for found in names]
-    if name not in plain_names:
-        others = ", ".join(found for found in plain_names if found not in {"amplitude_id", "user_id"})
+    found = plain_names(names)
+    if name not in found:
+        others = ", ".join(other for other in found if other not in {"amplitude_id", "user_id"})
         raise ExportFileError(f"no column for the user property {name!r}; its properties are: {others or 'none'}")
-    return plain_names.index(name)
+    return found.index(name)
 
 
 def _text_of(names: list[str], column: int) -> str:
-    """Return the expression of a column's text, without the tab that stands before each where one does in its name."""
-    return rf"regexp_replace(c{column}, '^\t', '')" if names[column].startswith("\t") else f"c{column}"
+    """Return the expression of a column's text, without the tab before each where there is one."""
+    return rf"regexp_replace(c{column}, '^\t', '')" if has_tabs(names, column) else f"c{column}"
 
 
 def _id(text: str) -> str:

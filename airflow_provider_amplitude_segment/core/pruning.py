@@ -4,17 +4,22 @@ Kept are the newest plan, the last commits, each with the files it names, the pl
 after the oldest kept commit, and the highest claim (design 4, rule 10). Entries go before the files they name, so that
 a process may die in between. Whoever prunes has looked at the claims just before; should it be paused there, what it
 takes away was older than the newest plan when it listed them, and nobody reads that.
-Reports and the files for people stay.
+Reports and the files for people stay, and so does every object that is not this package's: one of another name, and an
+entry without the mark.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.claim import newest_generation
 from airflow_provider_amplitude_segment.core.entry import Commit, Plan
+from airflow_provider_amplitude_segment.core.object_names import (
+    objects_of,
+    parse_object,
+    parse_unfinished,
+)
 from airflow_provider_amplitude_segment.exceptions import LedgerError
 
 if TYPE_CHECKING:
@@ -23,11 +28,6 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger import Ledger
 
 log = logging.getLogger(__name__)
-
-_NUMBERED = re.compile(r"(claim|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-\d+)?\.(?:json|parquet)")
-
-# What a process that was killed while it wrote has left beside the place (clients.ledger_store); by its claim.
-_UNFINISHED = re.compile(r"\.[a-z]+(?:-\d+)?-(\d+)\.(?:json|parquet)\.[0-9a-f]+")
 
 
 def prune(ledger: Ledger, keep_commits: int) -> None:
@@ -40,8 +40,8 @@ def prune(ledger: Ledger, keep_commits: int) -> None:
     try:
         names = ledger.names()
         kept = _kept(ledger, names, keep_commits)
-        gone = [name for name in names if _NUMBERED.fullmatch(name) and name not in kept]
-        _take_away(ledger, [*gone, *_unfinished(names)])
+        gone = [name for name in names if parse_object(name) and name not in kept]
+        delete_objects(ledger, [*gone, *unfinished_before(names, newest_generation(names))])
     except LedgerError as error:
         log.warning("The ledger could not be pruned: %s", error)
 
@@ -56,38 +56,41 @@ def prune_before(ledger: Ledger, generation: int) -> None:
     older = [
         name
         for name in names
-        if (match := _NUMBERED.fullmatch(name)) and match[1] != "claim" and int(match[2]) < generation
+        if (found := parse_object(name)) and found.kind != "claim" and found.generation < generation
     ]
-    _take_away(ledger, [*older, *_unfinished(names)])
+    delete_objects(ledger, [*older, *unfinished_before(names, newest_generation(names))])
 
 
-def _take_away(ledger: Ledger, names: Iterable[str]) -> None:
+def delete_objects(ledger: Ledger, names: Iterable[str]) -> None:
+    """Delete objects of a ledger, its entries first; an entry that another program wrote stays, with a warning."""
     for name in sorted(names, key=lambda name: (not name.endswith(".json"), name)):
-        ledger.take_away(name)
+        if name.endswith(".json") and ledger.is_foreign(name):
+            log.warning("%s does not carry this package's mark, and was left as it is.", ledger.locate(name))
+        else:
+            ledger.take_away(name)
 
 
-def _unfinished(names: Iterable[str]) -> list[str]:
-    """Return what earlier claims' owners left half written; the highest claim's owner may be writing just now."""
-    highest = newest_generation(list(names))
-    return [name for name in names if (match := _UNFINISHED.fullmatch(name)) and int(match[1]) < highest]
+def unfinished_before(names: Iterable[str], claim: int) -> list[str]:
+    """Return what the owners of earlier claims left half written; an owner from ``claim`` on may be writing just now.
+
+    >>> unfinished_before([".snapshot-1-2.parquet.0a", ".snapshot-1-3.parquet.0a", ".notes.swp.0a"], 3)
+    ['.snapshot-1-2.parquet.0a']
+    """
+    return [name for name in names if (found := parse_unfinished(name)) and found.owner < claim]
 
 
 def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:
-    numbers: dict[str, list[int]] = {}
-    for name in names:
-        if match := _NUMBERED.fullmatch(name):
-            numbers.setdefault(match[1], []).append(int(match[2]))
-    kept = {f"claim-{number}.json" for number in sorted(numbers.get("claim", []))[-1:]}
-    for number in sorted(set(numbers.get("plan", [])))[-1:]:
-        plan = ledger.entry(f"plan-{number}.json")
+    kept = set(map(str, objects_of(names, "claim")[-1:]))
+    for name in objects_of(names, "plan")[-1:]:
+        plan = ledger.entry(name)
         if isinstance(plan, Plan):
-            kept |= {f"plan-{number}.json", plan.changes.name, *([plan.base.name] if plan.base else [])}
-        kept |= {name for name in names if name.startswith(f"acked-{number}-")}
-    commits = sorted(set(numbers.get("commit", [])))[-keep_commits:]
+            kept |= {str(name), plan.changes.name, *([plan.base.name] if plan.base else [])}
+        kept |= {str(acked) for acked in objects_of(names, "acked") if acked.generation == name.generation}
+    commits = objects_of(names, "commit")[-keep_commits:]
     # Whoever goes back to a commit must know whom plans after it told, also those that were given up.
-    kept |= {f"changes-{n}.parquet" for n in numbers.get("changes", []) if commits and n > commits[0]}
-    for number in commits:
-        commit = ledger.entry(f"commit-{number}.json")
+    kept |= {str(c) for c in objects_of(names, "changes") if commits and c.generation > commits[0].generation}
+    for name in commits:
+        commit = ledger.entry(name)
         if isinstance(commit, Commit):
-            kept |= {f"commit-{number}.json", commit.snapshot.name}
+            kept |= {str(name), commit.snapshot.name}
     return kept

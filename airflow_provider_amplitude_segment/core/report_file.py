@@ -43,6 +43,6 @@ def save_report(store: Store, report: SyncReport, claims: Mapping[Stream, int]) 
     """Write ``reports/<claim>.json`` for each stream still claimed; the sync's end does not hang on it."""
     for stream, generation in claims.items():
         try:
-            Ledger(store, stream.folder).put_report(f"{generation}", report.as_dict())
+            Ledger(store, stream.folder).put_report(generation, report.as_dict())
         except StatePathError as error:
             log.warning("The report could not be kept: %s", error)

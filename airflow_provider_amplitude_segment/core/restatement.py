@@ -7,7 +7,6 @@ that no sync is at work meanwhile, and under a higher generation than all before
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from airflow_provider_amplitude_segment.core.clock import later_timestamp
 from airflow_provider_amplitude_segment.core.engine import literal, one_row, open_engine, widen
 from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.object_names import ObjectName, objects_of
 from airflow_provider_amplitude_segment.core.state import pairs_query, properties_query
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.exceptions import CommitNotKeptError, LedgerDamagedError, LedgerFormatError
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
 
 log = logging.getLogger(__name__)
-
-_DATA = re.compile(r"(changes|base|snapshot)-(\d+)(?:-\d+)?\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +144,7 @@ def restate(
 ) -> Restated:
     """Commit a state under the tenure's generation; ``like`` gives what a state alone does not say."""
     generation = tenure.generation(stream)
-    snapshot = ledger.keep(f"snapshot-{generation}-{generation}.parquet", state)
+    snapshot = ledger.keep(str(ObjectName("snapshot", generation, generation)), state)
     tenure.look(stream)
     ledger.write_commit(
         Commit(
@@ -199,13 +197,12 @@ def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Stor
         "CREATE TEMP TABLE since (trait VARCHAR, user_id VARCHAR, told BOOLEAN, in_doubt BOOLEAN, is_change BOOLEAN)"
     )
     copy, all_known = scratch / "since.parquet", True
-    for name in ledger.names():
-        match = _DATA.fullmatch(name)
-        if match is None or int(match[2]) <= to:
+    for name in objects_of(ledger.names(), "changes", "base", "snapshot"):
+        if name.generation <= to:
             continue
         store.get_file(f"{ledger.folder}/{name}", copy)
         try:
-            _gather(engine, copy, is_change=match[1] == "changes")
+            _gather(engine, copy, is_change=name.kind == "changes")
         except duckdb.Error:
             log.warning("%s cannot be read, so everyone is in doubt", store.locate(f"{ledger.folder}/{name}"))
             all_known = False

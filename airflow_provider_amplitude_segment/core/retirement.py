@@ -30,6 +30,7 @@ from airflow_provider_amplitude_segment.core.found_stream import find_cohort_str
 from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.log_group import log_group
 from airflow_provider_amplitude_segment.core.lost_state import check_state
+from airflow_provider_amplitude_segment.core.mark import require_mark
 from airflow_provider_amplitude_segment.core.membership import nobody
 from airflow_provider_amplitude_segment.core.outcome import end_for_rejected
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
@@ -90,6 +91,7 @@ class CohortRetirement:
         """Retire, and return the report.
 
         Raises:
+            StateMarkError: the place is no state path of this package; nothing was sent.
             LedgerNotFoundError: the cohort was never told, or not at one of the destinations; nothing was sent.
             AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` tells how far it came.
         """
@@ -101,6 +103,7 @@ class CohortRetirement:
 
     def _retire(self) -> SyncReport:
         settings, destinations = self._settings, tuple(self._outside.posts)
+        require_mark(self._store)
         streams = find_cohort_streams(self._store, settings.cohort_id, destinations, self._app_id)
         above = {stream: self._remembered.get(stream.destination.name, 0) for stream in streams}
         with Tenure(self._store, streams, self._this_run, self._outside.clock, above=above) as tenure:

@@ -6,11 +6,12 @@ export is not spent, and forgotten when the run has ended: clearing a task that 
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.core.mark import decode_entry, encode_entry
+from airflow_provider_amplitude_segment.core.object_names import run_file
 from airflow_provider_amplitude_segment.exceptions import StatePathError
 
 if TYPE_CHECKING:
@@ -64,9 +65,8 @@ class RunRecord:
 
 def read_run_record(store: Store, stream: Stream, run: Run) -> RunRecord | None:
     """Return the run's record; ``None`` where there is none, or only what a dying writer left."""
-    content = store.get(_name(stream, run))
+    entry = decode_entry(store.get(_name(stream, run))) or {}
     try:
-        entry = json.loads(content or b"")
         return RunRecord(
             str(entry["export_request_id"]),
             float(entry["requested_at"]),
@@ -83,7 +83,6 @@ def read_run_record(store: Store, stream: Stream, run: Run) -> RunRecord | None:
 def write_run_record(store: Store, stream: Stream, run: Run, record: RunRecord) -> None:
     """Remember the run's export."""
     entry = {
-        "format": 1,
         "run": run.label,
         "export_request_id": record.export_request_id,
         "requested_at": record.requested_at,
@@ -92,7 +91,7 @@ def write_run_record(store: Store, stream: Stream, run: Run, record: RunRecord) 
         "counts": dict(record.counts),
         "user_properties": list(record.user_properties),
     }
-    store.put(_name(stream, run), json.dumps(entry).encode())
+    store.put(_name(stream, run), encode_entry(entry))
 
 
 def forget_run(store: Store, stream: Stream, run: Run) -> None:
@@ -109,4 +108,4 @@ def forget_run_in_passing(store: Store, stream: Stream, run: Run) -> None:
 
 
 def _name(stream: Stream, run: Run) -> str:
-    return f"{stream.cohort_folder}/runs/{run.key}.json"
+    return f"{stream.cohort_folder}/{run_file(run.key)}"

@@ -1,21 +1,20 @@
 """A stream: one cohort at one destination, and the folder that is its ledger.
 
-No name from outside is trusted as a path: what is not plainly a folder's name becomes a hash of itself.
+No name from outside is trusted as a path (``core.object_names``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_amplitude_segment.core.object_names import destination_folder, folder_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 class Store(Protocol):
@@ -55,33 +54,6 @@ class Store(Protocol):
     def locate(self, name: str) -> str:
         """Return where an object is, for a reader of messages."""
         ...
-
-
-def folder_name(text: str) -> str:
-    """Return a name that is safe as a folder, the same for the same text and different for a different one.
-
-    >>> folder_name("26umsb5")
-    '26umsb5'
-    >>> folder_name("../../etc")
-    '-74ccf3c5b4c19a8167f9a3d1'
-    """
-    if _PLAIN_NAME.fullmatch(text):
-        return text
-    # A plain name never begins with a hyphen, so no text can pass for another one's hash.
-    return "-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
-
-
-def destination_folder(name: str) -> str:
-    """Return a destination's name as a folder.
-
-    >>> destination_folder("prod~3f1c77aa3f1c77aa")
-    'prod~3f1c77aa3f1c77aa'
-    """
-    if name == "runs":
-        # The folder of run records beside it.
-        return f"-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
-    # ~ stands only between a destination and its routing, so each half is made safe by itself.
-    return "~".join(folder_name(part) for part in name.rsplit("~", 1))
 
 
 def fingerprint(value: object) -> str:

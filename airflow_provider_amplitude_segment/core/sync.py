@@ -31,6 +31,7 @@ from airflow_provider_amplitude_segment.core.guards import check_drafts
 from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.log_group import log_group
 from airflow_provider_amplitude_segment.core.lost_state import check_state
+from airflow_provider_amplitude_segment.core.mark import mark_state_path
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped, end_for_rejected
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.core.report_file import complete_report, save_report
@@ -123,6 +124,7 @@ class CohortSync:
         check_names(self._settings.user_properties, trait)
         streams = [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._outside.posts]
         above = {stream: self._remembered.get(stream.destination.name, 0) for stream in streams}
+        mark_state_path(self._store)
         with Tenure(self._store, streams, self._this_run, self._outside.clock, above=above) as tenure:
             try:
                 outcome = self._run_claimed(streams, tenure, trait, waits, waited_in_vain)

@@ -19,6 +19,7 @@ from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.forgetting import forget, keep_doubtful
 from airflow_provider_amplitude_segment.core.identify import Envelope, identify_messages, plan_key
 from airflow_provider_amplitude_segment.core.lookout import Lookout
+from airflow_provider_amplitude_segment.core.object_names import ObjectName, rejected_file
 from airflow_provider_amplitude_segment.core.progress import Progress
 from airflow_provider_amplitude_segment.core.pruning import prune
 from airflow_provider_amplitude_segment.core.report import DestinationReport
@@ -213,7 +214,7 @@ class Telling:
         if journal.refused:
             report = replace(report, rejected_users=self._list_rejected(engine, journal))
         report = replace(report, committed=True, known=count_known(engine, state, plan.trait))
-        snapshot = ledger.keep(f"snapshot-{plan.generation}-{self._claim}.parquet", state)
+        snapshot = ledger.keep(str(ObjectName("snapshot", plan.generation, self._claim)), state)
         key = self.draft.stream.destination.key_fingerprint
         lookout.look()
         ledger.write_commit(
@@ -258,4 +259,4 @@ class Telling:
             ) TO {literal(path)} (FORMAT csv, HEADER true)""",
             [[r.position for r in refused], [r.status for r in refused], [r.reason for r in refused]],
         )
-        return self.draft.ledger.put_beside(f"rejected/{self.plan.generation}.csv", path)
+        return self.draft.ledger.put_beside(rejected_file(self.plan.generation), path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any, get_args
 
 from airflow_provider_amplitude_segment.exceptions import SettingError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _NONE_WORDS = frozenset({"", "none", "null"})
 _TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 _FALSE_WORDS = frozenset({"false", "no", "off", "0"})
+_WORD = re.compile(r"""[ \t]*(?:"([^"]*)"|'([^']*)'|([^,;"\r\n]*))[ \t]*(?:,|\r\n|\n|\r|\Z)""")
+_QUOTES = ("'", '"')
 _MAX_ID_CHARACTERS = 300
 # Segment merges it into each message, of which it takes 32 KB.
 _MAX_JSON_BYTES = 8_000
@@ -61,9 +64,9 @@ def read_connection_ids(value: object) -> list[str]:
     >>> read_connection_ids("segment_default, segment_emea"), read_connection_ids('["a", "b", "a"]')
     (['segment_default', 'segment_emea'], ['a', 'b'])
     """
-    takes = "a connection ID, or several (a list, or separated by commas)"
+    takes = "a connection ID, or several (a list, or with commas or line breaks between them)"
     if isinstance(value, str) and not value.strip().startswith(("[", "(")):
-        value = value.split(",")
+        value = _words("segment_conn_id", value, takes)
     found = _literal(value)
     if not isinstance(found, list | tuple) or not all(isinstance(item, str) for item in found):
         raise SettingError("segment_conn_id", f"got {_shown(value)}", takes)
@@ -141,16 +144,18 @@ def read_whole_number(name: str, value: object, *, least: int, most: int) -> int
 
 
 def read_names(name: str, value: object, *, most: int) -> tuple[str, ...]:
-    """Read names, each once and sorted: a list, or text with commas between them; none where there is none.
+    """Read names, each once and sorted: a list, or text with commas or line breaks between them.
 
     >>> read_names("user_properties", "plan, country,plan", most=50), read_names("user_properties", "", most=50)
     (('country', 'plan'), ())
+    >>> read_names("user_properties", '"plan", "home, town"', most=50)
+    ('home, town', 'plan')
     """
-    takes = f"a list of at most {most} names, or names with commas between them, or None"
+    takes = f"a list of at most {most} names, or names with commas or line breaks between them, or None"
     if is_none(value):
         return ()
     if isinstance(value, str) and not value.strip().startswith(("[", "(")):
-        value = value.split(",")
+        value = _words(name, value, takes)
     found = _literal(value)
     if not isinstance(found, list | tuple) or not all(isinstance(item, str) and item.isprintable() for item in found):
         raise SettingError(name, f"got {_shown(value)}", takes)
@@ -177,6 +182,25 @@ def read_object(name: str, value: object) -> Mapping[str, Any] | None:
     if not isinstance(found, dict) or not text or len(text) > _MAX_JSON_BYTES:
         raise SettingError(name, f"got {_shown(value)}", takes)
     return dict(json.loads(text)) or None
+
+
+def _words(name: str, text: str, takes: str) -> list[str]:
+    r"""Return what stands between commas and line breaks, without the quotation marks around a word.
+
+    :raises SettingError: a quotation mark is not closed or stands within a word, or there is a semicolon.
+
+    >>> _words("segment_conn_id", "a, 'b'\n\"c\"", "")
+    ['a', 'b', 'c']
+    """
+    words, position = [], 0
+    while position < len(text):
+        match = _WORD.match(text, position)
+        word = next((found for found in match.groups() if found is not None), "") if match else ""
+        if match is None or word.strip()[:1] in _QUOTES or word.strip()[-1:] in _QUOTES:
+            raise SettingError(name, f"got {_shown(text)}", f"{takes}; a name with another character goes into a list")
+        words.append(word)
+        position = match.end()
+    return words
 
 
 def _literal(value: object) -> object:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core.stream import destination_folder, folder_name
+from airflow_provider_amplitude_segment.core.object_names import destination_folder, folder_name
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport

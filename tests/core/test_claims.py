@@ -70,7 +70,7 @@ def test_several_streams_are_claimed_all_or_none(world: World) -> None:
 
 
 def test_a_half_written_claim_of_a_dead_writer_keeps_nobody_out(world: World, stream: Stream) -> None:
-    world.store.objects[f"{stream.folder}/claim-1.json"] = b'{"format": 1, "gener'
+    world.store.objects[f"{stream.folder}/claim-1.json"] = b'{"package": "airflow-provider-ampl'
 
     assert take_claim(world.store, stream, world.run_named("a"), world.clock.now()).generation == 2
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from airflow_provider_amplitude_segment.core.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.mark import encode_entry
+from airflow_provider_amplitude_segment.core.object_names import ObjectName, folder_name
 from airflow_provider_amplitude_segment.core.ranges import Ranges
-from airflow_provider_amplitude_segment.core.stream import Stream, folder_name
+from airflow_provider_amplitude_segment.core.stream import Stream
 from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError, LedgerFormatError
 
 
@@ -32,7 +34,7 @@ def path_of(world: World, part: str) -> str:
 
 
 def test_a_committed_sync_leaves_its_entries_data_first(synced: World) -> None:
-    written = [name.rsplit("/", 1)[1] for name in synced.store.writes]
+    written = [name.rsplit("/", 1)[-1] for name in synced.store.writes]
 
     order = [
         "claim-1.json",
@@ -73,7 +75,7 @@ def test_an_entry_that_is_no_json_is_named(synced: World, part: str) -> None:
 
 
 def test_a_journal_that_lacks_something_is_named(synced: World) -> None:
-    synced.store.objects[path_of(synced, "acked-1-1.json")] = b'{"format": 1, "acked": 7}'
+    synced.store.objects[path_of(synced, "acked-1-1.json")] = encode_entry({"acked": 7})
     del synced.store.objects[path_of(synced, "commit-1.json")]
 
     with pytest.raises(LedgerDamagedError, match=r"acked-1-1\.json"):
@@ -82,9 +84,9 @@ def test_a_journal_that_lacks_something_is_named(synced: World) -> None:
 
 def test_a_newer_format_is_refused(synced: World) -> None:
     name = path_of(synced, "commit-1.json")
-    synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": 2}).encode()
+    synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": 3}).encode()
 
-    with pytest.raises(LedgerFormatError, match="reads up to 1"):
+    with pytest.raises(LedgerFormatError, match="reads up to 2"):
         synced.attempt("c1")
 
 
@@ -128,13 +130,13 @@ def test_no_name_from_outside_is_a_path(one: str, other: str) -> None:
     "content",
     [
         b"[" * 100_000,
-        b'{"format": 1, "acked": [[0, 1e999]], "refused": []}',
-        b'{"format": 1, "acked": [[2, 0]], "refused": []}',
-        b'{"format": 1, "acked": [], "refused": [[-1, 400, ""]]}',
+        encode_entry({}).replace(b"}", b', "acked": [[0, 1e999]], "refused": []}'),
+        encode_entry({"acked": [[2, 0]], "refused": []}),
+        encode_entry({"acked": [], "refused": [[-1, 400, ""]]}),
     ],
 )
 def test_an_entry_that_no_writer_of_ours_wrote_is_named(synced: World, content: bytes) -> None:
-    plan = ledger(synced).entry("plan-1.json")
+    plan = ledger(synced).entry(ObjectName("plan", 1))
     assert isinstance(plan, Plan)
     synced.store.objects[path_of(synced, "acked-1-1.json")] = content
     synced.store.objects[path_of(synced, "commit-1.json")] = content
@@ -146,7 +148,11 @@ def test_an_entry_that_no_writer_of_ours_wrote_is_named(synced: World, content: 
 
 
 @pytest.mark.parametrize(
-    "content", [b"[" * 100_000, b'{"requested_at": 1' + b"0" * 400 + b', "export_request_id": "a"}']
+    "content",
+    [
+        b"[" * 100_000,
+        encode_entry({}).replace(b"}", b', "requested_at": 1' + b"0" * 400 + b', "export_request_id": "a"}'),
+    ],
 )
 def test_a_run_record_that_no_writer_of_ours_wrote_is_none(synced: World, content: bytes) -> None:
     """The run begins anew, as after a writer that died in the middle."""

@@ -29,7 +29,7 @@ def told_world(world: World, times: int = 2) -> World:
 
 def take_away(world: World, *names: str) -> None:
     for name in list(world.store.objects):
-        if not names or name.rsplit("/", 1)[1] in names:
+        if not names or name.rsplit("/", 1)[-1] in names:
             del world.store.objects[name]
 
 

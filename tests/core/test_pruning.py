@@ -10,7 +10,7 @@ TRAIT = "Power Users (c1)"
 
 
 def numbered(world: World, kind: str) -> list[str]:
-    names = [name.rsplit("/", 1)[1] for name in world.store.objects]
+    names = [name.rsplit("/", 1)[-1] for name in world.store.objects]
     return sorted(name for name in names if name.startswith(f"{kind}-"))
 
 

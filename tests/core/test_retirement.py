@@ -12,6 +12,7 @@ from fakes import Killed, World
 from airflow_provider_amplitude_segment.core.claim import take_claim
 from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
 from airflow_provider_amplitude_segment.core.found_stream import find_streams
+from airflow_provider_amplitude_segment.core.mark import MARKER, mark_state_path
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete
 from airflow_provider_amplitude_segment.core.segment_answer import CredentialsRefused, no_answer
 from airflow_provider_amplitude_segment.exceptions import (
@@ -332,11 +333,13 @@ def test_a_cohort_without_a_ledger_is_refused_and_the_others_are_named(tmp_path:
     assert world.store.objects == before
 
 
-def test_an_empty_state_path_says_that_there_is_no_ledger_at_all(world: World) -> None:
+def test_a_state_path_without_a_ledger_says_that_there_is_none_at_all(world: World) -> None:
+    mark_state_path(world.store)
+
     with pytest.raises(LedgerNotFoundError, match="there is no other either"):
         world.retire("c1")
 
-    assert world.store.objects == {}
+    assert set(world.store.objects) == {MARKER}
 
 
 def test_a_destination_without_a_ledger_is_refused_and_those_with_one_are_named(tmp_path: Path) -> None:

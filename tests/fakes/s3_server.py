@@ -6,6 +6,7 @@
 import json
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable
 from typing import Any, Self
@@ -54,6 +55,10 @@ class S3Server:
         told = {"method": method, "bucket": bucket, "status": status, "code": code, "apply": apply}
         self._ask("POST", "/-/faults", json.dumps(told).encode())
 
+    def deny(self, prefix: str) -> None:
+        """Refuse from now on to list, or to give away, what begins with a bucket and a prefix, as a policy does."""
+        self._ask("POST", "/-/denied", json.dumps(prefix).encode())
+
     def ignore_conditions(self, *, ignored: bool) -> None:
         """Overwrite whatever the request says of ``If-None-Match``, as servers do that do not know it."""
         self._ask("POST", "/-/ignore", json.dumps(ignored).encode())
@@ -65,7 +70,9 @@ class S3Server:
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         # moto checks no signature, but takes from one which service is meant.
         signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/s3/aws4_request"}
-        request = urllib.request.Request(self.url + path, body, signed, method=method)  # noqa: S310 - loopback
+        # Without a type urllib says that the body is a form, and moto takes it apart.
+        headers = {**signed, "Content-Type": "application/octet-stream"}
+        request = urllib.request.Request(self.url + path, body, headers, method=method)  # noqa: S310 - loopback
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return bytes(answer.read())
 
@@ -77,6 +84,7 @@ class _Told:
         self._moto = moto
         self._faults: list[dict[str, Any]] = []
         self._ignores = False
+        self._denied: list[str] = []
         self._requests: list[str] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -86,6 +94,9 @@ class _Told:
             start_response("200 OK", [])
             return [self._tell(path, json.loads(body or b"null"))]
         self._requests.append(f"{method} {path}")
+        if method in {"GET", "HEAD"} and _asked_for(environ).startswith(tuple(self._denied)):
+            start_response("403 Forbidden", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
         if self._ignores:
             environ.pop("HTTP_IF_NONE_MATCH", None)
         wanted = (method, path.split("/")[1])
@@ -106,8 +117,17 @@ class _Told:
             self._faults.append(body)
         elif path == "/-/ignore":
             self._ignores = body
+        elif path == "/-/denied":
+            self._denied.append(body)
         told, self._requests = self._requests, []
         return json.dumps(told).encode()
+
+
+def _asked_for(environ: dict[str, Any]) -> str:
+    """Return bucket and key of a request, or bucket and prefix of a listing."""
+    path = environ["PATH_INFO"].strip("/")
+    (prefix,) = urllib.parse.parse_qs(environ.get("QUERY_STRING", "")).get("prefix", [""])
+    return path if "/" in path else f"{path}/{prefix}"
 
 
 def _serve() -> None:

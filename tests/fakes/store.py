@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.exceptions import StatePathError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,6 +25,8 @@ class FakeStore:
         self.before_listing: Callable[[], None] = lambda: None
         self.before_delete: Callable[[], None] = lambda: None
         self.before_pruning: Callable[[], None] = lambda: None
+        # Names of objects, and of folders with all that is in them, that this user may not read.
+        self.closed: set[str] = set()
 
     def die_before_write(self, number: int) -> None:
         self._deadly_write = len(self.writes) + number
@@ -53,10 +57,16 @@ class FakeStore:
         self.objects[name] = content
         return True
 
+    def _refuse_closed(self, name: str) -> None:
+        if any(name == closed or name.startswith(f"{closed}/") for closed in self.closed):
+            raise StatePathError("memory:", f"Permission denied, at {name}")
+
     def get(self, name: str) -> bytes | None:
+        self._refuse_closed(name)
         return self.objects.get(name)
 
     def get_file(self, name: str, to: Path) -> bool:
+        self._refuse_closed(name)
         content = self.objects.get(name)
         if content is not None:
             to.write_bytes(content)
@@ -64,6 +74,7 @@ class FakeStore:
 
     def names(self, folder: str) -> list[str]:
         self.before_listing()
+        self._refuse_closed(folder)
         above = f"{folder}/" if folder else ""
         below = (name.removeprefix(above) for name in self.objects if name.startswith(above))
         return list({name.partition("/")[0] for name in below})

@@ -28,11 +28,13 @@ from airflow_provider_amplitude_segment.core.cohort_export import read_export_re
 from airflow_provider_amplitude_segment.core.entry import Plan
 from airflow_provider_amplitude_segment.core.export_file import read_file_answer, read_storage_answer
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.mark import FORMAT, PACKAGE, encode_entry
 from airflow_provider_amplitude_segment.core.membership import read_membership
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
 from airflow_provider_amplitude_segment.core.run_record import read_run_record
 from airflow_provider_amplitude_segment.core.segment_answer import read_answer
 from airflow_provider_amplitude_segment.core.stream import Destination, Run, Stream
+from airflow_provider_amplitude_segment.core.user_list import read_user_list
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ExportFileError
 
 if TYPE_CHECKING:
@@ -123,12 +125,17 @@ def _check_file(engine: duckdb.DuckDBPyConnection, content: bytes) -> None:
         try:
             membership = read_membership(engine, file, Path(folder))
         except ExportFileError:
+            with _OURS:
+                read_user_list(content)
             return
         except duckdb.Error as error:
             raise AssertionError(content) from error
         found = engine.execute("SELECT user_id FROM read_parquet($1) WHERE user_id IS NOT NULL", [str(membership.path)])
         users = {user for (user,) in found.fetchall()}
     assert users == _as_python_reads_it(content), content
+    if users:
+        # The same file may be handed over to have its users erased.
+        assert set(read_user_list(content).user_ids) == users, content
     assert membership.members == len(users)
     assert membership.rows == membership.members + membership.anonymous + membership.duplicates
 
@@ -204,21 +211,24 @@ def _check_answer(status: int, headers: dict[str, str], body: bytes) -> None:
 
 # Ledger entries -----------------------------------------------------------------------------------------------------
 
+# Mostly ours: what lacks the mark is read no further.
+_MARK = {"package": st.sampled_from([PACKAGE, PACKAGE, PACKAGE, PACKAGE, "else", None]), "format": st.just(FORMAT)}
 _stored = st.one_of(_json, st.fixed_dictionaries({"name": st.just("f"), "size": _numbers, "sha256": _text}))
 _plans = st.fixed_dictionaries(
     {name: _json for name in Plan.__dataclass_fields__ if name not in {"changes", "base"}}
-    | {"format": st.sampled_from([1, 1, 1, 2, None, "1"]), "changes": _stored, "base": _stored}
+    | {**_MARK, "format": st.sampled_from([FORMAT, FORMAT, FORMAT, FORMAT + 1, None, "1"])}
+    | {"changes": _stored, "base": _stored}
 )
 _journals = st.fixed_dictionaries(
     {
-        "format": st.just(1),
+        **_MARK,
         "acked": st.one_of(_json, st.lists(st.lists(_numbers, min_size=2, max_size=2), max_size=3)),
         "refused": st.one_of(_json, st.lists(st.tuples(_numbers, _json, _json), max_size=3)),
     }
 )
 _claims = st.fixed_dictionaries(
     {
-        "format": st.just(1),
+        **_MARK,
         "generation": _numbers,
         "run": st.fixed_dictionaries({"key": _text, "label": _text, "try": _numbers}),
         "expires_at_epoch": _numbers,
@@ -227,6 +237,7 @@ _claims = st.fixed_dictionaries(
 )
 _records = st.fixed_dictionaries(
     {
+        **_MARK,
         "export_request_id": _json,
         "requested_at": _numbers,
         "generations": st.one_of(_json, st.dictionaries(_text, _numbers, max_size=2)),
@@ -237,11 +248,10 @@ _records = st.fixed_dictionaries(
 _entries = st.one_of(
     _bodies, st.one_of(_plans, _journals, _claims, _records, _json).map(lambda value: json.dumps(value).encode())
 )
-_PLAN = json.dumps(
-    {"format": 1}
-    | dict.fromkeys(Plan.__dataclass_fields__, "")
+_PLAN = encode_entry(
+    dict.fromkeys(Plan.__dataclass_fields__, "")
     | {"generation": 3, "planned": 5, "base": None, "changes": {"name": "f", "size": 1, "sha256": ""}}
-).encode()
+)
 
 
 def _check_entry(content: bytes) -> None:

@@ -29,8 +29,12 @@ def _kind(name: str) -> str:
 
     >>> [_kind(name) for name in ("1/c/d/plan-3.json", "1/c/runs/a.json", "1/c/d/reports/3.json", "1/c/d/claim-3.json")]
     ['plan', 'record', 'report', 'claim']
+    >>> _kind("amplitude-segment-state.json")
+    'mark'
     """
     folder, _, last = name.rpartition("/")
+    if not folder:
+        return "mark"
     if folder.endswith("/runs"):
         return "record"
     if folder.endswith(("/reports", "/rejected", "/dry-runs")):
@@ -102,11 +106,12 @@ class FaultyStore:
         """Die as a writer dies on a file system: half the object stands beside its place, none in it."""
         target = self._root / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        (target.parent / f".{target.name}.dead").write_bytes(b'{"format": 1, "gener')
+        (target.parent / f".{target.name}.dead").write_bytes(b'{"package": "airflow-provider-ampl')
         self._process.is_dead = True
         raise Killed
 
 
 def _place(name: str) -> str:
-    destination = name.split("/")[2]
-    return RUN if destination == "runs" else destination
+    folders = name.split("/")
+    # The mark of the state path is no destination's.
+    return RUN if len(folders) == 1 or folders[2] == "runs" else folders[2]

@@ -102,7 +102,9 @@ def test_connections_that_come_to_one_destination_are_told_once(
     assert sandbox.segment.identifies_received == 2
 
 
-@pytest.mark.parametrize("names", ["user_id", ["plan", "amplitude_id"], 7, [7], ["a\tb"], [f"p{n}" for n in range(21)]])
+@pytest.mark.parametrize(
+    "names", ["user_id", ["plan", "amplitude_id"], 7, [7], ["a\tb"], [f"p{n}" for n in range(21)], '"plan', "a; b"]
+)
 def test_what_can_be_no_user_property_is_refused_before_anything_is_asked(
     sandbox: Sandbox, sync: Sync, names: Any
 ) -> None:
@@ -110,6 +112,15 @@ def test_what_can_be_no_user_property_is_refused_before_anything_is_asked(
         sync(user_properties=names)
 
     assert sandbox.amplitude.exports_spent == 0
+
+
+def test_names_that_were_pasted_with_quotation_marks_and_line_breaks_are_read(sandbox: Sandbox, sync: Sync) -> None:
+    sandbox.amplitude.cohorts["c1"].properties = {"ann": {"plan": "pro", "home, town": "Oslo"}}
+
+    sync(segment_conn_id='"segment_default",\n"segment_emea"', user_properties="'plan'\n\"home, town\"\n")
+
+    for key in (WRITE_KEY_DEFAULT, WRITE_KEY_EMEA):
+        assert sandbox.segment.traits(key, "ann") == {TRAIT: True, "plan": "pro", "home, town": "Oslo"}
 
 
 def test_user_properties_go_along_over_a_deferral_and_a_changed_value_is_told(

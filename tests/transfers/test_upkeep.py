@@ -84,24 +84,11 @@ def test_a_command_that_cannot_be_understood_fails(arguments: list[str]) -> None
     assert "Traceback" not in ended.stderr
 
 
-def test_an_erasure_where_no_ledger_is_fails_and_so_do_ids_that_are_not_utf_8(tmp_path: Path, sync: Sync) -> None:
-    status, told = run_step(tmp_path / "elsewhere", "erase", user_ids="ann\n")
-    assert (status, "There is no ledger" in told) == (1, True)
-
-    sync()
-    command = [
-        sys.executable,
-        "-m",
-        "airflow_provider_amplitude_segment",
-        "--state-path",
-        str(tmp_path / "state"),
-        "erase",
-    ]
-    for content, expected in [(b"\xfcmlaut\n", 1), (b"\xef\xbb\xbfann\r\n", 0)]:
-        ended = subprocess.run(command, input=content, capture_output=True, check=False)  # noqa: S603 - our own command
-        assert ended.returncode == expected
-        assert b"Traceback" not in ended.stderr
-    assert b"1 told traits erased" in ended.stdout
+def test_an_erasure_where_no_state_path_is_fails(tmp_path: Path) -> None:
+    for command in ("list", "erase", "go-back"):
+        status, told = run_step(tmp_path / "elsewhere", command, user_ids="ann\n" if command == "erase" else "")
+        assert (status, "has no object amplitude-segment-state.json" in told) == (1, True), told
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_connection_in_airflows_database_is_found(
