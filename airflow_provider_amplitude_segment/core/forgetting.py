@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FILES_FOR_PEOPLE = ("rejected", "dry-runs")
 
-_NUMBERED = re.compile(r"(?:claim|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-\d+)?\.(?:json|parquet)")
+_NUMBERED = re.compile(r"(?:claim|seen|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-\d+)?\.(?:json|parquet)")
 
 # What a process that was killed while it wrote has left beside the place (clients.ledger_store).
 _UNFINISHED = re.compile(r"\.[a-z]+-(\d+)(?:-\d+)?\.(?:json|parquet)\.[0-9a-f]+")

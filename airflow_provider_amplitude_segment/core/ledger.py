@@ -19,14 +19,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core.entry import Commit, Plan, StoredFile
+from airflow_provider_amplitude_segment.core.claim import claim_lost
+from airflow_provider_amplitude_segment.core.clock import seconds_ahead
+from airflow_provider_amplitude_segment.core.entry import Commit, Plan, StoredFile, TraitOrigin
 from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
 from airflow_provider_amplitude_segment.core.ranges import Ranges
-from airflow_provider_amplitude_segment.exceptions import (
-    ClaimLostError,
-    LedgerDamagedError,
-    LedgerFormatError,
-)
+from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError, LedgerFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.stream import Store
 
-FORMAT = 1
+FORMAT = 2
 """The newest format of entries that this version reads, and the one it writes."""
 
 _PLAN = re.compile(r"plan-(\d+)\.json")
@@ -123,7 +121,7 @@ class Ledger:
         """
         content = _encode(dataclasses.asdict(commit))
         if not self._store.create(f"{self.folder}/commit-{commit.generation}.json", content):
-            raise ClaimLostError(commit.claim, None)
+            raise claim_lost(self._store, self.folder, commit.claim)
         if commit.told_generation == commit.generation:
             self.set_hint(commit.generation)
 
@@ -174,8 +172,9 @@ class Ledger:
         entry = self._read(name := f"plan-{generation}.json")
         try:
             base = StoredFile(**entry["base"]) if entry["base"] else None
-            return Plan(**{**entry, "changes": StoredFile(**entry["changes"]), "base": base})
-        except (KeyError, TypeError):
+            files = {"changes": StoredFile(**entry["changes"]), "base": base}
+            return Plan(**{**entry, **files, **_checked(entry)})
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise LedgerDamagedError(self._where(name), "lacks something a plan has") from None
 
     def _journal(self, name: str) -> Journal:
@@ -197,8 +196,8 @@ class Ledger:
         """Return a commit; raises as ``newest`` does."""
         entry = self._read(name := f"commit-{generation}.json")
         try:
-            return Commit(**{**entry, "snapshot": StoredFile(**entry["snapshot"])})
-        except (KeyError, TypeError):
+            return Commit(**{**entry, "snapshot": StoredFile(**entry["snapshot"]), **_checked(entry)})
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise LedgerDamagedError(self._where(name), "lacks something a commit has") from None
 
     def _read(self, name: str) -> dict[str, Any]:
@@ -221,6 +220,12 @@ class Ledger:
 
     def _where(self, name: str) -> str:
         return self._store.locate(f"{self.folder}/{name}")
+
+
+def _checked(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what plans and commits share beside plain values; raises where it is not what it should be."""
+    seconds_ahead(entry["timestamp"], 0.0)  # raises where it is no moment
+    return {"origin": TraitOrigin(**entry["origin"]) if entry.get("origin") else None}
 
 
 def _encode(entry: dict[str, Any]) -> bytes:

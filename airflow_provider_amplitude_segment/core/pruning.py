@@ -1,9 +1,9 @@
 """Pruning: what a ledger need not hold any more.
 
 Kept are the newest plan, the last commits, each with the files it names, the plan's journals, the changes of all plans
-after the oldest kept commit, and the highest claim (design 4, rule 10). Entries go before the files they name, so that
-a process may die in between. Whoever prunes has looked at the claims just before; should it be paused there, what it
-takes away was older than the newest plan when it listed them, and nobody reads that.
+after the oldest kept commit, and the highest claim with the note of its readers (design 4, rule 10). Entries go before
+the files they name, so that a process may die in between. Whoever prunes has looked at the claims just before; should
+it be paused there, what it takes away was older than the newest plan when it listed them, and nobody reads that.
 Reports and the files for people stay.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NUMBERED = re.compile(r"(claim|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-\d+)?\.(?:json|parquet)")
+_NUMBERED = re.compile(r"(claim|seen|plan|commit|changes|base|acked|snapshot)-(\d+)(?:-\d+)?\.(?:json|parquet)")
 
 # What a process that was killed while it wrote has left beside the place (clients.ledger_store); by its claim.
 _UNFINISHED = re.compile(r"\.[a-z]+(?:-\d+)?-(\d+)\.(?:json|parquet)\.[0-9a-f]+")
@@ -77,7 +77,7 @@ def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:
     for name in names:
         if match := _NUMBERED.fullmatch(name):
             numbers.setdefault(match[1], []).append(int(match[2]))
-    kept = {f"claim-{number}.json" for number in sorted(numbers.get("claim", []))[-1:]}
+    kept = {name for n in sorted(numbers.get("claim", []))[-1:] for name in (f"claim-{n}.json", f"seen-{n}.json")}
     for number in sorted(set(numbers.get("plan", [])))[-1:]:
         plan = ledger.entry(f"plan-{number}.json")
         if isinstance(plan, Plan):

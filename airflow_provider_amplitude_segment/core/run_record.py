@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.core.clock import timestamp
 from airflow_provider_amplitude_segment.exceptions import StatePathError
 
 if TYPE_CHECKING:
@@ -67,16 +68,18 @@ def read_run_record(store: Store, stream: Stream, run: Run) -> RunRecord | None:
     content = store.get(_name(stream, run))
     try:
         entry = json.loads(content or b"")
+        requested_at = float(entry["requested_at"])
+        timestamp(requested_at)  # raises where it is no time
         return RunRecord(
             str(entry["export_request_id"]),
-            float(entry["requested_at"]),
+            requested_at,
             {str(folder): int(n) for folder, n in entry["generations"].items()},
             dict(entry["finished"]),
             dict(entry["counts"]),
             # Not there where an earlier version wrote it.
             tuple(map(str, entry.get("user_properties", ()))),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
         return None
 
 
