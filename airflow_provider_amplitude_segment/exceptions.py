@@ -13,7 +13,8 @@
     │       ├── ExportsSpentError, ExportFailedError, ExportFileError
     │       └── ExportTimeoutError, ExportCutOffError     may get better by a retry
     ├── GuardError                    the sync looks wrong and was refused before anything was sent
-    │   └── EmptyCohortError, ExitRatioError, MissingStateError, ChangedKeyError
+    │   └── EmptyCohortError, ExitRatioError, FewExportsLeftError, MissingStateError, ChangedKeyError,
+    │       TraitConflictError
     ├── LedgerError                   the memory of what Segment was told
     │   ├── ClaimHeldError, ClaimLostError, StateUnavailableError     may get better by a retry
     │   ├── LedgerDamagedError, LedgerFormatError, LedgerNotFoundError, CommitNotKeptError
@@ -34,6 +35,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+CHECK_CLOCKS = "Check that the clocks of all workers are synchronized (NTP)."
 
 _NOTHING_SENT = "Nothing was sent to Segment in this try."
 
@@ -348,10 +351,10 @@ class GuardError(AmplitudeSegmentError):
         run_configuration: the refused run's configuration, and on top what lets this sync through once.
     """
 
-    def __init__(self, message: str, run_configuration: dict[str, Any]) -> None:
+    def __init__(self, message: str, run_configuration: dict[str, Any], advice: str = "If this is right,") -> None:
         self.run_configuration = run_configuration
         super().__init__(
-            f"{message} {_NOTHING_SENT} If this is right, let it through once: trigger a DAG that takes these as "
+            f"{message} {_NOTHING_SENT} {advice} let it through once: trigger a DAG that takes these as "
             f"parameters, as the example DAGs do, with the configuration {json.dumps(run_configuration)}"
         )
 
@@ -471,6 +474,38 @@ class ChangedKeyError(GuardError):
         )
 
 
+class TraitConflictError(GuardError):
+    """Another task keeps this cohort up under another trait key, which this sync would retire; no export was spent.
+
+    Attributes:
+        other_task: the DAG and the task that named the cohort's trait key.
+        other_trait: that trait key.
+        trait: the trait key of this task.
+    """
+
+    def __init__(
+        self,
+        destination: str,
+        other_task: str,
+        other_trait: str,
+        other_template: str,
+        trait: str,
+        run_configuration: Mapping[str, Any],
+    ) -> None:
+        self.other_task = other_task
+        self.other_trait = other_trait
+        self.trait = trait
+        super().__init__(
+            f"{other_task}, sends this cohort to Segment connection {destination!r} as trait {other_trait!r} "
+            f"(trait_name={other_template!r}). This task would send it as {trait!r} and set {other_trait!r} to false "
+            "for every member, and the other task would undo that. No export was spent.",
+            {**run_configuration, "on_trait_change": "take-over"},
+            "For one trait, set the same trait_name in both tasks. For both traits, give one task a Segment connection "
+            "of its own with another destination_id, which has a state of its own. If this task has replaced the other "
+            "one,",
+        )
+
+
 class EngineError(AmplitudeSegmentError):
     """DuckDB could not do its work, mostly for want of disk or memory on the worker.
 
@@ -496,18 +531,25 @@ class ClaimHeldError(LedgerError):
     """Another run is syncing this cohort to this destination.
 
     Attributes:
-        holder: that run.
-        expires_at: ISO-8601; from then on its claim can be taken over.
+        holder: that run: DAG, run, task, its Airflow, the worker's host, and the try.
+        expires_at: ISO-8601; from then on its claim can be taken over, unless it renews it.
+        ahead: how far the claim was written ahead of this worker's clock, in words; empty where it was not.
     """
 
     retryable = True
 
-    def __init__(self, destination: str, holder: str, expires_at: str) -> None:
+    def __init__(self, destination: str, holder: str, expires_at: str, ahead: str = "") -> None:
         self.holder = holder
         self.expires_at = expires_at
+        self.ahead = ahead
+        clock = (
+            f" The claim was written {ahead} ahead of this worker's clock, so only its length counts. {CHECK_CLOCKS}"
+            if ahead
+            else ""
+        )
         super().__init__(
-            f"This cohort is being synced to {destination!r} by {holder}, whose claim runs until {expires_at}. "
-            f"{_NOTHING_SENT} Wait for that run, or let a retry of this one."
+            f"{holder} is syncing this cohort to Segment connection {destination!r}. {_NOTHING_SENT} Wait until that "
+            f"run ends. If it is dead, its claim ends at {expires_at}.{clock} Airflow retries this task."
         )
 
 
@@ -516,18 +558,21 @@ class ClaimLostError(LedgerError):
 
     Attributes:
         generation: the claim that was lost.
-        newer: the claim that stands above it; ``None`` where it is known only by what it wrote.
+        newer: the claim that stands above it; ``None`` where there is none any more.
+        holder: the run that owns the newer claim, as ``ClaimHeldError`` names it; empty where it is not known.
     """
 
     retryable = True
 
-    def __init__(self, generation: int, newer: int | None) -> None:
+    def __init__(self, generation: int, newer: int | None, holder: str = "") -> None:
         self.generation = generation
         self.newer = newer
-        by = f"claim {newer}" if newer else "a newer one"
+        self.holder = holder
+        by = (f"claim {newer}" if newer else "a newer one") + (f" of {holder}" if holder else "")
         super().__init__(
-            f"Claim {generation} of this stream was taken over by {by}. Nothing more was sent or written; the newer "
-            "run carries on."
+            f"Claim {generation} of this cohort and destination was taken over by {by}. This task sent and wrote "
+            "nothing more; the newer run continues. If it happens again, check whether the worker is starved. "
+            f"{CHECK_CLOCKS} Airflow retries this task."
         )
 
 

@@ -164,6 +164,15 @@ _CONFIG: dict[str, Any] = {
             "example": "s3://aws_default@my-bucket/amplitude-segment",
             "default": "",
         },
+        "installation": {
+            "description": "The name of this Airflow, the same on all of its workers. Set it where two Airflows share "
+            "a state path and have the same configuration. Empty means the address by which a task reaches its "
+            "Airflow: the metadata database on Airflow 2.11, the execution API on Airflow 3.",
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "production-blue",
+            "default": "",
+        },
         "keep_snapshots": {
             "description": "How many commits of each cohort and destination are kept to go back to.",
             "version_added": "0.1.0",

@@ -7,13 +7,15 @@ the two sees the other (design 4, rules 1 and 5). A claim is never waited for.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.clock import timestamp
+from airflow_provider_amplitude_segment.core.clock import duration, timestamp
 from airflow_provider_amplitude_segment.core.mark import decode_entry, encode_entry, refuse_foreign
 from airflow_provider_amplitude_segment.core.object_names import ObjectName, objects_of, parse_object
-from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, ClaimLostError
+from airflow_provider_amplitude_segment.core.sighting import first_seen
+from airflow_provider_amplitude_segment.exceptions import CHECK_CLOCKS, ClaimHeldError, ClaimLostError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +23,12 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.stream import Run, Store, Stream
 
+log = logging.getLogger(__name__)
+
 CLAIM_SECONDS = 300.0
 """How long a claim lasts that is not renewed: so long a dead owner keeps other runs waiting."""
+
+_SAME_INSTANT = "a run that claimed it in the same instant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,11 @@ class Claim:
         run_key: the run that owns it.
         run_label: that run, for a reader.
         try_number: the run's try that took it.
-        expires_at: seconds since 1970; from then on any run may take over.
+        written_at: seconds since 1970, by the owner's clock.
+        expires_at: seconds since 1970, by the owner's clock; from then on any run may take over.
+        started_at: when the owner's DAG run was started, as ``Run`` has it.
+        clear_number: how often the owner's DAG run had been cleared.
+        deferred: the try that took it is deferred, and continues in another process.
         released: its owner has ended.
     """
 
@@ -42,17 +52,44 @@ class Claim:
     run_key: str
     run_label: str
     try_number: int
+    written_at: float
     expires_at: float
+    started_at: str = ""
+    clear_number: int = 0
+    deferred: bool = False
     released: bool = False
+
+    @classmethod
+    def of(cls, run: Run, generation: int, now: float) -> Claim:
+        """Return a new claim of ``run``."""
+        return cls(
+            generation,
+            run.key,
+            run.label,
+            run.try_number,
+            now,
+            now + CLAIM_SECONDS,
+            started_at=run.started_at,
+            clear_number=run.clear_number,
+        )
 
     def to_json(self) -> bytes:
         """Return the entry's bytes."""
         return encode_entry(
             {
                 "generation": self.generation,
-                "run": {"key": self.run_key, "label": self.run_label, "try": self.try_number},
+                "run": {
+                    "key": self.run_key,
+                    "label": self.run_label,
+                    "try": self.try_number,
+                    "started_at": self.started_at,
+                    "clear_number": self.clear_number,
+                },
+                "written_at": timestamp(self.written_at),
+                "written_at_epoch": self.written_at,
                 "expires_at": timestamp(self.expires_at),
                 "expires_at_epoch": self.expires_at,
+                "deferred": self.deferred,
                 "released": self.released,
             },
             indent=1,
@@ -69,18 +106,52 @@ class Claim:
                 str(run["key"]),
                 str(run["label"]),
                 int(run["try"]),
+                float(entry["written_at_epoch"]),
                 float(entry["expires_at_epoch"]),
+                str(run["started_at"]),
+                int(run["clear_number"]),
+                bool(entry["deferred"]),
                 bool(entry["released"]),
             )
-            # An expiry that is no time would be shown to nobody, and may never come.
+            # A moment that is no time cannot be shown, and may never come.
+            timestamp(claim.written_at)
             timestamp(claim.expires_at)
         except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
             return None
         return claim
 
-    def is_live_for(self, run: Run, now: float) -> bool:
-        """Tell whether it keeps ``run`` out. The same run is never kept out by its own earlier try."""
-        return not self.released and self.expires_at > now and self.run_key != run.key
+    @property
+    def holder(self) -> str:
+        """The run and the try that own it, for a reader."""
+        return f"{self.run_label} (try {self.try_number})"
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts from when it was written."""
+        return max(0.0, self.expires_at - self.written_at)
+
+    def is_of_earlier_try(self, run: Run) -> bool:
+        """Tell whether ``run`` itself took it before, so that it does not keep ``run`` out.
+
+        The key alone does not prove that (ADR 0017): two Airflows may share it, but start their DAG runs at different
+        moments. And Airflow runs no try twice, unless the try was deferred.
+
+        >>> from airflow_provider_amplitude_segment.core.stream import Run
+        >>> claim = Claim(1, "k", "run", 1, 0.0, 300.0, started_at="10:00")
+        >>> claim.is_of_earlier_try(Run("run", "k", 2, started_at="10:00"))
+        True
+        >>> claim.is_of_earlier_try(Run("run", "k", 2, started_at="10:01"))
+        False
+        >>> claim.is_of_earlier_try(Run("run", "k", 2, started_at="11:30", clear_number=1))
+        True
+        >>> claim.is_of_earlier_try(Run("run", "k", 1, started_at="10:00"))
+        False
+        """
+        if self.run_key != run.key:
+            return False
+        if self.started_at != run.started_at:
+            return run.clear_number > self.clear_number
+        return self.try_number < run.try_number or (self.deferred and self.try_number == run.try_number)
 
 
 def newest_generation(names: Sequence[str]) -> int:
@@ -120,12 +191,10 @@ def take_claim(store: Store, stream: Stream, run: Run, now: float, *, above: int
         _refuse_if_held(store, stream, newest, run, now)
     else:
         _refuse_foreign_entries(store, stream.folder, names)
-    claim = Claim(max(_highest_number(names), above) + 1, run.key, run.label, run.try_number, now + CLAIM_SECONDS)
+    claim = Claim.of(run, max(_highest_number(names), above) + 1, now)
     if not store.create(_name(stream, claim.generation), claim.to_json()):
-        other = Claim.from_json(store.get(_name(stream, claim.generation)) or b"")
-        holder = other.run_label if other else "a run that claimed it in the same instant"
-        expires_at = other.expires_at if other else claim.expires_at
-        raise ClaimHeldError(stream.destination.segment_conn_id, holder, timestamp(expires_at))
+        other = _read(store, stream.folder, claim.generation) or replace(claim, run_label=_SAME_INSTANT)
+        raise ClaimHeldError(stream.destination.segment_conn_id, other.holder, timestamp(other.expires_at))
     return claim
 
 
@@ -155,16 +224,18 @@ def release_claim(store: Store, stream: Stream, claim: Claim) -> None:
 
 def give_back(store: Store, folder: str, generation: int) -> bool:
     """Release a claim that another process of the same run took, and return whether there was one."""
-    name = f"{folder}/{ObjectName('claim', generation)}"
-    claim = Claim.from_json(store.get(name) or b"")
+    claim = _read(store, folder, generation)
     if claim is not None:
-        store.put(name, replace(claim, released=True).to_json())
+        store.put(f"{folder}/{ObjectName('claim', generation)}", replace(claim, released=True).to_json())
     return claim is not None
 
 
-def extend_claim(store: Store, stream: Stream, claim: Claim, expires_at: float) -> None:
-    """Set when the claim expires, as seconds since 1970."""
-    store.put(_name(stream, claim.generation), replace(claim, expires_at=expires_at).to_json())
+def extend_claim(
+    store: Store, stream: Stream, claim: Claim, now: float, seconds: float = CLAIM_SECONDS, *, deferred: bool = False
+) -> None:
+    """Let the claim last for ``seconds`` from ``now`` on; ``deferred`` says that another process continues the try."""
+    extended = replace(claim, written_at=now, expires_at=now + seconds, deferred=deferred)
+    store.put(_name(stream, claim.generation), extended.to_json())
 
 
 def look_at_claims(store: Store, stream: Stream, claim: Claim) -> None:
@@ -175,19 +246,52 @@ def look_at_claims(store: Store, stream: Stream, claim: Claim) -> None:
     """
     newest = newest_generation(store.names(stream.folder))
     if newest > claim.generation:
-        raise ClaimLostError(claim.generation, newest)
+        raise claim_lost(store, stream.folder, claim.generation)
+
+
+def claim_lost(store: Store, folder: str, generation: int) -> ClaimLostError:
+    """Return the error of the owner of claim ``generation``; it names the run that holds the stream now."""
+    newest = newest_generation(store.names(folder))
+    if newest <= generation:
+        return ClaimLostError(generation, None)
+    newer = _read(store, folder, newest)
+    return ClaimLostError(generation, newest, newer.holder if newer else "")
 
 
 def _name(stream: Stream, generation: int) -> str:
     return f"{stream.folder}/{ObjectName('claim', generation)}"
 
 
+def _read(store: Store, folder: str, generation: int) -> Claim | None:
+    return Claim.from_json(store.get(f"{folder}/{ObjectName('claim', generation)}") or b"")
+
+
 def _refuse_if_held(store: Store, stream: Stream, generation: int, run: Run, now: float) -> None:
-    content = store.get(_name(stream, generation))
+    """Refuse a run while another one holds the newest claim.
+
+    Raises:
+        ClaimHeldError: names that run, and when its claim ends unless it is renewed.
+    """
+    content = store.get(_name(stream, generation)) or b""
     refuse_foreign(content, store.locate(_name(stream, generation)))
-    claim = Claim.from_json(content or b"")
-    if claim is not None and claim.is_live_for(run, now):
-        raise ClaimHeldError(stream.destination.segment_conn_id, claim.run_label, timestamp(claim.expires_at))
+    claim = Claim.from_json(content)
+    if claim is None or claim.released or claim.is_of_earlier_try(run):
+        return
+    label, ahead, ends_at = stream.destination.segment_conn_id, claim.written_at - now, claim.expires_at
+    if ahead > 0:
+        # Its own times are not believed: a clock that is ahead by a year would keep all runs out for a year.
+        ends_at = first_seen(store, stream.folder, generation, content, now) + claim.seconds
+    if ends_at > now:
+        raise ClaimHeldError(label, claim.holder, timestamp(ends_at), duration(ahead) if ahead > 0 else "")
+    if ahead > 0:
+        log.warning(
+            "The claim of %s on Segment connection %r was written %s ahead of this worker's clock and has not been "
+            "renewed since, so this run takes it over. %s",
+            claim.holder,
+            label,
+            duration(ahead),
+            CHECK_CLOCKS,
+        )
 
 
 def _refuse_foreign_entries(store: Store, folder: str, names: Sequence[str]) -> None:

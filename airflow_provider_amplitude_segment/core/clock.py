@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     import threading
 
 
+CLOCK_TOLERANCE_SECONDS = 300.0
+"""Workers' clocks must agree to less than this (ADR 0008); what differs by more, a bad clock has written."""
+
+
 class Clock(Protocol):
     """Time as a worker has it."""
 
@@ -23,6 +27,30 @@ class Clock(Protocol):
     def wait(self, seconds: float, until: threading.Event) -> bool:
         """Sleep, or return early with ``True`` when ``until`` is set."""
         ...
+
+
+class SteadyClock:
+    """A clock whose time of day cannot be set while it is used: it is read once, and goes on by seconds that passed.
+
+    The timestamps and the ``sentAt`` of one delivery are of one clock then, also where NTP sets the worker's meanwhile.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Read ``clock``."""
+        self._clock = clock
+        self._offset = clock.now() - clock.monotonic()
+
+    def now(self) -> float:
+        """Return seconds since 1970-01-01 UTC; never jumps."""
+        return self._clock.monotonic() + self._offset
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, from an unknown start."""
+        return self._clock.monotonic()
+
+    def wait(self, seconds: float, until: threading.Event) -> bool:
+        """Sleep, or return early with ``True`` when ``until`` is set."""
+        return self._clock.wait(seconds, until)
 
 
 class Chance(Protocol):
@@ -50,11 +78,56 @@ def timestamp(epoch_seconds: float) -> str:
 def later_timestamp(epoch_seconds: float, than: str | None) -> str:
     """Return now, or a millisecond after ``than`` where now is not later.
 
+    A ``than`` that is ahead by more than clocks may differ is of a bad clock, and is not outbid: Segment corrects a
+    message's time by ``sentAt``, so that what that clock sent arrived with its true time (ADR 0019).
+
     >>> later_timestamp(1_795_442_209.1523, "2026-11-23T13:56:50.000Z")
     '2026-11-23T13:56:50.001Z'
+    >>> later_timestamp(1_795_442_209.1523, "2027-12-28T13:56:50.000Z")
+    '2026-11-23T13:56:49.152Z'
     """
     now = timestamp(epoch_seconds)
-    if than is None or now > than:
+    if than is None or now > than or is_ahead(than, epoch_seconds):
         return now
     # The half millisecond outweighs what a float loses in going there and back.
-    return timestamp(datetime.fromisoformat(than).timestamp() + 0.0015)
+    return timestamp(_epoch(than) + 0.0015)
+
+
+def timestamp_to_send(planned: str, epoch_seconds: float) -> str:
+    """Return a plan's timestamp as its messages carry it: now, where a bad clock planned them for later.
+
+    Beside a ``sentAt`` of this worker, a timestamp of another clock that is ahead is in the future, for ever.
+
+    >>> timestamp_to_send("2026-11-23T13:56:50.000Z", 1_795_442_209.1523)
+    '2026-11-23T13:56:50.000Z'
+    >>> timestamp_to_send("2027-12-28T13:56:50.000Z", 1_795_442_209.1523)
+    '2026-11-23T13:56:49.152Z'
+    """
+    return timestamp(epoch_seconds) if is_ahead(planned, epoch_seconds) else planned
+
+
+def is_ahead(moment: str, epoch_seconds: float) -> bool:
+    """Tell whether a timestamp is ahead of a clock by more than the clocks of workers may differ."""
+    return seconds_ahead(moment, epoch_seconds) > CLOCK_TOLERANCE_SECONDS
+
+
+def seconds_ahead(moment: str, epoch_seconds: float) -> float:
+    """Return by how many seconds a timestamp is ahead of a clock; negative where it is behind."""
+    return _epoch(moment) - epoch_seconds
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time for a reader, in the largest unit that it has two of.
+
+    >>> [duration(seconds) for seconds in (1.2, 119, 301, 7_200, 34_560_000)]
+    ['1 second', '119 seconds', '5 minutes', '2 hours', '400 days']
+    """
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{round(seconds / length):,} {unit}s"
+    whole = max(1, round(seconds))
+    return f"{whole} second{'' if whole == 1 else 's'}"
+
+
+def _epoch(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from airflow_provider_amplitude_segment.core.clock import later_timestamp
 from airflow_provider_amplitude_segment.core.diff import diff_membership
 from airflow_provider_amplitude_segment.core.engine import literal
-from airflow_provider_amplitude_segment.core.entry import Plan
+from airflow_provider_amplitude_segment.core.entry import Plan, TraitOrigin
 from airflow_provider_amplitude_segment.core.object_names import ObjectName, dry_run_file
 from airflow_provider_amplitude_segment.core.report import DestinationReport
 from airflow_provider_amplitude_segment.core.state import read_state
@@ -51,6 +51,7 @@ class Draft:
         diff: what a new plan would tell; ``None`` where one is resumed.
         base: the state before, on the worker's disk.
         begins_anew: the state was lost, and this says so no more once its plan stands.
+        origin: which task named the trait key; ``None`` for a retirement.
     """
 
     stream: Stream
@@ -63,6 +64,7 @@ class Draft:
     diff: Diff | None = None
     base: Path | None = None
     begins_anew: bool = False
+    origin: TraitOrigin | None = None
 
 
 def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
@@ -98,6 +100,7 @@ def open_draft(  # what is known of a destination before the export's file is
     Raises:
         SettingError: a user property has the name of the trait key; nothing was sent.
     """
+    origin: TraitOrigin | None = TraitOrigin(run.task, settings.trait_name, run.dag_run, run.key)
     if settings.on_trait_change == "keep" and newest is not None and newest.trait != trait:
         log.warning(
             "%s: the trait key would now be %r; on_trait_change='keep' stays with %r.",
@@ -105,7 +108,7 @@ def open_draft(  # what is known of a destination before the export's file is
             trait,
             newest.trait,
         )
-        trait = newest.trait
+        trait, origin = newest.trait, newest.origin
     check_names(settings.user_properties, trait)
     mode: SyncMode = "full" if begins_anew else settings.sync_mode
     modes = {mode, "full"} if settings.on_missing_state == "full" else {mode}
@@ -118,7 +121,7 @@ def open_draft(  # what is known of a destination before the export's file is
         and newest.fingerprint in {plan_fingerprint(settings, trait, m) for m in modes}
     ):
         resumed = newest
-    return Draft(stream, ledger, newest, trait, mode, scratch, resumed, begins_anew=begins_anew)
+    return Draft(stream, ledger, newest, trait, mode, scratch, resumed, begins_anew=begins_anew, origin=origin)
 
 
 def is_begun(newest: Plan | Commit | None, run: Run) -> TypeGuard[Plan]:
@@ -181,6 +184,7 @@ def write_plan(  # a draft in, a plan out, in the ledger's order of writes
         destination=draft.stream.destination.name,
         key_fingerprint=draft.stream.destination.key_fingerprint,
         proved_key=_proved_key(ledger, newest),
+        origin=draft.origin,
     )
     ledger.write_plan(plan)
     return plan

@@ -5,6 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+
+@dataclass(frozen=True, slots=True)
+class TraitOrigin:
+    """Which task named the trait key of an entry, and how (ADR 0020).
+
+    Attributes:
+        task: the DAG and the task, as ``Run.task`` has it.
+        template: ``trait_name`` of that task.
+        dag_run: the DAG run in which it did, as ``Run.dag_run`` has it.
+        run_key: the task instance that did.
+    """
+
+    task: str
+    template: str
+    dag_run: str
+    run_key: str
+
+
 PlanMode = Literal["incremental", "full", "retire"]
 """How a plan came about: by a sync of either mode, or by a retirement."""
 
@@ -30,7 +48,7 @@ class Plan:
         fingerprint: differs when parameters that make the plan differ.
         mode: ``incremental``, ``full`` or ``retire``.
         trait: the current trait key.
-        timestamp: of every message of it; later than any earlier plan's.
+        timestamp: of every message of it; later than the plan's before, unless that is of a bad clock.
         planned: number of changes.
         counts: what the report tells of it, by the report's names.
         changes: Parquet ``trait, user_id, value``, ordered; a change's position is its row number from 0.
@@ -39,6 +57,7 @@ class Plan:
         destination: the destination's name.
         key_fingerprint: of the write key it is told with.
         proved_key: fingerprint of a write key that Segment acknowledged something with before; empty for none.
+        origin: which task named the trait key; ``None`` for a retirement, after which it belongs to none.
     """
 
     generation: int
@@ -57,6 +76,7 @@ class Plan:
     destination: str
     key_fingerprint: str
     proved_key: str
+    origin: TraitOrigin | None = None
 
     @property
     def told_generation(self) -> int:
@@ -74,13 +94,14 @@ class Commit:
         run_key: the run that committed it.
         export_request_id: the export that Segment knows now.
         trait: the current trait key.
-        timestamp: that of the plan's messages.
+        timestamp: that of the messages of the try that committed it.
         snapshot: Parquet ``trait, user_id, told, in_doubt, refused``.
         proved_key: fingerprint of the write key that Segment acknowledged something with most lately; empty for none.
         segment_conn_id: label of the destination.
         destination: the destination's name.
         report: the destination's report of the sync.
         told_generation: of the newest sync that it knows of; lower than its own where no sync led to it.
+        origin: that of the plan.
     """
 
     generation: int
@@ -95,3 +116,4 @@ class Commit:
     destination: str
     report: dict[str, Any]
     told_generation: int
+    origin: TraitOrigin | None = None

@@ -11,6 +11,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     ExitRatioError,
     FewExportsLeftError,
     GuardError,
+    TraitConflictError,
 )
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.cohort_export import Usage
     from airflow_provider_amplitude_segment.core.diff import Diff
     from airflow_provider_amplitude_segment.core.draft import Draft
+    from airflow_provider_amplitude_segment.core.entry import Commit, Plan, TraitOrigin
     from airflow_provider_amplitude_segment.core.membership import Membership
     from airflow_provider_amplitude_segment.core.report import SyncReport
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    from airflow_provider_amplitude_segment.core.stream import Run, Stream
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,62 @@ def check_exports_left(
         raise FewExportsLeftError(usage.left, min_exports_left, usage.resets_at, run_configuration)
     log.info("%s of %s exports are left this month", f"{usage.left:,}", f"{usage.limit:,}")
     return usage.left
+
+
+def check_origins(newest: Mapping[Stream, Plan | Commit | None], trait: str, run: Run, settings: SyncSettings) -> None:
+    """Refuse a sync that would retire a trait which another task keeps up: each would undo what the other one does.
+
+    An edited template of one task is no conflict, nor are two tasks with the same template, whose traits are equal.
+    A dry run is only warned.
+
+    Args:
+        newest: the newest entry of each stream's ledger.
+        trait: the trait key that this sync would send.
+        run: whose task it is.
+        settings: ``trait_name`` and ``on_trait_change``, of which only ``retire`` is refused.
+
+    Raises:
+        TraitConflictError: of the first destination where another task named the trait; no export was spent.
+    """
+    for stream, entry in newest.items():
+        origin = entry.origin if entry is not None else None
+        if entry is None or origin is None or settings.on_trait_change != "retire" or entry.trait == trait:
+            continue
+        if not is_anothers(origin, run, settings.trait_name):
+            continue
+        error = TraitConflictError(
+            stream.destination.segment_conn_id,
+            origin.task if origin.task != run.task else f"{origin.task}, with another map index",
+            entry.trait,
+            origin.template,
+            trait,
+            settings.run_configuration,
+        )
+        if not settings.dry_run:
+            raise error
+        log.warning("A sync would be refused: %s", error)
+
+
+def is_anothers(origin: TraitOrigin, run: Run, template: str) -> bool:
+    """Tell whether another task, with another template, named a trait key.
+
+    A task that is mapped over templates is two: in one DAG run it does not edit its template.
+
+    >>> from airflow_provider_amplitude_segment.core.entry import TraitOrigin
+    >>> from airflow_provider_amplitude_segment.core.stream import Run
+    >>> origin = TraitOrigin("daily.sync", "{cohort_name}", dag_run="monday", run_key="monday.0")
+    >>> is_anothers(origin, Run("", "tuesday", task="weekly.sync", dag_run="w"), "{cohort_id}")
+    True
+    >>> is_anothers(origin, Run("", "tuesday.1", task="daily.sync", dag_run="tuesday"), "{cohort_id}")
+    False
+    >>> is_anothers(origin, Run("", "monday.1", task="daily.sync", dag_run="monday"), "{cohort_id}")
+    True
+    """
+    if origin.template == template:
+        return False
+    if origin.task != run.task:
+        return True
+    return origin.dag_run == run.dag_run and origin.run_key != run.key
 
 
 def check_drafts(

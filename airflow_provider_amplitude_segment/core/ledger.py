@@ -17,7 +17,9 @@ import dataclasses
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core.entry import Commit, Plan, StoredFile
+from airflow_provider_amplitude_segment.core.claim import claim_lost
+from airflow_provider_amplitude_segment.core.clock import seconds_ahead
+from airflow_provider_amplitude_segment.core.entry import Commit, Plan, StoredFile, TraitOrigin
 from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
 from airflow_provider_amplitude_segment.core.mark import (
     decode_entry,
@@ -37,7 +39,7 @@ from airflow_provider_amplitude_segment.core.object_names import (
     report_file,
 )
 from airflow_provider_amplitude_segment.core.ranges import Ranges
-from airflow_provider_amplitude_segment.exceptions import ClaimLostError, LedgerDamagedError
+from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,7 +138,7 @@ class Ledger:
         """
         content = encode_entry(dataclasses.asdict(commit))
         if not self._store.create(f"{self.folder}/{ObjectName('commit', commit.generation)}", content):
-            raise ClaimLostError(commit.claim, None)
+            raise claim_lost(self._store, self.folder, commit.claim)
         if commit.told_generation == commit.generation:
             self.set_hint(commit.generation)
 
@@ -193,8 +195,9 @@ class Ledger:
         entry = self._read(name := str(ObjectName("plan", generation)))
         try:
             base = StoredFile(**entry["base"]) if entry["base"] else None
-            return Plan(**{**entry, "changes": StoredFile(**entry["changes"]), "base": base})
-        except (KeyError, TypeError):
+            files = {"changes": StoredFile(**entry["changes"]), "base": base}
+            return Plan(**{**entry, **files, **_checked(entry)})
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise LedgerDamagedError(self.locate(name), "lacks something a plan has") from None
 
     def _journal(self, name: str) -> Journal:
@@ -210,8 +213,8 @@ class Ledger:
         """Return a commit; raises as ``newest`` does."""
         entry = self._read(name := str(ObjectName("commit", generation)))
         try:
-            return Commit(**{**entry, "snapshot": StoredFile(**entry["snapshot"])})
-        except (KeyError, TypeError):
+            return Commit(**{**entry, "snapshot": StoredFile(**entry["snapshot"]), **_checked(entry)})
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise LedgerDamagedError(self.locate(name), "lacks something a commit has") from None
 
     def _read(self, name: str) -> dict[str, Any]:
@@ -223,3 +226,9 @@ class Ledger:
     def locate(self, name: str) -> str:
         """Return where an object of the ledger is, for a reader of messages."""
         return self._store.locate(f"{self.folder}/{name}")
+
+
+def _checked(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what plans and commits share beside plain values; raises where it is not what it should be."""
+    seconds_ahead(entry["timestamp"], 0.0)  # raises where it is no moment
+    return {"origin": TraitOrigin(**entry["origin"]) if entry.get("origin") else None}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.clock import is_ahead
 from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger_folder import PassedOver, read_folder
 from airflow_provider_amplitude_segment.core.object_names import is_destination_folder
@@ -37,6 +38,7 @@ def check_state(
     newest: Mapping[Stream, Plan | Commit | None],
     remembered: Mapping[str, int],
     settings: SyncSettings,
+    now: float,
 ) -> frozenset[Stream]:
     """Return the streams whose state was lost and which are told in full.
 
@@ -45,6 +47,7 @@ def check_state(
         newest: the newest entry of each stream's ledger.
         remembered: by the destination's name, the generation that Airflow remembers; nothing where it remembers none.
         settings: ``on_missing_state`` decides; a dry run is only warned.
+        now: seconds since 1970.
 
     Raises:
         MissingStateError: the ledger is missing, or older than what is remembered.
@@ -53,6 +56,8 @@ def check_state(
     anew = set()
     for stream, entry in newest.items():
         error = _find_loss(store, stream, entry, remembered.get(stream.destination.name, 0), settings)
+        if error is None and entry is None and settings.on_missing_state != "full":
+            error = _find_changed_key(store, stream, settings, now)
         if error is None:
             continue
         if settings.on_missing_state == "fail" and not settings.dry_run:
@@ -75,18 +80,24 @@ def _find_loss(
         return MissingStateError(
             destination.segment_conn_id, store.locate(stream.folder), found, expected, settings.run_configuration
         )
-    if entry or settings.on_missing_state == "full":
-        return None
-    earlier = _told_before(store, stream)
-    if earlier is not None:
-        routing = f"~{fingerprint(dict(settings.integrations))}" if settings.integrations else ""
-        own, other = (name.removesuffix(routing) for name in (destination.name, earlier))
-        return ChangedKeyError(destination.segment_conn_id, own, other, settings.run_configuration)
     return None
 
 
-def _told_before(store: Store, stream: Stream) -> str | None:
-    """Return the destination that this connection told the cohort to most lately, if it is another one."""
+def _find_changed_key(store: Store, stream: Stream, settings: SyncSettings, now: float) -> ChangedKeyError | None:
+    destination = stream.destination
+    earlier = _told_before(store, stream, now)
+    if earlier is None:
+        return None
+    routing = f"~{fingerprint(dict(settings.integrations))}" if settings.integrations else ""
+    own, other = (name.removesuffix(routing) for name in (destination.name, earlier))
+    return ChangedKeyError(destination.segment_conn_id, own, other, settings.run_configuration)
+
+
+def _told_before(store: Store, stream: Stream, now: float) -> str | None:
+    """Return the destination that this connection told the cohort to most lately, if it is another one.
+
+    One that a bad clock dated in the future comes after all that are dated as they can be.
+    """
     own = stream.destination
     found = []
     for folder in store.names(stream.cohort_folder):
@@ -94,8 +105,8 @@ def _told_before(store: Store, stream: Stream) -> str | None:
             continue
         entry = _newest_of_neighbor(store, stream.cohort_folder, folder)
         if entry is not None and entry.segment_conn_id == own.segment_conn_id:
-            found.append((entry.timestamp, entry.destination))
-    return max(found)[1] if found else None
+            found.append((not is_ahead(entry.timestamp, now), entry.timestamp, entry.destination))
+    return max(found)[2] if found else None
 
 
 def _newest_of_neighbor(store: Store, cohort_folder: str, name: str) -> Plan | Commit | None:

@@ -3,7 +3,7 @@
     amplitude-segment-state.json                      the mark of the state path (``core.mark``)
     <app id>/<cohort id>/runs/<run key>.json
     <app id>/<cohort id>/<destination>/               a ledger
-        claim-n.json  plan-n.json  commit-n.json  acked-n-c.json
+        claim-n.json  seen-n.json  plan-n.json  commit-n.json  acked-n-c.json
         changes-n.parquet  base-n.parquet  snapshot-n-c.parquet
         current.json
         rejected/n.csv  dry-runs/<run key>.csv  reports/c.json
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, cast
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Kind = Literal["claim", "plan", "commit", "acked", "changes", "base", "snapshot"]
+Kind = Literal["claim", "seen", "plan", "commit", "acked", "changes", "base", "snapshot"]
 
 CURRENT = "current.json"
 RUNS = "runs"
@@ -40,6 +40,7 @@ SIDE_FOLDERS = (*FOR_PEOPLE, REPORTS)
 # Each kind's suffix, and whether its name ends with the claim that wrote it.
 _KINDS: dict[str, tuple[str, bool]] = {
     "claim": ("json", False),
+    "seen": ("json", False),
     "plan": ("json", False),
     "commit": ("json", False),
     "acked": ("json", True),

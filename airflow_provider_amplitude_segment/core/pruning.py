@@ -1,9 +1,9 @@
 """Pruning: what a ledger need not hold any more.
 
 Kept are the newest plan, the last commits, each with the files it names, the plan's journals, the changes of all plans
-after the oldest kept commit, and the highest claim (design 4, rule 10). Entries go before the files they name, so that
-a process may die in between. Whoever prunes has looked at the claims just before; should it be paused there, what it
-takes away was older than the newest plan when it listed them, and nobody reads that.
+after the oldest kept commit, and the highest claim with the note of its readers (design 4, rule 10). Entries go before
+the files they name, so that a process may die in between. Whoever prunes has looked at the claims just before; should
+it be paused there, what it takes away was older than the newest plan when it listed them, and nobody reads that.
 Reports and the files for people stay, and so does every object that is not this package's: one of another name, and an
 entry without the mark.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.claim import newest_generation
 from airflow_provider_amplitude_segment.core.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.object_names import (
+    ObjectName,
     objects_of,
     parse_object,
     parse_unfinished,
@@ -80,7 +81,8 @@ def unfinished_before(names: Iterable[str], claim: int) -> list[str]:
 
 
 def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:
-    kept = set(map(str, objects_of(names, "claim")[-1:]))
+    claims = objects_of(names, "claim")[-1:]
+    kept = {str(name) for claim in claims for name in (claim, ObjectName("seen", claim.generation))}
     for name in objects_of(names, "plan")[-1:]:
         plan = ledger.entry(name)
         if isinstance(plan, Plan):

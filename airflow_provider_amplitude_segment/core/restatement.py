@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from airflow_provider_amplitude_segment.core import user_properties
-from airflow_provider_amplitude_segment.core.clock import later_timestamp
+from airflow_provider_amplitude_segment.core.clock import is_ahead, later_timestamp
 from airflow_provider_amplitude_segment.core.engine import literal, one_row, open_engine, widen
 from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger import Ledger
@@ -154,13 +154,14 @@ def restate(
             # Of no export: a run that had requested one before asks for a new one.
             export_request_id="",
             trait=like.trait,
-            timestamp=later_timestamp(clock.now(), _latest_timestamp(ledger)),
+            timestamp=later_timestamp(clock.now(), _latest_timestamp(ledger, clock.now())),
             snapshot=snapshot,
             proved_key=like.proved_key,
             segment_conn_id=like.segment_conn_id,
             destination=like.destination,
             report={},
             told_generation=_told_generation(ledger),
+            origin=like.origin,
         )
     )
     pairs, in_doubt = one_row(engine, f"SELECT count(*), count(*) FILTER (in_doubt) FROM ({pairs_query(state)})")
@@ -176,15 +177,18 @@ def _told_generation(ledger: Ledger) -> int:
     return newest.told_generation if newest else 0
 
 
-def _latest_timestamp(ledger: Ledger) -> str | None:
-    """Return the latest timestamp that messages of the stream were given, as far as entries can be read."""
+def _latest_timestamp(ledger: Ledger, now: float) -> str | None:
+    """Return the latest timestamp that messages of the stream were given, as far as entries can be read.
+
+    What a bad clock dated in the future does not count.
+    """
     timestamps = []
     for name in ledger.entries():
         try:
             timestamps.append(ledger.entry(name).timestamp)
         except (LedgerDamagedError, LedgerFormatError):
             continue
-    return max(timestamps, default=None)
+    return max((moment for moment in timestamps if not is_ahead(moment, now)), default=None)
 
 
 def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Store, to: int, scratch: Path) -> bool:

@@ -28,6 +28,7 @@ from airflow_provider_amplitude_segment.core.fan_out import tell_all
 from airflow_provider_amplitude_segment.core.forgetting import count_pairs, forget
 from airflow_provider_amplitude_segment.core.found_stream import find_cohort_streams, told_elsewhere
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger_clock import warn_of_clocks
 from airflow_provider_amplitude_segment.core.log_group import log_group
 from airflow_provider_amplitude_segment.core.lost_state import check_state
 from airflow_provider_amplitude_segment.core.mark import require_mark
@@ -122,7 +123,8 @@ class CohortRetirement:
     def _retire_claimed(self, streams: Sequence[Stream], tenure: Tenure) -> None:
         ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
         newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
-        anew = check_state(self._store, newest, self._remembered, self._settings)
+        warn_of_clocks(newest, self._outside.clock.now())
+        anew = check_state(self._store, newest, self._remembered, self._settings, self._outside.clock.now())
         record = self._read_record(streams, newest)
         for finished in record.finished.values():
             self._note(DestinationReport(**finished))

@@ -6,9 +6,11 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.clock import CLOCK_TOLERANCE_SECONDS, duration
 from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.guards import check_exports_left
 from airflow_provider_amplitude_segment.core.run_record import RunRecord, read_run_record, write_run_record
+from airflow_provider_amplitude_segment.exceptions import CHECK_CLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +54,10 @@ def open_run_export(  # who asks, whom, and what is known
     # One without an export is a retirement's.
     if record is not None and record.export_request_id:
         record = _with_own_commits(record, run, newest)
+        if record.requested_at - clock.now() > CLOCK_TOLERANCE_SECONDS:
+            record = _requested_now(record, clock.now())
+            tenure.look_at_all()
+            write_run_record(store, stream, run, record)
         unfinished = {s.folder: entry for s, entry in newest.items() if s.folder not in record.finished}
         # Cleared with other parameters, the run needs other columns than its file has.
         fits = record.user_properties == settings.user_properties
@@ -78,6 +84,21 @@ def open_run_export(  # who asks, whom, and what is known
     write_run_record(store, stream, run, record)
     log.info("Requested export %s of cohort %s", request_id, stream.cohort_id)
     return record
+
+
+def _requested_now(record: RunRecord, now: float) -> RunRecord:
+    """Count an export's age from now on, where a bad clock dated its request in the future.
+
+    Else it would never be too old to be used.
+    """
+    log.warning(
+        "Export %s of this run was requested %s ahead of this worker's clock by the clock of the worker that requested "
+        "it. Its age counts from now on. %s",
+        record.export_request_id,
+        duration(record.requested_at - now),
+        CHECK_CLOCKS,
+    )
+    return replace(record, requested_at=now)
 
 
 def _with_own_commits(record: RunRecord, run: Run, newest: Mapping[Stream, Plan | Commit | None]) -> RunRecord:

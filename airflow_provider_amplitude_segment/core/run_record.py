@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.core.clock import timestamp
 from airflow_provider_amplitude_segment.core.mark import decode_entry, encode_entry
 from airflow_provider_amplitude_segment.core.object_names import run_file
 from airflow_provider_amplitude_segment.exceptions import StatePathError
@@ -67,16 +68,18 @@ def read_run_record(store: Store, stream: Stream, run: Run) -> RunRecord | None:
     """Return the run's record; ``None`` where there is none, or only what a dying writer left."""
     entry = decode_entry(store.get(_name(stream, run))) or {}
     try:
+        requested_at = float(entry["requested_at"])
+        timestamp(requested_at)  # raises where it is no time
         return RunRecord(
             str(entry["export_request_id"]),
-            float(entry["requested_at"]),
+            requested_at,
             {str(folder): int(n) for folder, n in entry["generations"].items()},
             dict(entry["finished"]),
             dict(entry["counts"]),
             # Not there where an earlier version wrote it.
             tuple(map(str, entry.get("user_properties", ()))),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
         return None
 
 

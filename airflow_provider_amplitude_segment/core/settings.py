@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.diff import SyncMode
     from airflow_provider_amplitude_segment.core.guards import EmptyCohortPolicy
 
-TraitChangePolicy = Literal["retire", "keep"]
+TraitChangePolicy = Literal["retire", "keep", "take-over"]
 RejectedPolicy = Literal["fail", "warn"]
 MissingStatePolicy = Literal["fail", "full"]
 

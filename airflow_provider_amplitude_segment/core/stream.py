@@ -122,14 +122,23 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Who is syncing: one task instance of one DAG run, over all its tries.
+    """Who is syncing: one task instance of one DAG run in one Airflow, over all its tries.
 
     Attributes:
-        label: for a reader, e.g. ``dag 'daily', run 'manual__…', task 'sync'``.
-        key: differs for every DAG, run, task and map index; the same for each try.
+        label: for a reader, e.g. ``DAG 'daily', run 'manual__…', task 'sync' in Airflow 'https://…' on host 'w-1'``.
+        key: differs for every installation, DAG, run, task and map index; the same for each try.
         try_number: starts at 1.
+        started_at: when its Airflow started the DAG run, as text; empty where that is not known. Two Airflows that
+            cannot be told apart otherwise start a run of one ID at different moments (ADR 0017).
+        clear_number: how often the DAG run was cleared. A finished run that is cleared is started again.
+        dag_run: differs for every installation, DAG and run; the same for all of its tasks.
+        task: the DAG and the task, for a reader; the same for all runs, map indexes and installations.
     """
 
     label: str
     key: str
     try_number: int = 1
+    started_at: str = ""
+    clear_number: int = 0
+    dag_run: str = ""
+    task: str = ""

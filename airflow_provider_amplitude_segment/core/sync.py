@@ -27,8 +27,9 @@ from airflow_provider_amplitude_segment.core.engine import open_engine
 from airflow_provider_amplitude_segment.core.export_order import ExportOrder
 from airflow_provider_amplitude_segment.core.exported_membership import fetch_membership
 from airflow_provider_amplitude_segment.core.fan_out import tell_all
-from airflow_provider_amplitude_segment.core.guards import check_drafts
+from airflow_provider_amplitude_segment.core.guards import check_drafts, check_origins
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger_clock import warn_of_clocks
 from airflow_provider_amplitude_segment.core.log_group import log_group
 from airflow_provider_amplitude_segment.core.lost_state import check_state
 from airflow_provider_amplitude_segment.core.mark import mark_state_path
@@ -161,7 +162,9 @@ class CohortSync:
             raise waited_in_vain
         ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
         newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
-        anew = check_state(self._store, newest, self._remembered, self._settings)
+        warn_of_clocks(newest, self._outside.clock.now())
+        anew = check_state(self._store, newest, self._remembered, self._settings, self._outside.clock.now())
+        check_origins(newest, trait, self._this_run, self._settings)
         with self._step("Amplitude: request the export"):
             record = open_run_export(
                 self._store, self._this_run, self._order, newest, tenure, self._settings, self._outside.clock

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.batches import MAX_BATCH_MESSAGES, pack
+from airflow_provider_amplitude_segment.core.clock import SteadyClock, timestamp_to_send
 from airflow_provider_amplitude_segment.core.courier import Courier
 from airflow_provider_amplitude_segment.core.delivery import FIRST_MESSAGES, Delivery
 from airflow_provider_amplitude_segment.core.draft import report_plan
@@ -126,7 +127,9 @@ class Telling:
         progress = Progress(
             label, done=plan.planned - pending.count, planned=plan.planned, clock=self.clock, show=self.show
         )
-        courier = self._courier(lookout)
+        clock = SteadyClock(self.clock)
+        moment = timestamp_to_send(plan.timestamp, clock.now())
+        courier = self._courier(lookout, clock)
         delivery = Delivery(
             label,
             courier,
@@ -142,10 +145,10 @@ class Telling:
         )
         is_wide = bool(self.settings.user_properties)
         with open_engine(self.draft.scratch, memory_mib=self.memory_mib, is_wide=is_wide) as engine:
-            delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope))
+            delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope, moment))
             report = self._report(report, delivered, progress.seconds)
             if delivered.error is None:
-                report = self._commit(engine, report, lookout, delivered.journal)
+                report = self._commit(engine, report, lookout, delivered.journal, moment)
                 self._take_old_away(lookout)
         log.info(
             "%s: %s planned = %s acknowledged + %s rejected + %s pending; %.1f s, %s",
@@ -160,7 +163,7 @@ class Telling:
     def _claim(self) -> int:
         return self.tenure.generation(self.draft.stream)
 
-    def _courier(self, lookout: Lookout) -> Courier:
+    def _courier(self, lookout: Lookout, clock: Clock) -> Courier:
         envelope = Envelope(self.context, self.settings.integrations)
         halt = threading.Event()
         return Courier(
@@ -170,17 +173,17 @@ class Telling:
             RetryPolicy(),
             self.pace,
             lookout,
-            self.clock,
+            clock,
             self.chance,
             halt,
         )
 
     def _batches(
-        self, engine: duckdb.DuckDBPyConnection, changes: Path, pending: Ranges, envelope: Envelope
+        self, engine: duckdb.DuckDBPyConnection, changes: Path, pending: Ranges, envelope: Envelope, moment: str
     ) -> Iterator[Batch | TooLong]:
         stream = self.draft.stream
         key = plan_key(stream.app_id, stream.cohort_id, stream.destination.name, self.plan.plan_id)
-        messages = identify_messages(engine, changes, pending, key=key, timestamp=self.plan.timestamp)
+        messages = identify_messages(engine, changes, pending, key=key, timestamp=moment)
         limit = min(MAX_BATCH_MESSAGES, self.pace.batch_messages or MAX_BATCH_MESSAGES)
         return pack(
             messages,
@@ -204,7 +207,12 @@ class Telling:
         )
 
     def _commit(
-        self, engine: duckdb.DuckDBPyConnection, report: DestinationReport, lookout: Lookout, journal: Journal
+        self,
+        engine: duckdb.DuckDBPyConnection,
+        report: DestinationReport,
+        lookout: Lookout,
+        journal: Journal,
+        moment: str,
     ) -> DestinationReport:
         """Write the state after the plan: its file, a look, the entry. Who was refused is listed before."""
         ledger, plan, scratch = self.draft.ledger, self.plan, self.draft.scratch
@@ -224,13 +232,14 @@ class Telling:
                 run_key=self.run.key,
                 export_request_id=plan.export_request_id,
                 trait=plan.trait,
-                timestamp=plan.timestamp,
+                timestamp=moment,
                 snapshot=snapshot,
                 proved_key=key if journal.acked.count else plan.proved_key,
                 segment_conn_id=plan.segment_conn_id,
                 destination=plan.destination,
                 report=asdict(report),
                 told_generation=plan.generation,
+                origin=plan.origin,
             )
         )
         return report

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from airflow_provider_amplitude_segment.core.claim import (
     CLAIM_SECONDS,
+    claim_lost,
     extend_claim,
     look_at_claims,
     release_claim,
@@ -86,7 +87,7 @@ class Tenure:
         """
         claim = self._held.get(stream)
         if claim is None:
-            raise ClaimLostError(self._generations[stream], None)
+            raise claim_lost(self._store, stream.folder, self._generations[stream])
         try:
             look_at_claims(self._store, stream, claim)
         except ClaimLostError:
@@ -120,7 +121,7 @@ class Tenure:
         self._renewal.join()
         with self._writing:
             for stream, claim in self._held.items():
-                extend_claim(self._store, stream, claim, self._clock.now() + seconds)
+                extend_claim(self._store, stream, claim, self._clock.now(), seconds, deferred=True)
             kept = {stream.folder: claim.generation for stream, claim in self._held.items()}
             self._held.clear()
         return kept
@@ -133,6 +134,6 @@ class Tenure:
                     if claim is None:
                         continue
                     try:
-                        extend_claim(self._store, stream, claim, self._clock.now() + CLAIM_SECONDS)
+                        extend_claim(self._store, stream, claim, self._clock.now())
                     except StatePathError:
                         continue

@@ -1,12 +1,14 @@
-"""Who is syncing, and with which configuration: read from Airflow's context."""
+"""Who is syncing, and with which configuration: read from Airflow's context and configuration."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.stream import Run
+from airflow_provider_amplitude_segment.transfers.installation import installation_of_task
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -26,13 +28,25 @@ def configuration_of(context: Context) -> dict[str, Any]:
 
 
 def run_of(context: Context) -> Run:
-    """Return who is syncing; the same for each try of a task instance, and for no other."""
-    ti = context["ti"]
+    """Return who is syncing; the same for each try of a task instance, and for no other (ADR 0017)."""
+    ti, dag_run = context["ti"], context.get("dag_run")
     map_index = getattr(ti, "map_index", -1)
-    identity = [ti.dag_id, ti.run_id, ti.task_id, map_index]
+    installation = installation_of_task()
     label = f"DAG {ti.dag_id!r}, run {ti.run_id!r}, task {ti.task_id!r}"
+    if map_index >= 0:
+        label += f", map index {map_index}"
+    started = getattr(dag_run, "start_date", None)
     return Run(
-        label=label if map_index < 0 else f"{label}, map index {map_index}",
-        key=hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32],
+        label=f"{label} in Airflow {installation.label!r} on host {socket.gethostname()!r}",
+        key=_hash(installation.identity, ti.dag_id, ti.run_id, ti.task_id, map_index),
         try_number=ti.try_number,
+        # As a number, so that neither a zone nor a database's spelling makes a difference.
+        started_at=f"{started.timestamp():.6f}" if started is not None else "",
+        clear_number=getattr(dag_run, "clear_number", None) or 0,
+        dag_run=_hash(installation.identity, ti.dag_id, ti.run_id),
+        task=f"DAG {ti.dag_id!r}, task {ti.task_id!r}",
     )
+
+
+def _hash(*identity: object) -> str:
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]

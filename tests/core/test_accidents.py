@@ -214,17 +214,6 @@ def test_a_refused_user_of_whom_segment_may_hold_either_value_stays_in_doubt(wor
     assert world.segment.members(TRAIT) == {"ann", "bob"}
 
 
-def test_a_worker_whose_clock_is_behind_still_tells_later_than_the_last_plan(world: World) -> None:
-    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
-    world.sync("c1")
-    world.clock.pass_by(-7200)
-    world.amplitude.cohort("c1", "Power Users", ["bob"])
-
-    world.sync("c1")
-
-    assert world.segment.members(TRAIT) == {"bob"}
-
-
 def test_an_older_export_is_never_told_after_a_newer_one(world: World) -> None:
     """A run that was deferred so long that another overtook it asks for a new export."""
     world.amplitude.cohort("c1", "Power Users", ["ann"])

@@ -47,7 +47,7 @@ def test_a_released_claim_lets_the_next_run_in(world: World, stream: Stream) -> 
 
 def test_of_two_that_begin_in_the_same_instant_one_wins(world: World, stream: Stream) -> None:
     """The other one meets the claim only when it creates its own."""
-    rival = Claim(1, "b", "run 'b'", 1, world.clock.now() + CLAIM_SECONDS)
+    rival = Claim.of(world.run_named("b"), 1, world.clock.now())
 
     def begin_too(name: str) -> None:
         world.store.before_write = lambda _name: None
@@ -127,8 +127,56 @@ def test_an_owner_that_wakes_before_its_plan_and_after_a_whole_other_run_says_th
 @pytest.mark.parametrize("expires_at", ["1e999", "NaN", "1" + "0" * 400, "1e20"])
 def test_a_claim_whose_expiry_is_no_time_keeps_nobody_out(world: World, stream: Stream, expires_at: str) -> None:
     entry = (
-        Claim(1, "b", "run 'b'", 1, 12345.0).to_json().replace(b'_epoch": 12345.0', b'_epoch": ' + expires_at.encode())
+        Claim(1, "b", "run 'b'", 1, 12045.0, 12345.0)
+        .to_json()
+        .replace(b'_epoch": 12345.0', b'_epoch": ' + expires_at.encode())
     )
     world.store.objects[f"{stream.folder}/claim-1.json"] = entry
 
     assert take_claim(world.store, stream, world.run_named("a"), world.clock.now()).generation == 2
+
+
+def test_a_run_of_another_airflow_with_the_same_key_is_kept_out_in_each_of_its_tries(
+    world: World, stream: Stream
+) -> None:
+    """Two Airflows that are configured alike; each has started the DAG run of this ID at its own moment."""
+    take_claim(world.store, stream, world.run_named("a", started_at="10:00:00"), world.clock.now())
+
+    for number in (1, 2, 3):
+        with pytest.raises(ClaimHeldError, match="run 'a'"):
+            take_claim(world.store, stream, world.run_named("a", number, started_at="10:00:01"), world.clock.now())
+
+
+def test_a_run_that_was_cleared_after_its_end_is_not_kept_out_by_what_it_left(world: World, stream: Stream) -> None:
+    """Airflow starts it again, at another moment, and counts that it was cleared."""
+    take_claim(world.store, stream, world.run_named("a", started_at="10:00:00"), world.clock.now())
+
+    cleared = world.run_named("a", 2, started_at="11:30:00", clear_number=1)
+    assert take_claim(world.store, stream, cleared, world.clock.now()).generation == 2
+
+
+def test_a_try_that_was_not_deferred_is_run_once(world: World, stream: Stream) -> None:
+    """A second process of one try is not its retry; nor is a try that Airflow gave up the successor of the next."""
+    take_claim(world.store, stream, world.run_named("a", 2), world.clock.now())
+
+    for number in (1, 2):
+        with pytest.raises(ClaimHeldError):
+            take_claim(world.store, stream, world.run_named("a", number), world.clock.now())
+
+
+def test_a_deferred_try_is_resumed_under_its_own_number(world: World, stream: Stream) -> None:
+    with Tenure(world.store, [stream], world.run_named("a"), world.clock) as tenure:
+        tenure.hand_over(4200.0)
+
+    assert take_claim(world.store, stream, world.run_named("a"), world.clock.now()).generation == 2
+    with pytest.raises(ClaimHeldError):
+        take_claim(world.store, stream, world.run_named("a"), world.clock.now())
+
+
+def test_an_owner_that_was_taken_over_names_the_run_that_did(world: World, stream: Stream) -> None:
+    claim = take_claim(world.store, stream, world.run_named("a"), world.clock.now())
+    take_claim(world.store, stream, world.run_named("b", 3), world.clock.now() + CLAIM_SECONDS + 1)
+
+    with pytest.raises(ClaimLostError, match=r"claim 2 of run 'b' \(try 3\)") as lost:
+        look_at_claims(world.store, stream, claim)
+    assert (lost.value.generation, lost.value.newer, lost.value.holder) == (1, 2, "run 'b' (try 3)")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_amplitude_segment.core.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
 from airflow_provider_amplitude_segment.core.ledger import Ledger
-from airflow_provider_amplitude_segment.core.mark import encode_entry
+from airflow_provider_amplitude_segment.core.mark import FORMAT, encode_entry
 from airflow_provider_amplitude_segment.core.object_names import ObjectName, folder_name
 from airflow_provider_amplitude_segment.core.ranges import Ranges
 from airflow_provider_amplitude_segment.core.stream import Stream
@@ -84,9 +84,9 @@ def test_a_journal_that_lacks_something_is_named(synced: World) -> None:
 
 def test_a_newer_format_is_refused(synced: World) -> None:
     name = path_of(synced, "commit-1.json")
-    synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": 3}).encode()
+    synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": FORMAT + 1}).encode()
 
-    with pytest.raises(LedgerFormatError, match="reads up to 2"):
+    with pytest.raises(LedgerFormatError, match=f"reads up to {FORMAT}"):
         synced.attempt("c1")
 
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import duckdb
 from fakes import FakeSegment, Killed, World
+from fakes.clock import FakeChance, FakeClock
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from airflow_provider_amplitude_segment.core.claim import Claim, newest_generation
 from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
 from airflow_provider_amplitude_segment.core.diff import REFUSALS_BEFORE_WAITING
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete
 from airflow_provider_amplitude_segment.core.report import SyncReport
 from airflow_provider_amplitude_segment.core.segment_answer import Answer, CredentialsRefused, RetryLater, no_answer
 from airflow_provider_amplitude_segment.core.state import pairs_query, read_state
@@ -28,13 +31,15 @@ NAMES = ("Power Users", "Big Spenders")
 KEYS = ("default", "emea")
 PROPERTIES = ("plan", "town")
 AFTER_A_CLAIM, AFTER_ALL_CLAIMS = 310.0, 5000.0
+CLOCKS = (0.0, 0.0, 0.0, 200.0, -200.0, 400 * 86_400.0, -400 * 86_400.0)
+"""By how many seconds a worker's clock is ahead: right, wrong by what is tolerated, and very wrong."""
 
 
 class LateSegment(FakeSegment):
     """A Segment to which the next bodies come late: their sender hears nothing, and they arrive when they are let."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(now)
         self.to_hold = 0
         self.held: list[tuple[str, dict[str, Any]]] = []
         self.told: dict[tuple[str, str, str, str], set[str]] = {}
@@ -46,8 +51,8 @@ class LateSegment(FakeSegment):
             return no_answer("ReadTimeout")
         return super()._take(write_key, body)
 
-    def _apply(self, write_key: str, message: dict[str, Any]) -> None:
-        super()._apply(write_key, message)
+    def _apply(self, write_key: str, message: dict[str, Any], off: float = 0.0) -> None:
+        super()._apply(write_key, message, off)
         for trait in message["traits"]:
             place = (write_key, trait, message["userId"], message["timestamp"])
             self.told.setdefault(place, set()).add(message["messageId"])
@@ -58,6 +63,18 @@ class LateSegment(FakeSegment):
             super()._take(write_key, body)
 
 
+class TickingChance(FakeChance):
+    """Chance that takes a while, so that no two plans are of one moment, whatever the clocks."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def token(self) -> str:
+        self._clock.pass_by(0.005)
+        return super().token()
+
+
 class Protocol(RuleBasedStateMachine):
     """Syncs of one cohort by several runs; the claim, plan and commit protocol of design 4."""
 
@@ -65,14 +82,15 @@ class Protocol(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.world = World(Path(self.folder.name))
-        self.world.segment = self.segment = LateSegment()
+        self.world.segment = self.segment = LateSegment(self.world.clock.now)
+        self.world.chance = TickingChance(self.world.clock)
         self.engine = duckdb.connect(config={"threads": 1})
         self.name, self.members = NAMES[0], {ANCHOR, *USERS[:4]}
         self.keys: tuple[str, ...] = KEYS[:1]
         self.properties: tuple[str, ...] = PROPERTIES
         self.known_keys: set[str] = set()
         self.runs = 0
-        self.tries: dict[str, int] = {}
+        self.ahead = 0.0
         self.last_run: str | None = None
         self.scratches = 0
 
@@ -101,6 +119,10 @@ class Protocol(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([AFTER_A_CLAIM, AFTER_ALL_CLAIMS]))
     def expire(self, seconds: float) -> None:
         self.world.clock.pass_by(seconds)
+
+    @rule(ahead=st.sampled_from(CLOCKS))
+    def run_on_a_worker_whose_clock_is(self, ahead: float) -> None:
+        self.ahead = ahead
 
     @rule(both=st.booleans())
     def choose_destinations(self, both: bool) -> None:
@@ -181,11 +203,37 @@ class Protocol(RuleBasedStateMachine):
 
         return count
 
+    @precondition(lambda self: self.last_run)
+    @rule(write=st.integers(1, 12), again=st.booleans())
+    def sync_from_another_airflow_meanwhile(self, write: int, again: bool) -> None:
+        """While the owner sleeps, its twin begins: the same run of another Airflow, which nothing else tells apart."""
+        run = self.last_run if again and self.last_run else self.new_run()
+        ahead, before = self.ahead, self.newest_claim()
+
+        def meanwhile() -> None:
+            claim, now = self.newest_claim(), self.world.clock.now()
+            self.ahead = 0.0
+            self.attempt(f"{run}-twin", identity={"key": run, "dag_run": run, "started_at": "a second later"})
+            self.ahead = ahead
+            if claim is not None and not claim.released:
+                is_fresh = before is None or claim.generation > before.generation
+                is_held = claim.written_at <= now < claim.expires_at or (is_fresh and ahead > 0)
+                assert not is_held or self.newest_claim() == claim, "the twin took a live claim over"
+
+        self.world.store.before_write = self.before(write, meanwhile)
+        self.attempt(run)
+        self.world.store.before_write = lambda _name: None
+
+    def newest_claim(self) -> Claim | None:
+        stream = Stream("1234", "c1", self.world.destination(KEYS[0]))
+        number = newest_generation(self.world.store.names(stream.folder))
+        return Claim.from_json(self.world.store.objects.get(f"{stream.folder}/claim-{number}.json", b""))
+
     def new_run(self) -> str:
         self.runs += 1
         return f"run-{self.runs}"
 
-    def attempt(self, run: str, **more: Any) -> SyncReport | None:
+    def attempt(self, run: str, *, identity: dict[str, Any] | None = None, **more: Any) -> SyncReport | None:
         """Run one try; return its report where it succeeded. Nothing but our own errors comes out."""
         self.world.amplitude.cohort("c1", self.name, sorted(self.members))
         self.last_run = run
@@ -197,10 +245,13 @@ class Protocol(RuleBasedStateMachine):
             "user_properties": self.properties,
             **more,
         }
-        sync = self.world.prepare("c1", run=run, keys=self.keys, **{k: v for k, v in settled.items() if k != "waits"})
+        waits = bool(settled.pop("waits", True))
+        sync = self.world.prepare("c1", run=run, keys=self.keys, ahead=self.ahead, identity=identity, **settled)
         outcome: object = None
         try:
-            outcome = sync.run(waits=more.get("waits", True))
+            outcome = sync.run(waits=waits)
+            if isinstance(outcome, ExportIncomplete):
+                self.world.deferred.add(run)
         except RejectedUsersError:
             outcome = sync.report
         except Killed:
@@ -255,7 +306,8 @@ class Protocol(RuleBasedStateMachine):
                     assert self.segment.traits(user, key).get(name) == text, (key, user, name)
 
     def teardown(self) -> None:
-        """Heal everybody, let all arrive, sync calmly, and hold Segment against the cohort."""
+        """Heal everybody, set the clock, let all arrive, sync calmly, and hold Segment against the cohort."""
+        self.ahead = 0.0
         self.segment.poisoned, self.segment.script, self.segment.lost, self.segment.to_hold = set(), [], [], 0
         self.keys = KEYS if len(self.known_keys) > 1 else KEYS[:1]
         self.properties = PROPERTIES

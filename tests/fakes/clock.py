@@ -30,6 +30,23 @@ class FakeClock:
         return until.is_set()
 
 
+class WrongClock:
+    """A worker's clock that is ahead of the right one, or behind it; it can be set, as NTP does."""
+
+    def __init__(self, right: FakeClock, ahead: float) -> None:
+        self._right = right
+        self.ahead = ahead
+
+    def now(self) -> float:
+        return self._right.now() + self.ahead
+
+    def monotonic(self) -> float:
+        return self._right.monotonic()
+
+    def wait(self, seconds: float, until: threading.Event) -> bool:
+        return self._right.wait(seconds, until)
+
+
 class FakeChance:
     """Chance that counts."""
 

@@ -1,11 +1,19 @@
-"""A Segment that drops copies by message ID and keeps the trait value with the newest timestamp."""
+"""A Segment that drops copies by message ID and keeps the trait value with the newest timestamp.
+
+Segment corrects a timestamp by ``sentAt`` (https://www.twilio.com/docs/segment/connections/spec/common). Here that is
+done where a clock is off by days: late bodies, of which there are many in these tests, are late by hours.
+"""
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged, Answer, Refused, no_answer
+
+_SLOWEST_NETWORK_SECONDS = 86_400.0
 
 
 class FakeSegment:
@@ -19,7 +27,8 @@ class FakeSegment:
         before_answer: called after a batch was taken, before it is answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self.script: list[Answer | None] = []
         self.lost: list[Answer] = []
         self.poisoned: set[str] = set()
@@ -29,7 +38,7 @@ class FakeSegment:
         self.before_answer: Callable[[], None] = lambda: None
         self.bodies: list[dict[str, Any]] = []
         self.times_received: dict[str, int] = {}
-        self._values: dict[tuple[str, str, str], tuple[str, Any]] = {}
+        self._values: dict[tuple[str, str, str], tuple[float, Any]] = {}
         self._lock = threading.Lock()
 
     def post(self, write_key: str) -> Callable[[bytes, int], Answer]:
@@ -51,18 +60,24 @@ class FakeSegment:
                 return Refused(400, "invalid message")
             self.bodies.append(body)
             for message in body["batch"]:
-                self._apply(write_key, message)
+                self._apply(write_key, message, self._off(body["sentAt"]))
             return self.lost.pop(0) if self.lost else Acknowledged()
 
-    def _apply(self, write_key: str, message: dict[str, Any]) -> None:
+    def _off(self, sent_at: str) -> float:
+        """By how many seconds a sender's clock is wrong, where it is more than a slow network explains."""
+        off = self._now() - datetime.fromisoformat(sent_at).timestamp()
+        return off if abs(off) > _SLOWEST_NETWORK_SECONDS else 0.0
+
+    def _apply(self, write_key: str, message: dict[str, Any], off: float = 0.0) -> None:
         seen = self.times_received.get(message["messageId"], 0)
         self.times_received[message["messageId"]] = seen + 1
         if seen:
             return
+        moment = datetime.fromisoformat(message["timestamp"]).timestamp() + off
         for trait, value in message["traits"].items():
             pair = (write_key, trait, message["userId"])
-            if message["timestamp"] >= self._values.get(pair, ("", False))[0]:
-                self._values[pair] = (message["timestamp"], value)
+            if moment >= self._values.get(pair, (0.0, False))[0]:
+                self._values[pair] = (moment, value)
 
     def forget_after(self, messages: int) -> None:
         """Lose everything that was taken after the first messages."""

@@ -15,9 +15,11 @@ from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from airflow_provider_amplitude_segment.core.stream import Destination, Run
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from fakes.amplitude import FakeAmplitude
-from fakes.clock import FakeChance, FakeClock
+from fakes.clock import FakeChance, FakeClock, WrongClock
 from fakes.segment import FakeSegment
 from fakes.store import FakeStore
+
+TASK = "DAG 'dag', task 'sync'"
 
 
 class World:
@@ -25,17 +27,29 @@ class World:
 
     def __init__(self, scratch: Path) -> None:
         self.amplitude = FakeAmplitude()
-        self.segment = FakeSegment()
-        self.store = FakeStore()
         self.clock = FakeClock()
+        self.segment = FakeSegment(self.clock.now)
+        self.store = FakeStore()
         self.chance = FakeChance()
         self.show: Show = show_nobody
         self.last: CohortSync | CohortRetirement | None = None
+        # By the name of a run, the number of its last try, and whether that was deferred.
+        self.tries: dict[str, int] = {}
+        self.deferred: set[str] = set()
         self._scratch = scratch
         self._numbers = itertools.count(1)
 
-    def run_named(self, name: str, try_number: int = 1) -> Run:
-        return Run(label=f"run {name!r}", key=name, try_number=try_number)
+    def run_named(self, name: str, try_number: int = 1, **more: Any) -> Run:
+        return Run(
+            **{"label": f"run {name!r}", "key": name, "dag_run": name, "task": TASK, "try_number": try_number, **more}
+        )
+
+    def next_try(self, name: str, **more: Any) -> Run:
+        """The run as Airflow runs it now: its next try, or the one that was deferred."""
+        resumes = name in self.deferred
+        self.deferred.discard(name)
+        self.tries[name] = max(1, self.tries.get(name, 0) + (0 if resumes else 1))
+        return self.run_named(name, self.tries[name], **more)
 
     def destination(self, write_key: str = "default", **fields: Any) -> Destination:
         return Destination(f"segment_{write_key}", f"dst-{write_key}", key_fingerprint=f"fp-{write_key}", **fields)
@@ -48,17 +62,23 @@ class World:
         keys: tuple[str, ...] = ("default",),
         remembered: dict[str, int] | None = None,
         names: dict[str, str] | None = None,
+        ahead: float = 0.0,
+        identity: dict[str, Any] | None = None,
         **settings: Any,
     ) -> CohortSync:
         """A sync that has not begun; each gets a run of its own unless one is named.
 
-        ``names`` are destinations' names by write key, where they are not the usual ones.
+        ``names`` are destinations' names by write key, where they are not the usual ones. ``ahead`` are the seconds by
+        which the worker's clock is ahead of the right one. ``identity`` is what else a ``Run`` is known by.
         """
         number = next(self._numbers)
+        surroundings = self._surroundings(number, keys, names or {}, settings)
+        if ahead:
+            surroundings["clock"] = WrongClock(self.clock, ahead)
         sync = CohortSync(
             SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
-            self.run_named(run or f"run-{number}"),
-            Outside(amplitude=self.amplitude, **self._surroundings(number, keys, names or {}, settings)),
+            self.next_try(run or f"run-{number}", **(identity or {})),
+            Outside(amplitude=self.amplitude, **surroundings),
             remembered=remembered or {},
         )
         self.last = sync
@@ -100,7 +120,7 @@ class World:
         number = next(self._numbers)
         retirement = CohortRetirement(
             SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
-            self.run_named(run or f"run-{number}"),
+            self.next_try(run or f"run-{number}"),
             TellingOutside(**self._surroundings(number, keys, names or {}, settings)),
             app_id=app_id,
             remembered=remembered or {},
@@ -114,7 +134,10 @@ class World:
     def attempt(self, cohort_id: str, *, waits: bool = True, **more: Any) -> SyncReport | ExportIncomplete | Skipped:
         """Run one try; a minute passes after it."""
         try:
-            return self.prepare(cohort_id, **more).run(waits=waits)
+            outcome = self.prepare(cohort_id, **more).run(waits=waits)
+            if isinstance(outcome, ExportIncomplete) and "run" in more:
+                self.deferred.add(more["run"])
+            return outcome
         finally:
             self.clock.pass_by(60)
 
