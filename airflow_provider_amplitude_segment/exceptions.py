@@ -2,6 +2,7 @@
 
     AmplitudeSegmentError
     ├── SettingError                  a parameter, a connection's field or a configuration value
+    ├── XComValueError                an object that a task returned, and the next one could not read
     ├── AmplitudeError                Amplitude, or the cohort it holds
     │   ├── AmplitudeCredentialsError
     │   ├── AmplitudeUnavailableError     may get better by a retry
@@ -70,6 +71,23 @@ class SettingError(AmplitudeSegmentError):
         self.problem = problem
         self.takes = takes
         super().__init__(f"{setting}: {problem}. It takes {takes}. {_NOTHING_SENT}")
+
+
+class XComValueError(AmplitudeSegmentError):
+    """A task returned an object that Airflow would write into an XCom, and that no task could read back.
+
+    Attributes:
+        kind: the object's class.
+        instead: what to return, in words.
+    """
+
+    def __init__(self, kind: str, instead: str) -> None:
+        self.kind = kind
+        self.instead = instead
+        super().__init__(
+            f"A {kind} was returned from a task, and Airflow would refuse it to the task that reads it. No XCom was "
+            f"written. Return {instead}. A retry does not help."
+        )
 
 
 class AmplitudeError(AmplitudeSegmentError):

@@ -37,16 +37,13 @@ def make_plain(operator: BaseOperator) -> None:
 def plain(value: object) -> Any:
     """Return a value with each collection in it as a list or a dictionary; what is none is returned as it is.
 
-    A set has no order, so its list is sorted. Numbers that Airflow carries between tasks and JSON does not know
-    (``Decimal``, numpy's) become Python's.
+    A set has no order, so its list is sorted. A ``Decimal``, which Airflow carries between tasks, is read as a float.
 
     >>> plain(("a", {"c", "b"})), plain({"groups": range(2)}), plain(Decimal("0.5"))
     (['a', ['b', 'c']], {'groups': [0, 1]}, 0.5)
     """
     if isinstance(value, Decimal):
         return float(value)
-    if hasattr(value, "dtype") and hasattr(value, "tolist"):
-        value = value.tolist()
     if isinstance(value, Mapping):
         # By key: items() of Airflow's Params hands out the Params themselves.
         return {key: plain(value[key]) for key in value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from airflow_provider_amplitude_segment.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Short values of a connection are no reason to warn.
+EXTRA = {"extra": {"region": "US", "timeout": "60"}}
+
 
 @pytest.fixture(scope="session")
 def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowCluster]:
@@ -22,14 +26,14 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflo
     with Sandbox.start(cohorts=[], keep_messages=True) as sandbox:
         sandbox.amplitude.parallel_per_minute = sandbox.amplitude.requests_per_ten_minutes = None
         env = {
-            **sandbox.airflow_connections(),
+            **{name: json.dumps({**json.loads(c), **EXTRA}) for name, c in sandbox.airflow_connections().items()},
             "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(home / "state"),
             # A task learns of its end at a heartbeat.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
         }
         with standalone(home / "airflow", Path(__file__).parent / "dags", env) as airflow:
-            airflow.wait_for_dags("sync_waiting", "sync_deferred", "sync_timed")
+            airflow.wait_for_dags("sync_waiting", "sync_deferred", "sync_timed", "sync_mapped", "retirement")
             yield AirflowCluster(airflow, sandbox, home / "state")
 
 
