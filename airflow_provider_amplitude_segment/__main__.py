@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
+from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
 from airflow_provider_amplitude_segment.core.erasure import erase_users
 from airflow_provider_amplitude_segment.core.found_stream import find_stream, find_streams
 from airflow_provider_amplitude_segment.core.ledger import Ledger
@@ -49,16 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Outside of a task, Airflow 3 reads its database for connections only where it takes itself for a server.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
-        store = LedgerStore(open_state_root(state_place(options.state_path)))
-        require_mark(store)
-        if options.command == "list":
-            return _list(store)
-        if options.command == "go-back":
-            return _go_back(store, options.ledger, options.to)
-        return _erase(store, read_user_list(sys.stdin.buffer.read()))
+        with vendor_logs_at_warning():
+            return _run(options)
     except AmplitudeSegmentError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    store = LedgerStore(open_state_root(state_place(options.state_path)))
+    require_mark(store)
+    if options.command == "list":
+        return _list(store)
+    if options.command == "go-back":
+        return _go_back(store, options.ledger, options.to)
+    return _erase(store, read_user_list(sys.stdin.buffer.read()))
 
 
 def _parser() -> argparse.ArgumentParser:

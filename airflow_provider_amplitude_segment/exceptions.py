@@ -3,6 +3,7 @@
     AmplitudeSegmentError
     ├── SettingError                  a parameter, a connection's field or a configuration value
     ├── UserListError                 a list of user IDs that is to be erased
+    ├── XComValueError                an object that a task returned, and the next one could not read
     ├── AmplitudeError                Amplitude, or the cohort it holds
     │   ├── AmplitudeCredentialsError
     │   ├── AmplitudeUnavailableError     may get better by a retry
@@ -95,6 +96,23 @@ class UserListError(AmplitudeSegmentError):
             f"The list of user IDs is refused: {problem}. Nothing was erased. Give a CSV file with a header that "
             "names the column user_id, as Amplitude exports it, or one user ID a line, in quotation marks where it "
             "holds one or a line break. It is not retried."
+        )
+
+
+class XComValueError(AmplitudeSegmentError):
+    """A task returned an object that Airflow would write into an XCom, and that no task could read back.
+
+    Attributes:
+        kind: the object's class.
+        instead: what to return, in words.
+    """
+
+    def __init__(self, kind: str, instead: str) -> None:
+        self.kind = kind
+        self.instead = instead
+        super().__init__(
+            f"A {kind} was returned from a task, and Airflow would refuse it to the task that reads it. No XCom was "
+            f"written. Return {instead}. A retry does not help."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_amplitude_segment.core.amplitude_answer import (
     is_success,
@@ -18,6 +18,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     CohortNotFoundError,
     CohortTooLargeError,
     GroupCohortError,
+    XComValueError,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +62,20 @@ class Cohort:
     archived: bool = False
     group_type: str = USERS
     owners: tuple[str, ...] = ()
+
+    def serialize(self) -> NoReturn:
+        """Refuse to be returned from a task: Airflow calls this when it writes an XCom.
+
+        https://airflow.apache.org/docs/apache-airflow/stable/authoring-and-scheduling/serializers.html
+
+        Raises:
+            XComValueError: Always; the task that would read it fails otherwise, without a word of why.
+        """
+        raise XComValueError(
+            "Cohort",
+            "AmplitudeHook().map_cohorts(), which expand_kwargs of an operator takes, or plain values such as "
+            "[cohort.cohort_id for cohort in cohorts]",
+        )
 
 
 def read_cohorts(status: int, body: bytes) -> tuple[Cohort, ...]:

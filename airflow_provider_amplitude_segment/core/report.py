@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider_amplitude_segment.exceptions import XComValueError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,6 +145,14 @@ class SyncReport:
     def destination(self, name: str) -> DestinationReport:
         """Return the report of the destination called ``name`` in the ledger."""
         return next(report for report in self.destinations if report.destination == name)
+
+    def serialize(self) -> NoReturn:
+        """Refuse to be returned from a task: Airflow calls this when it writes an XCom.
+
+        Raises:
+            XComValueError: Always; the task that would read it fails otherwise, without a word of why.
+        """
+        raise XComValueError("SyncReport", "report.as_dict()")
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON's types, for an XCom."""

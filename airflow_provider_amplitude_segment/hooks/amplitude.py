@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import re
 from contextlib import closing
@@ -190,11 +191,17 @@ def label(cohort: Cohort) -> str:
     >>> from airflow_provider_amplitude_segment.core.cohort import Cohort
     >>> label(Cohort("26umsb5", "Lifecycle: at risk of leaving", "187520")), label(Cohort("26umsb5", "", "187520"))
     ('Lifecycle: at risk of leaving (26umsb5)', '26umsb5')
+    >>> label(Cohort("1234567", "", "187520"))
+    'Cohort 1234567'
     """
-    if not cohort.name.strip():
-        return cohort.cohort_id
     name = cohort.name if len(cohort.name) <= _MOST_LABEL_CHARACTERS else f"{cohort.name[:_MOST_LABEL_CHARACTERS]}…"
-    return f"{name} ({cohort.cohort_id})"
+    text = f"{name} ({cohort.cohort_id})" if name.strip() else cohort.cohort_id
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+    # With render_template_as_native_obj a template makes a number of it, which fails the task on Airflow 3.
+    return f"Cohort {text}"
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, mask_secret
 
 from airflow_provider_amplitude_segment.core.export_file import is_loopback
 from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.hooks.short_values import without_warning_of_short_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,20 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
+_NO_SECRETS = frozenset(
+    {
+        "cert",
+        "destination_id",
+        "org_url",
+        "region",
+        "source",
+        "timeout",
+        "trust_env",
+        "verify",
+        "verify_ssl",
+        "workspace",
+    }
+)
 _TAKES_HOST = (
     "nothing, to use the region's host, or a host or URL with neither credentials nor query, "
     "e.g. https://api.example.com"
@@ -63,7 +78,8 @@ def find_connection(hook: BaseHook, conn_id: str) -> Connection:
         answer as if there were none.
     """
     try:
-        return hook.get_connection(conn_id)
+        with without_warning_of_short_values():
+            return hook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise SettingError(
             f"connection {conn_id!r}",
@@ -116,8 +132,6 @@ def extra(connection: Any) -> Mapping[str, Any]:
     """
     if not (connection.extra or "").strip():
         return {}
-    # Asked first, as Airflow masks what it finds there.
-    _ = connection.extra_dejson
     try:
         values = json.loads(connection.extra)
     except ValueError:
@@ -125,6 +139,10 @@ def extra(connection: Any) -> Mapping[str, Any]:
     if not isinstance(values, dict):
         takes = 'a JSON object such as {"region": "EU"}'
         raise SettingError(setting(connection.conn_id, "Extra"), "it is no JSON object", takes)
+    # As extra_dejson does, but for what is no secret: Airflow warns of each value that is too short to be masked,
+    # such as a region, whatever its name is.
+    if hidden := {name: value for name, value in values.items() if name not in _NO_SECRETS}:
+        mask_secret(hidden)
     return values
 
 

@@ -6,11 +6,11 @@ import hashlib
 import re
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.exceptions import SettingError, XComValueError
 from airflow_provider_amplitude_segment.hooks import connection_verdict
 from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
     extra,
@@ -53,6 +53,13 @@ class SegmentDestination:
     source: str | None
     host: str
     key_fingerprint: str
+
+    def serialize(self) -> NoReturn:
+        """Refuse to be returned from a task: Airflow calls this when it writes an XCom.
+
+        :raises XComValueError: always; the task that would read it fails otherwise, without a word of why
+        """
+        raise XComValueError("SegmentDestination", "plain values, such as dataclasses.asdict(destination)")
 
 
 class SegmentHook(BaseHook):

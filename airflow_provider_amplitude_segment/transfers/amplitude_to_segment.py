@@ -159,14 +159,23 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
         :raises AirflowSkipException: ``on_empty_cohort='skip'`` met an empty cohort, or ``skip_when_unchanged`` a
             sync that had nothing to tell.
         """
-        return self._sync(context, waits=not self.deferrable)
+        from airflow_provider_amplitude_segment.transfers.parameters import read_flag  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.task_beginning import begin_task  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
+
+        with end_for_airflow():
+            begin_task(self, context["ti"])
+            waits = not read_flag("deferrable", self.deferrable)
+        return self._sync(context, waits=waits)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the deferral, in a new process: what is needed stands in the run record."""
         from airflow_provider_amplitude_segment.transfers.export_event import read_event  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.task_beginning import begin_task  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
 
         with end_for_airflow():
+            begin_task(self, context["ti"])
             waited_in_vain = read_event(self, event or {})
         return self._sync(context, waits=True, waited_in_vain=waited_in_vain)
 
@@ -204,7 +213,6 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
 
         with end_for_airflow(), tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
             settings = replace(read_settings(self), run_configuration=configuration_of(context))
-            self._push_links(context["ti"], settings.cohort_id)
             with open_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop
                 remembered = recall(context["ti"], settings.cohort_id, outside.posts)
@@ -221,20 +229,6 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
                     )
                 finally:
                     self._stop = None
-
-    def _push_links(self, ti: Any, cohort_id: str) -> None:
-        from airflow_provider_amplitude_segment.links.task_links import push_links  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.parameters import (  # noqa: PLC0415
-            read_connection_id,
-            read_connection_ids,
-        )
-
-        push_links(
-            ti,
-            cohort_id=cohort_id,
-            amplitude_conn_id=read_connection_id("amplitude_conn_id", self.amplitude_conn_id),
-            segment_conn_ids=read_connection_ids(self.segment_conn_id),
-        )
 
     def _defer(self, outcome: ExportIncomplete) -> None:
         from airflow_provider_amplitude_segment.transfers.state_root import state_place  # noqa: PLC0415

@@ -43,6 +43,10 @@ def read_cohort_id(value: object) -> str:
     ('1234567', '26umsb5')
     """
     takes = "Amplitude's cohort ID, the last part of the cohort's URL"
+    if isinstance(value, list):
+        raise SettingError(
+            "cohort_id", f"got {_shown(value)}", f"{takes}; for several, map the operator: expand(cohort_id=…)"
+        )
     if isinstance(value, float):
         raise SettingError(
             "cohort_id",
@@ -59,16 +63,18 @@ def read_cohort_id(value: object) -> str:
 
 
 def read_connection_ids(value: object) -> list[str]:
-    """Read one connection ID or several, each once, in order.
+    """Read one connection ID or several, each once, in order; lists of them count as their items.
 
     >>> read_connection_ids("segment_default, segment_emea"), read_connection_ids('["a", "b", "a"]')
     (['segment_default', 'segment_emea'], ['a', 'b'])
+    >>> read_connection_ids([["segment_default"], "segment_emea"])
+    ['segment_default', 'segment_emea']
     """
     takes = "a connection ID, or several (a list, or with commas or line breaks between them)"
     if isinstance(value, str) and not value.strip().startswith(("[", "(")):
         value = _words("segment_conn_id", value, takes)
-    found = _literal(value)
-    if not isinstance(found, list | tuple) or not all(isinstance(item, str) for item in found):
+    found = _flat(_literal(value))
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise SettingError("segment_conn_id", f"got {_shown(value)}", takes)
     ids = list(dict.fromkeys(item.strip() for item in found if not is_none(item)))
     if not ids:
@@ -156,8 +162,8 @@ def read_names(name: str, value: object, *, most: int) -> tuple[str, ...]:
         return ()
     if isinstance(value, str) and not value.strip().startswith(("[", "(")):
         value = _words(name, value, takes)
-    found = _literal(value)
-    if not isinstance(found, list | tuple) or not all(isinstance(item, str) and item.isprintable() for item in found):
+    found = _flat(_literal(value))
+    if not isinstance(found, list) or not all(isinstance(item, str) and item.isprintable() for item in found):
         raise SettingError(name, f"got {_shown(value)}", takes)
     names = {item.strip() for item in found} - {""}
     if len(names) > most or any(len(item) > _MAX_ID_CHARACTERS for item in names):
@@ -215,6 +221,14 @@ def _literal(value: object) -> object:
         return ast.literal_eval(value.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return value
+
+
+def _flat(value: object) -> object:
+    """Return the items of a list and of the lists in it; anything else as it is."""
+    if not isinstance(value, list | tuple):
+        return value
+    parts = [_flat(item) for item in value]
+    return [item for part in parts for item in (part if isinstance(part, list) else [part])]
 
 
 def _shown(value: object) -> str:

@@ -100,9 +100,7 @@ class AmplitudeCohortTraitRetireOperator(TellsLineage, BaseOperator):
         :raises AmplitudeSegmentError: what a retry may cure; it goes on where this try ended.
         """
         from airflow_provider_amplitude_segment.core.retirement import CohortRetirement  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.links.task_links import push_links  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.account import run_with_account  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.parameters import read_connection_ids  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.progress_store import ProgressStore  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.remembrance import recall  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.retire_settings import (  # noqa: PLC0415
@@ -110,18 +108,14 @@ class AmplitudeCohortTraitRetireOperator(TellsLineage, BaseOperator):
             read_retire_settings,
         )
         from airflow_provider_amplitude_segment.transfers.sync_outside import open_telling_outside  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.transfers.task_beginning import begin_task  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.task_run import configuration_of, run_of  # noqa: PLC0415
 
         with end_for_airflow(), tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
+            begin_task(self, context["ti"])
             settings = replace(read_retire_settings(self), run_configuration=configuration_of(context))
             app_id = read_app_id(self.app_id)
-            push_links(
-                context["ti"],
-                cohort_id=settings.cohort_id,
-                amplitude_conn_id=None,
-                segment_conn_ids=read_connection_ids(self.segment_conn_id),
-            )
             with open_telling_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop
                 remembered = recall(context["ti"], settings.cohort_id, outside.posts)

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_amplitude_segment import __version__
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
+from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
 from airflow_provider_amplitude_segment.core.outside import Outside, TellingOutside
 from airflow_provider_amplitude_segment.core.stream import Destination
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
@@ -87,6 +88,7 @@ def open_telling_outside(
             client = hook.get_conn()
             stack.callback(client.close)
             posts[destination] = partial(_post, client)
+        stack.enter_context(vendor_logs_at_warning())
         yield TellingOutside(
             posts=posts,
             store=_open_store(operator.state_path),

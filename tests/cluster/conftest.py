@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def with_links(connections: dict[str, str]) -> dict[str, str]:
+# Short values of a connection are no reason to warn.
+EXTRA = {"region": "US", "timeout": "60"}
+LINKS = {
+    "AIRFLOW_CONN_AMPLITUDE_DEFAULT": {"org_url": "my-org"},
+    "AIRFLOW_CONN_SEGMENT_DEFAULT": {"workspace": "acme", "source": "python"},
+}
+
+
+def with_extra(connections: dict[str, str]) -> dict[str, str]:
     """Let Amplitude's connection and the first of Segment's say where links lead; the other has no slugs."""
-    extras = {
-        "AIRFLOW_CONN_AMPLITUDE_DEFAULT": {"org_url": "my-org"},
-        "AIRFLOW_CONN_SEGMENT_DEFAULT": {"workspace": "acme", "source": "python"},
-    }
     return {
-        name: json.dumps({**json.loads(connection), "extra": extras[name]}) if name in extras else connection
+        name: json.dumps({**json.loads(connection), "extra": EXTRA | LINKS.get(name, {})})
         for name, connection in connections.items()
     }
 
@@ -35,7 +39,7 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflo
     with Sandbox.start(cohorts=[], keep_messages=True) as sandbox:
         sandbox.amplitude.parallel_per_minute = sandbox.amplitude.requests_per_ten_minutes = None
         env = {
-            **with_links(sandbox.airflow_connections()),
+            **with_extra(sandbox.airflow_connections()),
             "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(home / "state"),
             # A task learns of its end at a heartbeat.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
@@ -43,7 +47,8 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflo
         }
         with standalone(home / "airflow", Path(__file__).parent / "dags", env) as airflow:
             airflow.wait_for_dags(
-                "sync_waiting", "sync_deferred", "sync_timed", "two_sources", "four_deferred", "retire"
+                *("sync_waiting", "sync_deferred", "sync_timed", "sync_mapped", "retirement"),
+                *("two_sources", "four_deferred", "retire"),
             )
             yield AirflowCluster(airflow, sandbox, home / "state")
 

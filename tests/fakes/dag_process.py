@@ -21,6 +21,11 @@ print("state:", parse_dag(Path(sys.argv[2])).test().state)
 
 def run_dag_in_process(file: Path, environment: dict[str, str]) -> str:
     """Run a DAG; return the state it ended in."""
+    return run_dag_and_read(file, environment)[0]
+
+
+def run_dag_and_read(file: Path, environment: dict[str, str]) -> tuple[str, str]:
+    """Run a DAG; return the state it ended in, and everything that its process wrote."""
     ended = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", _PROGRAM, str(Path(__file__).parent.parent), str(file)],
         env={**os.environ, **environment},
@@ -30,5 +35,6 @@ def run_dag_in_process(file: Path, environment: dict[str, str]) -> str:
         timeout=240,
     )
     states = [line for line in ended.stdout.splitlines() if line.startswith("state: ")]
-    assert states, ended.stdout + ended.stderr
-    return states[-1].removeprefix("state: ").rpartition(".")[2].lower()
+    printed = ended.stdout + ended.stderr
+    assert states, printed
+    return states[-1].removeprefix("state: ").rpartition(".")[2].lower(), printed

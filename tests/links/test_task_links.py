@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 COHORT_URL, DEBUGGER_URL = "amplitude_cohort_url", "segment_debugger_url"
+NO_LINKS = {COHORT_URL: "", DEBUGGER_URL: ""}
 ACME_PYTHON = {"workspace": "acme", "source": "python"}
 
 
@@ -69,8 +70,23 @@ def test_the_links_lead_to_the_cohort_and_to_the_debugger(extend: Callable[..., 
 
 
 @pytest.mark.usefixtures("extend")
-def test_a_link_is_not_pushed_where_the_connection_does_not_make_it_known() -> None:
-    assert pushed(FakeTaskInstance()) == {}
+def test_a_link_is_pushed_empty_where_the_connection_does_not_make_it_known() -> None:
+    """Airflow shows no link then, and finds something where it looks."""
+    assert pushed(FakeTaskInstance()) == NO_LINKS
+
+
+@pytest.mark.usefixtures("extend")
+@pytest.mark.parametrize("wrong", [{"cohort_id": ["a", "b"]}, {"segment_conn_id": ""}, {"sync_mode": "sideways"}])
+def test_links_are_pushed_empty_of_a_task_whose_parameters_are_wrong(wrong: dict[str, Any], tmp_path: Path) -> None:
+    ti = FakeTaskInstance()
+    operator = AmplitudeCohortToSegmentOperator(
+        task_id="sync", **{"cohort_id": "26umsb5", "state_path": str(tmp_path), **wrong}
+    )
+
+    with pytest.raises(AirflowFailException):
+        operator.execute({"ti": ti, "dag_run": ti, "params": {}})
+
+    assert ti.xcoms == NO_LINKS
 
 
 def test_of_several_destinations_the_first_that_is_known_is_linked_and_the_log_has_all(
@@ -80,12 +96,12 @@ def test_of_several_destinations_the_first_that_is_known_is_linked_and_the_log_h
     extend("segment_emea", **ACME_PYTHON, region="EU")
     emea = "https://eu1.app.segment.com/acme/sources/python/debugger"
 
-    assert pushed(FakeTaskInstance(), "segment_default", "segment_emea") == {DEBUGGER_URL: emea}
+    assert pushed(FakeTaskInstance(), "segment_default", "segment_emea")[DEBUGGER_URL] == emea
     assert "Debugger" not in caplog.text
 
     extend("segment_default", workspace="acme", source="web")
     web = "https://app.segment.com/acme/sources/web/debugger"
-    assert pushed(FakeTaskInstance(), "segment_default", "segment_emea") == {DEBUGGER_URL: web}
+    assert pushed(FakeTaskInstance(), "segment_default", "segment_emea")[DEBUGGER_URL] == web
     assert f"Debugger of segment_default: {web}" in caplog.text
     assert f"Debugger of segment_emea: {emea}" in caplog.text
 
@@ -100,7 +116,7 @@ def test_nothing_is_raised_for_a_link(extend: Callable[..., None], caplog: pytes
     extend("amplitude_default", org_url="my-org")
 
     assert pushed(BrokenTaskInstance()) == {}
-    assert pushed(FakeTaskInstance(), "there_is_none") == {}
+    assert pushed(FakeTaskInstance(), "there_is_none")[DEBUGGER_URL] == ""
     assert "The task has no links: a connection could not be read (RuntimeError)." in caplog.text
     assert "my-org" not in caplog.text
 
@@ -117,7 +133,7 @@ def test_a_deferred_task_has_its_links_before_the_export_is_complete(
     with pytest.raises(TaskDeferred):
         operator.execute({"ti": ti, "dag_run": ti, "params": {}})
 
-    assert ti.xcoms == {COHORT_URL: "https://app.amplitude.com/analytics/my-org/cohort/26umsb5"}
+    assert ti.xcoms == {**NO_LINKS, COHORT_URL: "https://app.amplitude.com/analytics/my-org/cohort/26umsb5"}
 
 
 def run_example(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:

@@ -1,0 +1,52 @@
+"""The logs of the libraries that reach an object store: warnings and errors only, while a ledger is used."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What the file systems of fsspec that Airflow's providers bring talk through. At INFO Azure's alone writes some twenty
+# lines for a request (azure.core.pipeline.policies.http_logging_policy), and a sync makes dozens of requests.
+_VENDORS = (
+    "adlfs",
+    "aiobotocore",
+    "aiohttp",
+    "asyncssh",
+    "azure",
+    "boto3",
+    "botocore",
+    "fsspec",
+    "gcsfs",
+    "google",
+    "msal",
+    "paramiko",
+    "s3fs",
+    "s3transfer",
+    "smbprotocol",
+    "urllib3",
+)
+
+
+@contextmanager
+def vendor_logs_at_warning() -> Iterator[None]:
+    """Keep the vendors' loggers at ``WARNING`` inside of the context, and give them back as they were.
+
+    A logger with a level of its own keeps it, because a user chose it. So do all loggers where ``DEBUG`` is the level
+    of everything. Levels belong to the process: use this only in a process that does nothing else meanwhile.
+    """
+    quieted = [logger for name in _VENDORS if _is_chatty(logger := logging.getLogger(name))]
+    for logger in quieted:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger in quieted:
+            logger.setLevel(logging.NOTSET)
+
+
+def _is_chatty(logger: logging.Logger) -> bool:
+    return logger.level == logging.NOTSET and logging.INFO <= logger.getEffectiveLevel() < logging.WARNING
