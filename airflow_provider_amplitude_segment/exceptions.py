@@ -312,10 +312,14 @@ class ExportFileError(ExportError):
 
 
 class ExportCutOffError(ExportFileError):
-    """The export's file ends early; a download begun again may be whole."""
+    """The export's file ends early, or may; a download begun again may be whole."""
 
     retryable = True
-    advice: ClassVar[str] = "The retry fetches the same export again."
+    advice: ClassVar[str] = (
+        "The retry fetches the same export again, which costs none. If it stays so, a proxy on the way cuts the file, "
+        "or drops what says where it ends: fetch it past that proxy (Extra proxies or trust_env of the Amplitude "
+        "connection). If the listed size is old, open the cohort in Amplitude, which computes it."
+    )
 
 
 class GuardError(AmplitudeSegmentError):

@@ -13,8 +13,14 @@ from urllib.parse import quote
 import requests
 import urllib3
 
-from airflow_provider_amplitude_segment.clients.request import lower_names, never_connected, send, unlogged
-from airflow_provider_amplitude_segment.core.amplitude_answer import is_passing
+from airflow_provider_amplitude_segment.clients.request import (
+    ends_announced,
+    lower_names,
+    never_connected,
+    send,
+    unlogged,
+)
+from airflow_provider_amplitude_segment.core.amplitude_answer import is_passing, is_success
 from airflow_provider_amplitude_segment.core.cohort import read_cohorts
 from airflow_provider_amplitude_segment.core.cohort_export import (
     MAYBE_SPENT,
@@ -24,7 +30,17 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     read_export_status,
     read_usage,
 )
-from airflow_provider_amplitude_segment.core.export_file import Inline, read_file_answer, read_storage_answer
+from airflow_provider_amplitude_segment.core.export_file import (
+    Download,
+    Inline,
+    read_file_answer,
+    read_storage_answer,
+)
+from airflow_provider_amplitude_segment.core.response_body import (
+    CUT_OFF,
+    announced_bytes,
+    is_cut_object,
+)
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
 from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
 from airflow_provider_amplitude_segment.exceptions import (
@@ -101,11 +117,11 @@ class AmplitudeClient:
 
         Raises:
             AmplitudeCredentialsError: 401 and 403.
-            AmplitudeUnavailableError: No answer, 429 or 5xx, each time.
+            AmplitudeUnavailableError: No answer, a part of one, 429 or 5xx, each time.
             AmplitudeAnswerError: Something else answered.
         """
         response = self._ask("/api/3/cohorts", "listing the cohorts", retries=retries)
-        return read_cohorts(response.status_code, response.content)
+        return read_cohorts(response.status_code, response.content, is_end_announced=ends_announced(response))
 
     def usage(self) -> Usage | None:
         """Return this month's exports by Amplitude's count; ``None`` where it does not tell, why ever."""
@@ -123,7 +139,7 @@ class AmplitudeClient:
 
         Raises:
             AmplitudeCredentialsError: 401 and 403.
-            AmplitudeUnavailableError: No answer, or 5xx; says whether an export may have been spent.
+            AmplitudeUnavailableError: No answer, a part of one, or 5xx; says whether an export may have been spent.
             ExportFailedError: Any other 4xx.
             AmplitudeAnswerError: Something else answered.
         """
@@ -141,7 +157,13 @@ class AmplitudeClient:
                 self._wait(doing, kind, None, retry)
                 continue
             break
-        return read_export_request(response.status_code, lower_names(response), response.content, now=self._now())
+        return read_export_request(
+            response.status_code,
+            lower_names(response),
+            response.content,
+            now=self._now(),
+            is_end_announced=ends_announced(response),
+        )
 
     def export_status(self, request_id: str) -> ExportCompleted | ExportPending | AskAgain:
         """Ask once how an export is doing; a network's failure is an :class:`AskAgain` without a status.
@@ -156,10 +178,15 @@ class AmplitudeClient:
         except requests.RequestException:
             return AskAgain(None, None)
         return read_export_status(
-            request_id, response.status_code, lower_names(response), response.content, now=self._now()
+            request_id,
+            response.status_code,
+            lower_names(response),
+            response.content,
+            now=self._now(),
+            is_end_announced=ends_announced(response),
         )
 
-    def download(self, request_id: str, to: Path) -> int:
+    def download(self, request_id: str, to: Path) -> Download:
         """Fetch the file of a completed export, byte for byte as it comes: gzip is not undone.
 
         A cut download and an expired link are begun anew from the same export, which costs none.
@@ -169,7 +196,7 @@ class AmplitudeClient:
             to: Written anew, readable by its owner only. Not there unless this returns.
 
         Returns:
-            Bytes written.
+            Its length, and whether its end was announced: where it was not, a part may be missing.
 
         Raises:
             AmplitudeCredentialsError: 401 and 403 from Amplitude (not from its storage).
@@ -190,10 +217,10 @@ class AmplitudeClient:
             except ExportCutOffError as error:
                 fault, said = error, error.fault
             else:
-                if isinstance(fetched, int):
+                if isinstance(fetched, Download):
                     return fetched
                 fault = AmplitudeUnavailableError(doing, fetched.status)
-                said = f"HTTP {fetched.status}" if fetched.status else "no answer"
+                said = fetched.said
                 after = fetched.after_seconds
             if retry > RETRIES.retries:
                 raise fault
@@ -222,9 +249,12 @@ class AmplitudeClient:
                 if retry > retries:
                     raise AmplitudeUnavailableError(doing, None, said) from None
             else:
-                if retry > retries or not is_passing(response.status_code):
+                is_cut = is_success(response.status_code) and is_cut_object(
+                    response.content, is_end_announced=ends_announced(response)
+                )
+                if retry > retries or not (is_cut or is_passing(response.status_code)):
                     return response
-                said = f"HTTP {response.status_code}"
+                said = CUT_OFF if is_cut else f"HTTP {response.status_code}"
                 after = read_retry_after(response.headers.get("Retry-After"), now=self._now())
             self._wait(doing, said, after, retry)
 
@@ -235,7 +265,7 @@ class AmplitudeClient:
         log.warning("Amplitude: %s: %s. Asking again in %.1f s.", doing, said, seconds)
         self._sleep(seconds)
 
-    def _fetch_file(self, doing: str, request_id: str, to: Path) -> int | AskAgain:
+    def _fetch_file(self, doing: str, request_id: str, to: Path) -> Download | AskAgain:
         session, read = self._session, read_file_answer
         url = self._url(f"/api/5/cohorts/request/{_path_part(request_id)}/file")
         for _ in range(_MOST_LINKS + 1):
@@ -269,7 +299,7 @@ def _path_part(name: str) -> str:
     return quote(name, safe="", errors="replace")
 
 
-def _save(response: requests.Response, request_id: str, to: Path) -> int:
+def _save(response: requests.Response, request_id: str, to: Path) -> Download:
     """Write an answer's body as it was on the wire; leave no file behind unless it is whole."""
     received = 0
     fault = ""
@@ -284,10 +314,10 @@ def _save(response: requests.Response, request_id: str, to: Path) -> int:
         except BaseException:
             to.unlink(missing_ok=True)
             raise
-    announced = response.headers.get("Content-Length", "")
-    if not fault and announced.isdecimal() and "Transfer-Encoding" not in response.headers:
-        fault = "" if received == int(announced) else f"{received:,} of {int(announced):,} bytes came"
+    announced = announced_bytes(lower_names(response))
+    if not fault and announced is not None and received != announced:
+        fault = f"{received:,} of {announced:,} bytes came"
     if fault:
         to.unlink(missing_ok=True)
         raise ExportCutOffError(fault, request_id)
-    return received
+    return Download(received, ends_announced(response))

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import requests
+from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError
 from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import ConnectTimeout, ProxyError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from airflow_provider_amplitude_segment.core.response_body import CUT_OFF, announced_bytes, is_end_announced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,7 +47,7 @@ def send(
         class.
     """
     try:
-        return session.request(
+        response = session.request(
             method,
             url,
             data=body,
@@ -64,6 +66,10 @@ def send(
     except (OSError, TypeError, ValueError) as error:
         # requests lets these out bare, e.g. for a file of authorities that is gone.
         raise requests.RequestException(type(error).__name__) from error
+    # urllib3 1.26 takes a body for whole that is shorter than announced.
+    if not stream and response.raw.tell() < (announced_bytes(lower_names(response)) or 0):
+        raise ChunkedEncodingError(CUT_OFF)
+    return response
 
 
 @contextmanager
@@ -91,6 +97,11 @@ def unlogged() -> Iterator[None]:
 def lower_names(response: requests.Response) -> dict[str, str]:
     """Return a response's headers with lower-case names."""
     return {name.lower(): value for name, value in response.headers.items()}
+
+
+def ends_announced(response: requests.Response) -> bool:
+    """Return whether a response says where its body ends."""
+    return is_end_announced(response.status_code, lower_names(response))
 
 
 def never_connected(error: requests.RequestException) -> bool:

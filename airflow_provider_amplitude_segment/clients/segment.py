@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from airflow_provider_amplitude_segment.clients.request import lower_names, send
+from airflow_provider_amplitude_segment.clients.request import ends_announced, lower_names, send
 from airflow_provider_amplitude_segment.core.segment_answer import no_answer, read_answer
 
 if TYPE_CHECKING:
@@ -69,7 +69,13 @@ class SegmentClient:
             )
         except requests.RequestException as error:
             return no_answer(type(error).__name__)
-        return read_answer(response.status_code, lower_names(response), response.content, now=self._now())
+        return read_answer(
+            response.status_code,
+            lower_names(response),
+            response.content,
+            now=self._now(),
+            is_end_announced=ends_announced(response),
+        )
 
     def reach(self) -> int | RetryLater:
         """Return the status of whatever answers at the base URL, which may be any; else why nothing did.

@@ -234,7 +234,11 @@ class CohortSync:
 
     def _membership(self, record: RunRecord) -> Membership:
         membership = fetch_membership(
-            self._outside.amplitude, record.export_request_id, self._outside.scratch, self._settings.user_properties
+            self._outside.amplitude,
+            record.export_request_id,
+            self._outside.scratch,
+            self._settings.user_properties,
+            listed=self.report.cohort_size,
         )
         self.report = replace(self.report, **membership.counts())
         return membership
