@@ -2,7 +2,8 @@
 
 What fsspec would do by itself and a ledger must not live with: listings and sizes come from a cache that never sees
 another process's writes; ``with open("wb")`` commits half an object when its body fails; ``mkdir`` makes buckets; and
-where a server does not know the conditional put, exclusive creation overwrites in silence.
+where a server does not know the conditional put, exclusive creation overwrites in silence. A body whose end nothing
+announces may be cut unseen, so what was read is compared with the size that the store says.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import inspect
 import os
 import secrets
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_amplitude_segment.core.response_body import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,16 +86,20 @@ class ObjectStore:
         return True
 
     def get(self, name: str) -> bytes | None:
-        """Return an object, or ``None`` where there is none."""
+        """Return an object, or ``None`` where there is none; the whole of it, where it is a JSON object."""
         try:
-            return bytes(self._fs.cat_file(self._at(name)))
+            content = bytes(self._fs.cat_file(self._at(name)))
+            if read_object(content) is None:
+                self._refuse_part(name, len(content))
         except FileNotFoundError:
             return None
+        return content
 
     def get_file(self, name: str, to: Path) -> bool:
         """Copy an object into a local file; return whether there is one."""
         try:
             self._fs.get_file(self._at(name), str(to), **self._parts("get_file"))
+            self._refuse_part(name, to.stat().st_size)
         except FileNotFoundError:
             return False
         return True
@@ -113,6 +120,11 @@ class ObjectStore:
             self._fs.rm_file(self._at(name))
         except FileNotFoundError:
             return
+
+    def _refuse_part(self, name: str, received: int) -> None:
+        whole = self._fs.info(self._at(name))["size"]
+        if received < whole:
+            raise OSError(errno.EIO, f"only {received:,} of {whole:,} bytes of {name} came")
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}" if name else self._path

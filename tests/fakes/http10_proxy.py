@@ -35,6 +35,8 @@ class Http10Proxy:
                 method, path, _ = self.rfile.readline().decode().split()
                 lines = iter(lambda: self.rfile.readline().decode().strip(), "")
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+                if headers.pop("expect", None):
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 body = self.rfile.read(int(headers.get("content-length", 0)))
                 headers.pop("accept-encoding", None)
                 behind = HTTPConnection(host, timeout=10)
@@ -43,9 +45,9 @@ class Http10Proxy:
                 content = answer.read()
                 if method != "HEAD":
                     content = proxy.hand_on(path, content)
-                kept = {"content-length", "transfer-encoding", "connection"}
+                dropped = {"transfer-encoding", "connection"} | ({"content-length"} if method != "HEAD" else set())
                 head = [f"HTTP/1.0 {answer.status} {answer.reason}"]
-                head += [f"{name}: {value}" for name, value in answer.getheaders() if name.lower() not in kept]
+                head += [f"{name}: {value}" for name, value in answer.getheaders() if name.lower() not in dropped]
                 self.wfile.write("\r\n".join([*head, "", ""]).encode() + content)
                 behind.close()
 
