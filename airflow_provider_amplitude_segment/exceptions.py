@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _NOTHING_SENT = "Nothing was sent to Segment in this try."
 
+_STATE_PATH_ADVICE = "Set state_path, or [amplitude_segment] state_path, to a place that every worker can write."
+
 _MOST_NAMED = 20
 
 
@@ -589,15 +591,14 @@ class StatePathError(LedgerError):
     Attributes:
         path: the state path.
         reason: what the file system says, in words.
+        advice: what to do, in a sentence.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, advice: str = "") -> None:
         self.path = path
         self.reason = reason
-        super().__init__(
-            f"The state path {path} cannot be used: {reason}. {_NOTHING_SENT} Set state_path, or [amplitude_segment] "
-            "state_path, to a place that every worker can write."
-        )
+        self.advice = advice or _STATE_PATH_ADVICE
+        super().__init__(f"The state path {path} cannot be used: {reason}. {_NOTHING_SENT} {self.advice}")
 
 
 class StateUnavailableError(StatePathError):
@@ -610,14 +611,15 @@ class StateUnavailableError(StatePathError):
 
     retryable = True
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, advice: str = "") -> None:
         self.path = path
         self.reason = reason
-        LedgerError.__init__(
-            self,
+        self.advice = advice
+        text = (
             f"The state path {path} failed: {reason}. What Segment acknowledged stands as far as it was written; the "
-            "next try goes on from there and tells the rest again.",
+            "next try goes on from there and tells the rest again."
         )
+        LedgerError.__init__(self, f"{text} If it stays so: {advice}" if advice else text)
 
 
 class SegmentError(AmplitudeSegmentError):

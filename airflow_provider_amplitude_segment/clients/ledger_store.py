@@ -16,11 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_amplitude_segment.clients.object_store import ObjectStore, code_of
+from airflow_provider_amplitude_segment.clients.object_store import ObjectStore
+from airflow_provider_amplitude_segment.clients.store_answer import answer_of
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from airflow_provider_amplitude_segment.core.store_answer import StoreAnswer
 
 # What mounted file systems answer that cannot sync a folder.
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
@@ -154,16 +157,25 @@ class LedgerStore:
         try:
             yield
         except OSError as error:
+            if (answer := answer_of(error)) is not None:
+                raise self._answered(answer) from error
             lasting = error.errno in _LASTING or (error.errno is None and isinstance(error, _LASTING_KINDS))
             kind = StatePathError if lasting else StateUnavailableError
-            raise kind(str(self._root), code_of(error) or error.strerror or type(error).__name__) from error
+            reason, advice = error.strerror or type(error).__name__, getattr(error, "advice", "")
+            raise kind(str(self._root), reason, advice) from error
         except Exception as error:
             if self._folder is not None:
                 raise
+            if (answer := answer_of(error)) is not None:
+                raise self._answered(answer) from error
             name = type(error).__name__
             lasting = isinstance(error, ImportError) or any(part in name for part in _LASTING_NAMES)
             kind = StatePathError if lasting else StateUnavailableError
             raise kind(str(self._root), name) from error
+
+    def _answered(self, answer: StoreAnswer) -> StatePathError:
+        kind = StatePathError if answer.is_lasting else StateUnavailableError
+        return kind(str(self._root), str(answer))
 
 
 @contextmanager

@@ -14,6 +14,8 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.clients.refused_header import find_refused
+from airflow_provider_amplitude_segment.clients.store_answer import answer_of
 from airflow_provider_amplitude_segment.core.response_body import read_object
 
 if TYPE_CHECKING:
@@ -132,7 +134,11 @@ class ObjectStore:
     def _write(self, name: str, write: Callable[[str], None]) -> None:
         target = self._at(name)
         if not self._has_folders:
-            write(target)
+            try:
+                write(target)
+            except OSError as error:
+                self._refuse_header(error)
+                raise
             return
         self._make_folder(target)
         folder, _, last = target.rpartition("/")
@@ -162,29 +168,27 @@ class ObjectStore:
         except FileExistsError:
             return False
         except (NotImplementedError, TypeError, ValueError) as error:
+            if answer_of(error) is not None:
+                raise
             # What libraries answer that do not know the mode.
             raise OSError(errno.ENOTSUP, _NOT_EXCLUSIVE) from error
         except OSError as error:
-            if status_of(error) in _TAKEN_STATUS:
+            answer = answer_of(error)
+            if answer is not None and answer.status in _TAKEN_STATUS:
                 return False
+            self._refuse_header(error, is_conditional=True)
             raise
         return True
+
+    def _refuse_header(self, error: OSError, *, is_conditional: bool = False) -> None:
+        """Raise ``HeaderRefusedError`` where a put failed because the store does not know one of its headers."""
+        answer = answer_of(error)
+        refused = answer and find_refused(self._fs, self._path, answer, is_conditional=is_conditional)
+        if refused:
+            raise refused from error
 
     def _parts(self, method: str) -> dict[str, int]:
         """Return how to carry a file, as far as this file system lets one say it."""
         carry = getattr(self._fs, f"_{method}", None) or getattr(self._fs, method)
         known = inspect.signature(carry).parameters
         return {name: value for name, value in _PARTS.items() if name in known}
-
-
-def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that s3fs made an error of; it keeps boto's beside it."""
-    response = getattr(error.__cause__, "response", None)
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
-
-
-def code_of(error: BaseException) -> str | None:
-    """Return the name S3 gave to an error, such as ``NoSuchBucket``."""
-    response = getattr(error.__cause__, "response", None)
-    code = str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
-    return code if code.isalnum() else None

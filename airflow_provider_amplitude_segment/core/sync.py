@@ -132,7 +132,7 @@ class CohortSync:
                     forget_run_in_passing(self._store, streams[0], self._this_run)
                 self._save_reports(streams, tenure, error)
                 if isinstance(error, StatePathError):
-                    raise StateUnavailableError(error.path, error.reason) from error
+                    raise StateUnavailableError(error.path, error.reason, error.advice) from error
                 raise
         if isinstance(outcome, SyncReport):
             end_for_rejected(self.report, self._settings.on_rejected)

@@ -4,50 +4,18 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.http10_proxy import Http10Proxy
+from clients.conftest import Root, file_system
 from fakes.s3_server import KEY, SECRET, S3Server
-from s3fs import S3FileSystem
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.core.claim import take_claim
-from airflow_provider_amplitude_segment.core.run_record import RunRecord, read_run_record, write_run_record
-from airflow_provider_amplitude_segment.core.stream import Destination, Run, Stream
-from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, StatePathError, StateUnavailableError
+from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
 PEER = Path(__file__).parent / "s3_peer.py"
-
-
-@dataclass
-class Root:
-    """What LedgerStore needs of an ObjectStoragePath."""
-
-    fs: Any
-    path: str
-
-    def __str__(self) -> str:
-        return f"s3://ledger@{self.path}"
-
-
-def file_system(url: str, **options: Any) -> S3FileSystem:
-    """A file system of its own, as another process has one, that caches as it likes."""
-    return S3FileSystem(key=KEY, secret=SECRET, endpoint_url=url, skip_instance_cache=True, **options)
-
-
-@pytest.fixture
-def root(s3_server: S3Server, bucket: str) -> Root:
-    return Root(file_system(s3_server.url), f"{bucket}/state")
-
-
-@pytest.fixture
-def store(root: Root) -> LedgerStore:
-    return LedgerStore(root)
 
 
 def peers(task: str, s3_server: S3Server, bucket: str, count: int) -> list[Any]:
@@ -242,14 +210,33 @@ def test_refused_credentials_are_lasting_and_not_told(
     assert KEY not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, "ServiceUnavailable"), (429, "TooManyRequests"), (409, "OperationAborted"), (400, "IncompleteBody")],
+)
 def test_a_server_that_fails_for_a_while_may_be_tried_again(
-    s3_server: S3Server, bucket: str, store: LedgerStore
+    s3_server: S3Server, root: Root, bucket: str, status: int, code: str
 ) -> None:
-    s3_server.fail_next("GET", bucket, 501, "NotImplemented")
+    never = file_system(s3_server.url, config_kwargs={"retries": {"max_attempts": 0}})
+    s3_server.fail_next("GET", bucket, status, code)
 
-    with pytest.raises(StateUnavailableError) as failed:
-        store.names("a")
+    with pytest.raises(StateUnavailableError, match=f"failed: {code}, HTTP {status}") as failed:
+        LedgerStore(Root(never, root.path)).names("a")
     assert failed.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "InvalidRequest"), (403, "AccountProblem"), (405, "MethodNotAllowed"), (501, "NotImplemented")],
+)
+def test_what_no_retry_changes_is_lasting(
+    s3_server: S3Server, bucket: str, store: LedgerStore, status: int, code: str
+) -> None:
+    s3_server.fail_next("GET", bucket, status, code)
+
+    with pytest.raises(StatePathError, match=f"cannot be used: {code}, HTTP {status}") as failed:
+        store.names("a")
+    assert not failed.value.retryable
 
 
 def test_a_network_that_is_down_may_be_tried_again_and_no_url_is_told() -> None:
@@ -259,60 +246,3 @@ def test_a_network_that_is_down_may_be_tried_again_and_no_url_is_told() -> None:
     with pytest.raises(StateUnavailableError, match="s3://ledger@bucket/state failed") as failed:
         store.names("a")
     assert "hush" not in str(failed.value)
-
-
-@pytest.fixture
-def cutting(s3_server: S3Server, root: Root) -> Iterator[tuple[Http10Proxy, LedgerStore]]:
-    """A store behind a proxy that hands on the first half of each object and announces no end; no checksum tells."""
-    never = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
-    with Http10Proxy(s3_server.url) as proxy:
-        proxy.hand_on = lambda path, body: body[: len(body) // 2] if path.startswith(f"/{root.path}/") else body
-        yield proxy, LedgerStore(Root(file_system(proxy.url, config_kwargs=never), root.path))
-
-
-def test_a_part_of_an_object_is_neither_the_object_nor_damage(
-    cutting: tuple[Http10Proxy, LedgerStore], store: LedgerStore, tmp_path: Path
-) -> None:
-    proxy, behind = cutting
-    store.put("a/plan-1.json", b'{"format": 1}')
-    (tmp_path / "snapshot").write_bytes(bytes(100_000))
-    store.put_file("a/snapshot", tmp_path / "snapshot")
-
-    with pytest.raises(StateUnavailableError, match=r"only 6 of 13 bytes of a/plan-1.json came") as cut:
-        behind.get("a/plan-1.json")
-    assert cut.value.retryable
-    with pytest.raises(StateUnavailableError, match=r"only 50,000 of 100,000 bytes of a/snapshot came"):
-        behind.get_file("a/snapshot", tmp_path / "copy")
-
-    proxy.hand_on = lambda _path, body: body
-    assert behind.get("a/plan-1.json") == b'{"format": 1}'
-    assert behind.get_file("a/snapshot", tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == bytes(100_000)
-
-
-def test_a_part_of_a_claim_or_of_a_run_record_is_not_taken_for_what_a_dead_writer_left(
-    cutting: tuple[Http10Proxy, LedgerStore], store: LedgerStore
-) -> None:
-    """The one would let a second run in, the other spend a second export."""
-    proxy, behind = cutting
-    stream, ours, theirs = Stream("1", "c1", Destination("segment", "dst")), Run("a", "a"), Run("b", "b")
-    take_claim(store, stream, ours, 0)
-    write_run_record(store, stream, ours, RunRecord("export-1", 0, {}))
-
-    with pytest.raises(StateUnavailableError, match=r"claim-1\.json came"):
-        take_claim(behind, stream, theirs, 1)
-    with pytest.raises(StateUnavailableError, match=r"runs/a\.json came"):
-        read_run_record(behind, stream, ours)
-    assert store.names(stream.folder) == ["claim-1.json"]
-
-    proxy.hand_on = lambda _path, body: body
-    with pytest.raises(ClaimHeldError):
-        take_claim(behind, stream, theirs, 1)
-    assert read_run_record(behind, stream, ours) == RunRecord("export-1", 0, {})
-
-
-def test_an_object_that_is_damaged_where_it_stands_is_handed_out_as_it_is(store: LedgerStore) -> None:
-    """What it is worth is the ledger's to say."""
-    store.put("a/plan-1.json", b'{"format"')
-
-    assert store.get("a/plan-1.json") == b'{"format"'
