@@ -18,11 +18,13 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_amplitude_segment.clients.object_store import ObjectStore
 from airflow_provider_amplitude_segment.clients.store_answer import answer_of
+from airflow_provider_amplitude_segment.core.network_fault import find_fault
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_provider_amplitude_segment.core.network_fault import NetworkFault
     from airflow_provider_amplitude_segment.core.store_answer import StoreAnswer
 
 # What mounted file systems answer that cannot sync a folder.
@@ -45,7 +47,15 @@ _LASTING = frozenset(
 _LASTING_KINDS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 
 # boto's, which are no OSError; it is not imported here.
-_LASTING_NAMES = ("Credentials", "ParamValidation")
+_LASTING_NAMES = ("Credentials", "ParamValidation", "NoLength")
+_WORDS = {
+    "NoCredentialsError": "no credentials are found",
+    "PartialCredentialsError": "a part of the credentials is missing",
+    "ParamValidationError": "no bucket can have this name (ParamValidationError)",
+    "FlexibleChecksumError": "an object came with another checksum than it was put with",
+    "ResponseParserError": "the answer is not one of an object store, or only a part of one",
+    "NoLengthError": "the answers do not say how long an object is; a proxy on the way may drop Content-Length",
+}
 
 
 class ObjectRoot(Protocol):
@@ -159,6 +169,8 @@ class LedgerStore:
         except OSError as error:
             if (answer := answer_of(error)) is not None:
                 raise self._answered(answer) from error
+            if self._folder is None and (fault := find_fault(error, "store")) is not None:
+                raise self._not_reached(fault) from error
             lasting = error.errno in _LASTING or (error.errno is None and isinstance(error, _LASTING_KINDS))
             kind = StatePathError if lasting else StateUnavailableError
             reason, advice = error.strerror or type(error).__name__, getattr(error, "advice", "")
@@ -168,10 +180,18 @@ class LedgerStore:
                 raise
             if (answer := answer_of(error)) is not None:
                 raise self._answered(answer) from error
-            name = type(error).__name__
+            if (fault := find_fault(error, "store")) is not None:
+                raise self._not_reached(fault) from error
+            # s3fs asks for an object's length, and takes it for given that the answer has one.
+            is_length = isinstance(error, KeyError) and error.args == ("ContentLength",)
+            name = "NoLengthError" if is_length else type(error).__name__
             lasting = isinstance(error, ImportError) or any(part in name for part in _LASTING_NAMES)
             kind = StatePathError if lasting else StateUnavailableError
-            raise kind(str(self._root), name) from error
+            raise kind(str(self._root), _WORDS.get(name, name)) from error
+
+    def _not_reached(self, fault: NetworkFault) -> StatePathError:
+        kind = StatePathError if fault.is_lasting else StateUnavailableError
+        return kind(str(self._root), fault.reason, fault.advice)
 
     def _answered(self, answer: StoreAnswer) -> StatePathError:
         kind = StatePathError if answer.is_lasting else StateUnavailableError

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _CONNECT_SECONDS = 10.0
+_PROXY_LOGIN = 407
 
 
 def send(
@@ -43,8 +44,8 @@ def send(
         stream: Leave the answer's body unread; the caller closes the response.
 
     Raises:
-        requests.RequestException: No answer, or not all of it. Its text may hold a proxy's password: show its
-        class.
+        requests.RequestException: No answer, or not all of it. Its text may hold a proxy's password: show what
+        ``read_fault`` makes of it.
     """
     try:
         response = session.request(
@@ -66,6 +67,11 @@ def send(
     except (OSError, TypeError, ValueError) as error:
         # requests lets these out bare, e.g. for a file of authorities that is gone.
         raise requests.RequestException(type(error).__name__) from error
+    if response.status_code == _PROXY_LOGIN:
+        # No server answers so (https://www.rfc-editor.org/rfc/rfc9110#status.407). Asked to reach one by TLS, a proxy
+        # answers it to ``CONNECT``, and http.client has these words for it.
+        response.close()
+        raise ProxyError(OSError(f"Tunnel connection failed: {_PROXY_LOGIN}"))
     # urllib3 1.26 takes a body for whole that is shorter than announced.
     if not stream and response.raw.tell() < (announced_bytes(lower_names(response)) or 0):
         raise ChunkedEncodingError(CUT_OFF)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.response_body import CUT_OFF, is_cut_object, read_object
@@ -17,9 +17,11 @@ __all__ = [
     "Acknowledged",
     "Answer",
     "CredentialsRefused",
+    "Failure",
     "NotSegment",
     "Refused",
     "RetryLater",
+    "Unreachable",
     "no_answer",
     "read_answer",
 ]
@@ -54,11 +56,13 @@ class RetryLater:
         after_seconds: what ``Retry-After`` asked for, 300 at most; ``None`` where it was not given, or not
             legible. A wait that was asked for spends no retry.
         reason: what Segment says, or the kind of failure.
+        advice: what to do if no response comes again and again; empty where one came.
     """
 
     status: int | None
     after_seconds: float | None
     reason: str
+    advice: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,23 @@ class NotSegment:
     reason: str
 
 
-Answer = Acknowledged | RetryLater | Refused | CredentialsRefused | NotSegment
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Nothing was sent, and no retry changes that: an untrusted certificate, a missing package.
+
+    Attributes:
+        reason: why, in words.
+        advice: what cures it, in a sentence.
+    """
+
+    reason: str
+    advice: str = field(default="", compare=False, repr=False)
+
+
+Failure = RetryLater | CredentialsRefused | NotSegment | Unreachable
+"""What ends a delivery, where it is the last answer."""
+
+Answer = Acknowledged | Refused | Failure
 
 
 def read_answer(
@@ -153,16 +173,17 @@ def _read_success(status: int, body: bytes, *, is_end_announced: bool) -> Answer
     return Acknowledged()
 
 
-def no_answer(reason: str) -> RetryLater:
+def no_answer(reason: str, advice: str = "") -> RetryLater:
     """Return what it means that no answer came: Segment may have queued the batch, or not.
 
     Args:
-        reason: The kind of failure, e.g. ``ReadTimeout``.
+        reason: The kind of failure.
+        advice: What to do if it stays so.
 
     >>> no_answer("ReadTimeout")
     RetryLater(status=None, after_seconds=None, reason='ReadTimeout')
     """
-    return RetryLater(None, None, reason)
+    return RetryLater(None, None, reason, advice)
 
 
 def _reason(answer: dict[str, Any] | None, body: bytes) -> str:

@@ -1,5 +1,6 @@
 """A proxy that speaks HTTP/1.0: it hands answers on uncompressed, without a length, and closes the connection."""
 
+import ssl
 import threading
 from http.client import HTTPConnection
 from socketserver import StreamRequestHandler, ThreadingTCPServer
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
 class Http10Proxy:
     """In front of one server; ``hand_on`` says what becomes of a path's body."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self.hand_on: Callable[[str, bytes], bytes] = lambda _path, body: body
+        self.keeps_lengths_of_heads = True
         self._server = ThreadingTCPServer(("127.0.0.1", 0), self._handler(urlsplit(url).netloc))
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -45,7 +49,9 @@ class Http10Proxy:
                 content = answer.read()
                 if method != "HEAD":
                     content = proxy.hand_on(path, content)
-                dropped = {"transfer-encoding", "connection"} | ({"content-length"} if method != "HEAD" else set())
+                dropped = {"transfer-encoding", "connection", "content-length"}
+                if method == "HEAD" and proxy.keeps_lengths_of_heads:
+                    dropped.remove("content-length")
                 head = [f"HTTP/1.0 {answer.status} {answer.reason}"]
                 head += [f"{name}: {value}" for name, value in answer.getheaders() if name.lower() not in dropped]
                 self.wfile.write("\r\n".join([*head, "", ""]).encode() + content)

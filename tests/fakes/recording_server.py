@@ -91,7 +91,7 @@ class RecordingServer:
                 self.wfile.write(told.body)
                 self.close_connection = length != len(told.body)
 
-            do_GET = do_POST = _do  # noqa: N815 - http.server's own names
+            do_GET = do_POST = do_CONNECT = _do  # noqa: N815 - http.server's own names
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
