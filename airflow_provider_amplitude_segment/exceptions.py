@@ -7,6 +7,7 @@
     ├── AmplitudeError                Amplitude, or the cohort it holds
     │   ├── AmplitudeCredentialsError
     │   ├── AmplitudeUnavailableError     may get better by a retry
+    │   ├── AmplitudeUnreachableError
     │   ├── AmplitudeAnswerError
     │   ├── CohortError
     │   │   ├── CohortNotFoundError, CohortArchivedError, GroupCohortError, CohortTooLargeError
@@ -22,7 +23,7 @@
     │   └── StatePathError, StateMarkError
     ├── EngineError                   the worker's disk or memory; may get better by a retry
     └── SegmentError
-        ├── SegmentRefusedError, SegmentAnswerError, RejectedUsersError
+        ├── SegmentRefusedError, SegmentAnswerError, SegmentUnreachableError, RejectedUsersError
         └── SegmentUnavailableError, SyncStoppedError     may get better by a retry
 
 Messages say what was *not* done and what to do next. They hold counts, request IDs and names of connections,
@@ -45,6 +46,10 @@ _RESTORE = (
     "Restore it from a backup, or go back to an earlier commit. Where that cannot be: take the destination's folder "
     "away and let the next sync through with on_missing_state='full'; nobody who left before that is told false."
 )
+
+_NOT_RETRIED = "No retry cures this, so none is made."
+
+_STATE_PATH_ADVICE = "Set state_path, or [amplitude_segment] state_path, to a place that every worker can write."
 
 _MOST_NAMED = 20
 
@@ -143,19 +148,37 @@ class AmplitudeUnavailableError(AmplitudeError):
         doing: what was asked of it, in words.
         status: HTTP status code of the last answer; ``None`` where none came.
         reason: why none came, or what was said with it; may be empty.
+        advice: what to do if it stays so, in a sentence.
     """
 
     retryable = True
 
-    def __init__(self, doing: str, status: int | None, reason: str = "") -> None:
+    def __init__(self, doing: str, status: int | None, reason: str = "", advice: str = "") -> None:
         self.doing = doing
         self.status = status
         self.reason = reason
+        self.advice = advice or "Look at Amplitude's status page and at the connection's host."
         said = f"HTTP {status}" if status is not None else "no answer"
         super().__init__(
-            f"Amplitude: {doing}: {said}{f' ({reason})' if reason else ''}. {_NOTHING_SENT} The next try asks again; "
-            "if it stays so, look at Amplitude's status page and at the connection's host."
+            f"Amplitude: {doing}: {said}{f' ({reason})' if reason else ''}. {_NOTHING_SENT} The next try asks again. "
+            f"If it stays so: {self.advice}"
         )
+
+
+class AmplitudeUnreachableError(AmplitudeError):
+    """No connection to Amplitude or to its storage comes about, for a reason that no retry cures.
+
+    Attributes:
+        doing: what was asked of it, in words.
+        reason: why, in words.
+        advice: what cures it, in a sentence.
+    """
+
+    def __init__(self, doing: str, reason: str, advice: str) -> None:
+        self.doing = doing
+        self.reason = reason
+        self.advice = advice
+        super().__init__(f"Amplitude: {doing}: no connection: {reason}. {_NOTHING_SENT} {advice} {_NOT_RETRIED}")
 
 
 class AmplitudeAnswerError(AmplitudeError):
@@ -356,10 +379,14 @@ class ExportFileError(ExportError):
 
 
 class ExportCutOffError(ExportFileError):
-    """The export's file ends early; a download begun again may be whole."""
+    """The export's file ends early, or may; a download begun again may be whole."""
 
     retryable = True
-    advice: ClassVar[str] = "The retry fetches the same export again."
+    advice: ClassVar[str] = (
+        "The retry fetches the same export again, which costs none. If it stays so, a proxy on the way cuts the file, "
+        "or drops what says where it ends: fetch it past that proxy (Extra proxies or trust_env of the Amplitude "
+        "connection). If the listed size is old, open the cohort in Amplitude, which computes it."
+    )
 
 
 class GuardError(AmplitudeSegmentError):
@@ -667,15 +694,14 @@ class StatePathError(LedgerError):
     Attributes:
         path: the state path.
         reason: what the file system says, in words.
+        advice: what to do, in a sentence.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, advice: str = "") -> None:
         self.path = path
         self.reason = reason
-        super().__init__(
-            f"The state path {path} cannot be used: {reason}. {_NOTHING_SENT} Set state_path, or [amplitude_segment] "
-            "state_path, to a place that every worker can write."
-        )
+        self.advice = advice or _STATE_PATH_ADVICE
+        super().__init__(f"The state path {path} cannot be used: {reason}. {_NOTHING_SENT} {self.advice}")
 
 
 class StateMarkError(LedgerError):
@@ -707,14 +733,15 @@ class StateUnavailableError(StatePathError):
 
     retryable = True
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, advice: str = "") -> None:
         self.path = path
         self.reason = reason
-        LedgerError.__init__(
-            self,
+        self.advice = advice
+        text = (
             f"The state path {path} failed: {reason}. What Segment acknowledged stands as far as it was written; the "
-            "next try goes on from there and tells the rest again.",
+            "next try goes on from there and tells the rest again."
         )
+        LedgerError.__init__(self, f"{text} If it stays so: {advice}" if advice else text)
 
 
 class SegmentError(AmplitudeSegmentError):
@@ -755,6 +782,25 @@ class SegmentAnswerError(SegmentError):
         )
 
 
+class SegmentUnreachableError(SegmentError):
+    """No connection to Segment comes about, for a reason that no retry cures.
+
+    Attributes:
+        pending: changes that are not acknowledged.
+        reason: why, in words.
+        advice: what cures it, in a sentence.
+    """
+
+    def __init__(self, destination: str, pending: int, reason: str, advice: str) -> None:
+        self.pending = pending
+        self.reason = reason
+        self.advice = advice
+        super().__init__(
+            f"No connection to Segment for {destination!r}: {reason}. {pending:,} changes are not acknowledged and "
+            f"stay pending. {advice} Then clear the task: it goes on with them. {_NOT_RETRIED}"
+        )
+
+
 class SegmentUnavailableError(SegmentError):
     """Segment could not be told within the retries and the time there are.
 
@@ -762,6 +808,7 @@ class SegmentUnavailableError(SegmentError):
         pending: changes that are not acknowledged; the next try goes on with them.
         status: HTTP status code of the last answer; ``None`` where none came.
         retry_after_seconds: what that answer asked for; ``None`` where it did not.
+        advice: what to do if it stays so, in a sentence; may be empty.
     """
 
     retryable = True
@@ -773,15 +820,18 @@ class SegmentUnavailableError(SegmentError):
         pending: int,
         reason: str,
         retry_after_seconds: float | None = None,
+        advice: str = "",
     ) -> None:
         self.status = status
         self.pending = pending
         self.retry_after_seconds = retry_after_seconds
+        self.advice = advice
         said = f"HTTP {status}" if status is not None else "no answer"
-        super().__init__(
+        text = (
             f"Segment did not take a batch for {destination!r} ({said}: {reason}). {pending:,} changes are not "
             "acknowledged; the next try goes on with them."
         )
+        super().__init__(f"{text} If it stays so: {advice}" if advice else text)
 
 
 class SyncStoppedError(SegmentError):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import requests
-import urllib3
 
-from airflow_provider_amplitude_segment.clients.request import lower_names, never_connected, send, unlogged
-from airflow_provider_amplitude_segment.core.amplitude_answer import is_passing
+from airflow_provider_amplitude_segment.clients.amplitude_fault import transient_fault
+from airflow_provider_amplitude_segment.clients.export_file import ExportFiles
+from airflow_provider_amplitude_segment.clients.request import (
+    ends_announced,
+    lower_names,
+    never_connected,
+    send,
+    unlogged,
+)
+from airflow_provider_amplitude_segment.core.amplitude_answer import is_passing, is_success
 from airflow_provider_amplitude_segment.core.cohort import read_cohorts
 from airflow_provider_amplitude_segment.core.cohort_export import (
     MAYBE_SPENT,
@@ -24,12 +29,18 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     read_export_status,
     read_usage,
 )
-from airflow_provider_amplitude_segment.core.export_file import Inline, read_file_answer, read_storage_answer
+from airflow_provider_amplitude_segment.core.export_file import (
+    Download,
+)
+from airflow_provider_amplitude_segment.core.response_body import (
+    CUT_OFF,
+    is_cut_object,
+)
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
 from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
 from airflow_provider_amplitude_segment.exceptions import (
-    AmplitudeAnswerError,
     AmplitudeUnavailableError,
+    AmplitudeUnreachableError,
     ExportCutOffError,
     SettingError,
 )
@@ -53,9 +64,6 @@ RETRIES = RetryPolicy(retries=4, base_seconds=1.0, cap_seconds=30.0)
 """Of a question that costs nothing to ask again. What asks more patience is the caller's waiting."""
 
 _LONGEST_ASKED_WAIT_SECONDS = 60.0
-_CHUNK_BYTES = 256 * 1024
-# S3 redirects a link of a young bucket once, to its region.
-_MOST_LINKS = 3
 
 
 class AmplitudeClient:
@@ -87,6 +95,7 @@ class AmplitudeClient:
     ) -> None:
         self._session = session
         self._storage_session = storage_session
+        self._files = ExportFiles(session, storage_session, timeout_seconds, now)
         self.base_url = base_url.rstrip("/")
         self._timeout_seconds = timeout_seconds
         self._sleep = sleep
@@ -101,17 +110,18 @@ class AmplitudeClient:
 
         Raises:
             AmplitudeCredentialsError: 401 and 403.
-            AmplitudeUnavailableError: No answer, 429 or 5xx, each time.
+            AmplitudeUnavailableError: No answer, a part of one, 429 or 5xx, each time.
+            AmplitudeUnreachableError: No connection, for a reason that no retry cures.
             AmplitudeAnswerError: Something else answered.
         """
         response = self._ask("/api/3/cohorts", "listing the cohorts", retries=retries)
-        return read_cohorts(response.status_code, response.content)
+        return read_cohorts(response.status_code, response.content, is_end_announced=ends_announced(response))
 
     def usage(self) -> Usage | None:
         """Return this month's exports by Amplitude's count; ``None`` where it does not tell, why ever."""
         try:
             response = self._ask("/api/3/cohorts/usage", "reading the usage")
-        except AmplitudeUnavailableError:
+        except (AmplitudeUnavailableError, AmplitudeUnreachableError):
             return None
         return read_usage(response.status_code, response.content)
 
@@ -123,7 +133,8 @@ class AmplitudeClient:
 
         Raises:
             AmplitudeCredentialsError: 401 and 403.
-            AmplitudeUnavailableError: No answer, or 5xx; says whether an export may have been spent.
+            AmplitudeUnavailableError: No answer, a part of one, or 5xx; says whether an export may have been spent.
+            AmplitudeUnreachableError: No connection, for a reason that no retry cures; no export was spent.
             ExportFailedError: Any other 4xx.
             AmplitudeAnswerError: Something else answered.
         """
@@ -133,33 +144,47 @@ class AmplitudeClient:
             try:
                 response = self._get(url)
             except requests.RequestException as error:
-                kind = type(error).__name__
+                fault = transient_fault(doing, error, "; no export was spent")
                 if not never_connected(error):
-                    raise AmplitudeUnavailableError(doing, None, f"{kind}; {MAYBE_SPENT}") from None
+                    said = f"{fault.reason}; {MAYBE_SPENT}"
+                    raise AmplitudeUnavailableError(doing, None, said, fault.advice) from None
                 if retry > RETRIES.retries:
-                    raise AmplitudeUnavailableError(doing, None, f"{kind}; no export was spent") from None
-                self._wait(doing, kind, None, retry)
+                    said = f"{fault.reason}; no export was spent"
+                    raise AmplitudeUnavailableError(doing, None, said, fault.advice) from None
+                self._wait(doing, fault.reason, None, retry)
                 continue
             break
-        return read_export_request(response.status_code, lower_names(response), response.content, now=self._now())
+        return read_export_request(
+            response.status_code,
+            lower_names(response),
+            response.content,
+            now=self._now(),
+            is_end_announced=ends_announced(response),
+        )
 
     def export_status(self, request_id: str) -> ExportCompleted | ExportPending | AskAgain:
         """Ask once how an export is doing; a network's failure is an :class:`AskAgain` without a status.
 
         Raises:
             AmplitudeCredentialsError: 401 and 403.
+            AmplitudeUnreachableError: No connection, for a reason that no retry cures.
             ExportFailedError: Any other 4xx but 408 and 429.
             AmplitudeAnswerError: A redirect.
         """
         try:
             response = self._get(self._url(f"/api/5/cohorts/request-status/{_path_part(request_id)}"))
-        except requests.RequestException:
-            return AskAgain(None, None)
+        except requests.RequestException as error:
+            return AskAgain(None, None, transient_fault("asking after an export", error).reason)
         return read_export_status(
-            request_id, response.status_code, lower_names(response), response.content, now=self._now()
+            request_id,
+            response.status_code,
+            lower_names(response),
+            response.content,
+            now=self._now(),
+            is_end_announced=ends_announced(response),
         )
 
-    def download(self, request_id: str, to: Path) -> int:
+    def download(self, request_id: str, to: Path) -> Download:
         """Fetch the file of a completed export, byte for byte as it comes: gzip is not undone.
 
         A cut download and an expired link are begun anew from the same export, which costs none.
@@ -169,16 +194,18 @@ class AmplitudeClient:
             to: Written anew, readable by its owner only. Not there unless this returns.
 
         Returns:
-            Bytes written.
+            Its length, and whether its end was announced: where it was not, a part may be missing.
 
         Raises:
             AmplitudeCredentialsError: 401 and 403 from Amplitude (not from its storage).
             AmplitudeUnavailableError: Amplitude or its storage did not give the file, five times.
+            AmplitudeUnreachableError: No connection to one of them, for a reason that no retry cures.
             ExportCutOffError: The file ended early, five times.
             ExportFailedError: Any other 4xx.
             AmplitudeAnswerError: Something else answered, or the link was not https.
         """
         doing = f"fetching the file of export {request_id}"
+        url = self._url(f"/api/5/cohorts/request/{_path_part(request_id)}/file")
         retry = 0
         while True:
             retry += 1
@@ -186,14 +213,14 @@ class AmplitudeClient:
             fault: ExportCutOffError | AmplitudeUnavailableError
             try:
                 with unlogged():
-                    fetched = self._fetch_file(doing, request_id, to)
+                    fetched = self._files.fetch(url, request_id, to)
             except ExportCutOffError as error:
                 fault, said = error, error.fault
             else:
-                if isinstance(fetched, int):
+                if isinstance(fetched, Download):
                     return fetched
-                fault = AmplitudeUnavailableError(doing, fetched.status)
-                said = f"HTTP {fetched.status}" if fetched.status else "no answer"
+                fault = AmplitudeUnavailableError(doing, fetched.status, fetched.reason)
+                said = fetched.said
                 after = fetched.after_seconds
             if retry > RETRIES.retries:
                 raise fault
@@ -218,13 +245,17 @@ class AmplitudeClient:
             try:
                 response = self._get(self._url(path))
             except requests.RequestException as error:
-                said, after = type(error).__name__, None
+                fault = transient_fault(doing, error)
+                said, after = fault.reason, None
                 if retry > retries:
-                    raise AmplitudeUnavailableError(doing, None, said) from None
+                    raise AmplitudeUnavailableError(doing, None, said, fault.advice) from None
             else:
-                if retry > retries or not is_passing(response.status_code):
+                is_cut = is_success(response.status_code) and is_cut_object(
+                    response.content, is_end_announced=ends_announced(response)
+                )
+                if retry > retries or not (is_cut or is_passing(response.status_code)):
                     return response
-                said = f"HTTP {response.status_code}"
+                said = CUT_OFF if is_cut else f"HTTP {response.status_code}"
                 after = read_retry_after(response.headers.get("Retry-After"), now=self._now())
             self._wait(doing, said, after, retry)
 
@@ -235,31 +266,6 @@ class AmplitudeClient:
         log.warning("Amplitude: %s: %s. Asking again in %.1f s.", doing, said, seconds)
         self._sleep(seconds)
 
-    def _fetch_file(self, doing: str, request_id: str, to: Path) -> int | AskAgain:
-        session, read = self._session, read_file_answer
-        url = self._url(f"/api/5/cohorts/request/{_path_part(request_id)}/file")
-        for _ in range(_MOST_LINKS + 1):
-            try:
-                response = send(
-                    session,
-                    "GET",
-                    url,
-                    timeout_seconds=self._timeout_seconds,
-                    headers={"Accept-Encoding": "gzip"},
-                    stream=True,
-                )
-            except requests.RequestException:
-                return AskAgain(None, None)
-            with closing(response):
-                answer = read(request_id, response.status_code, lower_names(response), now=self._now())
-                if isinstance(answer, Inline):
-                    return _save(response, request_id, to)
-            if isinstance(answer, AskAgain):
-                return answer
-            # From here on the credentials stay behind.
-            session, read, url = self._storage_session, read_storage_answer, answer.url
-        raise AmplitudeAnswerError(doing, response.status_code, "a link to a link, too often")
-
 
 def _path_part(name: str) -> str:
     """Return an ID as one part of a URL's path."""
@@ -267,27 +273,3 @@ def _path_part(name: str) -> str:
         takes = "Amplitude's ID, letters and digits"
         raise SettingError("the ID of a cohort or an export", f"{name!r} is not one", takes)
     return quote(name, safe="", errors="replace")
-
-
-def _save(response: requests.Response, request_id: str, to: Path) -> int:
-    """Write an answer's body as it was on the wire; leave no file behind unless it is whole."""
-    received = 0
-    fault = ""
-    # Path.open takes no mode, and the file holds user IDs: nobody else may read it, not for a moment.
-    with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        try:
-            for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
-                file.write(chunk)
-                received += len(chunk)
-        except urllib3.exceptions.HTTPError as error:
-            fault = f"the download broke off after {received:,} bytes ({type(error).__name__})"
-        except BaseException:
-            to.unlink(missing_ok=True)
-            raise
-    announced = response.headers.get("Content-Length", "")
-    if not fault and announced.isdecimal() and "Transfer-Encoding" not in response.headers:
-        fault = "" if received == int(announced) else f"{received:,} of {int(announced):,} bytes came"
-    if fault:
-        to.unlink(missing_ok=True)
-        raise ExportCutOffError(fault, request_id)
-    return received

@@ -2,7 +2,8 @@
 
 What fsspec would do by itself and a ledger must not live with: listings and sizes come from a cache that never sees
 another process's writes; ``with open("wb")`` commits half an object when its body fails; ``mkdir`` makes buckets; and
-where a server does not know the conditional put, exclusive creation overwrites in silence.
+where a server does not know the conditional put, exclusive creation overwrites in silence. A body whose end nothing
+announces may be cut unseen, so what was read is compared with the size that the store says.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import inspect
 import os
 import secrets
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_amplitude_segment.clients.refused_header import find_refused
+from airflow_provider_amplitude_segment.clients.store_answer import answer_of
+from airflow_provider_amplitude_segment.core.response_body import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,16 +88,20 @@ class ObjectStore:
         return True
 
     def get(self, name: str) -> bytes | None:
-        """Return an object, or ``None`` where there is none."""
+        """Return an object, or ``None`` where there is none; the whole of it, where it is a JSON object."""
         try:
-            return bytes(self._fs.cat_file(self._at(name)))
+            content = bytes(self._fs.cat_file(self._at(name)))
+            if read_object(content) is None:
+                self._refuse_part(name, len(content))
         except FileNotFoundError:
             return None
+        return content
 
     def get_file(self, name: str, to: Path) -> bool:
         """Copy an object into a local file; return whether there is one."""
         try:
             self._fs.get_file(self._at(name), str(to), **self._parts("get_file"))
+            self._refuse_part(name, to.stat().st_size)
         except FileNotFoundError:
             return False
         return True
@@ -114,13 +123,22 @@ class ObjectStore:
         except FileNotFoundError:
             return
 
+    def _refuse_part(self, name: str, received: int) -> None:
+        whole = self._fs.info(self._at(name))["size"]
+        if received < whole:
+            raise OSError(errno.EIO, f"only {received:,} of {whole:,} bytes of {name} came")
+
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}" if name else self._path
 
     def _write(self, name: str, write: Callable[[str], None]) -> None:
         target = self._at(name)
         if not self._has_folders:
-            write(target)
+            try:
+                write(target)
+            except OSError as error:
+                self._refuse_header(error)
+                raise
             return
         self._make_folder(target)
         folder, _, last = target.rpartition("/")
@@ -150,29 +168,27 @@ class ObjectStore:
         except FileExistsError:
             return False
         except (NotImplementedError, TypeError, ValueError) as error:
+            if answer_of(error) is not None:
+                raise
             # What libraries answer that do not know the mode.
             raise OSError(errno.ENOTSUP, _NOT_EXCLUSIVE) from error
         except OSError as error:
-            if status_of(error) in _TAKEN_STATUS:
+            answer = answer_of(error)
+            if answer is not None and answer.status in _TAKEN_STATUS:
                 return False
+            self._refuse_header(error, is_conditional=True)
             raise
         return True
+
+    def _refuse_header(self, error: OSError, *, is_conditional: bool = False) -> None:
+        """Raise ``HeaderRefusedError`` where a put failed because the store does not know one of its headers."""
+        answer = answer_of(error)
+        refused = answer and find_refused(self._fs, self._path, answer, is_conditional=is_conditional)
+        if refused:
+            raise refused from error
 
     def _parts(self, method: str) -> dict[str, int]:
         """Return how to carry a file, as far as this file system lets one say it."""
         carry = getattr(self._fs, f"_{method}", None) or getattr(self._fs, method)
         known = inspect.signature(carry).parameters
         return {name: value for name, value in _PARTS.items() if name in known}
-
-
-def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that s3fs made an error of; it keeps boto's beside it."""
-    response = getattr(error.__cause__, "response", None)
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
-
-
-def code_of(error: BaseException) -> str | None:
-    """Return the name S3 gave to an error, such as ``NoSuchBucket``."""
-    response = getattr(error.__cause__, "response", None)
-    code = str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
-    return code if code.isalnum() else None

@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import requests
+from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError
 from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import ConnectTimeout, ProxyError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from airflow_provider_amplitude_segment.core.response_body import CUT_OFF, announced_bytes, is_end_announced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _CONNECT_SECONDS = 10.0
+_PROXY_LOGIN = 407
 
 
 def send(
@@ -41,11 +44,11 @@ def send(
         stream: Leave the answer's body unread; the caller closes the response.
 
     Raises:
-        requests.RequestException: No answer, or not all of it. Its text may hold a proxy's password: show its
-        class.
+        requests.RequestException: No answer, or not all of it. Its text may hold a proxy's password: show what
+        ``read_fault`` makes of it.
     """
     try:
-        return session.request(
+        response = session.request(
             method,
             url,
             data=body,
@@ -64,6 +67,15 @@ def send(
     except (OSError, TypeError, ValueError) as error:
         # requests lets these out bare, e.g. for a file of authorities that is gone.
         raise requests.RequestException(type(error).__name__) from error
+    if response.status_code == _PROXY_LOGIN:
+        # No server answers so (https://www.rfc-editor.org/rfc/rfc9110#status.407). Asked to reach one by TLS, a proxy
+        # answers it to ``CONNECT``, and http.client has these words for it.
+        response.close()
+        raise ProxyError(OSError(f"Tunnel connection failed: {_PROXY_LOGIN}"))
+    # urllib3 1.26 takes a body for whole that is shorter than announced.
+    if not stream and response.raw.tell() < (announced_bytes(lower_names(response)) or 0):
+        raise ChunkedEncodingError(CUT_OFF)
+    return response
 
 
 @contextmanager
@@ -91,6 +103,11 @@ def unlogged() -> Iterator[None]:
 def lower_names(response: requests.Response) -> dict[str, str]:
     """Return a response's headers with lower-case names."""
     return {name.lower(): value for name, value in response.headers.items()}
+
+
+def ends_announced(response: requests.Response) -> bool:
+    """Return whether a response says where its body ends."""
+    return is_end_announced(response.status_code, lower_names(response))
 
 
 def never_connected(error: requests.RequestException) -> bool:

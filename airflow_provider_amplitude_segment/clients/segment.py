@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from airflow_provider_amplitude_segment.clients.request import lower_names, send
-from airflow_provider_amplitude_segment.core.segment_answer import no_answer, read_answer
+from airflow_provider_amplitude_segment.clients.request import ends_announced, lower_names, send
+from airflow_provider_amplitude_segment.core.network_fault import read_fault
+from airflow_provider_amplitude_segment.core.segment_answer import Unreachable, no_answer, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,10 +69,16 @@ class SegmentClient:
                 body=body,
             )
         except requests.RequestException as error:
-            return no_answer(type(error).__name__)
-        return read_answer(response.status_code, lower_names(response), response.content, now=self._now())
+            return _no_connection(error)
+        return read_answer(
+            response.status_code,
+            lower_names(response),
+            response.content,
+            now=self._now(),
+            is_end_announced=ends_announced(response),
+        )
 
-    def reach(self) -> int | RetryLater:
+    def reach(self) -> int | RetryLater | Unreachable:
         """Return the status of whatever answers at the base URL, which may be any; else why nothing did.
 
         Sends no message. Proves the way there, not the write key: Segment takes any.
@@ -79,12 +86,17 @@ class SegmentClient:
         try:
             response = send(self._session, "GET", self.base_url, timeout_seconds=self._timeout_seconds)
         except requests.RequestException as error:
-            return no_answer(type(error).__name__)
+            return _no_connection(error)
         return response.status_code
 
     def close(self) -> None:
         """Close the connections to Segment."""
         self._session.close()
+
+
+def _no_connection(error: requests.RequestException) -> RetryLater | Unreachable:
+    fault = read_fault(error)
+    return Unreachable(fault.reason, fault.advice) if fault.is_lasting else no_answer(fault.reason, fault.advice)
 
 
 def without_version(base_url: str) -> str:

@@ -1,10 +1,8 @@
-"""What all of Amplitude's answers have in common: its errors, and JSON objects."""
+"""What all of Amplitude's answers have in common: its errors."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
+from airflow_provider_amplitude_segment.core.response_body import read_object
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeCredentialsError,
@@ -47,21 +45,6 @@ def refuse_common_errors(doing: str, status: int, reason: str = "") -> None:
         raise AmplitudeUnavailableError(doing, status, reason)
     if status in _OTHERS_OWN:
         raise AmplitudeAnswerError(doing, status, "a redirect that was not followed")
-
-
-def read_object(body: bytes) -> dict[str, Any] | None:
-    """Return a body's JSON object; ``None`` where it is anything else.
-
-    >>> read_object(b'{"request_id": "qfaZya"}')
-    {'request_id': 'qfaZya'}
-    >>> read_object(b"<html>") is None
-    True
-    """
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def quote(body: bytes) -> str:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider_amplitude_segment.core.amplitude_answer import (
     is_success,
     quote,
-    read_object,
     refuse_common_errors,
 )
+from airflow_provider_amplitude_segment.core.response_body import CUT_OFF, is_cut_object, read_object
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
+    AmplitudeUnavailableError,
     CohortArchivedError,
     CohortNotFoundError,
     CohortTooLargeError,
@@ -78,7 +79,7 @@ class Cohort:
         )
 
 
-def read_cohorts(status: int, body: bytes) -> tuple[Cohort, ...]:
+def read_cohorts(status: int, body: bytes, *, is_end_announced: bool = True) -> tuple[Cohort, ...]:
     """Read the answer of ``GET /api/3/cohorts``: all discoverable cohorts, on one page.
 
     https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Get all cohorts". Fields that live
@@ -88,10 +89,11 @@ def read_cohorts(status: int, body: bytes) -> tuple[Cohort, ...]:
     Args:
         status: HTTP status code.
         body: Response body.
+        is_end_announced: Whether anything said where the body ends.
 
     Raises:
         AmplitudeCredentialsError: 401 and 403.
-        AmplitudeUnavailableError: 408, 429 and 5xx.
+        AmplitudeUnavailableError: 408, 429 and 5xx, or the list was cut off.
         AmplitudeAnswerError: anything that is not such a list.
 
     >>> body = b'{"cohorts": [{"id": "26umsb5", "name": "Power Users", "appId": 1, "size": null}]}'
@@ -101,6 +103,8 @@ def read_cohorts(status: int, body: bytes) -> tuple[Cohort, ...]:
     refuse_common_errors(_LISTING, status, quote(body))
     if not is_success(status):
         raise AmplitudeAnswerError(_LISTING, status, quote(body))
+    if is_cut_object(body, is_end_announced=is_end_announced):
+        raise AmplitudeUnavailableError(_LISTING, status, CUT_OFF)
     answer = read_object(body)
     entries = answer.get("cohorts") if answer is not None else None
     if not isinstance(entries, list):

@@ -16,12 +16,13 @@ from airflow_provider_amplitude_segment.core.amplitude_answer import (
     is_success,
     one_line,
     quote,
-    read_object,
     refuse_common_errors,
 )
+from airflow_provider_amplitude_segment.core.response_body import CUT_OFF, is_cut_object, read_object
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
+    AmplitudeUnavailableError,
     ExportFailedError,
 )
 
@@ -87,11 +88,18 @@ class AskAgain:
 
     Attributes:
         after_seconds: what ``Retry-After`` asked for, if anything.
-        status: HTTP status code; ``None`` where nothing was heard at all.
+        status: HTTP status code; ``None`` where no whole response came.
+        reason: why none came, in words; empty where a status says it.
     """
 
     after_seconds: float | None
     status: int | None
+    reason: str = field(default="", compare=False)
+
+    @property
+    def said(self) -> str:
+        """What Amplitude answered, for a reader."""
+        return f"HTTP {self.status}" if self.status else f"no answer ({self.reason})" if self.reason else "no answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ class Usage:
 
 
 def read_export_request(
-    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float, is_end_announced: bool = True
 ) -> ExportRequested | ExportsLimited:
     """Read the answer of ``GET /api/5/cohorts/request/<cohort id>``, section "Get one cohort".
 
@@ -126,10 +134,11 @@ def read_export_request(
         headers: Response headers with lower-case names.
         body: Response body.
         now: Seconds since 1970-01-01 UTC.
+        is_end_announced: Whether anything said where the body ends.
 
     Raises:
         AmplitudeCredentialsError: 401 and 403.
-        AmplitudeUnavailableError: 408 and 5xx; the request may have been counted.
+        AmplitudeUnavailableError: 408 and 5xx, or the response was cut off; the request may have been counted.
         ExportFailedError: Any other 4xx.
         AmplitudeAnswerError: A redirect, or a 2xx without a request ID.
 
@@ -144,6 +153,8 @@ def read_export_request(
     refuse_common_errors(doing, status, f"{quote(body)}; {MAYBE_SPENT}")
     if not is_success(status):
         raise ExportFailedError(None, status, quote(body))
+    if is_cut_object(body, is_end_announced=is_end_announced):
+        raise AmplitudeUnavailableError(doing, status, f"{CUT_OFF}; {MAYBE_SPENT}")
     request_id = (read_object(body) or {}).get("request_id")
     if isinstance(request_id, int) and not isinstance(request_id, bool):
         request_id = str(request_id)
@@ -153,13 +164,14 @@ def read_export_request(
 
 
 def read_export_status(
-    request_id: str, status: int, headers: Mapping[str, str], body: bytes, *, now: float
+    request_id: str, status: int, headers: Mapping[str, str], body: bytes, *, now: float, is_end_announced: bool = True
 ) -> ExportCompleted | ExportPending | AskAgain:
     """Read the answer of ``GET /api/5/cohorts/request-status/<request id>``, section "Get request status".
 
     Documented are 202 with ``JOB INPROGRESS`` and 200 with ``JOB COMPLETED``. Amplitude's own clients go by
     the code and never count a 429 as a failure (experiment-python-server, cohort_download_api.py); others go
-    by the text. Where the two disagree the text decides, and an unknown text is waited out.
+    by the text. Where the two disagree the text decides, and an unknown text is waited out. A response that was cut
+    off says nothing.
 
     Args:
         request_id: For the error's sake.
@@ -167,6 +179,7 @@ def read_export_status(
         headers: Response headers with lower-case names.
         body: Response body.
         now: Seconds since 1970-01-01 UTC.
+        is_end_announced: Whether anything said where the body ends.
 
     Raises:
         AmplitudeCredentialsError: 401 and 403.
@@ -180,13 +193,15 @@ def read_export_status(
     >>> read_export_status("qfaZya", 200, {}, b'{"async_status": "JOB QUEUED"}', now=0)
     ExportPending(status_text='JOB QUEUED')
     >>> read_export_status("qfaZya", 503, {}, b"", now=0)
-    AskAgain(after_seconds=None, status=503)
+    AskAgain(after_seconds=None, status=503, reason='')
     """
     if is_passing(status):
         return AskAgain(read_retry_after(headers.get("retry-after"), now=now), status)
     refuse_common_errors("asking after an export", status)
     if not is_success(status):
         raise ExportFailedError(request_id, status, quote(body))
+    if is_cut_object(body, is_end_announced=is_end_announced):
+        return AskAgain(None, None, CUT_OFF)
     answer = read_object(body)
     text = (answer or {}).get("async_status")
     if isinstance(text, str) and text.strip():

@@ -14,8 +14,6 @@ from airflow_provider_amplitude_segment.core.journal import Refusal
 from airflow_provider_amplitude_segment.core.ranges import Ranges
 from airflow_provider_amplitude_segment.core.segment_answer import (
     Acknowledged,
-    CredentialsRefused,
-    NotSegment,
     Refused,
     RetryLater,
 )
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.lookout import Lookout
     from airflow_provider_amplitude_segment.core.pace import Pace
     from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
-    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.core.segment_answer import Answer, Failure
 
 
 log = logging.getLogger(__name__)
@@ -55,7 +53,7 @@ class Told:
     refused: tuple[Refusal, ...] = ()
     batches: int = 0
     retries: int = 0
-    failure: RetryLater | CredentialsRefused | NotSegment | None = None
+    failure: Failure | None = None
     halted: bool = False
 
     def __add__(self, other: Told) -> Told:

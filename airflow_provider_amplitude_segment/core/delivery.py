@@ -16,13 +16,19 @@ from airflow_provider_amplitude_segment.core.courier import Told
 from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
 from airflow_provider_amplitude_segment.core.lookout import LOOK_SECONDS
 from airflow_provider_amplitude_segment.core.ranges import Ranges
-from airflow_provider_amplitude_segment.core.segment_answer import CredentialsRefused, NotSegment, RetryLater
+from airflow_provider_amplitude_segment.core.segment_answer import (
+    CredentialsRefused,
+    NotSegment,
+    RetryLater,
+    Unreachable,
+)
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
     LedgerError,
     SegmentAnswerError,
     SegmentRefusedError,
     SegmentUnavailableError,
+    SegmentUnreachableError,
     SyncStoppedError,
 )
 
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.courier import Courier
     from airflow_provider_amplitude_segment.core.lookout import Lookout
     from airflow_provider_amplitude_segment.core.progress import Progress
+    from airflow_provider_amplitude_segment.core.segment_answer import Failure
 
 FIRST_MESSAGES = 250
 """So many messages Segment must refuse one by one, and acknowledge none, to be taken to refuse us (ADR 0003)."""
@@ -247,14 +254,22 @@ class Delivery:
         return Delivered(journal, self._told.batches, self._told.retries, self._error(pending))
 
     def _error(self, pending: int) -> AmplitudeSegmentError | None:
-        if not pending:
-            return None
-        match self._told.failure:
-            case CredentialsRefused(status=status):
-                return SegmentRefusedError(self._label, status, pending)
-            case NotSegment(status=status):
-                return SegmentAnswerError(self._label, status, pending, "not an answer its documents have")
-            case RetryLater(status=status, after_seconds=after):
-                return SegmentUnavailableError(self._label, status, pending, "retries are spent", after)
-            case _:
-                return SyncStoppedError(self._label, pending)
+        return _error_of(self._label, pending, self._told.failure) if pending else None
+
+
+def _error_of(label: str, pending: int, failure: Failure | None) -> AmplitudeSegmentError:
+    """Return why changes are pending; ``None`` for a failure means that the task was to stop."""
+    match failure:
+        case CredentialsRefused(status=status):
+            return SegmentRefusedError(label, status, pending)
+        case NotSegment(status=status):
+            return SegmentAnswerError(label, status, pending, "not an answer its documents have")
+        case Unreachable(reason=reason, advice=advice):
+            return SegmentUnreachableError(label, pending, reason, advice)
+        case RetryLater(status=None, reason=reason, advice=advice):
+            return SegmentUnavailableError(label, None, pending, f"{reason}; retries are spent", advice=advice)
+        case RetryLater(status=status, after_seconds=after):
+            # What Segment says itself may quote a user.
+            return SegmentUnavailableError(label, status, pending, "retries are spent", after)
+        case _:
+            return SyncStoppedError(label, pending)

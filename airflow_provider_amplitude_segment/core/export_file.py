@@ -27,6 +27,19 @@ _OK = 200
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """An export's file as it came.
+
+    Attributes:
+        received_bytes: its length.
+        is_end_announced: whether the response said where the file ends, so that a cut would have been seen.
+    """
+
+    received_bytes: int
+    is_end_announced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Inline:
     """The answer's own body is the file."""
 
@@ -92,7 +105,7 @@ def read_storage_answer(
         AmplitudeAnswerError: A further link that is not https (nor to this machine).
 
     >>> read_storage_answer("qfaZya", 403, {}, now=0)
-    AskAgain(after_seconds=None, status=403)
+    AskAgain(after_seconds=None, status=403, reason='')
     """
     if status == _OK or status in _REDIRECTS:
         return read_file_answer(request_id, status, headers, now=now)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.cohort import Cohort
+    from airflow_provider_amplitude_segment.core.export_file import Download
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,8 @@ class Amplitude(Protocol):
         """Ask after an export."""
         ...
 
-    def download(self, request_id: str, to: Path) -> int:
-        """Fetch an export's file as it is sent; return its bytes."""
+    def download(self, request_id: str, to: Path) -> Download:
+        """Fetch an export's file as it is sent."""
         ...
 
 
@@ -122,7 +123,7 @@ class ExportOrder:
             if not waits:
                 return False
             if isinstance(answer, AskAgain):
-                said = f"HTTP {answer.status}" if answer.status else "no answer"
+                said = answer.said
                 wait = max(min(answer.after_seconds or 0.0, RETRY_AFTER_CAP_SECONDS), self.poll_interval)
             else:
                 said, wait = answer.status_text, self.poll_interval

@@ -74,7 +74,12 @@ def nobody(engine: duckdb.DuckDBPyConnection, scratch: Path) -> Membership:
 
 
 def read_membership(
-    engine: duckdb.DuckDBPyConnection, export_file: Path, scratch: Path, properties: Sequence[str] = ()
+    engine: duckdb.DuckDBPyConnection,
+    export_file: Path,
+    scratch: Path,
+    properties: Sequence[str] = (),
+    *,
+    is_end_announced: bool = True,
 ) -> Membership:
     """Read an export's file, gzip or not, into distinct user IDs.
 
@@ -83,13 +88,17 @@ def read_membership(
         export_file: the file as Amplitude sent it.
         scratch: an existing folder; ``cohort.csv`` and ``members.parquet`` are written there.
         properties: names of user properties to read along, each a column of the file.
+        is_end_announced: whether a cut would have been seen; a file must end with its last line where not.
 
     Raises:
         ExportFileError: the file is not a cohort of users, or lacks a property; names the fault, never a row's text.
         ExportCutOffError: the file ends early.
     """
     plain = scratch / "cohort.csv"
-    _write_plain(export_file, plain)
+    last = _write_plain(export_file, plain)
+    # A field that is cut behind a doubled quote, or before a comma, is a field, and another user's.
+    if not (is_end_announced or last in {b"\r", b"\n"}):
+        raise ExportCutOffError("ends inside a line")
     names = _header(plain)
     user_id = _text_of(names, user_id_column(names))
     columns = {name: _text_of(names, _property_column(names, name)) for name in properties}
@@ -140,6 +149,12 @@ def _with_properties(
     return replace(membership, properties=path, too_long=membership.members - int(known))
 
 
+def is_gzip(export_file: Path) -> bool:
+    """Return whether a file is compressed: it then says itself where it ends."""
+    with export_file.open("rb") as file:
+        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+
+
 def inflate(file: IO[bytes]) -> Iterator[bytes]:
     """Yield a file's bytes without gzip, member after member.
 
@@ -177,10 +192,15 @@ def without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def _write_plain(export_file: Path, plain: Path) -> None:
-    """Write the file inflated and without a byte order mark, and refuse what is not whole UTF-8 text."""
+def _write_plain(export_file: Path, plain: Path) -> bytes:
+    """Write the file inflated and without a byte order mark, and refuse what is not whole UTF-8 text.
+
+    Returns:
+        Its last byte; empty for an empty file.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = quotes = 0
+    last = b""
     with export_file.open("rb") as source, plain.open("wb") as file:
         for chunk in without_mark(inflate(source)):
             try:
@@ -191,12 +211,14 @@ def _write_plain(export_file: Path, plain: Path) -> None:
                 raise ExportFileError(f"not UTF-8, line {line}: nothing is guessed") from None
             lines += chunk.count(b"\n")
             quotes += chunk.count(b'"')
+            last = chunk[-1:] or last
             file.write(chunk)
     if decoder.getstate()[0]:
         raise ExportCutOffError("ends inside a character")
     # RFC 4180 doubles a quote inside a field, so a whole file has an even number of them.
     if quotes % 2:
         raise ExportCutOffError("ends inside a quoted field")
+    return last
 
 
 def _header(plain: Path) -> list[str]:

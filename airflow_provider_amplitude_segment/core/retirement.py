@@ -113,7 +113,7 @@ class CohortRetirement:
             except BaseException as error:
                 self._save_reports(streams, tenure, error)
                 if isinstance(error, StatePathError):
-                    raise StateUnavailableError(error.path, error.reason) from error
+                    raise StateUnavailableError(error.path, error.reason, error.advice) from error
                 raise
         if elsewhere := told_elsewhere(self._store, streams):
             log.warning("Cohort %s was told elsewhere, too, and stays there: %s", settings.cohort_id, elsewhere)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.core.response_body import CUT_OFF, is_cut_object, read_object
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
 
 if TYPE_CHECKING:
@@ -17,9 +17,11 @@ __all__ = [
     "Acknowledged",
     "Answer",
     "CredentialsRefused",
+    "Failure",
     "NotSegment",
     "Refused",
     "RetryLater",
+    "Unreachable",
     "no_answer",
     "read_answer",
 ]
@@ -54,11 +56,13 @@ class RetryLater:
         after_seconds: what ``Retry-After`` asked for, 300 at most; ``None`` where it was not given, or not
             legible. A wait that was asked for spends no retry.
         reason: what Segment says, or the kind of failure.
+        advice: what to do if no response comes again and again; empty where one came.
     """
 
     status: int | None
     after_seconds: float | None
     reason: str
+    advice: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +102,38 @@ class NotSegment:
     reason: str
 
 
-Answer = Acknowledged | RetryLater | Refused | CredentialsRefused | NotSegment
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Nothing was sent, and no retry changes that: an untrusted certificate, a missing package.
+
+    Attributes:
+        reason: why, in words.
+        advice: what cures it, in a sentence.
+    """
+
+    reason: str
+    advice: str = field(default="", compare=False, repr=False)
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> Answer:
+Failure = RetryLater | CredentialsRefused | NotSegment | Unreachable
+"""What ends a delivery, where it is the last answer."""
+
+Answer = Acknowledged | Refused | Failure
+
+
+def read_answer(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float, is_end_announced: bool = True
+) -> Answer:
     """Decide what a response to ``POST /v1/batch`` means.
+
+    A success whose body was cut off may have been a refusal, so the same messages are sent again under their IDs.
 
     Args:
         status: HTTP status code.
         headers: Response headers with lower-case names.
         body: Response body; ``{"success": true}`` where all went well.
         now: Seconds since 1970-01-01 UTC, for a ``Retry-After`` that is a date.
+        is_end_announced: Whether anything said where the body ends.
 
     >>> read_answer(200, {}, b'{"success": true}', now=0)
     Acknowledged()
@@ -118,44 +143,47 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, now: fl
     Refused(status=400, reason='Exceed payload limit')
     >>> read_answer(200, {}, b"<html>Please log in</html>", now=0)
     NotSegment(status=200, reason='<html>Please log in</html>')
+    >>> read_answer(200, {}, b'{"succ', now=0)
+    RetryLater(status=None, after_seconds=None, reason='the response was cut off')
     >>> read_answer(302, {"location": "https://login.example.com/"}, b"", now=0)
     NotSegment(status=302, reason='no reason given')
     """
     if status in _CREDENTIALS_STATUSES:
         return CredentialsRefused(status)
-    answer = _json_object(body)
-    reason = _reason(answer, body)
+    if status in _SUCCESS_STATUSES:
+        return _read_success(status, body, is_end_announced=is_end_announced)
+    reason = _reason(read_object(body), body)
     if status in RETRYABLE_STATUSES:
         after = read_retry_after(headers.get("retry-after"), now=now)
         capped = None if after is None else min(after, RETRY_AFTER_CAP_SECONDS)
         return RetryLater(status, capped, reason)
     if status in _REFUSED_STATUSES:
         return Refused(status, reason)
-    if status not in _SUCCESS_STATUSES or (answer is None and body.strip()):
-        return NotSegment(status, reason)
+    return NotSegment(status, reason)
+
+
+def _read_success(status: int, body: bytes, *, is_end_announced: bool) -> Answer:
+    if is_cut_object(body, is_end_announced=is_end_announced):
+        return no_answer(CUT_OFF)
+    answer = read_object(body)
+    if answer is None and body.strip():
+        return NotSegment(status, _reason(answer, body))
     if answer is not None and answer.get("success") is False:
-        return Refused(status, reason)
+        return Refused(status, _reason(answer, body))
     return Acknowledged()
 
 
-def no_answer(reason: str) -> RetryLater:
+def no_answer(reason: str, advice: str = "") -> RetryLater:
     """Return what it means that no answer came: Segment may have queued the batch, or not.
 
     Args:
-        reason: The kind of failure, e.g. ``ReadTimeout``.
+        reason: The kind of failure.
+        advice: What to do if it stays so.
 
     >>> no_answer("ReadTimeout")
     RetryLater(status=None, after_seconds=None, reason='ReadTimeout')
     """
-    return RetryLater(None, None, reason)
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+    return RetryLater(None, None, reason, advice)
 
 
 def _reason(answer: dict[str, Any] | None, body: bytes) -> str:

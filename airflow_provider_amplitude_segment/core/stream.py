@@ -36,11 +36,11 @@ class Store(Protocol):
         ...
 
     def get(self, name: str) -> bytes | None:
-        """Return an object, or ``None`` where there is none."""
+        """Return an object of JSON, or ``None`` where there is none; never the beginning of one."""
         ...
 
     def get_file(self, name: str, to: Path) -> bool:
-        """Copy an object into a local file; return whether there is one."""
+        """Copy an object, never the beginning of one, into a local file; return whether there is one."""
         ...
 
     def names(self, folder: str) -> list[str]:

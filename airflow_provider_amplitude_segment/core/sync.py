@@ -135,7 +135,7 @@ class CohortSync:
                     forget_run_in_passing(self._store, streams[0], self._this_run)
                 self._save_reports(streams, tenure, error)
                 if isinstance(error, StatePathError):
-                    raise StateUnavailableError(error.path, error.reason) from error
+                    raise StateUnavailableError(error.path, error.reason, error.advice) from error
                 raise
         if isinstance(outcome, SyncReport):
             end_for_rejected(self.report, self._settings.on_rejected)
@@ -239,7 +239,11 @@ class CohortSync:
 
     def _membership(self, record: RunRecord) -> Membership:
         membership = fetch_membership(
-            self._outside.amplitude, record.export_request_id, self._outside.scratch, self._settings.user_properties
+            self._outside.amplitude,
+            record.export_request_id,
+            self._outside.scratch,
+            self._settings.user_properties,
+            listed=self.report.cohort_size,
         )
         self.report = replace(self.report, **membership.counts())
         return membership

@@ -97,7 +97,7 @@ class Telling:
         try:
             return self._tell(report)
         except StatePathError as error:
-            return self.known(report), StateUnavailableError(error.path, error.reason)
+            return self.known(report), StateUnavailableError(error.path, error.reason, error.advice)
         except Exception as error:  # noqa: BLE001 - one destination's accident is not another's
             return self.known(report), error
 

@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeCredentialsError,
     AmplitudeUnavailableError,
+    AmplitudeUnreachableError,
     SettingError,
 )
 from airflow_provider_amplitude_segment.hooks import connection_verdict
@@ -177,10 +178,8 @@ class AmplitudeHook(BaseHook):
         except AmplitudeCredentialsError as error:
             overridden = bool((connection.host or "").strip())
             return connection_verdict.amplitude_refused(endpoint, error.status, overridden=overridden)
-        except AmplitudeUnavailableError as error:
-            if error.status is None:
-                return connection_verdict.not_reached(endpoint, endpoint.base_url, error.reason)
-            return connection_verdict.amplitude_unwell(endpoint, error.status)
+        except (AmplitudeUnavailableError, AmplitudeUnreachableError) as error:
+            return connection_verdict.amplitude_unavailable(endpoint, error)
         except AmplitudeAnswerError as error:
             return connection_verdict.not_amplitude(endpoint, error.status)
 

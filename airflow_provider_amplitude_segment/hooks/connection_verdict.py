@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.exceptions import AmplitudeUnreachableError
+
 if TYPE_CHECKING:
-    from airflow_provider_amplitude_segment.exceptions import SettingError
+    from airflow_provider_amplitude_segment.exceptions import AmplitudeUnavailableError, SettingError
     from airflow_provider_amplitude_segment.hooks.connection_endpoint import Endpoint
 
 Verdict = tuple[bool, str]
 """Whether the test passed, and what it showed; neither a key nor anything else of the answer's body."""
 
 _FIRST_SERVER_ERROR = 500
-_PROXY_WANTS_LOGIN = 407
-
-_WHY_NOTHING_CAME = {
-    "SSLError": "its certificate is not trusted",
-    "ProxyError": "the proxy does not let it through",
-    "ConnectTimeout": "it does not answer in time",
-    "ReadTimeout": "it does not answer in time",
-    "ConnectionError": "no connection comes about",
-}
 
 
 def unusable(error: SettingError) -> Verdict:
@@ -35,16 +28,15 @@ def unusable(error: SettingError) -> Verdict:
     return False, f"{subject}: {error.problem}. It takes {error.takes}."
 
 
-def not_reached(endpoint: Endpoint, base_url: str, reason: str) -> Verdict:
+def not_reached(endpoint: Endpoint, base_url: str, reason: str, advice: str) -> Verdict:
     """Say that nothing answered.
 
-    :param reason: the name of requests' exception.
+    :param reason: why, in words.
+    :param advice: what cures it, in a sentence.
     """
-    why = _WHY_NOTHING_CAME.get(reason)
     return False, (
-        f"Not reached: nothing answers at {base_url} ({f'{why}, {reason}' if why else reason}). Check Host and Data "
-        f"region (it is {endpoint.region}), and whether the machine that tests, Airflow's server, may go there: "
-        "firewall, proxy, DNS."
+        f"Not reached: no answer from {base_url} (data region {endpoint.region}): {reason}. {advice} Airflow's server "
+        "tests, so it must be able to go there, as each worker must."
     )
 
 
@@ -70,11 +62,13 @@ def amplitude_refused(endpoint: Endpoint, status: int, *, overridden: bool) -> V
     )
 
 
-def amplitude_unwell(endpoint: Endpoint, status: int) -> Verdict:
-    """Say that Amplitude answered 429 or 5xx."""
+def amplitude_unavailable(endpoint: Endpoint, error: AmplitudeUnavailableError | AmplitudeUnreachableError) -> Verdict:
+    """Say that nothing answered, or that Amplitude answered 429 or 5xx."""
+    if isinstance(error, AmplitudeUnreachableError) or error.status is None:
+        return not_reached(endpoint, endpoint.base_url, error.reason, error.advice)
     return False, (
-        f"Reached, but not tested: {endpoint.base_url} is busy or unwell (HTTP {status}), so that the keys are not "
-        "proved. Test again in some minutes."
+        f"Reached, but not tested: {endpoint.base_url} is busy or unwell (HTTP {error.status}), so that the keys are "
+        "not proved. Test again in some minutes."
     )
 
 
@@ -97,10 +91,10 @@ def segment_of_other_region(endpoint: Endpoint, base_url: str, other: str) -> Ve
 def is_unwell(status: int) -> bool:
     """Return whether it was not Segment that answered, or not in good health. It has no page at ``/``: 404 is usual.
 
-    >>> [is_unwell(status) for status in (200, 404, 407, 503)]
-    [False, False, True, True]
+    >>> [is_unwell(status) for status in (200, 404, 503)]
+    [False, False, True]
     """
-    return status == _PROXY_WANTS_LOGIN or status >= _FIRST_SERVER_ERROR
+    return status >= _FIRST_SERVER_ERROR
 
 
 def segment_unwell(base_url: str, status: int) -> Verdict:

@@ -185,7 +185,7 @@ class SegmentHook(BaseHook):
         with closing(client):
             reached = client.reach()
         if not isinstance(reached, int):
-            return connection_verdict.not_reached(endpoint, client.base_url, reached.reason)
+            return connection_verdict.not_reached(endpoint, client.base_url, reached.reason, reached.advice)
         if connection_verdict.is_unwell(reached):
             return connection_verdict.segment_unwell(client.base_url, reached)
         return connection_verdict.segment_reached(

@@ -45,6 +45,9 @@ class Fault:
     """Read the request, then cut the connection without an answer."""
     cut_after_bytes: int | None = None
     """Announce the whole body, send this much of it, then cut the connection."""
+    cut_unannounced: bool = False
+    """Announce no end of the body, neither its length nor chunks: it ends where the connection does, as behind a proxy
+    that speaks HTTP/1.0. With ``cut_after_bytes`` the client cannot see the cut; without, the body is whole."""
     delay_seconds: float = 0
     """Wait: before the work, or with ``apply`` between the work and the answer."""
 
@@ -56,7 +59,7 @@ class Fault:
             raise ValueError("Fault: times is at least 1, after and delay_seconds are not negative")
         if self.body and self.status is None:
             raise ValueError("Fault(body=...): needs a status")
-        if self.reset and (self.status is not None or self.cut_after_bytes is not None):
+        if self.reset and (self.status is not None or self.cut_after_bytes is not None or self.cut_unannounced):
             raise ValueError("Fault(reset=True): a cut connection has no status and no body")
 
     @property

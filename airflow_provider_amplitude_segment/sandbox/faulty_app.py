@@ -30,33 +30,40 @@ class Connections:
     """The open connections of the server, by the client's address; what a cut needs to get hold of."""
 
     def __init__(self) -> None:
-        self._transports: dict[tuple[str, int], asyncio.Transport] = {}
+        self._protocols: dict[tuple[str, int], H11Protocol] = {}
 
     def protocol(self) -> type[asyncio.Protocol]:
         """A uvicorn protocol that enters its connections here."""
-        transports = self._transports
+        protocols = self._protocols
 
         class EnteredProtocol(H11Protocol):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 super().connection_made(cast("asyncio.Transport", transport))
                 if self.client is not None:
-                    transports[self.client] = self.transport
+                    protocols[self.client] = self
 
             def connection_lost(self, exc: Exception | None) -> None:
                 super().connection_lost(exc)
                 if self.client is not None:
-                    transports.pop(self.client, None)
+                    protocols.pop(self.client, None)
 
         return EnteredProtocol
 
+    def announce_no_end(self, scope: Scope) -> None:
+        """Let the end of the connection be the end of the request's answer."""
+        protocol = self._protocols.get(tuple(scope["client"]))
+        if protocol is not None:
+            # What h11 writes to a client of HTTP/1.0 that has given no length: neither one nor chunks.
+            protocol.conn.their_http_version = b"1.0"
+
     async def cut(self, scope: Scope, *, flush: bool) -> None:
         """Close the request's connection; with ``flush``, after what was written to it has left."""
-        transport = self._transports.get(tuple(scope["client"]))
-        if transport is not None:
+        protocol = self._protocols.get(tuple(scope["client"]))
+        if protocol is not None:
             if flush:
-                transport.close()
+                protocol.transport.close()
             else:
-                transport.abort()
+                protocol.transport.abort()
             # uvicorn takes note of the closed connection in the loop's next round.
             await asyncio.sleep(0)
 
@@ -115,6 +122,9 @@ class FaultyApp:
         replaced = {name for name, _ in (*added, length)}
         kept = [(name, value) for name, value in answer.headers if name not in replaced]
         lengths = [] if any(name == b"content-length" for name, _ in added) else [length]
+        if fault.cut_unannounced:
+            lengths = []
+            self._connections.announce_no_end(scope)
         start = {"type": "http.response.start", "status": answer.status, "headers": [*kept, *added, *lengths]}
         await send(start)
         if fault.cut_after_bytes is None:

@@ -127,7 +127,7 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
     def _note(self, answer: ExportPending | AskAgain, told: set[str]) -> str:
         """Return what was said instead of "completed"; log it once where it is worth it."""
         if isinstance(answer, AskAgain):
-            said, worth = f"HTTP {answer.status}" if answer.status else "nothing", True
+            said, worth = answer.said, True
         else:
             said, worth = answer.status_text, not answer.documented
         if worth and said not in told:

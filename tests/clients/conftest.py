@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from fakes.s3_server import KEY, SECRET, S3Server
 from requests.auth import HTTPBasicAuth
+from s3fs import S3FileSystem
 
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
+from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbox, SandboxCohort
 
@@ -68,3 +71,32 @@ def segment(sandbox: Sandbox) -> Iterator[SegmentClient]:
     client = SegmentClient(session, sandbox.url, 2)
     yield client
     client.close()
+
+
+@dataclass
+class Root:
+    """What LedgerStore needs of an ObjectStoragePath."""
+
+    fs: Any
+    path: str
+
+    def __str__(self) -> str:
+        """Return its URL."""
+        return f"s3://ledger@{self.path}"
+
+
+def file_system(url: str, **options: Any) -> S3FileSystem:
+    """Return a file system of its own, as another process has one, that caches as it likes."""
+    return S3FileSystem(key=KEY, secret=SECRET, endpoint_url=url, skip_instance_cache=True, **options)
+
+
+@pytest.fixture
+def root(s3_server: S3Server, bucket: str) -> Root:
+    """Return where a store is on S3."""
+    return Root(file_system(s3_server.url), f"{bucket}/state")
+
+
+@pytest.fixture
+def store(root: Root) -> LedgerStore:
+    """Return a store on S3."""
+    return LedgerStore(root)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from clients.conftest import amplitude_client
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import RecordingServer, Told, unannounced
 
 from airflow_provider_amplitude_segment.core.cohort_export import (
     AskAgain,
@@ -20,6 +20,7 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     ExportsLimited,
     Usage,
 )
+from airflow_provider_amplitude_segment.core.export_file import Download
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeCredentialsError,
@@ -65,7 +66,7 @@ def test_a_cohort_comes_from_the_list_to_the_disk(amplitude: AmplitudeClient, tm
     assert amplitude.export_status(request_id) == ExportPending("JOB INPROGRESS")
     assert amplitude.export_status(request_id) == ExportCompleted()
 
-    assert amplitude.download(request_id, tmp_path / "cohort.csv") == len(FILE)
+    assert amplitude.download(request_id, tmp_path / "cohort.csv") == Download(len(FILE))
     assert (tmp_path / "cohort.csv").read_bytes() == FILE
     usage = amplitude.usage()
     assert isinstance(usage, Usage)
@@ -80,7 +81,7 @@ def test_gzip_reaches_the_disk_as_it_is(
     sandbox.amplitude.cohorts["26umsb5"].gzip = True
     sandbox.amplitude.cohorts["26umsb5"].delivery = delivery  # type: ignore[assignment]
     to = tmp_path / "cohort.csv.gz"
-    received = amplitude.download(completed(amplitude), to)
+    received = amplitude.download(completed(amplitude), to).received_bytes
     assert received == to.stat().st_size
     assert gzip.decompress(to.read_bytes()) == FILE
 
@@ -157,6 +158,35 @@ def test_an_unknown_export_has_no_file(amplitude: AmplitudeClient, tmp_path: Pat
         amplitude.download("nosuch", tmp_path / "cohort.csv")
 
 
+@pytest.mark.parametrize("point", ["amplitude.file", "amplitude.storage"])
+def test_a_file_says_whether_its_end_was_announced(
+    sandbox: Sandbox, amplitude: AmplitudeClient, tmp_path: Path, point: str
+) -> None:
+    """A length or chunks announce it; the end of the connection does not, be the file whole or cut."""
+    sandbox.amplitude.cohorts["26umsb5"].delivery = "storage" if point == "amplitude.storage" else "inline"
+    request_id, to = completed(amplitude), tmp_path / "cohort.csv"
+    assert amplitude.download(request_id, to) == Download(len(FILE), is_end_announced=True)
+
+    sandbox.faults.add(
+        Fault(on=point, cut_unannounced=True),  # type: ignore[arg-type]
+        Fault(on=point, cut_unannounced=True, cut_after_bytes=46),  # type: ignore[arg-type]
+    )
+    assert amplitude.download(request_id, to) == Download(len(FILE), is_end_announced=False)
+    assert amplitude.download(request_id, to) == Download(46, is_end_announced=False)
+    assert to.read_bytes() == FILE[:46]
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n"
+
+
+def test_chunks_announce_an_end_and_are_missed(waits: Waits, tmp_path: Path) -> None:
+    """Also where the cut is right behind one of them."""
+    with RecordingServer(Told(raw=CHUNKED), Told(raw=CHUNKED + b"0\r\n\r\n")) as api:
+        to = tmp_path / "cohort.csv"
+        assert amplitude_client(api.url, waits).download("qfaZya", to) == Download(4, is_end_announced=True)
+    assert waits.seconds == [1.0]
+
+
 def test_storage_sees_neither_keys_nor_netrc(waits: Waits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not although both are the same host, and the user's .netrc has a word for it."""
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login netrc-login password netrc-password\n")
@@ -208,6 +238,59 @@ def test_a_list_is_asked_for_again(
     sandbox.faults.add(Fault(on="amplitude.list", times=4, **fault))  # type: ignore[arg-type]
     assert len(amplitude.list_cohorts()) == 1
     assert waits.seconds == [1.0, 2.0, 4.0, 8.0]
+
+
+LIST = b'{"cohorts": [{"id": "26umsb5", "name": "Power Users"}]}'
+CUTS = {
+    "without an announced end": unannounced(LIST[:30]),
+    "before its first byte": unannounced(b""),
+    "in its headers": Told(raw=b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "before its announced length": Told(body=LIST[:30], content_length=len(LIST)),
+    "in its chunks": Told(raw=CHUNKED),
+    "and announced by a proxy that took it for whole": Told(body=LIST[:30]),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
+def test_a_cut_list_is_asked_for_again(waits: Waits, cut: Told) -> None:
+    """Another time it may come whole, so it is not taken for something else's answer."""
+    with RecordingServer(cut, cut, unannounced(LIST)) as api:
+        (cohort,) = amplitude_client(api.url, waits).list_cohorts()
+    assert cohort.cohort_id == "26umsb5"
+    assert waits.seconds == [1.0, 2.0]
+    with RecordingServer(cut) as api, pytest.raises(AmplitudeUnavailableError) as caught:
+        amplitude_client(api.url, waits).list_cohorts()
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("body", [b"<html>Please log in</html>", b"[]"])
+def test_a_page_without_an_announced_end_is_still_another_servers(waits: Waits, body: bytes) -> None:
+    """It is no beginning of an answer of Amplitude's."""
+    with RecordingServer(unannounced(body)) as api, pytest.raises(AmplitudeAnswerError):
+        amplitude_client(api.url, waits).list_cohorts()
+    assert waits.seconds == []
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
+def test_a_cut_answer_to_a_request_may_have_spent_an_export_and_can_be_retried(waits: Waits, cut: Told) -> None:
+    """It is not repeated here: another export would be spent."""
+    with RecordingServer(cut) as api:
+        with pytest.raises(AmplitudeUnavailableError, match="may have been spent") as caught:
+            amplitude_client(api.url, waits).request_export("26umsb5")
+        assert len(api.came) == 1
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
+def test_a_cut_status_says_nothing(waits: Waits, cut: Told) -> None:
+    """Least of all that the export is completed, which an empty answer of status 200 would say."""
+    with RecordingServer(cut) as api:
+        assert amplitude_client(api.url, waits).export_status("qfaZya") == AskAgain(None, None)
+
+
+def test_a_cut_usage_is_asked_for_again(waits: Waits) -> None:
+    with RecordingServer(unannounced(b'{"limit": 500'), unannounced(b'{"limit": 500, "usage": 499}')) as api:
+        assert amplitude_client(api.url, waits).usage() == Usage(499, 500)
 
 
 def test_retry_after_is_honoured_up_to_a_minute(sandbox: Sandbox, amplitude: AmplitudeClient, waits: Waits) -> None:

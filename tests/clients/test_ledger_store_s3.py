@@ -5,44 +5,17 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clients.conftest import Root, file_system
 from fakes.s3_server import KEY, SECRET, S3Server
-from s3fs import S3FileSystem
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
 PEER = Path(__file__).parent / "s3_peer.py"
-
-
-@dataclass
-class Root:
-    """What LedgerStore needs of an ObjectStoragePath."""
-
-    fs: Any
-    path: str
-
-    def __str__(self) -> str:
-        return f"s3://ledger@{self.path}"
-
-
-def file_system(url: str, **options: Any) -> S3FileSystem:
-    """A file system of its own, as another process has one, that caches as it likes."""
-    return S3FileSystem(key=KEY, secret=SECRET, endpoint_url=url, skip_instance_cache=True, **options)
-
-
-@pytest.fixture
-def root(s3_server: S3Server, bucket: str) -> Root:
-    return Root(file_system(s3_server.url), f"{bucket}/state")
-
-
-@pytest.fixture
-def store(root: Root) -> LedgerStore:
-    return LedgerStore(root)
 
 
 def peers(task: str, s3_server: S3Server, bucket: str, count: int) -> list[Any]:
@@ -237,14 +210,33 @@ def test_refused_credentials_are_lasting_and_not_told(
     assert KEY not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, "ServiceUnavailable"), (429, "TooManyRequests"), (409, "OperationAborted"), (400, "IncompleteBody")],
+)
 def test_a_server_that_fails_for_a_while_may_be_tried_again(
-    s3_server: S3Server, bucket: str, store: LedgerStore
+    s3_server: S3Server, root: Root, bucket: str, status: int, code: str
 ) -> None:
-    s3_server.fail_next("GET", bucket, 501, "NotImplemented")
+    never = file_system(s3_server.url, config_kwargs={"retries": {"max_attempts": 0}})
+    s3_server.fail_next("GET", bucket, status, code)
 
-    with pytest.raises(StateUnavailableError) as failed:
-        store.names("a")
+    with pytest.raises(StateUnavailableError, match=f"failed: {code}, HTTP {status}") as failed:
+        LedgerStore(Root(never, root.path)).names("a")
     assert failed.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "InvalidRequest"), (403, "AccountProblem"), (405, "MethodNotAllowed"), (501, "NotImplemented")],
+)
+def test_what_no_retry_changes_is_lasting(
+    s3_server: S3Server, bucket: str, store: LedgerStore, status: int, code: str
+) -> None:
+    s3_server.fail_next("GET", bucket, status, code)
+
+    with pytest.raises(StatePathError, match=f"cannot be used: {code}, HTTP {status}") as failed:
+        store.names("a")
+    assert not failed.value.retryable
 
 
 def test_a_network_that_is_down_may_be_tried_again_and_no_url_is_told() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import RecordingServer, Told, unannounced
 from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient, normal_host
@@ -89,13 +89,55 @@ def test_a_base_url_may_end_with_the_version(end: str) -> None:
 def test_what_passes_is_to_be_retried(
     sandbox: Sandbox, segment: SegmentClient, fault: Fault, status: int | None
 ) -> None:
-    """An answer that never came is told by the kind of failure alone."""
+    """Where no whole answer came, the reason says why."""
     sandbox.faults.add(fault)
     answer = segment.post_batch(batch("ann"))
     assert isinstance(answer, RetryLater)
     assert answer.status == status
-    assert status is not None or answer.reason.isidentifier()
+    said = {"closed the connection", "was silent for too long", "was cut off"}
+    assert status is not None or any(answer.reason.endswith(words) for words in said)
     assert segment.post_batch(batch("ann")) == Acknowledged()
+
+
+@pytest.mark.parametrize("received", [0, 1, 6, 16])
+def test_a_cut_acknowledgment_is_none_and_the_same_messages_are_taken_once(
+    sandbox: Sandbox, segment: SegmentClient, received: int
+) -> None:
+    """Segment queued the batch, but the client cannot know: it might have said that it did not."""
+    sandbox.faults.add(Fault(on="segment.batch", cut_after_bytes=received, cut_unannounced=True))
+    assert segment.post_batch(batch("ann")) == RetryLater(None, None, "the response was cut off")
+    assert segment.post_batch(batch("ann")) == Acknowledged()
+    assert sandbox.segment.duplicates_dropped == 1
+    assert sandbox.segment.believes(WRITE_KEY_DEFAULT, "Power Users (26umsb5)") == {"ann"}
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        Told(raw=b"HTTP/1.1 200 OK\r\nContent-Le"),
+        Told(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        Told(body=b"", content_length=17),
+        Told(body=b'{"success": false, "mess'),
+    ],
+)
+def test_no_cut_answer_is_a_refusal_or_another_servers(
+    recorded: tuple[RecordingServer, SegmentClient], cut: Told
+) -> None:
+    server, client = recorded
+    server.answers = [cut]
+    answer = client.post_batch(batch("ann"))
+    assert isinstance(answer, RetryLater)
+    assert answer.status is None
+
+
+@pytest.mark.parametrize("whole", [unannounced(b'{"success": true}'), Told(204), Told(body=b"")])
+def test_a_whole_acknowledgment_needs_no_announced_end(
+    recorded: tuple[RecordingServer, SegmentClient], whole: Told
+) -> None:
+    """Its last brace ends it; a body that is said to be empty is whole as well."""
+    server, client = recorded
+    server.answers = [whole]
+    assert client.post_batch(batch("ann")) == Acknowledged()
 
 
 def test_too_much_is_refused(segment: SegmentClient) -> None:
@@ -120,7 +162,7 @@ def test_nobody_there_is_to_be_retried() -> None:
         free.bind(("127.0.0.1", 0))
         client = SegmentClient(requests.Session(), f"http://127.0.0.1:{free.getsockname()[1]}", 2)
     for answer in (client.post_batch(b"{}"), client.reach()):
-        assert answer == RetryLater(None, None, "ConnectionError")
+        assert answer == RetryLater(None, None, "the server refuses the connection")
 
 
 def test_whoever_answers_is_reached(recorded: tuple[RecordingServer, SegmentClient]) -> None:

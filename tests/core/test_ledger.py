@@ -50,6 +50,22 @@ def test_a_committed_sync_leaves_its_entries_data_first(synced: World) -> None:
     assert newest.report["acknowledged"] == 2
 
 
+def test_a_file_that_is_read_wrong_once_is_no_damage(synced: World, tmp_path: Path) -> None:
+    newest = ledger(synced).newest()
+    assert isinstance(newest, Commit)
+    whole, read = synced.store.get_file, iter([b"read wrong"])
+
+    def get_file(name: str, to: Path) -> bool:
+        is_there = whole(name, to)
+        to.write_bytes(next(read, to.read_bytes()))
+        return is_there
+
+    synced.store.get_file = get_file  # type: ignore[method-assign]
+
+    to = ledger(synced).fetch(newest.snapshot, tmp_path / "snapshot.parquet")
+    assert to.read_bytes() == synced.store.objects[path_of(synced, "snapshot-")]
+
+
 def test_a_snapshot_with_another_checksum_is_named_and_refused(synced: World) -> None:
     name = path_of(synced, "snapshot-")
     synced.store.objects[name] = synced.store.objects[name][:-1] + b"?"

@@ -13,6 +13,7 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     ExportsLimited,
     Usage,
 )
+from airflow_provider_amplitude_segment.core.export_file import Download
 
 
 class FakeAmplitude:
@@ -32,6 +33,9 @@ class FakeAmplitude:
         self.answers_before_completion: list[ExportPending | AskAgain] = []
         self.counted: Usage | None = None
         self.downloads = 0
+        # What the responses with files announce, and how many bytes of them come where not all do.
+        self.announces_ends = True
+        self.cut_after_bytes: int | None = None
 
     def cohort(self, cohort_id: str, name: str, users: Iterable[str]) -> None:
         self.users[cohort_id] = list(users)
@@ -67,10 +71,16 @@ class FakeAmplitude:
         assert request_id in self.exports
         return self.answers_before_completion.pop(0) if self.answers_before_completion else ExportCompleted()
 
-    def download(self, request_id: str, to: Path) -> int:
+    def download(self, request_id: str, to: Path) -> Download:
         self.downloads += 1
+        self._write_file(request_id, to)
+        content = to.read_bytes()[: self.cut_after_bytes]
+        return Download(to.write_bytes(content), self.announces_ends)
+
+    def _write_file(self, request_id: str, to: Path) -> None:
         if request_id in self.files:
-            return to.write_bytes(self.files[request_id].read_bytes())
+            to.write_bytes(self.files[request_id].read_bytes())
+            return
         with to.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
             columns = self.columns[request_id]
@@ -79,4 +89,3 @@ class FakeAmplitude:
                 [str(n), user, *(self.properties.get(user, {}).get(name, "") for name in columns)]
                 for n, user in enumerate(self.exports[request_id])
             )
-        return to.stat().st_size

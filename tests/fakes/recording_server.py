@@ -21,6 +21,13 @@ class Told:
     body: bytes = b""
     content_length: int | None = None
     """Announce another length than the body's."""
+    raw: bytes | None = None
+    """Send these bytes instead of a whole answer, and close the connection."""
+
+
+def unannounced(body: bytes, status: int = 200) -> Told:
+    """Return an answer of HTTP/1.0 that does not say where its body ends."""
+    return Told(raw=b"HTTP/1.0 %d X\r\nContent-Type: application/json\r\n\r\n%b" % (status, body))
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,10 @@ class RecordingServer:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 told = server._answer(Came(self.command, self.path, headers, body))
+                if told.raw is not None:
+                    self.wfile.write(told.raw)
+                    self.close_connection = True
+                    return
                 self.send_response(told.status)
                 for name, value in told.headers.items():
                     self.send_header(name, value)
@@ -80,7 +91,7 @@ class RecordingServer:
                 self.wfile.write(told.body)
                 self.close_connection = length != len(told.body)
 
-            do_GET = do_POST = _do  # noqa: N815 - http.server's own names
+            do_GET = do_POST = do_CONNECT = _do  # noqa: N815 - http.server's own names
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

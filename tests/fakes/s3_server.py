@@ -63,6 +63,11 @@ class S3Server:
         """Overwrite whatever the request says of ``If-None-Match``, as servers do that do not know it."""
         self._ask("POST", "/-/ignore", json.dumps(ignored).encode())
 
+    def refuse_headers(self, *headers: str, status: int = 0, code: str = "", names: str = "") -> None:
+        """Answer so to every put with a header that begins so, and name one of them; until called without any."""
+        told = {"headers": headers, "status": status, "code": code, "names": names}
+        self._ask("POST", "/-/refused", json.dumps(told).encode())
+
     def requests(self) -> list[str]:
         """Method and path of what was asked since this was called last."""
         return list(json.loads(self._ask("GET", "/-/requests")))
@@ -85,6 +90,7 @@ class _Told:
         self._faults: list[dict[str, Any]] = []
         self._ignores = False
         self._denied: list[str] = []
+        self._refused: dict[str, Any] = {"headers": []}
         self._requests: list[str] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -99,6 +105,12 @@ class _Told:
             return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
         if self._ignores:
             environ.pop("HTTP_IF_NONE_MATCH", None)
+        names = [name[5:].replace("_", "-").lower() for name in environ if name.startswith("HTTP_")]
+        if method == "PUT" and any(name.startswith(tuple(self._refused["headers"])) for name in names):
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response(f"{self._refused['status']} Refused", [("Content-Type", "application/xml")])
+            header = f"<Header>{self._refused['names']}</Header>" if self._refused["names"] else ""
+            return [f"<Error><Code>{self._refused['code']}</Code><Message>told to</Message>{header}</Error>".encode()]
         wanted = (method, path.split("/")[1])
         fault = next((fault for fault in self._faults if (fault["method"], fault["bucket"]) == wanted), None)
         if fault is None:
@@ -119,6 +131,8 @@ class _Told:
             self._ignores = body
         elif path == "/-/denied":
             self._denied.append(body)
+        elif path == "/-/refused":
+            self._refused = body
         told, self._requests = self._requests, []
         return json.dumps(told).encode()
 

@@ -265,8 +265,8 @@ def test_a_host_that_is_not_reached_is_told_at_once(connect: Callable[..., str])
     assert time.monotonic() - began < 1
     assert not works
     assert sentence.startswith(
-        f"Not reached: nothing answers at http://127.0.0.1:{port} (no connection comes about, ConnectionError). "
-        "Check Host and Data region (it is US), "
+        f"Not reached: no answer from http://127.0.0.1:{port} (data region US): the server refuses the connection. "
+        "Check Host of the connection, its port, "
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes.recording_server import RecordingServer, Told
 
-from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged, RetryLater
+from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged, Unreachable
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.connection_endpoint import Endpoint
 from airflow_provider_amplitude_segment.hooks.connection_session import open_session, sign_nothing
@@ -75,9 +75,9 @@ def test_requests_share_a_connection_and_no_cookie(connect: Callable[..., str]) 
 def test_an_unknown_certificate_is_refused(
     connect: Callable[..., str], tls_server: tuple[RecordingServer, Path]
 ) -> None:
-    """TLS is verified unless the connection says otherwise."""
+    """TLS is verified unless the connection says otherwise; no retry makes it trusted."""
     server, _ = tls_server
-    assert post(connect, server.url) == RetryLater(None, None, "SSLError")
+    assert post(connect, server.url) == Unreachable("the server has a certificate of an issuer that is unknown here")
     assert server.came == []
 
 
@@ -112,7 +112,7 @@ def test_the_environments_authority_is_used_where_a_connection_has_none(
     server, authority = tls_server
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
     assert post(connect, server.url) == Acknowledged()
-    assert isinstance(post(connect, server.url, trust_env=False), RetryLater)
+    assert isinstance(post(connect, server.url, trust_env=False), Unreachable)
 
 
 @pytest.mark.parametrize("as_text", [True, False])

@@ -82,6 +82,37 @@ def test_a_large_file_can_be_cut_in_the_middle(sandbox: Sandbox, amplitude: Any)
         list(cut.iter_content(100))
 
 
+def test_a_file_can_be_cut_without_a_sign_of_it(sandbox: Sandbox, amplitude: Any) -> None:
+    """As behind a proxy of HTTP/1.0: no length, no chunks, and the end of the connection for an end."""
+    request_id = amplitude.complete()
+    whole = amplitude.file(request_id).content
+    sandbox.faults.add(
+        Fault(on="amplitude.file", cut_after_bytes=30, cut_unannounced=True),
+        Fault(on="amplitude.file", cut_unannounced=True),
+    )
+
+    cut, unannounced = amplitude.file(request_id), amplitude.file(request_id)
+
+    for answer in (cut, unannounced):
+        assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
+        assert not {"content-length", "transfer-encoding"} & {name.lower() for name in answer.headers}
+    assert (cut.content, unannounced.content) == (whole[:30], whole)
+
+
+def test_a_large_file_without_an_announced_end_comes_whole(sandbox: Sandbox, amplitude: Any) -> None:
+    """The connection is closed when the last byte has left, also of megabytes."""
+    sandbox.amplitude.cohorts["26umsb5"].user_ids = [f"user{number:09d}" for number in range(200_000)]
+    request_id = amplitude.complete()
+    whole = amplitude.file(request_id).content
+    sandbox.faults.add(
+        Fault(on="amplitude.file", cut_unannounced=True),
+        Fault(on="amplitude.file", cut_after_bytes=4_000_000, cut_unannounced=True),
+    )
+
+    assert amplitude.file(request_id).content == whole
+    assert amplitude.file(request_id).content == whole[:4_000_000]
+
+
 def test_an_answer_can_be_late(sandbox: Sandbox, segment: Any) -> None:
     """A delay alone gives the real answer, later; other requests are not held up by it."""
     sandbox.faults.add(Fault(on="segment.batch", delay_seconds=0.5, headers={"X-Late": "yes"}))
@@ -170,6 +201,7 @@ def test_faults_can_be_called_off(sandbox: Sandbox, segment: Any) -> None:
     [
         {"on": "segment.bach"},
         {"on": "segment.batch", "times": 0},
+        {"on": "segment.batch", "reset": True, "cut_unannounced": True},
         {"on": "segment.batch", "body": b"x"},
         {"on": "segment.batch", "reset": True, "status": 500},
     ],

@@ -210,6 +210,23 @@ def test_a_bucket_that_nobody_made_fails_before_an_export_is_spent(
     assert s3_server.buckets() == before
 
 
+@pytest.mark.parametrize(
+    ("header", "cure"),
+    [("x-amz-checksum", "AWS_REQUEST_CHECKSUM_CALCULATION=when_required"), ("if-none-match", "cannot hold a ledger")],
+)
+def test_a_store_that_refuses_a_header_fails_for_good_before_an_export_is_spent(
+    sandbox: Sandbox, sync_on_s3: Sync, s3_server: S3Server, header: str, cure: str
+) -> None:
+    s3_server.refuse_headers(header, status=501, code="NotImplemented")
+    try:
+        with pytest.raises(AirflowFailException, match=cure) as failed:
+            sync_on_s3()
+    finally:
+        s3_server.refuse_headers()
+    assert isinstance(failed.value.__cause__, StatePathError)
+    assert sandbox.amplitude.exports_spent == 0
+
+
 def test_what_one_sync_asks_of_the_store_is_counted(sandbox: Sandbox, sync_on_s3: Sync, s3_server: S3Server) -> None:
     """Every request is paid for and waited for."""
     sandbox.amplitude.cohorts["c1"].user_ids = ["ann"]

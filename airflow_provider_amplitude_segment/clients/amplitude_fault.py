@@ -1,0 +1,30 @@
+"""Why Amplitude did not answer: transient, or an error that no retry cures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.network_fault import read_fault
+from airflow_provider_amplitude_segment.exceptions import AmplitudeUnreachableError
+
+if TYPE_CHECKING:
+    import requests
+
+    from airflow_provider_amplitude_segment.core.network_fault import NetworkFault
+
+
+def transient_fault(doing: str, error: requests.RequestException, spent: str = "") -> NetworkFault:
+    """Return why no response came, where another try may bring one.
+
+    Args:
+        doing: What was asked, in words.
+        error: What was raised instead of a response.
+        spent: What is said of the month's exports, after the reason.
+
+    Raises:
+        AmplitudeUnreachableError: No retry cures it.
+    """
+    fault = read_fault(error)
+    if fault.is_lasting:
+        raise AmplitudeUnreachableError(doing, f"{fault.reason}{spent}", fault.advice) from None
+    return fault

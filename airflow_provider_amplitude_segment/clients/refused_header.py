@@ -1,0 +1,82 @@
+"""Which header an S3 endpoint refuses: by its own words, else by what it does with a scratch object."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.core.store_answer import Refused, StoreAnswer
+
+# From botocore 1.36 on (https://github.com/boto/boto3/issues/4392).
+_REASONS: dict[Refused, str] = {
+    "checksum": "it refuses the checksum headers that newer AWS libraries send",
+    "condition": (
+        "it refuses the condition If-None-Match of a put, so it cannot create an object only where none is, and two "
+        "runs could claim one cohort at once"
+    ),
+}
+_ADVICE: dict[Refused, str] = {
+    "checksum": (
+        "Set the environment variable AWS_REQUEST_CHECKSUM_CALCULATION=when_required on every worker "
+        "(docs/state.md, Object stores)."
+    ),
+    "condition": "This store cannot hold a ledger: choose one that can (docs/state.md, Object stores).",
+}
+_S3 = frozenset({"s3", "s3a", "s3n"})
+
+
+class HeaderRefusedError(OSError):
+    """``ENOTSUP``: an endpoint does not know one of our headers.
+
+    Attributes:
+        advice: what cures it, in a sentence.
+    """
+
+    def __init__(self, refused: Refused, answer: StoreAnswer) -> None:
+        super().__init__(errno.ENOTSUP, f"{_REASONS[refused]} ({answer})")
+        self.advice = _ADVICE[refused]
+
+
+def find_refused(fs: Any, folder: str, answer: StoreAnswer, *, is_conditional: bool) -> HeaderRefusedError | None:
+    """Return the error that says which header an S3 endpoint refuses; ``None`` where it is none of ours.
+
+    Args:
+        fs: the fsspec file system.
+        folder: where a scratch object may be put, which is removed again; only where the endpoint does not say.
+        answer: to a put.
+        is_conditional: whether that put had a condition.
+    """
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
+    if _S3.isdisjoint(protocols):
+        return None
+    refused = answer.refused
+    if refused is None and answer.may_refuse_a_header:
+        refused = _try_out(fs, f"{folder}/.scratch-{secrets.token_hex(8)}", is_conditional=is_conditional)
+    return HeaderRefusedError(refused, answer) if refused else None
+
+
+def _try_out(fs: Any, scratch: str, *, is_conditional: bool) -> Refused | None:
+    """Put an object again with one thing less at a time; what makes the difference is what is refused."""
+    if not _takes(fs, scratch):
+        return "checksum" if _takes(_without_checksum(fs), scratch) else None
+    return "condition" if is_conditional and not _takes(fs, f"{scratch}-2", mode="create") else None
+
+
+def _takes(fs: Any, path: str, **mode: str) -> bool:
+    try:
+        fs.pipe_file(path, b"{}", **mode)
+    except Exception:  # noqa: BLE001 - any library's error: it is not taken
+        return False
+    # Where it stays, nothing reads its two bytes.
+    with suppress(Exception):
+        fs.rm_file(path)
+    return True
+
+
+def _without_checksum(fs: Any) -> Any:
+    config = {**(fs.storage_options.get("config_kwargs") or {}), "request_checksum_calculation": "when_required"}
+    options = {**fs.storage_options, "config_kwargs": config, "skip_instance_cache": True}
+    return type(fs)(*fs.storage_args, **options)

@@ -1,0 +1,85 @@
+"""The body of an HTTP response: whether anything says where it ends, and whether all of it came.
+
+A body whose end nothing announces ends where the connection does, so a cut looks like an end
+(https://www.rfc-editor.org/rfc/rfc9112#name-message-body-length). Proxies that speak HTTP/1.0 send such bodies.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CUT_OFF = "the response was cut off"
+
+_WITHOUT_BODY = frozenset({204, 304})
+
+
+def is_end_announced(status: int, headers: Mapping[str, str]) -> bool:
+    """Return whether a response says where its body ends; a shorter body is an error of the HTTP library's then.
+
+    https://www.rfc-editor.org/rfc/rfc9112#name-message-body-length
+
+    Args:
+        status: HTTP status code.
+        headers: Response headers with lower-case names.
+
+    >>> is_end_announced(200, {"content-length": "12"}), is_end_announced(200, {"transfer-encoding": "chunked"})
+    (True, True)
+    >>> is_end_announced(200, {"connection": "close"}), is_end_announced(204, {})
+    (False, True)
+    """
+    if coding := headers.get("transfer-encoding", ""):
+        return coding.rpartition(",")[2].strip().lower() == "chunked"
+    return status in _WITHOUT_BODY or announced_bytes(headers) is not None
+
+
+def announced_bytes(headers: Mapping[str, str]) -> int | None:
+    """Return the length that a response announces for its body; ``None`` where it does not, or sends chunks.
+
+    >>> announced_bytes({"content-length": "12"}), announced_bytes({"content-length": "12, 12"})
+    (12, 12)
+    >>> announced_bytes({"content-length": "soon"}) is None
+    True
+    """
+    lengths = {length.strip() for length in headers.get("content-length", "").split(",")}
+    length = lengths.pop()
+    if lengths or "transfer-encoding" in headers or not (length.isascii() and length.isdecimal()):
+        return None
+    return int(length)
+
+
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """Return a body's JSON object; ``None`` where it is anything else.
+
+    >>> read_object(b'{"request_id": "qfaZya"}')
+    {'request_id': 'qfaZya'}
+    >>> read_object(b"<html>") is None
+    True
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def is_cut_object(body: bytes, *, is_end_announced: bool) -> bool:
+    """Return whether a body is the beginning of a JSON object only.
+
+    No beginning of an object is an object, so this needs no announced end: a proxy may announce the end of what it
+    got itself, cut. Only where nothing came does the announcement tell a cut from an empty body.
+
+    >>> is_cut_object(b'{"success": tr', is_end_announced=True)
+    True
+    >>> [is_cut_object(b"", is_end_announced=announced) for announced in (True, False)]
+    [False, True]
+    >>> [is_cut_object(body, is_end_announced=False) for body in (b'{"success": true}', b"<html>")]
+    [False, False]
+    """
+    begun = body.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not begun:
+        return not is_end_announced
+    return begun.startswith(b"{") and read_object(body) is None

@@ -1,0 +1,116 @@
+"""What an object store's refusal means: whether another try can change it, and which of our headers it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Refused = Literal["checksum", "condition"]
+"""What a store refuses of a put: the checksum that newer AWS libraries add, or the condition of a ledger's claim."""
+
+# By HTTP's own meaning, also where a store does not name the error:
+# 408 time-out, 409 and 412 conflicts, 425 too early, 429 too many requests.
+_TRANSIENT_STATUSES = frozenset({408, 409, 412, 425, 429})
+_LASTING_STATUSES = frozenset({301, 308, 501, 505})
+
+# Below a status that is lasting otherwise: what came was cut or changed on its way, took too long, belonged to an
+# upload that was ended meanwhile, or was signed with credentials that a new process renews.
+_TRANSIENT_CODES = frozenset(
+    {
+        "BadDigest",
+        "ExpiredToken",
+        "IncompleteBody",
+        "InvalidPart",
+        "NoSuchUpload",
+        "RequestTimeout",
+        "TokenRefreshRequired",
+    }
+)
+
+# Over https the checksum stands behind the body, which is sent in chunks of AWS's own.
+_CHECKSUM_WORDS = (
+    "x-amz-checksum-",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-trailer",
+    "x-amz-decoded-content-length",
+    "aws-chunked",
+    "multichunkedencoding",
+    "streaming-unsigned-payload-trailer",
+)
+_CONDITION = "if-none-match"
+
+# What a header that a store does not know is answered with: an unknown argument, a signature that does not fit,
+# a missing length where the checksum travels behind the body, or "not implemented".
+_STATUSES_OF_HEADERS = frozenset({400, 411, 501})
+_CODE_OF_HEADERS = "SignatureDoesNotMatch"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAnswer:
+    """An object store's error.
+
+    Attributes:
+        status: HTTP status code.
+        code: the store's name for it, such as ``NoSuchBucket``; empty where it gives none.
+        header: the header that it says is the cause; empty where it names none.
+        message: its own words, which may hold anything and are shown to nobody.
+    """
+
+    status: int
+    code: str = ""
+    header: str = ""
+    message: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        """Return status and name, for a reader.
+
+        >>> str(StoreAnswer(404, "NoSuchBucket")), str(StoreAnswer(501))
+        ('NoSuchBucket, HTTP 404', 'HTTP 501')
+        """
+        return f"{self.code}, HTTP {self.status}" if self.code else f"HTTP {self.status}"
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether no later try is answered otherwise, unless a person changes something.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList; alike by status at
+        https://cloud.google.com/storage/docs/json_api/v1/status-codes and
+        https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes.
+
+        >>> statuses = (301, 307, 400, 403, 404, 405, 408, 409, 411, 412, 429, 500, 501, 503)
+        >>> [status for status in statuses if StoreAnswer(status).is_lasting]
+        [301, 400, 403, 404, 405, 411, 501]
+        >>> StoreAnswer(400, "InvalidArgument").is_lasting, StoreAnswer(400, "RequestTimeout").is_lasting
+        (True, False)
+        """
+        if self.code in _TRANSIENT_CODES or self.status in _TRANSIENT_STATUSES:
+            return False
+        return self.status in _LASTING_STATUSES or 400 <= self.status < 500  # noqa: PLR2004 - HTTP's own numbers
+
+    @property
+    def may_refuse_a_header(self) -> bool:
+        """Whether it may be about a header that the store does not know, though it does not say so."""
+        return self.is_lasting and (self.status in _STATUSES_OF_HEADERS or self.code == _CODE_OF_HEADERS)
+
+    @property
+    def refused(self) -> Refused | None:
+        """What the store says it refuses; ``None`` where it does not say.
+
+        S3 names it in ``Header``, others in their words: "Header 'x-amz-checksum-crc32' with value 'AAAA' not
+        implemented" (https://github.com/cloudflare/cloudflare-docs/issues/19236), "Unsupported header
+        'x-amz-sdk-checksum-algorithm' received for this API call"
+        (https://github.com/home-assistant/core/issues/143995).
+
+        >>> StoreAnswer(501, "NotImplemented", header="If-None-Match").refused
+        'condition'
+        >>> StoreAnswer(400, "InvalidArgument", message="Unsupported header 'x-amz-sdk-checksum-algorithm'").refused
+        'checksum'
+        >>> StoreAnswer(501, "NotImplemented", message="A header you provided is not implemented").refused is None
+        True
+        """
+        if not self.may_refuse_a_header:
+            return None
+        said = f"{self.header} {self.message}".lower()
+        if _CONDITION in said:
+            return "condition"
+        return "checksum" if any(word in said for word in _CHECKSUM_WORDS) else None
