@@ -132,6 +132,6 @@ def test_a_hostile_destination_id_never_leaves_its_cohorts_folder(
 
     assert told["committed"]
     assert [path.name for path in tmp_path.iterdir() if path.name != "airflow"] == ["state"]
-    (app,) = (tmp_path / "state").iterdir()
+    (app,) = {path for path in (tmp_path / "state").iterdir() if path.name != "amplitude-segment-state.json"}
     assert {path.name for path in app.iterdir()} == {"c1"}
     assert len({path.name for path in (app / "c1").iterdir()} - {"runs"}) == 1

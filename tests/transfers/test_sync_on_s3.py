@@ -234,7 +234,7 @@ def test_what_one_sync_asks_of_the_store_is_counted(sandbox: Sandbox, sync_on_s3
 
     sync_on_s3()
 
-    assert len(s3_server.requests()) <= 45
+    assert len(s3_server.requests()) <= 48
 
 
 @pytest.mark.parametrize(
