@@ -24,7 +24,6 @@ from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
     find_connection,
     read_endpoint,
     secret,
-    setting,
     text,
 )
 from airflow_provider_amplitude_segment.hooks.connection_form import form_behaviour, form_widgets
@@ -38,8 +37,17 @@ if TYPE_CHECKING:
 # https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Regions".
 HOSTS = {"US": "https://amplitude.com", "EU": "https://analytics.eu.amplitude.com"}
 
-# The same section: these are the web application, not the API.
-_WEB_APPLICATION = re.compile(r"https?://(analytics|app|app\.eu)\.amplitude\.com(?=[:/]|$)", re.IGNORECASE)
+# What people have in their browser's address bar, or in the settings of an SDK.
+_WEB_APPLICATION = "Amplitude's web application, not its API"
+_EVENTS = "Amplitude's API for events, not the one for cohorts"
+OTHER_HOSTS = {
+    "analytics.amplitude.com": _WEB_APPLICATION,
+    "app.amplitude.com": _WEB_APPLICATION,
+    "app.eu.amplitude.com": _WEB_APPLICATION,
+    # https://amplitude.com/docs/apis/analytics/http-v2
+    "api2.amplitude.com": _EVENTS,
+    "api.eu.amplitude.com": _EVENTS,
+}
 
 
 # Airflow's database keeps 250 characters of a map index.
@@ -103,14 +111,7 @@ class AmplitudeHook(BaseHook):
         return AmplitudeClient(session, storage_session, endpoint.base_url, endpoint.timeout_seconds)
 
     def _endpoint(self, connection: Any) -> Endpoint:
-        endpoint = read_endpoint(connection, HOSTS)
-        if _WEB_APPLICATION.match(endpoint.base_url):
-            raise SettingError(
-                setting(self.amplitude_conn_id, "Host"),
-                f"{endpoint.base_url} is Amplitude's web application, not its API",
-                f"nothing, to use the region's host ({HOSTS[endpoint.region]}), or a host of the API",
-            )
-        return endpoint
+        return read_endpoint(connection, HOSTS, OTHER_HOSTS)
 
     def list_cohorts(
         self, name: str | None = None, *, owner: str | None = None, include_archived: bool = False
@@ -162,7 +163,7 @@ class AmplitudeHook(BaseHook):
 
         :raises SettingError: it is another one
         """
-        return read_endpoint(find_connection(self, self.amplitude_conn_id), HOSTS).region
+        return self._endpoint(find_connection(self, self.amplitude_conn_id)).region
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove both keys, by listing the project's cohorts once; return whether it worked, and what it showed."""

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,9 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, mask_s
 
 from airflow_provider_amplitude_segment.core.export_file import is_loopback
 from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.hooks.connection_field import setting
+from airflow_provider_amplitude_segment.hooks.connection_proxies import read_proxies
+from airflow_provider_amplitude_segment.hooks.pasted_url import before_call
 from airflow_provider_amplitude_segment.hooks.short_values import without_warning_of_short_values
 
 if TYPE_CHECKING:
@@ -39,6 +43,8 @@ _NO_SECRETS = frozenset(
         "workspace",
     }
 )
+# Some of Segment's own settings end with the version.
+_VERSION_PATHS = frozenset({"", "/v1"})
 _TAKES_HOST = (
     "nothing, to use the region's host, or a host or URL with neither credentials nor query, "
     "e.g. https://api.example.com"
@@ -86,15 +92,6 @@ def find_connection(hook: BaseHook, conn_id: str) -> Connection:
             "Airflow finds none of this ID, or cannot read it",
             "a connection made in the UI, in a secrets backend, or as an environment variable AIRFLOW_CONN_…",
         ) from None
-
-
-def setting(conn_id: str, label: str) -> str:
-    """Return what a message calls a field of a connection: the label it has in the form.
-
-    >>> setting("segment_default", "Write key")
-    "connection 'segment_default', field 'Write key'"
-    """
-    return f"connection {conn_id!r}, field {label!r}"
 
 
 def secret(conn_id: str, label: str, value: str | None) -> str:
@@ -146,31 +143,43 @@ def extra(connection: Any) -> Mapping[str, Any]:
     return values
 
 
-def read_endpoint(connection: Any, hosts: Mapping[str, str]) -> Endpoint:
+def read_endpoint(
+    connection: Any, hosts: Mapping[str, str], others: Mapping[str, str] = MappingProxyType({})
+) -> Endpoint:
     """Read host and way from an Airflow connection.
+
+    A host that is one region's own decides about the region, where the connection names none.
 
     Args:
         connection: Its ``host`` overrides the region's, with ``schema`` and ``port``; from Extra are read
             ``region``, ``timeout``, ``verify``, ``cert``, ``proxies`` and ``trust_env``. Nothing else is
             looked at.
         hosts: Base URL by region.
+        others: By name, hosts of the same vendor that are not this API, and what they are.
 
     Raises:
         SettingError: One of them cannot be used; names the connection and the field.
     """
     conn_id = connection.conn_id
-    region = (text(connection, "region") or DEFAULT_REGION).upper()
-    if region not in hosts:
-        raise SettingError(setting(conn_id, "Data region"), f"{region!r} is no region", " or ".join(hosts))
+    named = (text(connection, "region") or "").upper()
+    if named and named not in hosts:
+        raise SettingError(setting(conn_id, "Data region"), f"{named!r} is no region", " or ".join(hosts))
+    base_url = _override(connection)
+    owner = _owner(conn_id, base_url, hosts, others) if base_url else None
+    if named and owner not in {None, named}:
+        problem = f"wrong region: it is {named}, but Host ({base_url}) is that of {owner}"
+        takes = "the region that the project or workspace was made in, and Host nothing"
+        raise SettingError(setting(conn_id, "Data region"), problem, takes)
+    region = named or owner or DEFAULT_REGION
     options = extra(connection)
     return Endpoint(
         conn_id=conn_id,
         region=region,
-        base_url=_override(connection) or hosts[region],
+        base_url=base_url or hosts[region],
         timeout_seconds=_timeout(conn_id, options.get("timeout")),
         verify=_verify(conn_id, options.get("verify", options.get("verify_ssl"))),
         cert=_certificate(conn_id, options.get("cert")),
-        proxies=_proxies(conn_id, options.get("proxies", options.get("proxy"))),
+        proxies=read_proxies(conn_id, options.get("proxies", options.get("proxy"))),
         trust_env=_flag(conn_id, "trust_env", options.get("trust_env")),
     )
 
@@ -194,6 +203,28 @@ def _override(connection: Any) -> str | None:
         raise SettingError(field_name, f"{scheme!r} is no scheme for it", "http or https")
     address = f"[{name}]" if ":" in name else name
     return f"{scheme}://{address}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def _owner(conn_id: str, base_url: str, hosts: Mapping[str, str], others: Mapping[str, str]) -> str | None:
+    """Return the region whose own host a base URL has; ``None`` for any other host, e.g. a proxy.
+
+    Raises:
+        SettingError: It is another host of the vendor, or has the path of a call, to which each call's own is added.
+    """
+    parts = urlsplit(base_url)
+    owner = next((region for region, url in hosts.items() if urlsplit(url).hostname == parts.hostname), None)
+    regions = f"nothing, to use the region's host ({', '.join(f'{region}: {url}' for region, url in hosts.items())})"
+    if what := others.get(parts.hostname or ""):
+        problem = f"{base_url} is {what}"
+        raise SettingError(setting(conn_id, "Host"), problem, f"{regions}, or a host of the API")
+    before = before_call(parts.path)
+    if owner is not None and parts.path not in _VERSION_PATHS:
+        before = ""
+    if before is not None:
+        problem = f"{base_url} has the path of a call, and each call's own path is added to it"
+        takes = regions if owner else f"{parts.scheme}://{parts.netloc}{before}"
+        raise SettingError(setting(conn_id, "Host"), problem, takes)
+    return owner
 
 
 def _timeout(conn_id: str, value: object) -> float:
@@ -240,32 +271,3 @@ def _certificate(conn_id: str, value: object) -> str | tuple[str, str] | None:
         return (_existing(conn_id, "cert", value[0]), _existing(conn_id, "cert", value[1]))
     takes = "a file's path, or a list of certificate and key"
     raise SettingError(setting(conn_id, "Extra cert"), "it is no certificate", takes)
-
-
-def _is_proxy(value: object) -> bool:
-    """Tell whether it names a host.
-
-    >>> [_is_proxy(proxy) for proxy in ("http://proxy:3128", "proxy:3128", "http://user:word@", 3128)]
-    [True, True, False, False]
-    """
-    if not isinstance(value, str):
-        return False
-    try:
-        return bool(urlsplit(value if "://" in value else f"http://{value}").hostname)
-    except ValueError:
-        return False
-
-
-def _proxies(conn_id: str, value: object) -> dict[str, str]:
-    if value is None or value == "":
-        return {}
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            # One proxy for all.
-            value = {"http": value, "https": value}
-    if isinstance(value, dict) and all(_is_proxy(proxy) for proxy in value.values()):
-        return {str(scheme): proxy for scheme, proxy in value.items()}
-    takes = 'an object such as {"https": "http://proxy.example.com:3128"}'
-    raise SettingError(setting(conn_id, "Extra proxies"), "it is no set of proxies", takes)

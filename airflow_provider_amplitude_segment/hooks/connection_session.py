@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import Connection
 from airflow.providers.http.hooks.http import HttpHook
 from requests.auth import HTTPBasicAuth
-from requests.utils import default_headers
+from requests.utils import default_headers, get_environ_proxies, select_proxy
 from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter
 
 from airflow_provider_amplitude_segment import __version__
 from airflow_provider_amplitude_segment.core.export_file import is_safe_link
+from airflow_provider_amplitude_segment.hooks.connection_proxies import check_proxy_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,7 @@ def open_session(endpoint: Endpoint, auth: AuthBase | Callable[[Any], Any]) -> r
     :param endpoint: host, TLS settings, proxies
     :param auth: what signs each request; no other authentication is ever added, be it of a URL or of
     ``.netrc``
+    :raises SettingError: its way is through a SOCKS proxy, and the package for one is missing
     """
     adapter = TCPKeepAliveAdapter(idle=120, count=20, interval=30, pool_maxsize=POOL_CONNECTIONS)
     session: requests.Session = _EndpointHook(endpoint, adapter).get_conn()
@@ -69,6 +71,9 @@ def open_session(endpoint: Endpoint, auth: AuthBase | Callable[[Any], Any]) -> r
     # Through JSON a pair became a list, of which requests would make a path.
     session.cert = endpoint.cert
     session.auth = auth
+    environment = get_environ_proxies(endpoint.base_url) if endpoint.trust_env else {}
+    proxy = select_proxy(endpoint.base_url, {**environment, **endpoint.proxies})
+    check_proxy_package(endpoint.conn_id, proxy, endpoint.proxies)
     # Threads share the session, and nothing here needs what a server would have remembered.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return session

@@ -80,14 +80,6 @@ def not_amplitude(endpoint: Endpoint, status: int) -> Verdict:
     )
 
 
-def segment_of_other_region(endpoint: Endpoint, base_url: str, other: str) -> Verdict:
-    """Say that host and region contradict each other: Segment would lose what it is told, with a 200."""
-    return False, (
-        f"Wrong region: Data region is {endpoint.region}, but Host ({base_url}) is that of {other}. Segment loses what "
-        "is sent to the other region. Choose the region that the workspace was made in, and clear Host."
-    )
-
-
 def is_unwell(status: int) -> bool:
     """Return whether it was not Segment that answered, or not in good health. It has no page at ``/``: 404 is usual.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -17,11 +16,11 @@ from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
     find_connection,
     read_endpoint,
     secret,
-    setting,
     text,
 )
+from airflow_provider_amplitude_segment.hooks.connection_field import setting
 from airflow_provider_amplitude_segment.hooks.connection_form import form_behaviour, form_widgets
-from airflow_provider_amplitude_segment.hooks.web_application import debugger_url
+from airflow_provider_amplitude_segment.hooks.web_application import debugger_url, slug_in
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
@@ -31,8 +30,25 @@ if TYPE_CHECKING:
 # HTTP API's page says eu1.api, which is the Public API's host.
 HOSTS = {"US": "https://api.segment.io", "EU": "https://events.eu1.segmentapis.com"}
 
-# What people have in their browser's address bar: the web application, not the API.
-_WEB_APPLICATION = re.compile(r"https?://(eu1\.)?app\.segment\.com(?=[:/]|$)", re.IGNORECASE)
+# What people have in their browser's address bar, or in the settings of something else.
+_WEB_APPLICATION = "Segment's web application, not its API"
+_PUBLIC_API = "Segment's Public API, not its Tracking API"
+_PROFILE_API = "Segment's Profile API, not its Tracking API"
+OTHER_HOSTS = {
+    "app.segment.com": _WEB_APPLICATION,
+    "eu1.app.segment.com": _WEB_APPLICATION,
+    "segment.com": _WEB_APPLICATION,
+    # https://docs.segmentapis.com
+    "api.segmentapis.com": _PUBLIC_API,
+    "eu1.api.segmentapis.com": _PUBLIC_API,
+    # https://www.twilio.com/docs/segment/unify/profile-api
+    "profiles.segment.com": _PROFILE_API,
+    "profiles.euw1.segment.com": _PROFILE_API,
+}
+
+
+# In a page's address, https://app.segment.com/<workspace>/sources/<source>.
+_WORKSPACE_STEP, _SOURCE_STEP = 0, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +136,7 @@ class SegmentHook(BaseHook):
         return SegmentClient(session, endpoint.base_url, endpoint.timeout_seconds)
 
     def _endpoint(self, connection: Any) -> Endpoint:
-        endpoint = read_endpoint(connection, HOSTS)
-        if _WEB_APPLICATION.match(endpoint.base_url):
-            raise SettingError(
-                setting(self.segment_conn_id, "Host"),
-                f"{endpoint.base_url} is Segment's web application, not its API",
-                f"nothing, to use the region's host ({HOSTS[endpoint.region]}), or a host of the API",
-            )
-        return endpoint
+        return read_endpoint(connection, HOSTS, OTHER_HOSTS)
 
     def _write_key(self, connection: Any) -> str:
         password = (connection.password or "").strip()
@@ -151,8 +160,8 @@ class SegmentHook(BaseHook):
         return SegmentDestination(
             conn_id=self.segment_conn_id,
             destination=_destination_id(connection) or f"dst-{identity[:20]}",
-            workspace=text(connection, "workspace"),
-            source=text(connection, "source"),
+            workspace=slug_in(text(connection, "workspace"), _WORKSPACE_STEP),
+            source=slug_in(text(connection, "source"), _SOURCE_STEP),
             host=host,
             key_fingerprint=identity[:16],
         )
@@ -163,10 +172,11 @@ class SegmentHook(BaseHook):
         :raises SettingError: the connection's region is none
         """
         connection = find_connection(self, self.segment_conn_id)
-        workspace, source = text(connection, "workspace"), text(connection, "source")
+        workspace = slug_in(text(connection, "workspace"), _WORKSPACE_STEP)
+        source = slug_in(text(connection, "source"), _SOURCE_STEP)
         if workspace is None or source is None:
             return None
-        return debugger_url(workspace, source, read_endpoint(connection, HOSTS).region)
+        return debugger_url(workspace, source, self._endpoint(connection).region)
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove that the host answers, which is all that can be proved; return whether, and what it showed."""
@@ -178,10 +188,7 @@ class SegmentHook(BaseHook):
             debugger = self.get_debugger_url()
         except SettingError as error:
             return connection_verdict.unusable(error)
-        named = normal_host(client.base_url)
-        owner = next((region for region, host in HOSTS.items() if normal_host(host) == named), None)
-        if owner not in {None, endpoint.region}:
-            return connection_verdict.segment_of_other_region(endpoint, client.base_url, str(owner))
+        is_segments = normal_host(client.base_url) in map(normal_host, HOSTS.values())
         with closing(client):
             reached = client.reach()
         if not isinstance(reached, int):
@@ -189,7 +196,7 @@ class SegmentHook(BaseHook):
         if connection_verdict.is_unwell(reached):
             return connection_verdict.segment_unwell(client.base_url, reached)
         return connection_verdict.segment_reached(
-            endpoint, client.base_url, reached, debugger, overridden=owner is None
+            endpoint, client.base_url, reached, debugger, overridden=not is_segments
         )
 
 

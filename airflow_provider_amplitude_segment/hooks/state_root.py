@@ -2,38 +2,95 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from airflow_provider_amplitude_segment.exceptions import SettingError, StatePathError
+from airflow_provider_amplitude_segment.hooks.pasted_url import suggest_place
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.ledger_store import ObjectRoot, Root
 
-_TAKES = "an absolute path, or a URL that ObjectStoragePath takes (file://, s3://connection@bucket/…, gs://…)"
+_TAKES = "an absolute path, or a URL that ObjectStoragePath takes (file:///path, s3://connection@bucket/…, gs://…)"
 
-LOCAL_SCHEMES = frozenset({"file", "local"})
+_LOCAL_SCHEMES = frozenset({"file", "local"})
 """Names of the worker's own file system, whose files are kept readable by their owner only."""
 
 _BUCKET_STORES = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl"})
+_WEB_SCHEMES = frozenset({"http", "https", "arn"})
+_SCHEMES = _LOCAL_SCHEMES | _BUCKET_STORES | _WEB_SCHEMES
+
+# https://www.rfc-editor.org/rfc/rfc8089#section-2: both mean this machine.
+_OWN_HOSTS = frozenset({"", "localhost"})
 
 
 def open_state_root(place: str) -> Root:
     """Return the root of all ledgers; nothing is read or written yet.
 
     :param place: an absolute path, or a URL.
-    :raises SettingError: it is neither, or a URL with a password or without a bucket.
+    :raises SettingError: it is neither, or a URL with a password, with a query or without a bucket.
     :raises StatePathError: no file system is installed for the URL.
     """
-    scheme, _, rest = place.rpartition("://")
-    if scheme and scheme.lower() not in LOCAL_SCHEMES:
-        _refuse_password(place)
-        return _object_root(place)
-    path = Path(rest)
+    return local_path(place) or _object_root(place)
+
+
+def local_path(place: str) -> Path | None:
+    """Return the path of a place on the worker's own file system; ``None`` for a place anywhere else.
+
+    A ``file`` URL is read as https://www.rfc-editor.org/rfc/rfc8089 has it: percent-encoded, with no host or localhost.
+
+    :param place: an absolute path, or a URL.
+    :raises SettingError: a relative path, a password in it, or a ``file`` URL of another machine; says what to type.
+
+    >>> local_path("file:///my%20ledger") == local_path("file://localhost/my%20ledger") == Path("/my ledger")
+    True
+    >>> local_path("/var/100%") == Path("/var/100%"), local_path("file:/var/ledger") == Path("/var/ledger")
+    (True, True)
+    >>> local_path("s3://bucket/state") is None
+    True
+    """
+    scheme, rest = _scheme_of(place)
+    if scheme in _LOCAL_SCHEMES:
+        return _path_of_url(place, rest)
+    if scheme:
+        return None
+    path = Path(place)
     if not path.is_absolute():
-        _refuse_password(rest)
+        _refuse_password(place)
         raise SettingError("state_path", f"got the relative path {place!r}", _TAKES)
     return path
+
+
+def _scheme_of(place: str) -> tuple[str, str]:
+    """Return a URL's scheme in lower case and what follows its colon; no scheme for a path.
+
+    >>> _scheme_of("S3://bucket/state"), _scheme_of("file:/var/ledger"), _scheme_of("a:b/c")
+    (('s3', '//bucket/state'), ('file', '/var/ledger'), ('', 'a:b/c'))
+    """
+    scheme, colon, rest = place.partition(":")
+    scheme = scheme.lower()
+    is_url = colon and "/" not in scheme and (rest.startswith("//") or scheme in _SCHEMES)
+    return (scheme, rest) if is_url else ("", place)
+
+
+def _path_of_url(url: str, rest: str) -> Path:
+    _refuse_password(url)
+    host, path = "", rest
+    if rest.startswith("//"):
+        host, slash, below = rest[2:].partition("/")
+        path = f"{slash}{below}"
+    if host.lower() not in _OWN_HOSTS:
+        takes = f"file:///{host}{path}, if that is the path; a network share by the path that it is mounted at"
+        raise SettingError("state_path", f"got {url!r}, a file on another machine named {host!r}", takes)
+    try:
+        decoded = unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        decoded = ""
+    if not decoded.startswith("/") or "\0" in decoded or "?" in path or "#" in path:
+        raise SettingError("state_path", f"got {url!r}, which is no URL of a file", "file:///path, percent-encoded")
+    return Path(decoded)
 
 
 def _refuse_password(text: str) -> None:
@@ -45,20 +102,38 @@ def _refuse_password(text: str) -> None:
         )
 
 
+def _refuse_pasted(url: str, scheme: str, rest: str) -> None:
+    """Refuse what only looks like a URL of an object store, or has more than belongs into one, with what to type."""
+    # A presigned URL's query is a key.
+    shown = re.split(r"[?#]", url, maxsplit=1)[0]
+    if scheme in _WEB_SCHEMES:
+        takes = suggest_place(url) or "s3://<connection ID>@<bucket>/<path>, with the endpoint in that connection"
+        raise SettingError("state_path", f"got {shown!r}, an address for browsers", takes)
+    if scheme not in _BUCKET_STORES:
+        return
+    if not rest.startswith("//"):
+        takes = f"{scheme}://{rest.strip('/')}"
+        raise SettingError("state_path", f"got {shown!r}, where slashes are missing", takes)
+    if shown != url:
+        problem = f"got {shown!r} with more behind it, which would be taken for a part of the name"
+        raise SettingError("state_path", problem, f"{shown}, and options in Extra of the connection")
+    if not rest[2:].partition("/")[0].rpartition("@")[2]:
+        raise SettingError("state_path", f"got {url!r}, which names no bucket", _TAKES)
+
+
 def _object_root(url: str) -> Root:
     from airflow.providers.common.compat.sdk import AirflowNotFoundException, ObjectStoragePath  # noqa: PLC0415 - as above
 
-    scheme, _, rest = url.partition("://")
-    if scheme.lower() in _BUCKET_STORES and not rest.partition("/")[0].rpartition("@")[2]:
-        raise SettingError("state_path", f"got {url!r}, which names no bucket", _TAKES)
+    _refuse_password(url)
+    scheme, rest = _scheme_of(url)
+    _refuse_pasted(url, scheme, rest)
     try:
-        root: ObjectRoot = ObjectStoragePath(url)
+        root: ObjectRoot = ObjectStoragePath(f"{scheme}:{rest}")
         # The file system is looked up at the first use; better here, where nothing was asked of anybody.
         root.fs  # noqa: B018
     except AirflowNotFoundException as error:
         raise StatePathError(url, "the connection it names does not exist") from error
     except (ValueError, ImportError, OSError) as error:
-        raise StatePathError(
-            url, f"no file system for it ({type(error).__name__}); install the extra for it (s3, gcs, azure)"
-        ) from error
+        advice = "Install this package with the extra for it (s3, gcs, azure) on every worker."
+        raise StatePathError(url, f"no file system is installed for {scheme}://", advice) from error
     return root

@@ -15,7 +15,7 @@ COHORT_PLACEHOLDER = "{cohort_id}"
 
 
 def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
-    """Return the page of a cohort; ``None`` where the organization's URL is no URL.
+    """Return the page of a cohort; ``None`` where the organization's URL is no URL, or names no organization.
 
     https://amplitude.com/docs/analytics/behavioral-cohorts and the Dashboard REST API's page show
     ``https://analytics.amplitude.com/<organization>/cohort/<cohort>``, newer pages of other things
@@ -41,6 +41,7 @@ def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
     >>> cohort_url("https://example.com/cohorts?id={cohort_id}", "US", "a b/c")
     'https://example.com/cohorts?id=a%20b%2Fc'
     >>> cohort_url("javascript://my-org", "US", "26umsb5")
+    >>> cohort_url("https://app.amplitude.com/analytics", "US", "26umsb5")
     """
     cohort = quote(cohort_id, safe="")
     if "://" not in organization and "." in organization.partition("/")[0]:
@@ -59,7 +60,28 @@ def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
         return organization.replace(COHORT_PLACEHOLDER, cohort)
     steps = [step for step in parts.path.split("/") if step]
     kept = steps[: 2 if steps[:1] == ["analytics"] else 1]
+    if kept in ([], ["analytics"]):
+        return None
     return "/".join([f"{parts.scheme}://{parts.netloc}", *kept, "cohort", cohort])
+
+
+def slug_in(text: str | None, place: int) -> str | None:
+    """Return a slug as it is, or out of the address of a source's page, ``app.segment.com/<0>/sources/<2>``.
+
+    Args:
+        text: What the field holds; ``None`` for nothing.
+        place: Where the slug stands in that address: 0 for the workspace, 2 for the source.
+
+    >>> slug_in("acme", 0), slug_in("https://app.segment.com/acme/sources/python/overview", 0)
+    ('acme', 'acme')
+    >>> slug_in("app.segment.com/acme/sources/python", 2), slug_in("https://app.segment.com/acme", 2)
+    ('python', None)
+    """
+    address = (text or "").strip("/")
+    if "/" not in address:
+        return address or None
+    _, *steps = address.rpartition("://")[2].partition("?")[0].split("/")
+    return steps[place] if len(steps) > place else None
 
 
 def debugger_url(workspace: str, source: str, region: str) -> str:

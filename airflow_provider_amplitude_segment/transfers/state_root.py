@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from airflow_provider_amplitude_segment.hooks.state_root import LOCAL_SCHEMES
+from airflow_provider_amplitude_segment.hooks.state_root import local_path
 from airflow_provider_amplitude_segment.transfers.parameters import is_none
 
 _EXECUTORS_OF_ONE_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
@@ -41,8 +41,5 @@ def is_one_machines_own(place: str, executors: str) -> bool:
     """
     names = {name.rpartition(".")[2] for name in re.split(r"[,;:=\s]+", executors)}
     spread = {name for name in names if name.endswith("Executor")} - _EXECUTORS_OF_ONE_MACHINE
-    scheme, _, path = place.rpartition("://")
-    if not spread or (scheme and scheme.lower() not in LOCAL_SCHEMES):
-        return False
-    root = Path(path)
-    return not any(folder.is_mount() for folder in [root, *root.parents][:-1])
+    root = local_path(place) if spread else None
+    return root is not None and not any(folder.is_mount() for folder in [root, *root.parents][:-1])

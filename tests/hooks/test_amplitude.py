@@ -110,6 +110,19 @@ def test_what_cannot_be_tested_is_told_by_the_forms_label(connect: Callable[...,
         ({"host": "https://"}, "Host"),
         ({"host": "https://analytics.amplitude.com"}, "Host"),
         ({"host": "app.eu.amplitude.com"}, "Host"),
+        ({"host": "https://amplitude.com/api/3/cohorts"}, "Host"),
+        ({"host": "https://amplitude.com/api/5/cohorts/request/26umsb5"}, "Host"),
+        ({"host": "https://amplitude.com/docs/apis/analytics/behavioral-cohorts"}, "Host"),
+        ({"host": "https://analytics.eu.amplitude.com/my-org/home"}, "Host"),
+        ({"host": "https://proxy.example.com/amplitude/api/3/cohorts/"}, "Host"),
+        ({"host": "https://api2.amplitude.com"}, "Host"),
+        ({"host": "https://analytics.eu.amplitude.com", "extra": {"region": "US"}}, "Data region"),
+        ({"host": "https://amplitude.com", "extra": {"region": "EU"}}, "Data region"),
+        ({"extra": {"proxies": {"https": "socks5://user:hush@127.0.0.1:1080"}}}, "Extra proxies"),
+        ({"extra": {"proxies": {"https": "ftp://user:hush@127.0.0.1"}}}, "Extra proxies"),
+        ({"extra": {"proxies": {"https": "http://user:hush@proxy.example.com:port"}}}, "Extra proxies"),
+        ({"extra": {"proxies": {"https://": "http://127.0.0.1:3128"}}}, "Extra proxies"),
+        ({"extra": {"proxies": {"SSL": "http://127.0.0.1:3128"}}}, "Extra proxies"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(
@@ -120,7 +133,7 @@ def test_a_field_that_cannot_be_used_is_named(
     with pytest.raises(SettingError) as caught:
         hook.get_conn()
     assert caught.value.setting == f"connection 'amplitude_eu', field {label!r}"
-    for hidden in ("api-key", "secret-key", "word"):
+    for hidden in ("api-key", "secret-key", "word@", "hush"):
         assert hidden not in str(caught.value)
 
 
@@ -149,6 +162,42 @@ def test_the_region_decides_and_a_host_overrides(
 ) -> None:
     """A bare host is https, but for this machine."""
     assert AmplitudeHook(connect("amplitude_eu", **{**KEYS, **fields})).get_conn().base_url == url
+
+
+def test_a_pasted_call_is_refused_with_what_to_type(connect: Callable[..., str]) -> None:
+    """The part before it, or nothing where that is the region's own host."""
+    takes = {
+        "https://amplitude.com/api/3/cohorts": "nothing, to use the region's host (US: https://amplitude.com, ",
+        "https://proxy.example.com/amplitude/api/5/cohorts/request/x": "https://proxy.example.com/amplitude",
+    }
+    for host, expected in takes.items():
+        with pytest.raises(SettingError) as refused:
+            AmplitudeHook(connect("a", **KEYS, host=host)).get_conn()
+        assert refused.value.takes.startswith(expected)
+
+
+def test_a_host_of_one_region_decides_where_the_connection_names_none(connect: Callable[..., str]) -> None:
+    assert AmplitudeHook(connect("a", **KEYS, host="https://analytics.eu.amplitude.com")).get_region() == "EU"
+
+
+def test_a_socks_proxy_of_the_environment_without_its_package_is_named(
+    connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://user:hush@127.0.0.1:1080")
+    hook = AmplitudeHook(connect("a", **KEYS))
+    with pytest.raises(SettingError, match=r"ALL_PROXY of the environment: .*PySocks is missing") as refused:
+        hook.get_conn()
+    assert "hush" not in str(refused.value)
+    assert AmplitudeHook(connect("b", **KEYS, extra={"trust_env": False})).get_conn()
+
+
+def test_the_keys_of_proxies_may_be_written_in_any_case(connect: Callable[..., str]) -> None:
+    """Requests would pass over them, and go past the proxy."""
+    with RecordingServer(Told(body=b'{"cohorts": []}')) as proxy:
+        extra = {"proxies": {"HTTP": f" {proxy.url} "}}
+        client = AmplitudeHook(connect("a", **KEYS, host="http://amplitude.example.com", extra=extra)).get_conn()
+        assert client.list_cohorts() == ()
+        assert proxy.came[0].path == "http://amplitude.example.com/api/3/cohorts"
 
 
 def test_white_space_around_a_key_is_dropped(connect: Callable[..., str]) -> None:

@@ -129,6 +129,14 @@ def test_the_test_button_has_the_debuggers_address_where_the_connection_makes_it
     assert KEY not in sentence
 
 
+def test_slugs_may_be_pasted_as_the_address_of_the_sources_page(connect: Callable[..., str]) -> None:
+    page = "https://app.segment.com/acme/sources/python/overview?x=1"
+    hook = SegmentHook(connect("s", conn_type="segmentio", password=KEY, extra={"workspace": page, "source": page}))
+    described = hook.describe()
+    assert (described.workspace, described.source) == ("acme", "python")
+    assert hook.get_debugger_url() == "https://app.segment.com/acme/sources/python/debugger"
+
+
 @pytest.mark.parametrize("slugs", [{}, {"workspace": "acme"}, {"source": "python"}, {"workspace": " ", "source": ""}])
 def test_a_debugger_is_unknown_without_workspace_and_source(connect: Callable[..., str], slugs: dict[str, str]) -> None:
     assert SegmentHook(connect("s", conn_type="segmentio", password=KEY, extra=slugs)).get_debugger_url() is None
@@ -138,14 +146,57 @@ def test_a_debugger_is_unknown_without_workspace_and_source(connect: Callable[..
     ("host", "region", "other"),
     [("https://API.segment.io:443/v1", "EU", "US"), ("events.eu1.segmentapis.com", "US", "EU")],
 )
-def test_a_host_of_the_other_region_is_told_before_anybody_is_asked(
+def test_a_host_of_the_other_region_is_refused_before_anybody_is_asked(
     connect: Callable[..., str], host: str, region: str, other: str
 ) -> None:
-    connect("s", conn_type="segmentio", password=KEY, host=host, extra={"region": region})
-    works, sentence = SegmentHook("s").test_connection()
+    hook = SegmentHook(connect("s", conn_type="segmentio", password=KEY, host=host, extra={"region": region}))
+    works, sentence = hook.test_connection()
     assert not works
-    assert sentence.startswith(f"Wrong region: Data region is {region}, but Host (https://")
+    assert sentence.startswith(f"Field 'Data region': wrong region: it is {region}, but Host (https://")
     assert f"is that of {other}." in sentence
+    with pytest.raises(SettingError, match="wrong region"):
+        hook.describe()
+
+
+def test_a_host_of_one_region_decides_about_the_region_where_the_connection_names_none(
+    connect: Callable[..., str],
+) -> None:
+    slugs = {"workspace": "acme", "source": "python"}
+    hook = SegmentHook(
+        connect("s", conn_type="segmentio", password=KEY, host="events.eu1.segmentapis.com/v1", extra=slugs)
+    )
+    assert hook.get_debugger_url() == "https://eu1.app.segment.com/acme/sources/python/debugger"
+
+
+PASTED = [
+    ("https://api.segment.io/v1/batch", "nothing, to use the region's host"),
+    ("https://api.segment.io/v1/identify", "nothing, to use the region's host"),
+    ("api.segment.io/v1/import/", "nothing, to use the region's host"),
+    ("https://events.eu1.segmentapis.com/v1/t", "nothing, to use the region's host"),
+    ("https://api.segment.io/docs", "nothing, to use the region's host"),
+    ("https://proxy.example.com/v1/track", "https://proxy.example.com"),
+    ("https://proxy.example.com:8443/segment/v1/batch", "https://proxy.example.com:8443/segment"),
+    ("https://api.segmentapis.com/sources", "nothing, to use the region's host"),
+    ("eu1.api.segmentapis.com", "nothing, to use the region's host"),
+    ("https://profiles.segment.com/v1/spaces", "nothing, to use the region's host"),
+]
+
+
+@pytest.mark.parametrize(("host", "takes"), PASTED)
+def test_a_pasted_address_of_a_call_or_of_another_api_is_refused_with_what_to_type(
+    connect: Callable[..., str], host: str, takes: str
+) -> None:
+    hook = SegmentHook(connect("s", conn_type="segmentio", password=KEY, host=host))
+    for ask in (hook.get_conn, hook.describe):
+        with pytest.raises(SettingError, match="connection 's', field 'Host'") as refused:
+            ask()
+        assert refused.value.takes.startswith(takes)
+
+
+@pytest.mark.parametrize("host", ["https://proxy.example.com/batch", "https://proxy.example.com/v1", "https://v1.test"])
+def test_the_path_of_a_proxy_is_left_as_it_is(connect: Callable[..., str], host: str) -> None:
+    hook = SegmentHook(connect("s", conn_type="segmentio", password=KEY, host=host))
+    assert hook.get_conn().base_url == host.removesuffix("/v1")
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,17 @@ def test_a_url_that_names_no_bucket_is_refused(sandbox: Sandbox, sync: Sync, url
     assert sandbox.amplitude.exports_spent == 0
 
 
+def test_a_state_path_with_its_scheme_in_capitals_is_the_same_place(
+    sandbox: Sandbox, sync_on_s3: Sync, state_path: str
+) -> None:
+    sync_on_s3(FakeTaskInstance(run_id="first"), state_path=state_path.replace("s3://", "S3://"))
+
+    report = sync_on_s3(FakeTaskInstance(run_id="second"))
+
+    assert report["destinations"][0]["unchanged"] == 2
+    assert believed(sandbox) == {"ann", "bob"}
+
+
 def test_a_store_looked_at_twice_a_second_sees_a_rival_of_another_process(
     state_path: str, s3_server: S3Server, bucket: str
 ) -> None:
