@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import time
 from contextlib import closing
@@ -27,6 +26,7 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
 from airflow_provider_amplitude_segment.core.export_file import Inline, read_file_answer, read_storage_answer
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
 from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
+from airflow_provider_amplitude_segment.core.scratch import ScratchFile, remove_scratch
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeUnavailableError,
@@ -177,6 +177,7 @@ class AmplitudeClient:
             ExportCutOffError: The file ended early, five times.
             ExportFailedError: Any other 4xx.
             AmplitudeAnswerError: Something else answered, or the link was not https.
+            EngineError: The worker's disk does not take the file.
         """
         doing = f"fetching the file of export {request_id}"
         retry = 0
@@ -273,21 +274,17 @@ def _save(response: requests.Response, request_id: str, to: Path) -> int:
     """Write an answer's body as it was on the wire; leave no file behind unless it is whole."""
     received = 0
     fault = ""
-    # Path.open takes no mode, and the file holds user IDs: nobody else may read it, not for a moment.
-    with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with ScratchFile(to) as file:
         try:
             for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
                 file.write(chunk)
                 received += len(chunk)
         except urllib3.exceptions.HTTPError as error:
             fault = f"the download broke off after {received:,} bytes ({type(error).__name__})"
-        except BaseException:
-            to.unlink(missing_ok=True)
-            raise
     announced = response.headers.get("Content-Length", "")
     if not fault and announced.isdecimal() and "Transfer-Encoding" not in response.headers:
         fault = "" if received == int(announced) else f"{received:,} of {int(announced):,} bytes came"
     if fault:
-        to.unlink(missing_ok=True)
+        remove_scratch(to)
         raise ExportCutOffError(fault, request_id)
     return received

@@ -17,11 +17,13 @@ import dataclasses
 import hashlib
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.entry import Commit, Plan, StoredFile
 from airflow_provider_amplitude_segment.core.journal import Journal, Refusal
 from airflow_provider_amplitude_segment.core.ranges import Ranges
+from airflow_provider_amplitude_segment.core.scratch import on_scratch
 from airflow_provider_amplitude_segment.exceptions import (
     ClaimLostError,
     LedgerDamagedError,
@@ -93,6 +95,14 @@ class Ledger:
             return self.commit(int(match[1]))
         return self._plan(int(name.removeprefix("plan-").removesuffix(".json")))
 
+    def readable_entries(self) -> list[Plan | Commit]:
+        """Return the plans and commits that are neither damaged nor of a newer format, in any order."""
+        entries = []
+        for name in self.entries():
+            with suppress(LedgerDamagedError, LedgerFormatError):
+                entries.append(self.entry(name))
+        return entries
+
     def take_away(self, name: str) -> None:
         """Remove an object that nothing needs any more."""
         self._store.delete(f"{self.folder}/{name}")
@@ -141,23 +151,21 @@ class Ledger:
 
     def keep(self, name: str, path: Path) -> StoredFile:
         """Put a local file into the ledger, and return what an entry has to say of it."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest, size = _digest(path)
         self._store.put_file(f"{self.folder}/{name}", path)
-        return StoredFile(name, path.stat().st_size, digest)
+        return StoredFile(name, size, digest)
 
     def fetch(self, stored: StoredFile, to: Path) -> Path:
         """Copy a file of the ledger to the worker's disk.
 
         Raises:
             LedgerDamagedError: it is missing, or not what its entry says.
+        EngineError: the worker's disk does not take it.
         """
         path = f"{self.folder}/{stored.name}"
         if not self._store.get_file(path, to):
             raise LedgerDamagedError(self._store.locate(path), "is missing")
-        with to.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != stored.sha256:
+        if _digest(to)[0] != stored.sha256:
             raise LedgerDamagedError(self._store.locate(path), "has another checksum than its entry says")
         return to
 
@@ -221,6 +229,12 @@ class Ledger:
 
     def _where(self, name: str) -> str:
         return self._store.locate(f"{self.folder}/{name}")
+
+
+def _digest(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 and the size of a file in a scratch folder."""
+    with on_scratch(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
 
 
 def _encode(entry: dict[str, Any]) -> bytes:

@@ -13,6 +13,7 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     ExportsLimited,
     Usage,
 )
+from airflow_provider_amplitude_segment.core.scratch import on_scratch
 
 
 class FakeAmplitude:
@@ -69,6 +70,10 @@ class FakeAmplitude:
 
     def download(self, request_id: str, to: Path) -> int:
         self.downloads += 1
+        with on_scratch(to):
+            return self._write_file(request_id, to)
+
+    def _write_file(self, request_id: str, to: Path) -> int:
         if request_id in self.files:
             return to.write_bytes(self.files[request_id].read_bytes())
         with to.open("w", encoding="utf-8", newline="") as file:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.scratch import on_scratch
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,6 +25,7 @@ class FakeStore:
         self.before_listing: Callable[[], None] = lambda: None
         self.before_delete: Callable[[], None] = lambda: None
         self.before_pruning: Callable[[], None] = lambda: None
+        self.after_copy: Callable[[Path], None] = lambda _path: None
 
     def die_before_write(self, number: int) -> None:
         self._deadly_write = len(self.writes) + number
@@ -44,7 +47,9 @@ class FakeStore:
         self.objects[name] = content
 
     def put_file(self, name: str, path: Path) -> None:
-        self.put(name, path.read_bytes())
+        with on_scratch(path):
+            content = path.read_bytes()
+        self.put(name, content)
 
     def create(self, name: str, content: bytes) -> bool:
         self._begin_write(name)
@@ -59,7 +64,9 @@ class FakeStore:
     def get_file(self, name: str, to: Path) -> bool:
         content = self.objects.get(name)
         if content is not None:
-            to.write_bytes(content)
+            with on_scratch(to):
+                to.write_bytes(content)
+            self.after_copy(to)
         return content is not None
 
     def names(self, folder: str) -> list[str]:
