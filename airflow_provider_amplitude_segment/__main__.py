@@ -17,11 +17,10 @@ import os
 import re
 import socket
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
+from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
 from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
 from airflow_provider_amplitude_segment.core.erasure import erase_users
@@ -127,8 +126,8 @@ def _go_back(store: Store, folder: str, to: int) -> int:
     if stream is None:
         print(f"There is no ledger {folder} in {store.locate('').rstrip('/')}. Nothing was changed.", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
-        restated = go_back(store, stream, to, _this_run(), SystemClock(), Path(scratch))
+    with open_scratch() as scratch:
+        restated = go_back(store, stream, to, _this_run(), SystemClock(), scratch)
     print(
         f"{stream.folder}: went back to commit {to} as commit {restated.generation}; {restated.in_doubt:,} of "
         f"{restated.pairs:,} told users are in doubt and told again by the next sync"
@@ -170,12 +169,12 @@ def _say_what_was_read(users: UserList) -> None:
 
 def _erase_from(store: Store, stream: Stream, user_ids: Sequence[str]) -> Erased | None:
     """Erase users from one ledger and say so; return ``None`` where that failed."""
-    with tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
-        try:
-            erased = erase_users(store, stream, user_ids, _this_run(), SystemClock(), Path(scratch))
-        except AmplitudeSegmentError as error:
-            print(f"{stream.folder}: NOT erased: {error}", file=sys.stderr)
-            return None
+    try:
+        with open_scratch() as scratch:
+            erased = erase_users(store, stream, user_ids, _this_run(), SystemClock(), scratch)
+    except AmplitudeSegmentError as error:
+        print(f"{stream.folder}: NOT erased: {error}", file=sys.stderr)
+        return None
     if erased.generation is None:
         print(f"{stream.folder}: not named, {erased.files} files written again")
     else:

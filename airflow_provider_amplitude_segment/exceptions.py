@@ -555,17 +555,49 @@ class EngineError(AmplitudeSegmentError):
     """DuckDB could not do its work, mostly for want of disk or memory on the worker.
 
     Attributes:
-        kind: DuckDB's name for it; its text is not told, as it may quote users.
+        kind: DuckDB's, or Python's, name for it; DuckDB's text is not told, as it may quote users.
+        folder: the worker's temporary folder, where that was refused something; ``None`` for anything else.
+        reason: what the file system says of that, in words; empty where there is no folder.
+        needed_bytes: about how much the work takes there at its peak (``core.room``); ``None``: not known.
     """
 
     retryable = True
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, folder: str | None = None, reason: str = "", needed_bytes: int | None = None) -> None:
         self.kind = kind
-        super().__init__(
-            f"DuckDB failed on the worker ({kind}). Nothing is taken for told that Segment did not acknowledge; the "
-            "next try goes on. Look at the worker's memory and at the space in its temporary folder."
+        self.folder = folder
+        self.reason = reason
+        self.needed_bytes = needed_bytes
+        safe = (
+            "The state changes only after Segment acknowledges a batch, so no change is lost, and a retry goes on from "
+            "there."
         )
+        if folder is None:
+            super().__init__(
+                f"DuckDB failed on the worker ({kind}). {safe} Look at the worker's memory and at the space in its "
+                "temporary folder."
+            )
+            return
+        room = f"This work needs about {_megabytes(needed_bytes)} there. " if needed_bytes is not None else ""
+        super().__init__(
+            f"The worker's temporary folder {folder} cannot be used: {reason} ({kind}). {safe} {room}Give the "
+            "worker room and the right to write there, or set TMPDIR of the worker to a folder that has both."
+        )
+
+    def needing(self, needed_bytes: int | None) -> EngineError:
+        """Return this error with what the work needs, where it is the temporary folder's and does not say it yet."""
+        if self.folder is None or self.needed_bytes is not None:
+            return self
+        return EngineError(self.kind, self.folder, self.reason, needed_bytes)
+
+
+def _megabytes(count: int) -> str:
+    """Return a number of bytes as it is said to people.
+
+    >>> _megabytes(1), _megabytes(263_300_000)
+    ('1 MB', '264 MB')
+    """
+    return f"{-(-count // 1_000_000):,} MB"
 
 
 class LedgerError(AmplitudeSegmentError):

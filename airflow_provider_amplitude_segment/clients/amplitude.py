@@ -203,6 +203,7 @@ class AmplitudeClient:
             ExportCutOffError: The file ended early, five times.
             ExportFailedError: Any other 4xx.
             AmplitudeAnswerError: Something else answered, or the link was not https.
+            EngineError: The worker's disk does not take the file.
         """
         doing = f"fetching the file of export {request_id}"
         url = self._url(f"/api/5/cohorts/request/{_path_part(request_id)}/file")

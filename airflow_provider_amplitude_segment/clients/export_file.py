@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from airflow_provider_amplitude_segment.core.cohort_export import AskAgain
 from airflow_provider_amplitude_segment.core.export_file import Download, Inline, read_file_answer, read_storage_answer
 from airflow_provider_amplitude_segment.core.network_fault import read_fault
 from airflow_provider_amplitude_segment.core.response_body import announced_bytes
+from airflow_provider_amplitude_segment.core.scratch import ScratchFile, remove_scratch
 from airflow_provider_amplitude_segment.exceptions import AmplitudeAnswerError, ExportCutOffError
 
 if TYPE_CHECKING:
@@ -82,24 +82,21 @@ def _save(response: requests.Response, request_id: str, to: Path) -> Download:
 
     Raises:
         ExportCutOffError: It ended before its announced end.
+        EngineError: The worker's disk does not take the file.
     """
     received = 0
     fault = ""
-    # Path.open takes no mode, and the file holds user IDs: nobody else may read it, not for a moment.
-    with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with ScratchFile(to) as file:
         try:
             for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
                 file.write(chunk)
                 received += len(chunk)
         except urllib3.exceptions.HTTPError as error:
             fault = f"the download broke off after {received:,} bytes: {read_fault(error).reason}"
-        except BaseException:
-            to.unlink(missing_ok=True)
-            raise
     announced = announced_bytes(lower_names(response))
     if not fault and announced is not None and received != announced:
         fault = f"{received:,} of {announced:,} bytes came"
     if fault:
-        to.unlink(missing_ok=True)
+        remove_scratch(to)
         raise ExportCutOffError(fault, request_id)
     return Download(received, ends_announced(response))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,15 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from airflow_provider_amplitude_segment.clients.object_store import ObjectStore
 from airflow_provider_amplitude_segment.clients.store_answer import answer_of
 from airflow_provider_amplitude_segment.core.network_fault import find_fault
-from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
+from airflow_provider_amplitude_segment.core.scratch import (
+    NO_ROOM,
+    ScratchFile,
+    on_scratch,
+    remove_scratch,
+    scratch_chunks,
+    scratch_error,
+)
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,10 +109,14 @@ class LedgerStore:
         """Write a local file as an object, whole or not at all."""
         with self._translated(name):
             if self._folder is None:
+                # What is said of the file from here on is the store's.
+                with on_scratch(path):
+                    path.open("rb").close()
                 self._objects.put_file(name, path)
                 return
-            with path.open("rb") as source, _writing(self._folder / name) as file:
-                shutil.copyfileobj(source, file, 1 << 20)
+            with _writing(self._folder / name) as file:
+                for chunk in scratch_chunks(path):
+                    file.write(chunk)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object that must not exist yet; return whether it was this call that made it."""
@@ -128,12 +139,14 @@ class LedgerStore:
         """Copy an object into a local file; return whether there is one."""
         with self._translated(name):
             if self._folder is None:
-                return self._objects.get_file(name, to)
+                return self._get_object(self._objects, name, to)
             try:
-                with (self._folder / name).open("rb") as file, to.open("wb") as copy:
-                    shutil.copyfileobj(file, copy, 1 << 20)
+                file = (self._folder / name).open("rb")
             except FileNotFoundError:
                 return False
+            with file, ScratchFile(to) as copy:
+                while chunk := file.read(1 << 20):
+                    copy.write(chunk)
             return True
 
     def names(self, folder: str) -> list[str]:
@@ -158,6 +171,21 @@ class LedgerStore:
         """Return where an object is, for a reader of messages."""
         return f"{str(self._root).rstrip('/')}/{name}"
 
+    def _get_object(self, objects: ObjectStore, name: str, to: Path) -> bool:
+        """Copy an object; the file system writes the local file by itself, so what it meets is told apart here."""
+        with ScratchFile(to):
+            # Whatever a place for files refuses, it refuses now.
+            pass
+        try:
+            is_there = objects.get_file(name, to)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise scratch_error(to, error) from error
+            raise
+        if not is_there:
+            remove_scratch(to)
+        return is_there
+
     @cached_property
     def _objects(self) -> ObjectStore:
         root: Any = self._root
@@ -168,6 +196,8 @@ class LedgerStore:
         """Let nothing but ``StatePathError`` out; a foreign error's text may quote a URL with its credentials."""
         try:
             yield
+        except AmplitudeSegmentError:
+            raise
         except OSError as error:
             if (answer := answer_of(error)) is not None:
                 raise self._answered(answer, name) from error
@@ -176,6 +206,8 @@ class LedgerStore:
             lasting = error.errno in _LASTING or (error.errno is None and isinstance(error, _LASTING_KINDS))
             kind = StatePathError if lasting else StateUnavailableError
             reason, advice = error.strerror or type(error).__name__, getattr(error, "advice", "")
+            if error.errno in NO_ROOM:
+                advice = "Give it more space, inodes or quota."
             raise kind(str(self._root), _at(name, reason), advice) from error
         except Exception as error:
             if self._folder is not None:

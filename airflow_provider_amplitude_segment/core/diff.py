@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_amplitude_segment.core import user_properties
-from airflow_provider_amplitude_segment.core.engine import literal, one_row
+from airflow_provider_amplitude_segment.core.engine import one_row
+from airflow_provider_amplitude_segment.core.engine_file import parquet_rows, write_parquet
+from airflow_provider_amplitude_segment.core.literal import literal
 from airflow_provider_amplitude_segment.core.state import pairs_query, properties_query
 
 if TYPE_CHECKING:
@@ -109,11 +111,8 @@ def diff_membership(  # four values in, one file and its counts out
     more = user_properties.listed(properties)
     # It makes a plan easy to compare with another, and is not worth the memory that sorting wide rows takes.
     order = "ORDER BY trait, user_id, value" if len(properties) <= _MOST_SORTED_PROPERTIES else ""
-    engine.execute(
-        f"""COPY (
-            SELECT trait, user_id, value{more} FROM pairs WHERE wanted AND NOT waits {order}
-        ) TO {literal(to)} {user_properties.parquet(properties)}"""
-    )
+    planned = f"SELECT trait, user_id, value{more} FROM pairs WHERE wanted AND NOT waits {order}"
+    engine.execute(write_parquet(planned, to, group_rows=user_properties.group_rows(properties)))
     return Diff(to, *map(int, counts))
 
 
@@ -143,7 +142,7 @@ def _members(
     engine: duckdb.DuckDBPyConnection, membership: Membership, state: Path | None, properties: Sequence[str]
 ) -> str:
     """Return the query of the members, ``user_id, member, moved``, and what to send of each property."""
-    members = f"SELECT user_id, true AS member FROM read_parquet({literal(membership.path)}) WHERE user_id IS NOT NULL"
+    members = f"SELECT user_id, true AS member FROM {parquet_rows(membership.path)} WHERE user_id IS NOT NULL"
     if membership.properties is None or not properties:
         return f"SELECT *, false AS moved FROM ({members})"
     known = user_properties.names_in(engine, state)
@@ -154,6 +153,6 @@ def _members(
     return f"""SELECT members.user_id, member, moved{user_properties.listed(properties)}
         FROM ({members}) members LEFT JOIN (
             SELECT now.user_id, ({moved}) AS moved, {sent}
-            FROM read_parquet({literal(membership.properties)}) now
+            FROM {parquet_rows(membership.properties)} now
             LEFT JOIN ({properties_query(state)}) told USING (user_id)
         ) USING (user_id)"""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from airflow_provider_amplitude_segment.core.clock import later_timestamp
 from airflow_provider_amplitude_segment.core.diff import diff_membership
-from airflow_provider_amplitude_segment.core.engine import literal
+from airflow_provider_amplitude_segment.core.engine_file import parquet_rows, write_csv
 from airflow_provider_amplitude_segment.core.entry import Plan, TraitOrigin
 from airflow_provider_amplitude_segment.core.object_names import ObjectName, dry_run_file
 from airflow_provider_amplitude_segment.core.report import DestinationReport
@@ -209,10 +209,8 @@ def list_planned(engine: duckdb.DuckDBPyConnection, draft: Draft, name: str) -> 
     path = draft.scratch / "planned.csv"
     names = names_in(engine, draft.diff.changes)
     properties = f", concat('{{', substr({members_of_object(names)}, 2), '}}') AS properties" if names else ""
-    engine.execute(
-        f"""COPY (SELECT trait, user_id, value{properties} FROM read_parquet({literal(draft.diff.changes)}))
-            TO {literal(path)} (FORMAT csv, HEADER true)"""
-    )
+    changes = parquet_rows(draft.diff.changes)
+    engine.execute(write_csv(f"SELECT trait, user_id, value{properties} FROM {changes}", path))
     return draft.ledger.put_beside(dry_run_file(name), path)
 
 

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING
 
 import duckdb
 
-from airflow_provider_amplitude_segment.core.engine import literal, one_row, open_engine
+from airflow_provider_amplitude_segment.core.engine import disk_reason, one_row, open_engine
+from airflow_provider_amplitude_segment.core.engine_file import parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.object_names import (
     FOR_PEOPLE,
@@ -23,6 +24,8 @@ from airflow_provider_amplitude_segment.core.object_names import (
 )
 from airflow_provider_amplitude_segment.core.pruning import prune_before
 from airflow_provider_amplitude_segment.core.restatement import restate
+from airflow_provider_amplitude_segment.core.room import erasure_room, stating_room
+from airflow_provider_amplitude_segment.core.scratch import on_scratch
 from airflow_provider_amplitude_segment.core.state import pairs_query, read_state
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.exceptions import StatePathError
@@ -71,33 +74,34 @@ def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run,
     Raises:
         ClaimHeldError: a sync is at work.
         LedgerDamagedError: the newest state is missing or changed, so that it cannot be written without them.
+        EngineError: the worker's disk or memory failed; what was not erased by then is erased by doing it again.
     """
-    with Tenure(store, [stream], run, clock) as tenure, open_engine(scratch) as engine:
-        engine.execute("CREATE TEMP TABLE erased AS SELECT DISTINCT unnest($1::VARCHAR[]) AS user_id", [list(user_ids)])
+    with Tenure(store, [stream], run, clock) as tenure:
         ledger = Ledger(store, stream.folder)
         newest = ledger.newest()
-        state = read_state(engine, ledger, newest, scratch)
-        is_named, users = _find_named(engine, store, stream, scratch)
-        erased = Erased(0, None, 0)
-        if is_named:
-            if newest is None or state is None:
-                # Left by a process that was killed before its first entry: nobody needs it.
-                prune_before(ledger, tenure.generation(stream))
-            else:
-                (pairs,) = one_row(
-                    engine, f"SELECT count(*) FROM ({pairs_query(state)}) SEMI JOIN erased USING (user_id)"
-                )
-                kept = scratch / "kept.parquet"
-                engine.execute(
-                    f"COPY (FROM {_read(state)} ANTI JOIN erased USING (user_id)) "
-                    f"TO {literal(kept)} (FORMAT parquet, COMPRESSION zstd)"
-                )
-                restated = restate(engine, ledger, newest, kept, tenure=tenure, stream=stream, run=run, clock=clock)
-                prune_before(ledger, restated.generation)
-                erased = Erased(int(pairs), restated.generation, 0)
-        left = tuple(f"{ledger.locate(name)} {_FOREIGN}" for name in ledger.foreign())
-        erased = replace(erased, users=users, left=left)
-        return _erase_from_files(store, ledger, frozenset(user_ids), scratch, erased)
+        with stating_room(lambda: erasure_room(ledger.readable_entries())), open_engine(scratch) as engine:
+            engine.execute(
+                "CREATE TEMP TABLE erased AS SELECT DISTINCT unnest($1::VARCHAR[]) AS user_id", [list(user_ids)]
+            )
+            state = read_state(engine, ledger, newest, scratch)
+            is_named, users = _find_named(engine, store, stream, scratch)
+            erased = Erased(0, None, 0)
+            if is_named:
+                if newest is None or state is None:
+                    # Left by a process that was killed before its first entry: nobody needs it.
+                    prune_before(ledger, tenure.generation(stream))
+                else:
+                    (pairs,) = one_row(
+                        engine, f"SELECT count(*) FROM ({pairs_query(state)}) SEMI JOIN erased USING (user_id)"
+                    )
+                    kept = scratch / "kept.parquet"
+                    engine.execute(write_parquet(f"FROM {parquet_rows(state)} ANTI JOIN erased USING (user_id)", kept))
+                    restated = restate(engine, ledger, newest, kept, tenure=tenure, stream=stream, run=run, clock=clock)
+                    prune_before(ledger, restated.generation)
+                    erased = Erased(int(pairs), restated.generation, 0)
+            left = tuple(f"{ledger.locate(name)} {_FOREIGN}" for name in ledger.foreign())
+            erased = replace(erased, users=users, left=left)
+            return _erase_from_files(store, ledger, frozenset(user_ids), scratch, erased)
 
 
 def _find_named(
@@ -111,10 +115,14 @@ def _find_named(
             continue
         try:
             if store.get_file(f"{stream.folder}/{name}", copy):
-                rows = engine.execute(f"SELECT DISTINCT user_id FROM {_read(copy)} SEMI JOIN erased USING (user_id)")
+                rows = engine.execute(
+                    f"SELECT DISTINCT user_id FROM {parquet_rows(copy)} SEMI JOIN erased USING (user_id)"
+                )
                 users |= {user_id for (user_id,) in rows.fetchall()}
         except (duckdb.Error, StatePathError) as error:
             if isinstance(error, StatePathError) and error.retryable:
+                raise
+            if isinstance(error, duckdb.Error) and disk_reason(error):
                 raise
             # Half written, damaged, or closed to this user: it may name one.
             is_unknown = True
@@ -157,7 +165,7 @@ def _erase_from_file(store: Store, path: str, user_ids: frozenset[str], scratch:
         return set()
     named: set[str] = set()
     try:
-        with _open_csv(before, "r") as source, _open_csv(after, "w") as copy:
+        with on_scratch(after), _open_csv(before, "r") as source, _open_csv(after, "w") as copy:
             reader, writer = csv.reader(source, strict=True), csv.writer(copy, lineterminator="\n")
             header = next(reader, [])
             column = header.index("user_id")
@@ -180,9 +188,5 @@ def _open_csv(path: Path, mode: str) -> IO[str]:
 
 
 def _mentions(path: Path, user_ids: frozenset[str]) -> bool:
-    with _open_csv(path, "r") as file:
+    with on_scratch(path), _open_csv(path, "r") as file:
         return any(user_id in line for line in file for user_id in user_ids)
-
-
-def _read(path: Path) -> str:
-    return f"read_parquet({literal(path)})"

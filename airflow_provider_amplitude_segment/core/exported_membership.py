@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.cohort import MAX_EXPORT_MEMBERS
 from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.membership import is_gzip, read_membership
+from airflow_provider_amplitude_segment.core.membership import inflated_bytes, is_gzip, read_membership
+from airflow_provider_amplitude_segment.core.room import stating_room, sync_room
+from airflow_provider_amplitude_segment.core.scratch import remove_scratch
 from airflow_provider_amplitude_segment.core.user_properties import MAX_BYTES
 from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
 
@@ -25,7 +27,13 @@ _DIFFERENCE = 0.05
 
 
 def fetch_membership(
-    amplitude: Amplitude, request_id: str, scratch: Path, properties: Sequence[str] = (), *, listed: int | None = None
+    amplitude: Amplitude,
+    request_id: str,
+    scratch: Path,
+    properties: Sequence[str] = (),
+    *,
+    listed: int | None = None,
+    destinations: int = 1,
 ) -> Membership:
     """Fetch a completed export and read who is in it.
 
@@ -35,24 +43,29 @@ def fetch_membership(
         scratch: an existing folder; the membership's Parquet file stays there.
         properties: names of user properties to read along.
         listed: the cohort's size in Amplitude's list.
+        destinations: that it is compared with, for what an error says of the room that takes.
 
     Raises:
         ExportFileError: the file is not a cohort of users, lacks a property, or holds as many rows as Amplitude
             exports at most.
         ExportCutOffError: it ends early, or may, as nothing announced its end and its rows do not fit ``listed``.
+        EngineError: the worker's disk or memory failed.
     """
     file = scratch / "export"
     download = amplitude.download(request_id, file)
     log.info("Fetched export %s: %s bytes", request_id, f"{download.received_bytes:,}")
     is_end_announced = download.is_end_announced or is_gzip(file)
     try:
-        with open_engine(scratch, is_wide=bool(properties)) as engine:
+        with (
+            stating_room(lambda: sync_room(inflated_bytes(file), destinations)),
+            open_engine(scratch, is_wide=bool(properties)) as engine,
+        ):
             membership = read_membership(engine, file, scratch, properties, is_end_announced=is_end_announced)
         if not is_end_announced and (fault := find_missing_rows(membership.rows, listed)):
             raise ExportCutOffError(fault)
     except ExportFileError as error:
         raise type(error)(error.fault, request_id) from None
-    file.unlink()
+    remove_scratch(file)
     log.info(
         "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
         *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),

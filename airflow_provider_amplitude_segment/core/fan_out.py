@@ -12,7 +12,7 @@ from airflow_provider_amplitude_segment.core.pace import Pace
 from airflow_provider_amplitude_segment.core.report_file import error_text
 from airflow_provider_amplitude_segment.core.run_record import write_run_record
 from airflow_provider_amplitude_segment.core.telling import Telling
-from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ClaimLostError
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ClaimLostError, EngineError
 
 if TYPE_CHECKING:
     import threading
@@ -57,7 +57,8 @@ def tell_all(  # what every telling shares, and where to note how far each came
         raise
     errors: list[Exception] = []
     finished = dict(record.finished)
-    for telling, told, error in outcomes:
+    for telling, told, caught in outcomes:
+        error = caught.needing(outside.room_bytes) if isinstance(caught, EngineError) else caught
         ended = told if error is None else replace(told, error=error_text(error))
         note(ended)
         if error is not None:

@@ -11,7 +11,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.claim import newest_generation
-from airflow_provider_amplitude_segment.core.engine import literal, one_row
+from airflow_provider_amplitude_segment.core.engine import one_row
+from airflow_provider_amplitude_segment.core.engine_file import write_parquet
 from airflow_provider_amplitude_segment.core.object_names import (
     FOR_PEOPLE,
     REJECTED,
@@ -43,9 +44,7 @@ def count_pairs(engine: duckdb.DuckDBPyConnection, state: Path | None) -> int:
 
 def keep_doubtful(engine: duckdb.DuckDBPyConnection, state: Path, to: Path) -> Path:
     """Write the state that a retirement leaves: who is in doubt, as Segment refused them."""
-    engine.execute(
-        f"COPY (FROM ({state_query(state)}) WHERE in_doubt) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"
-    )
+    engine.execute(write_parquet(f"FROM ({state_query(state)}) WHERE in_doubt", to))
     return to
 
 

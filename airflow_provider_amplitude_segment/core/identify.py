@@ -19,7 +19,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_amplitude_segment.core import user_properties
-from airflow_provider_amplitude_segment.core.engine import literal
+from airflow_provider_amplitude_segment.core.engine_file import parquet_rows
+from airflow_provider_amplitude_segment.core.literal import literal
 from airflow_provider_amplitude_segment.exceptions import EngineError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def identify_messages(
         cursor = engine.execute(
             # One table without a join: DuckDB then keeps the order of the rows
             # (https://duckdb.org/docs/current/sql/dialect/order_preservation).
-            f"""SELECT encode({message}) FROM read_parquet({literal(changes)}, file_row_number = true)
+            f"""SELECT encode({message}) FROM {parquet_rows(changes, numbered=True)}
                 WHERE file_row_number BETWEEN $first AND $last""",
             {"first": first, "last": last, **parts},
         )
@@ -119,7 +120,7 @@ def _message(
     others = user_properties.members_of_object(names) if names else "''"
     told = engine.execute(
         f"""SELECT trait, value, max(strlen(to_json(user_id)) + strlen({others}))
-            FROM read_parquet({literal(changes)}) GROUP BY ALL"""
+            FROM {parquet_rows(changes)} GROUP BY ALL"""
     ).fetchall()
     parts: dict[str, str | bool] = {"tail": f'}},"timestamp":"{timestamp}","messageId":"{key}-'}
     cases, longest = "", 0

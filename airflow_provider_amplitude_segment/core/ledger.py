@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.claim import claim_lost
@@ -39,7 +40,8 @@ from airflow_provider_amplitude_segment.core.object_names import (
     report_file,
 )
 from airflow_provider_amplitude_segment.core.ranges import Ranges
-from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError
+from airflow_provider_amplitude_segment.core.scratch import on_scratch
+from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError, LedgerFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,6 +110,14 @@ class Ledger:
             *(f"{folder}/{name}" for folder, found in beside.items() for name in found),
         ]
 
+    def readable_entries(self) -> list[Plan | Commit]:
+        """Return the plans and commits that are neither damaged nor of a newer format, in any order."""
+        entries = []
+        for name in self.entries():
+            with suppress(LedgerDamagedError, LedgerFormatError):
+                entries.append(self.entry(name))
+        return entries
+
     def take_away(self, name: str) -> None:
         """Remove an object that nothing needs any more."""
         self._store.delete(f"{self.folder}/{name}")
@@ -162,24 +172,22 @@ class Ledger:
 
     def keep(self, name: str, path: Path) -> StoredFile:
         """Put a local file into the ledger, and return what an entry has to say of it."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest, size = _digest(path)
         self._store.put_file(f"{self.folder}/{name}", path)
-        return StoredFile(name, path.stat().st_size, digest)
+        return StoredFile(name, size, digest)
 
     def fetch(self, stored: StoredFile, to: Path) -> Path:
         """Copy a file of the ledger to the worker's disk; it is read twice before it is called damaged.
 
         Raises:
             LedgerDamagedError: it is missing, or not what its entry says.
+        EngineError: the worker's disk does not take it.
         """
         path = f"{self.folder}/{stored.name}"
         for _ in range(2):
             if not self._store.get_file(path, to):
                 raise LedgerDamagedError(self._store.locate(path), "is missing")
-            with to.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest == stored.sha256:
+            if _digest(to)[0] == stored.sha256:
                 return to
         raise LedgerDamagedError(self._store.locate(path), "has another checksum than its entry says")
 
@@ -233,3 +241,9 @@ def _checked(entry: dict[str, Any]) -> dict[str, Any]:
     """Return what plans and commits share beside plain values; raises where it is not what it should be."""
     seconds_ahead(entry["timestamp"], 0.0)  # raises where it is no moment
     return {"origin": TraitOrigin(**entry["origin"]) if entry.get("origin") else None}
+
+
+def _digest(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 and the size of a file in a scratch folder."""
+    with on_scratch(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size

@@ -13,19 +13,21 @@ import csv
 import re
 import zlib
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from airflow_provider_amplitude_segment.core import user_properties
-from airflow_provider_amplitude_segment.core.engine import literal, one_row
+from airflow_provider_amplitude_segment.core.engine import one_row
+from airflow_provider_amplitude_segment.core.engine_file import csv_rows, parquet_rows, write_parquet
+from airflow_provider_amplitude_segment.core.scratch import ScratchFile, on_scratch, remove_scratch, scratch_chunks
 from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_CHUNK_BYTES = 1 << 20
 _MAX_RECORD_BYTES = 8_000_000
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -46,6 +48,7 @@ class Membership:
         properties: Parquet ``user_id`` and a column for each user property, text or NULL; ``None`` where none were
             asked for. Of a member who is not in it nothing is known: what Amplitude has is too long for Segment.
         too_long: members who are not in it.
+        file_bytes: of the file, inflated.
     """
 
     path: Path
@@ -55,6 +58,7 @@ class Membership:
     duplicates: int
     properties: Path | None = None
     too_long: int = 0
+    file_bytes: int = 0
 
     def counts(self) -> dict[str, Any]:
         """Return its counts by the report's names."""
@@ -69,7 +73,7 @@ class Membership:
 def nobody(engine: duckdb.DuckDBPyConnection, scratch: Path) -> Membership:
     """Return the membership of a cohort that has no member any more; its file is written to ``scratch``."""
     path = scratch / "nobody.parquet"
-    engine.execute(f"COPY (SELECT NULL::VARCHAR AS user_id WHERE false) TO {literal(path)} (FORMAT parquet)")
+    engine.execute(write_parquet("SELECT NULL::VARCHAR AS user_id WHERE false", path))
     return Membership(path, rows=0, members=0, anonymous=0, duplicates=0)
 
 
@@ -95,7 +99,7 @@ def read_membership(
         ExportCutOffError: the file ends early.
     """
     plain = scratch / "cohort.csv"
-    last = _write_plain(export_file, plain)
+    file_bytes, last = _write_plain(export_file, plain)
     # A field that is cut behind a doubled quote, or before a comma, is a field, and another user's.
     if not (is_end_announced or last in {b"\r", b"\n"}):
         raise ExportCutOffError("ends inside a line")
@@ -106,20 +110,18 @@ def read_membership(
     if columns:
         more = "".join(f", nullif({text}, '') AS {user_properties.column(name)}" for name, text in columns.items())
         _write_from_csv(engine, plain, len(names), f"SELECT {_id(user_id)}{more} FROM csv", exported, properties)
-        engine.execute(
-            f"""COPY (SELECT user_id, count(*) AS rows FROM read_parquet({literal(exported)}) GROUP BY 1)
-                TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"""
-        )
+        counted = f"SELECT user_id, count(*) AS rows FROM {parquet_rows(exported)} GROUP BY 1"
+        engine.execute(write_parquet(counted, path))
     else:
         _write_from_csv(engine, plain, len(names), f"SELECT {_id(user_id)}, count(*) AS rows FROM csv GROUP BY 1", path)
-    plain.unlink()
+    remove_scratch(plain)
     rows, members, anonymous = one_row(
         engine,
         f"""SELECT coalesce(sum(rows), 0)::BIGINT, count(user_id),
                    coalesce(sum(rows) FILTER (user_id IS NULL), 0)::BIGINT
-            FROM read_parquet({literal(path)})""",
+            FROM {parquet_rows(path)}""",
     )
-    membership = Membership(path, rows, members, anonymous, rows - anonymous - members)
+    membership = Membership(path, rows, members, anonymous, rows - anonymous - members, file_bytes=file_bytes)
     return _with_properties(engine, membership, exported, properties) if columns else membership
 
 
@@ -134,41 +136,43 @@ def _with_properties(
     path = exported.with_name("properties.parquet")
     greatest = "".join(f", max({c}) AS {c}" for c in map(user_properties.column, properties))
     engine.execute(
-        f"""COPY (
-            WITH exported AS (FROM read_parquet({literal(exported)}) WHERE user_id IS NOT NULL),
-            repeated AS (SELECT user_id FROM read_parquet({literal(membership.path)}) WHERE rows > 1)
+        write_parquet(
+            f"""WITH exported AS (FROM {parquet_rows(exported)} WHERE user_id IS NOT NULL),
+            repeated AS (SELECT user_id FROM {parquet_rows(membership.path)} WHERE rows > 1)
             FROM (
                 SELECT user_id{user_properties.listed(properties)} FROM exported ANTI JOIN repeated USING (user_id)
                 UNION ALL
                 SELECT user_id{greatest} FROM exported SEMI JOIN repeated USING (user_id) GROUP BY user_id
-            ) WHERE {user_properties.encoded_bytes(properties)} <= {user_properties.MAX_BYTES}
-        ) TO {literal(path)} {user_properties.parquet(properties)}"""
+            ) WHERE {user_properties.encoded_bytes(properties)} <= {user_properties.MAX_BYTES}""",
+            path,
+            group_rows=user_properties.group_rows(properties),
+        )
     )
-    exported.unlink()
-    (known,) = one_row(engine, f"SELECT count(*) FROM read_parquet({literal(path)})")
+    remove_scratch(exported)
+    (known,) = one_row(engine, f"SELECT count(*) FROM {parquet_rows(path)}")
     return replace(membership, properties=path, too_long=membership.members - int(known))
 
 
 def is_gzip(export_file: Path) -> bool:
     """Return whether a file is compressed: it then says itself where it ends."""
-    with export_file.open("rb") as file:
-        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    return next(scratch_chunks(export_file), b"").startswith(_GZIP_MAGIC)
 
 
-def inflate(file: IO[bytes]) -> Iterator[bytes]:
+def inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield a file's bytes without gzip, member after member.
 
     Raises:
         ExportFileError: its gzip stream is damaged.
         ExportCutOffError: its gzip stream ends early.
     """
-    magic = file.read(len(_GZIP_MAGIC))
-    file.seek(0)
-    if magic != _GZIP_MAGIC:
-        yield from iter(lambda: file.read(_CHUNK_BYTES), b"")
+    first = next(chunks, b"")
+    if not first.startswith(_GZIP_MAGIC):
+        yield first
+        yield from chunks
         return
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    while chunk := file.read(_CHUNK_BYTES):
+    for compressed in chain([first], chunks):
+        chunk = compressed
         while chunk:
             if inflater.eof:
                 inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
@@ -179,6 +183,16 @@ def inflate(file: IO[bytes]) -> Iterator[bytes]:
             chunk = inflater.unused_data
     if not inflater.eof:
         raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort")
+
+
+def inflated_bytes(export_file: Path) -> int:
+    """Return how large an export's file is without gzip.
+
+    Raises:
+        ExportFileError: its gzip stream is damaged or ends early.
+        EngineError: it cannot be read.
+    """
+    return sum(map(len, inflate(scratch_chunks(export_file))))
 
 
 def without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -192,17 +206,17 @@ def without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def _write_plain(export_file: Path, plain: Path) -> bytes:
+def _write_plain(export_file: Path, plain: Path) -> tuple[int, bytes]:
     """Write the file inflated and without a byte order mark, and refuse what is not whole UTF-8 text.
 
     Returns:
-        Its last byte; empty for an empty file.
+        Its size in bytes, and its last byte, which is empty for an empty file.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    lines = quotes = 0
+    lines = quotes = written = 0
     last = b""
-    with export_file.open("rb") as source, plain.open("wb") as file:
-        for chunk in without_mark(inflate(source)):
+    with ScratchFile(plain) as file:
+        for chunk in without_mark(inflate(scratch_chunks(export_file))):
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError as error:
@@ -213,16 +227,17 @@ def _write_plain(export_file: Path, plain: Path) -> bytes:
             quotes += chunk.count(b'"')
             last = chunk[-1:] or last
             file.write(chunk)
+            written += len(chunk)
     if decoder.getstate()[0]:
         raise ExportCutOffError("ends inside a character")
     # RFC 4180 doubles a quote inside a field, so a whole file has an even number of them.
     if quotes % 2:
         raise ExportCutOffError("ends inside a quoted field")
-    return last
+    return written, last
 
 
 def _header(plain: Path) -> list[str]:
-    with plain.open(encoding="utf-8", newline="") as file:
+    with on_scratch(plain), plain.open(encoding="utf-8", newline="") as file:
         try:
             names = next(csv.reader(iter(lambda: file.readline(_MAX_RECORD_BYTES), ""), strict=True), None)
         except csv.Error:
@@ -297,19 +312,10 @@ def _write_from_csv(  # one file in, one file out
     properties: Sequence[str] = (),
 ) -> None:
     """Write what a query makes of the file, ``csv`` in it, whose columns are ``c0``, ``c1`` and so on."""
-    # Not in parallel: DuckDB 2.0 refuses some whole files whose quoted fields hold line breaks where its parts meet.
-    types = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(columns))
+    rows = csv_rows(plain, [f"c{index}" for index in range(columns)], _MAX_RECORD_BYTES)
     try:
         engine.execute(
-            f"""COPY (
-                WITH csv AS (
-                    FROM read_csv({literal(plain)}, auto_detect = false, header = true, columns = {{{types}}},
-                                  delim = ',', quote = '"', escape = '"', nullstr = '', strict_mode = true,
-                                  max_line_size = {_MAX_RECORD_BYTES}, buffer_size = {2 * _MAX_RECORD_BYTES},
-                                  parallel = false)
-                )
-                {query}
-            ) TO {literal(to)} {user_properties.parquet(properties)}"""
+            write_parquet(f"WITH csv AS (FROM {rows}) {query}", to, group_rows=user_properties.group_rows(properties))
         )
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         # The engine's own message quotes the line, and with it user IDs: only the number is taken from it, if any.

@@ -32,6 +32,7 @@ class TellingOutside:
         scratch: an empty folder on the worker's own disk; the caller removes it.
         integration: name and version that Segment is told as ``context.integration``.
         show: shown how far the sync is.
+        room_bytes: about how much of the scratch folder's disk it takes at its peak; ``None`` before that is known.
     """
 
     posts: Mapping[Destination, Callable[[bytes, int], Answer]]
@@ -42,6 +43,7 @@ class TellingOutside:
     scratch: Path
     integration: Mapping[str, str]
     show: Show = show_nobody
+    room_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,13 @@ import duckdb
 
 from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.clock import is_ahead, later_timestamp
-from airflow_provider_amplitude_segment.core.engine import literal, one_row, open_engine, widen
+from airflow_provider_amplitude_segment.core.engine import disk_reason, one_row, open_engine, widen
+from airflow_provider_amplitude_segment.core.engine_file import parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.literal import literal
 from airflow_provider_amplitude_segment.core.object_names import ObjectName, objects_of
+from airflow_provider_amplitude_segment.core.room import going_back_room, stating_room
 from airflow_provider_amplitude_segment.core.state import pairs_query, properties_query
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.exceptions import CommitNotKeptError, LedgerDamagedError, LedgerFormatError
@@ -65,19 +68,25 @@ def go_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scrat
         CommitNotKeptError: there is no such commit before the newest entry.
         ClaimHeldError: a sync is at work.
         LedgerDamagedError: the snapshot to go back to is missing or changed.
+        EngineError: the worker's disk or memory failed; nothing was changed.
     """
-    with Tenure(store, [stream], run, clock) as tenure, open_engine(scratch) as engine:
+    with Tenure(store, [stream], run, clock) as tenure:
         ledger = Ledger(store, stream.folder)
         commits, newest = ledger.commits(), ledger.newest_number()
         if to not in commits or to == newest:
             raise CommitNotKeptError(store.locate(stream.folder), to, [n for n in commits if n != newest])
         target = ledger.commit(to)
-        old = ledger.fetch(target.snapshot, scratch / "old.parquet")
-        all_known = _gather_since(engine, ledger, store, to, scratch)
-        state = scratch / "restated.parquet"
-        _restate_old(engine, old, state, all_known=all_known)
-        restated = restate(engine, ledger, target, state, tenure=tenure, stream=stream, run=run, clock=clock)
-        return replace(restated, all_known=all_known)
+        with (
+            stating_room(lambda: going_back_room(ledger.readable_entries())),
+            # It holds more of each row than a sync does: the usual memory ends at less than a million.
+            open_engine(scratch, is_wide=True) as engine,
+        ):
+            old = ledger.fetch(target.snapshot, scratch / "old.parquet")
+            all_known = _gather_since(engine, ledger, store, to, scratch)
+            state = scratch / "restated.parquet"
+            _restate_old(engine, old, state, all_known=all_known)
+            restated = restate(engine, ledger, target, state, tenure=tenure, stream=stream, run=run, clock=clock)
+            return replace(restated, all_known=all_known)
 
 
 def _restate_old(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_known: bool) -> None:
@@ -87,8 +96,8 @@ def _restate_old(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_
         widen(engine)
     nothing = "".join(f", NULL::VARCHAR AS {column}" for column in columns)
     engine.execute(
-        f"""COPY (
-            WITH old AS ({pairs_query(old)}), moved AS (
+        write_parquet(
+            f"""WITH old AS ({pairs_query(old)}), moved AS (
                 SELECT trait, user_id, bool_or(since.in_doubt OR since.told IS DISTINCT FROM old.told) AS moved
                 FROM (
                     SELECT trait, user_id, told, in_doubt FROM since WHERE trait <> {literal(user_properties.KEY)}
@@ -100,8 +109,9 @@ def _restate_old(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_
             SELECT trait, user_id, old.told, {"moved" if all_known else "true"} AS in_doubt,
                    coalesce(old.refused, 0) AS refused{nothing}
             FROM moved LEFT JOIN old USING (trait, user_id)
-            {_restated_properties(engine, old, columns, all_known=all_known) if columns else ""}
-        ) TO {literal(to)} (FORMAT parquet, COMPRESSION zstd)"""
+            {_restated_properties(engine, old, columns, all_known=all_known) if columns else ""}""",
+            to,
+        )
     )
 
 
@@ -182,13 +192,8 @@ def _latest_timestamp(ledger: Ledger, now: float) -> str | None:
 
     What a bad clock dated in the future does not count.
     """
-    timestamps = []
-    for name in ledger.entries():
-        try:
-            timestamps.append(ledger.entry(name).timestamp)
-        except (LedgerDamagedError, LedgerFormatError):
-            continue
-    return max((moment for moment in timestamps if not is_ahead(moment, now)), default=None)
+    moments = (entry.timestamp for entry in ledger.readable_entries())
+    return max((moment for moment in moments if not is_ahead(moment, now)), default=None)
 
 
 def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Store, to: int, scratch: Path) -> bool:
@@ -207,7 +212,9 @@ def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Stor
         store.get_file(f"{ledger.folder}/{name}", copy)
         try:
             _gather(engine, copy, is_change=name.kind == "changes")
-        except duckdb.Error:
+        except duckdb.Error as error:
+            if disk_reason(error):
+                raise
             log.warning("%s cannot be read, so everyone is in doubt", store.locate(f"{ledger.folder}/{name}"))
             all_known = False
     return all_known and _are_whole(ledger, scratch)
@@ -218,7 +225,7 @@ def _gather(engine: duckdb.DuckDBPyConnection, file: Path, *, is_change: bool) -
     names = user_properties.names_in(engine, file)
     for name in names:
         engine.execute(f"ALTER TABLE since ADD COLUMN IF NOT EXISTS {user_properties.column(name)} VARCHAR")
-    rows = f"read_parquet({literal(file)})"
+    rows = parquet_rows(file)
     if not is_change:
         columns = user_properties.listed(names)
         engine.execute(

@@ -36,12 +36,14 @@ from airflow_provider_amplitude_segment.core.membership import nobody
 from airflow_provider_amplitude_segment.core.outcome import end_for_rejected
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.core.report_file import complete_report, save_report
+from airflow_provider_amplitude_segment.core.room import retirement_room, stating_room
 from airflow_provider_amplitude_segment.core.run_record import (
     RunRecord,
     forget_run,
     read_run_record,
     write_run_record,
 )
+from airflow_provider_amplitude_segment.core.scratch import make_scratch
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
@@ -109,7 +111,8 @@ class CohortRetirement:
         above = {stream: self._remembered.get(stream.destination.name, 0) for stream in streams}
         with Tenure(self._store, streams, self._this_run, self._outside.clock, above=above) as tenure:
             try:
-                self._retire_claimed(streams, tenure)
+                with stating_room(lambda: self._outside.room_bytes):
+                    self._retire_claimed(streams, tenure)
             except BaseException as error:
                 self._save_reports(streams, tenure, error)
                 if isinstance(error, StatePathError):
@@ -123,6 +126,7 @@ class CohortRetirement:
     def _retire_claimed(self, streams: Sequence[Stream], tenure: Tenure) -> None:
         ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
         newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
+        self._outside = replace(self._outside, room_bytes=retirement_room(newest.values()))
         warn_of_clocks(newest, self._outside.clock.now())
         anew = check_state(self._store, newest, self._remembered, self._settings, self._outside.clock.now())
         record = self._read_record(streams, newest)
@@ -182,7 +186,7 @@ class CohortRetirement:
         with open_engine(self._outside.scratch) as engine:
             for number, stream in enumerate(streams):
                 scratch = self._outside.scratch / f"destination-{number}"
-                scratch.mkdir()
+                make_scratch(scratch)
                 draft = self._open_draft(stream, ledgers[stream], newest[stream], scratch, is_anew=stream in anew)
                 if draft.resumed is None:
                     draft = compare(engine, draft, nobody(engine, scratch))

@@ -11,8 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core import user_properties
-from airflow_provider_amplitude_segment.core.engine import literal, one_row, widen
+from airflow_provider_amplitude_segment.core.engine import one_row, widen
+from airflow_provider_amplitude_segment.core.engine_file import parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.entry import Plan
+from airflow_provider_amplitude_segment.core.literal import literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +32,7 @@ _EMPTY = """SELECT NULL::VARCHAR AS trait, NULL::VARCHAR AS user_id, NULL::BOOLE
 
 def state_query(state: Path | None) -> str:
     """Return the query that reads a state; ``None`` is the state of a stream that never told anything."""
-    return f"SELECT * FROM read_parquet({literal(state)})" if state else _EMPTY
+    return f"SELECT * FROM {parquet_rows(state)}" if state else _EMPTY
 
 
 def pairs_query(state: Path | None) -> str:
@@ -97,8 +99,8 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
     if names:
         widen(engine)
     engine.execute(
-        f"""COPY (
-            WITH {_planned(changes, is_wide=bool(sent))}
+        write_parquet(
+            f"""WITH {_planned(changes, is_wide=bool(sent))}
             SELECT trait, user_id,
                    CASE WHEN planned.acked THEN planned.value ELSE state.told END AS told,
                    CASE WHEN planned.acked IS NULL THEN state.in_doubt ELSE NOT planned.acked END AS in_doubt,
@@ -107,8 +109,10 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
                         ELSE coalesce(state.refused, 0) + planned.refused::INTEGER END AS refused{nothing}
             FROM ({pairs_query(base)}) state
             FULL OUTER JOIN (SELECT trait, user_id, value, acked, refused FROM planned) planned USING (trait, user_id)
-            {properties}
-        ) TO {literal(to)} {user_properties.parquet(names)}"""
+            {properties}""",
+            to,
+            group_rows=user_properties.group_rows(names),
+        )
     )
     return to
 
@@ -118,7 +122,7 @@ def _planned(changes: Path, *, is_wide: bool) -> str:
 
     Finding the ranges sorts the rows, so that wide ones are joined with what was found for their positions.
     """
-    rows = f"read_parquet({literal(changes)}, file_row_number = true)"
+    rows = parquet_rows(changes, numbered=True)
     columns = "file_row_number" if is_wide else "*"
     known = f"""SELECT changes.*, coalesce(changes.file_row_number <= acked.last, false) AS acked,
                        refused.position IS NOT NULL AS refused

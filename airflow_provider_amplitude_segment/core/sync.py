@@ -36,8 +36,10 @@ from airflow_provider_amplitude_segment.core.mark import mark_state_path
 from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped, end_for_rejected
 from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.core.report_file import complete_report, save_report
+from airflow_provider_amplitude_segment.core.room import listed_export_bytes, stating_room, sync_room
 from airflow_provider_amplitude_segment.core.run_export import open_run_export
 from airflow_provider_amplitude_segment.core.run_record import forget_run, forget_run_in_passing, write_run_record
+from airflow_provider_amplitude_segment.core.scratch import make_scratch
 from airflow_provider_amplitude_segment.core.stream import Stream
 from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.core.trait import trait_key
@@ -124,11 +126,13 @@ class CohortSync:
         trait = trait_key(self._settings.trait_name, cohort)
         check_names(self._settings.user_properties, trait)
         streams = [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._outside.posts]
+        self._take_room(listed_export_bytes(cohort.size, len(self._settings.user_properties)))
         above = {stream: self._remembered.get(stream.destination.name, 0) for stream in streams}
         mark_state_path(self._store)
         with Tenure(self._store, streams, self._this_run, self._outside.clock, above=above) as tenure:
             try:
-                outcome = self._run_claimed(streams, tenure, trait, waits, waited_in_vain)
+                with stating_room(lambda: self._outside.room_bytes):
+                    outcome = self._run_claimed(streams, tenure, trait, waits, waited_in_vain)
             except BaseException as error:
                 if isinstance(error, GuardError | ExportError) and not error.retryable:
                     # Whoever clears the task has looked at the cohort: a new export tells how it is by then.
@@ -221,7 +225,7 @@ class CohortSync:
         unfinished = [stream for stream in ledgers if stream.folder not in record.finished]
         for number, stream in enumerate(unfinished):
             scratch = self._outside.scratch / f"destination-{number}"
-            scratch.mkdir()
+            make_scratch(scratch)
             draft = open_draft(
                 stream,
                 ledgers[stream],
@@ -244,9 +248,15 @@ class CohortSync:
             self._outside.scratch,
             self._settings.user_properties,
             listed=self.report.cohort_size,
+            destinations=len(self._outside.posts),
         )
+        self._take_room(membership.file_bytes)
         self.report = replace(self.report, **membership.counts())
         return membership
+
+    def _take_room(self, export_bytes: int) -> None:
+        """Note what this sync takes of the worker's disk, by what is known of its export by now."""
+        self._outside = replace(self._outside, room_bytes=sync_room(export_bytes, len(self._outside.posts)))
 
     def _compare(self, drafts: Sequence[Draft], membership: Membership) -> list[Draft]:
         compared = []

@@ -15,7 +15,8 @@ from airflow_provider_amplitude_segment.core.clock import SteadyClock, timestamp
 from airflow_provider_amplitude_segment.core.courier import Courier
 from airflow_provider_amplitude_segment.core.delivery import FIRST_MESSAGES, Delivery
 from airflow_provider_amplitude_segment.core.draft import report_plan
-from airflow_provider_amplitude_segment.core.engine import literal, open_engine
+from airflow_provider_amplitude_segment.core.engine import open_engine
+from airflow_provider_amplitude_segment.core.engine_file import parquet_rows, write_csv
 from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.forgetting import forget, keep_doubtful
 from airflow_provider_amplitude_segment.core.identify import Envelope, identify_messages, plan_key
@@ -257,15 +258,17 @@ class Telling:
         """Write ``rejected/<generation>.csv`` with user, trait, value, status and reason; return where it is."""
         refused = list(journal.refused.values())
         path = self.draft.scratch / "rejected.csv"
+        changes = parquet_rows(self.draft.scratch / "changes.parquet", numbered=True)
         engine.execute(
-            f"""COPY (
-                SELECT changes.user_id, changes.trait, changes.value, refused.status, refused.reason
-                FROM read_parquet({literal(self.draft.scratch / "changes.parquet")}, file_row_number = true) changes
+            write_csv(
+                f"""SELECT changes.user_id, changes.trait, changes.value, refused.status, refused.reason
+                FROM {changes} changes
                 JOIN (SELECT unnest($1::BIGINT[]) AS position, unnest($2::INTEGER[]) AS status,
                              unnest($3::VARCHAR[]) AS reason) refused
                   ON changes.file_row_number = refused.position
-                ORDER BY ALL
-            ) TO {literal(path)} (FORMAT csv, HEADER true)""",
+                ORDER BY ALL""",
+                path,
+            ),
             [[r.position for r in refused], [r.status for r in refused], [r.reason for r in refused]],
         )
         return self.draft.ledger.put_beside(rejected_file(self.plan.generation), path)

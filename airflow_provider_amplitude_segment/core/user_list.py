@@ -86,7 +86,7 @@ def read_user_list(content: bytes) -> UserList:
 
 def _text(content: bytes) -> str:
     try:
-        plain = b"".join(without_mark(inflate(io.BytesIO(content))))
+        plain = b"".join(without_mark(inflate(iter([content]))))
         return plain.decode()
     except ExportFileError:
         raise UserListError("its gzip stream is damaged, or ends early") from None

@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.engine import literal
+from airflow_provider_amplitude_segment.core.engine_file import GROUP_ROWS, parquet_columns
+from airflow_provider_amplitude_segment.core.literal import literal
 from airflow_provider_amplitude_segment.exceptions import SettingError
 
 if TYPE_CHECKING:
@@ -49,13 +50,13 @@ def check_names(names: Iterable[str], trait: str) -> None:
         raise SettingError("user_properties", f"{trait!r} is the trait that tells the membership", takes)
 
 
-def parquet(names: Sequence[str]) -> str:
-    """Return how a file of rows with properties is written: in groups of rows that take no more than others do.
+def group_rows(names: Sequence[str]) -> int:
+    """Return how many rows with properties a file's group has, so that it takes no more memory than another file's.
 
-    The engine holds a group as a whole before it writes it.
+    >>> group_rows([]), group_rows(["plan"]), group_rows(["plan"] * 500)
+    (122880, 61440, 2048)
     """
-    rows = max(2_048, 122_880 // (1 + len(names)) // 2_048 * 2_048)
-    return f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows})"
+    return max(2_048, GROUP_ROWS // (1 + len(names)) // 2_048 * 2_048)
 
 
 def column(name: str) -> str:
@@ -71,7 +72,7 @@ def names_in(engine: duckdb.DuckDBPyConnection, file: Path | None) -> tuple[str,
     """Return the names of the properties that a Parquet file has columns for, sorted."""
     if file is None:
         return ()
-    found = engine.execute(f"SELECT name FROM parquet_schema({literal(file)})").fetchall()
+    found = engine.execute(f"SELECT name FROM {parquet_columns(file)}").fetchall()
     columns = (name for (name,) in found if name.startswith(_PREFIX))
     return tuple(sorted(bytes.fromhex(name.removeprefix(_PREFIX)).decode() for name in columns))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -202,6 +201,7 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
     def _run(
         self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None
     ) -> SyncReport | ExportIncomplete | Skipped:
+        from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch  # noqa: PLC0415
         from airflow_provider_amplitude_segment.core.sync import CohortSync  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.account import run_with_account  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.progress_store import ProgressStore  # noqa: PLC0415
@@ -211,7 +211,7 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
         from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.task_run import configuration_of, run_of  # noqa: PLC0415
 
-        with end_for_airflow(), tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
+        with end_for_airflow(), open_scratch() as scratch:
             settings = replace(read_settings(self), run_configuration=configuration_of(context))
             with open_outside(self, settings, scratch) as outside:
                 self._stop = outside.stop

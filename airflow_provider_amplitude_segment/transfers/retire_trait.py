@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -99,6 +98,7 @@ class AmplitudeCohortTraitRetireOperator(TellsLineage, BaseOperator):
         :raises AirflowFailException: what a retry cannot cure.
         :raises AmplitudeSegmentError: what a retry may cure; it goes on where this try ended.
         """
+        from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch  # noqa: PLC0415
         from airflow_provider_amplitude_segment.core.retirement import CohortRetirement  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.account import run_with_account  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.progress_store import ProgressStore  # noqa: PLC0415
@@ -112,7 +112,7 @@ class AmplitudeCohortTraitRetireOperator(TellsLineage, BaseOperator):
         from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
         from airflow_provider_amplitude_segment.transfers.task_run import configuration_of, run_of  # noqa: PLC0415
 
-        with end_for_airflow(), tempfile.TemporaryDirectory(prefix="amplitude-segment-") as scratch:
+        with end_for_airflow(), open_scratch() as scratch:
             begin_task(self, context["ti"])
             settings = replace(read_retire_settings(self), run_configuration=configuration_of(context))
             app_id = read_app_id(self.app_id)

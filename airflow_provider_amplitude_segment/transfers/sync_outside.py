@@ -6,7 +6,6 @@ import logging
 import threading
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from airflow.providers.common.compat.sdk import conf
@@ -25,6 +24,7 @@ from airflow_provider_amplitude_segment.transfers.state_root import is_one_machi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
     from airflow_provider_amplitude_segment.core.segment_answer import Answer
@@ -44,7 +44,9 @@ class DestinationParameters(Protocol):
 
 
 @contextmanager
-def open_outside(operator: AmplitudeCohortToSegmentOperator, settings: SyncSettings, scratch: str) -> Iterator[Outside]:
+def open_outside(
+    operator: AmplitudeCohortToSegmentOperator, settings: SyncSettings, scratch: Path
+) -> Iterator[Outside]:
     """Open clients and ledger store, and close the clients' connections on leaving.
 
     :raises SettingError: a connection lacks something.
@@ -68,7 +70,7 @@ def open_outside(operator: AmplitudeCohortToSegmentOperator, settings: SyncSetti
 
 @contextmanager
 def open_telling_outside(
-    operator: DestinationParameters, settings: SyncSettings, scratch: str
+    operator: DestinationParameters, settings: SyncSettings, scratch: Path
 ) -> Iterator[TellingOutside]:
     """Open what telling the destinations takes, without Amplitude.
 
@@ -95,7 +97,7 @@ def open_telling_outside(
             clock=SystemClock(),
             chance=SystemChance(),
             stop=threading.Event(),
-            scratch=Path(scratch),
+            scratch=scratch,
             integration={"name": "airflow-provider-amplitude-segment", "version": __version__},
         )
 

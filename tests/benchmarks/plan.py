@@ -7,6 +7,7 @@ package's own way: it finds its run's unfinished plan and goes on with it.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import threading
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
 from airflow_provider_amplitude_segment.core.draft import compare, open_draft
 from airflow_provider_amplitude_segment.core.engine import open_engine
+from airflow_provider_amplitude_segment.core.engine_file import parquet_rows
 from airflow_provider_amplitude_segment.core.fan_out import plan_tellings
 from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.membership import Membership
@@ -80,9 +82,11 @@ def open_telling(
             scratch=scratch,
         )
         if members is not None:
+            # The engine opens nothing elsewhere.
+            copy = Path(shutil.copy(members, scratch))
             with open_engine(scratch) as engine:
-                count = engine.execute("SELECT count(*) FROM read_parquet($1)", [str(members)]).fetchall()[0][0]
-                draft = compare(engine, draft, Membership(members, count, count, 0, 0))
+                count = engine.execute(f"SELECT count(*) FROM {parquet_rows(copy)}").fetchall()[0][0]
+                draft = compare(engine, draft, Membership(copy, count, count, 0, 0))
         record = RunRecord(_EXPORT_REQUEST_ID, requested_at=0.0, generations={})
         yield plan_tellings([draft], SETTINGS, _RUN, record, tenure, outside)[0]
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from clients.conftest import Root, file_system
 from fakes.s3_server import KEY, SECRET, S3Server
+from fakes.small_files import files_up_to
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
+from airflow_provider_amplitude_segment.exceptions import EngineError, StatePathError, StateUnavailableError
 
 PEER = Path(__file__).parent / "s3_peer.py"
 
@@ -246,3 +247,14 @@ def test_a_network_that_is_down_may_be_tried_again_and_no_url_is_told() -> None:
     with pytest.raises(StateUnavailableError, match="s3://ledger@bucket/state failed") as failed:
         store.names("a")
     assert "hush" not in str(failed.value)
+
+
+def test_a_workers_disk_that_takes_no_copy_is_no_fault_of_the_bucket(store: LedgerStore, tmp_path: Path) -> None:
+    store.put("a/snapshot", b"rows" * 1000)
+
+    with files_up_to(100), pytest.raises(EngineError, match="File too large") as refused:
+        store.get_file("a/snapshot", tmp_path / "copy")
+
+    assert refused.value.folder == str(tmp_path)
+    assert store.get_file("a/snapshot", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"rows" * 1000

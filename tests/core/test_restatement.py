@@ -6,7 +6,12 @@ import pytest
 from fakes import Killed, World
 
 from airflow_provider_amplitude_segment.core.claim import take_claim
+from airflow_provider_amplitude_segment.core.clock import later_timestamp
+from airflow_provider_amplitude_segment.core.engine import open_engine
+from airflow_provider_amplitude_segment.core.engine_file import write_parquet
+from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.found_stream import FoundStream, find_streams
+from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.restatement import Restated, go_back
 from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, CommitNotKeptError, SegmentUnavailableError
 
@@ -115,6 +120,25 @@ def test_the_run_that_was_at_work_asks_for_an_export_anew(world: World, tmp_path
     world.sync("c1", run="b", max_exit_ratio=None)
 
     assert world.segment.members(TRAIT) == {"cat"}
+
+
+def test_a_million_users_go_back_in_the_memory_that_the_engine_has(world: World, tmp_path: Path) -> None:
+    ledger = Ledger(world.store, FOLDER)
+    with open_engine(tmp_path) as engine:
+        for number in range(1, 5):
+            rows = f"""SELECT '{TRAIT}' AS trait, md5(i::VARCHAR) AS user_id, true AS told, false AS in_doubt,
+                       0 AS refused
+                FROM range({number * 25_000}, {number * 25_000 + 1_000_000}) users(i)"""
+            engine.execute(write_parquet(rows, tmp_path / "state.parquet"))
+            snapshot = ledger.keep(f"snapshot-{number}-{number}.parquet", tmp_path / "state.parquet")
+            time = world.clock.now()
+            ledger.write_commit(
+                Commit(number, number, "run", "", TRAIT, later_timestamp(time, None), snapshot, "", "", "", {}, number)
+            )
+
+    restated = back(world, 1, tmp_path)
+
+    assert (restated.pairs, restated.in_doubt) == (1_075_000, 75_000)
 
 
 def test_one_does_not_go_back_while_a_sync_is_at_work(world: World, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     Usage,
 )
 from airflow_provider_amplitude_segment.core.export_file import Download
+from airflow_provider_amplitude_segment.core.scratch import on_scratch
 
 
 class FakeAmplitude:
@@ -73,9 +74,10 @@ class FakeAmplitude:
 
     def download(self, request_id: str, to: Path) -> Download:
         self.downloads += 1
-        self._write_file(request_id, to)
-        content = to.read_bytes()[: self.cut_after_bytes]
-        return Download(to.write_bytes(content), self.announces_ends)
+        with on_scratch(to):
+            self._write_file(request_id, to)
+            content = to.read_bytes()[: self.cut_after_bytes]
+            return Download(to.write_bytes(content), self.announces_ends)
 
     def _write_file(self, request_id: str, to: Path) -> None:
         if request_id in self.files:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.scratch import on_scratch
 from airflow_provider_amplitude_segment.exceptions import StatePathError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class FakeStore:
         self.before_pruning: Callable[[], None] = lambda: None
         # Names of objects, and of folders with all that is in them, that this user may not read.
         self.closed: set[str] = set()
+        self.after_copy: Callable[[Path], None] = lambda _path: None
 
     def die_before_write(self, number: int) -> None:
         self._deadly_write = len(self.writes) + number
@@ -48,7 +50,9 @@ class FakeStore:
         self.objects[name] = content
 
     def put_file(self, name: str, path: Path) -> None:
-        self.put(name, path.read_bytes())
+        with on_scratch(path):
+            content = path.read_bytes()
+        self.put(name, content)
 
     def create(self, name: str, content: bytes) -> bool:
         self._begin_write(name)
@@ -69,7 +73,9 @@ class FakeStore:
         self._refuse_closed(name)
         content = self.objects.get(name)
         if content is not None:
-            to.write_bytes(content)
+            with on_scratch(to):
+                to.write_bytes(content)
+            self.after_copy(to)
         return content is not None
 
     def names(self, folder: str) -> list[str]:
