@@ -123,9 +123,10 @@ class Standalone:
                 raise TimeoutError(f"a run of {dag_id} did not end")
             time.sleep(0.5)
 
-    def start_run(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Trigger a run, let the DAG run, and return the run's ID."""
-        made = self._send("POST", f"/dags/{dag_id}/dagRuns", self._new_run(conf))
+    def start_run(self, dag_id: str, conf: dict[str, Any], run_id: str | None = None) -> str:
+        """Trigger a run, let the DAG run, and return the run's ID, which may be chosen."""
+        named = {"dag_run_id": run_id} if run_id else {}
+        made = self._send("POST", f"/dags/{dag_id}/dagRuns", {**self._new_run(conf), **named})
         self._send("PATCH", f"/dags/{dag_id}", {"is_paused": False})
         return str(made["dag_run_id"])
 

@@ -29,30 +29,6 @@ class Clock(Protocol):
         ...
 
 
-class SteadyClock:
-    """A clock whose time of day cannot be set while it is used: it is read once, and goes on by seconds that passed.
-
-    The timestamps and the ``sentAt`` of one delivery are of one clock then, also where NTP sets the worker's meanwhile.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        """Read ``clock``."""
-        self._clock = clock
-        self._offset = clock.now() - clock.monotonic()
-
-    def now(self) -> float:
-        """Return seconds since 1970-01-01 UTC; never jumps."""
-        return self._clock.monotonic() + self._offset
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back, from an unknown start."""
-        return self._clock.monotonic()
-
-    def wait(self, seconds: float, until: threading.Event) -> bool:
-        """Sleep, or return early with ``True`` when ``until`` is set."""
-        return self._clock.wait(seconds, until)
-
-
 class Chance(Protocol):
     """Randomness as a worker has it."""
 
@@ -93,19 +69,6 @@ def later_timestamp(epoch_seconds: float, than: str | None) -> str:
     return timestamp(_epoch(than) + 0.0015)
 
 
-def timestamp_to_send(planned: str, epoch_seconds: float) -> str:
-    """Return a plan's timestamp as its messages carry it: now, where a bad clock planned them for later.
-
-    Beside a ``sentAt`` of this worker, a timestamp of another clock that is ahead is in the future, for ever.
-
-    >>> timestamp_to_send("2026-11-23T13:56:50.000Z", 1_795_442_209.1523)
-    '2026-11-23T13:56:50.000Z'
-    >>> timestamp_to_send("2027-12-28T13:56:50.000Z", 1_795_442_209.1523)
-    '2026-11-23T13:56:49.152Z'
-    """
-    return timestamp(epoch_seconds) if is_ahead(planned, epoch_seconds) else planned
-
-
 def is_ahead(moment: str, epoch_seconds: float) -> bool:
     """Tell whether a timestamp is ahead of a clock by more than the clocks of workers may differ."""
     return seconds_ahead(moment, epoch_seconds) > CLOCK_TOLERANCE_SECONDS
@@ -114,6 +77,40 @@ def is_ahead(moment: str, epoch_seconds: float) -> bool:
 def seconds_ahead(moment: str, epoch_seconds: float) -> float:
     """Return by how many seconds a timestamp is ahead of a clock; negative where it is behind."""
     return _epoch(moment) - epoch_seconds
+
+
+class DeliveryClock:
+    """The one clock of a delivery: the timestamp of its messages and the ``sentAt`` of each request are of it.
+
+    Segment takes ``receivedAt - (sentAt - timestamp)`` for a message's time
+    (https://www.twilio.com/docs/segment/connections/spec/common), which is the true time, however wrong a clock is, as
+    long as both are of the same one. So a plan that another worker dated, or this one before its clock was set, is
+    dated anew. Where clocks differ by no more than they may, this clock is not before the plan's time either.
+
+    Attributes:
+        moment: the timestamp of the delivery's messages.
+    """
+
+    def __init__(self, clock: Clock, planned: str) -> None:
+        """Read ``clock`` once, for the delivery of a plan of the time ``planned``; from then on, count seconds."""
+        now = clock.now()
+        ahead = seconds_ahead(planned, now)
+        is_outbid = 0 < ahead <= CLOCK_TOLERANCE_SECONDS
+        self.moment = planned if is_outbid else timestamp(now)
+        self._clock = clock
+        self._offset = now + (ahead if is_outbid else 0.0) - clock.monotonic()
+
+    def now(self) -> float:
+        """Return seconds since 1970-01-01 UTC; never set meanwhile."""
+        return self._clock.monotonic() + self._offset
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, from an unknown start."""
+        return self._clock.monotonic()
+
+    def wait(self, seconds: float, until: threading.Event) -> bool:
+        """Sleep, or return early with ``True`` when ``until`` is set."""
+        return self._clock.wait(seconds, until)
 
 
 def duration(seconds: float) -> str:

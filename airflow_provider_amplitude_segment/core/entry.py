@@ -48,7 +48,7 @@ class Plan:
         fingerprint: differs when parameters that make the plan differ.
         mode: ``incremental``, ``full`` or ``retire``.
         trait: the current trait key.
-        timestamp: of every message of it; later than the plan's before, unless that is of a bad clock.
+        timestamp: when it was made; later than the plan's before, unless that is of a bad clock.
         planned: number of changes.
         counts: what the report tells of it, by the report's names.
         changes: Parquet ``trait, user_id, value``, ordered; a change's position is its row number from 0.
@@ -94,7 +94,7 @@ class Commit:
         run_key: the run that committed it.
         export_request_id: the export that Segment knows now.
         trait: the current trait key.
-        timestamp: that of the messages of the try that committed it.
+        timestamp: that of the messages of the delivery that ended the plan.
         snapshot: Parquet ``trait, user_id, told, in_doubt, refused``.
         proved_key: fingerprint of the write key that Segment acknowledged something with most lately; empty for none.
         segment_conn_id: label of the destination.

@@ -80,7 +80,7 @@ def identify_messages(
         changes: Parquet ``trait, user_id, value``, and a column for each user property.
         positions: which of its rows to tell.
         key: of ``plan_key``.
-        timestamp: ISO-8601 with its zone, the same for all messages of a plan.
+        timestamp: ISO-8601 with its zone, the same for all messages of a delivery.
 
     Raises:
         EngineError: the messages did not come all, or the first or last of a fetch is not the one due (ADR 0010).

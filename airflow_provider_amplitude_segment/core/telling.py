@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.batches import MAX_BATCH_MESSAGES, pack
-from airflow_provider_amplitude_segment.core.clock import SteadyClock, timestamp_to_send
+from airflow_provider_amplitude_segment.core.clock import DeliveryClock
 from airflow_provider_amplitude_segment.core.courier import Courier
 from airflow_provider_amplitude_segment.core.delivery import FIRST_MESSAGES, Delivery
 from airflow_provider_amplitude_segment.core.draft import report_plan
@@ -128,8 +128,7 @@ class Telling:
         progress = Progress(
             label, done=plan.planned - pending.count, planned=plan.planned, clock=self.clock, show=self.show
         )
-        clock = SteadyClock(self.clock)
-        moment = timestamp_to_send(plan.timestamp, clock.now())
+        clock = DeliveryClock(self.clock, plan.timestamp)
         courier = self._courier(lookout, clock)
         delivery = Delivery(
             label,
@@ -146,10 +145,10 @@ class Telling:
         )
         is_wide = bool(self.settings.user_properties)
         with open_engine(self.draft.scratch, memory_mib=self.memory_mib, is_wide=is_wide) as engine:
-            delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope, moment))
+            delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope, clock.moment))
             report = self._report(report, delivered, progress.seconds)
             if delivered.error is None:
-                report = self._commit(engine, report, lookout, delivered.journal, moment)
+                report = self._commit(engine, report, lookout, delivered.journal, clock.moment)
                 self._take_old_away(lookout)
         log.info(
             "%s: %s planned = %s acknowledged + %s rejected + %s pending; %.1f s, %s",

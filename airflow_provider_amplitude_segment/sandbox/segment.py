@@ -176,6 +176,7 @@ class SandboxSegment:
     def receive(self, write_key: str, body: BatchBody) -> None:
         """Take a batch that was answered 200."""
         now = self._clock()
+        skew = _skew(body.envelope.get("sentAt"), now)
         with self._lock:
             source = self._name(write_key, "…" + write_key[-4:])
             self.messages_received += len(body.messages)
@@ -185,7 +186,7 @@ class SandboxSegment:
                 if lost:
                     self._lost[lost] += 1
                 elif self._is_new(write_key, message, body.envelope) and message["type"] == "identify":
-                    _learn(source, message, now)
+                    _learn(source, message, now, skew)
 
     def record(self, batch: Batch) -> None:
         """Remember that a batch came, whatever it was answered."""
@@ -244,14 +245,21 @@ def _why_lost_here(place: int, body: BatchBody) -> str | None:
     return "over_32_kb" if place in body.oversize else None
 
 
-def _learn(source: _Source, message: dict[str, Any], now: float) -> None:
+def _skew(sent_at: Any, now: float) -> float:
+    """By how many seconds the sender's clock is behind; 0 where ``sentAt`` is missing or no moment."""
+    # connections/spec/common.md, "Timestamps": timestamp = receivedAt - (sentAt - originalTimestamp).
+    moment = _moment(sent_at) if isinstance(sent_at, str) else None
+    return 0.0 if moment is None else now - moment
+
+
+def _learn(source: _Source, message: dict[str, Any], now: float, skew: float) -> None:
     """Let the newest ``timestamp`` win, whatever the order of arrival; of equal ones the later arrival."""
     user_id, traits = message.get("userId"), message.get("traits")
     if user_id is None or not traits:
         return
     timestamp = message.get("timestamp")
     moment = _moment(timestamp) if isinstance(timestamp, str) else None
-    told = now if moment is None else moment
+    told = now if moment is None else moment + skew
     for trait, value in traits.items():
         users = source.traits.setdefault(trait, {})
         known = users.get(user_id)

@@ -22,11 +22,12 @@ TASK = "sync"
 
 @dataclass
 class AirflowCluster:
-    """One Airflow, one sandbox, one place for ledgers."""
+    """One Airflow, one sandbox, one place for ledgers; ``env`` is what another Airflow there is started with."""
 
     airflow: Standalone
     sandbox: Sandbox
     state: Path
+    env: dict[str, str]
 
     def cohort(self, cohort_id: str, members: int) -> set[str]:
         """Make a cohort, and return its members."""

@@ -97,9 +97,8 @@ def test_a_damaged_snapshot_is_gone_back_from_and_everyone_is_in_doubt(world: Wo
 
 def test_messages_after_going_back_are_later_than_all_before(world: World, tmp_path: Path) -> None:
     sync_of(world, "ann")
-    world.clock.pass_by(200)
-    sync_of(world, "bob")
-    world.clock.pass_by(-200)
+    world.amplitude.cohort("c1", "Power Users", ["bob"])
+    world.sync("c1", ahead=200.0)
 
     back(world, 1, tmp_path)
     sync_of(world, "ann")

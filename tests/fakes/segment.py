@@ -1,7 +1,6 @@
 """A Segment that drops copies by message ID and keeps the trait value with the newest timestamp.
 
-Segment corrects a timestamp by ``sentAt`` (https://www.twilio.com/docs/segment/connections/spec/common). Here that is
-done where a clock is off by days: late bodies, of which there are many in these tests, are late by hours.
+It corrects a timestamp by ``sentAt``, as Segment does (https://www.twilio.com/docs/segment/connections/spec/common).
 """
 
 import json
@@ -12,8 +11,6 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged, Answer, Refused, no_answer
-
-_SLOWEST_NETWORK_SECONDS = 86_400.0
 
 
 class FakeSegment:
@@ -49,7 +46,7 @@ class FakeSegment:
 
         return answer
 
-    def _take(self, write_key: str, body: dict[str, Any]) -> Answer:
+    def _take(self, write_key: str, body: dict[str, Any], skew: float | None = None) -> Answer:
         self.before_batch(body["batch"])
         with self._lock:
             if self.refuses_connections:
@@ -60,20 +57,19 @@ class FakeSegment:
                 return Refused(400, "invalid message")
             self.bodies.append(body)
             for message in body["batch"]:
-                self._apply(write_key, message, self._off(body["sentAt"]))
+                self._apply(write_key, message, self.skew(body) if skew is None else skew)
             return self.lost.pop(0) if self.lost else Acknowledged()
 
-    def _off(self, sent_at: str) -> float:
-        """By how many seconds a sender's clock is wrong, where it is more than a slow network explains."""
-        off = self._now() - datetime.fromisoformat(sent_at).timestamp()
-        return off if abs(off) > _SLOWEST_NETWORK_SECONDS else 0.0
+    def skew(self, body: dict[str, Any]) -> float:
+        """By how many seconds the sender's clock is behind."""
+        return self._now() - datetime.fromisoformat(body["sentAt"]).timestamp()
 
-    def _apply(self, write_key: str, message: dict[str, Any], off: float = 0.0) -> None:
+    def _apply(self, write_key: str, message: dict[str, Any], skew: float = 0.0) -> None:
         seen = self.times_received.get(message["messageId"], 0)
         self.times_received[message["messageId"]] = seen + 1
         if seen:
             return
-        moment = datetime.fromisoformat(message["timestamp"]).timestamp() + off
+        moment = datetime.fromisoformat(message["timestamp"]).timestamp() + skew
         for trait, value in message["traits"].items():
             pair = (write_key, trait, message["userId"])
             if moment >= self._values.get(pair, (0.0, False))[0]:

@@ -82,7 +82,7 @@ class FakeStore:
         self.before_listing()
         self._refuse_closed(folder)
         above = f"{folder}/" if folder else ""
-        below = (name.removeprefix(above) for name in self.objects if name.startswith(above))
+        below = (name.removeprefix(above) for name in list(self.objects) if name.startswith(above))
         return list({name.partition("/")[0] for name in below})
 
     def delete(self, name: str) -> None:
