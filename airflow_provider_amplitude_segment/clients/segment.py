@@ -6,13 +6,14 @@ https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 import requests
 
 from airflow_provider_amplitude_segment.clients.request import lower_names, send
 from airflow_provider_amplitude_segment.core.segment_answer import no_answer, read_answer
+from airflow_provider_amplitude_segment.exceptions import XComValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,14 @@ class SegmentClient:
         self.base_url = without_version(base_url)
         self._timeout_seconds = timeout_seconds
         self._now = now
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse to be pickled or copied, which would carry the keys along: Airflow 2.11 can be set to pickle XComs.
+
+        Raises:
+            XComValueError: Always.
+        """
+        raise XComValueError("SegmentClient", "what it read, and take a client from the hook in each task")
 
     def post_batch(self, body: bytes, *, retry: int = 0) -> Answer:
         """Post one batch once, and say what the answer means; nothing is raised for any answer, nor for none.
