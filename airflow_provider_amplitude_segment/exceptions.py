@@ -116,8 +116,8 @@ class XComValueError(AmplitudeSegmentError):
         self.kind = kind
         self.instead = instead
         super().__init__(
-            f"A {kind} was returned from a task, and Airflow would refuse it to the task that reads it. No XCom was "
-            f"written. Return {instead}. A retry does not help."
+            f"A value of the class {kind} cannot cross from one task to another. No XCom was written. "
+            f"Return {instead}. A retry does not help."
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 
 import requests
@@ -43,6 +43,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeUnreachableError,
     ExportCutOffError,
     SettingError,
+    XComValueError,
 )
 
 if TYPE_CHECKING:
@@ -101,6 +102,14 @@ class AmplitudeClient:
         self._sleep = sleep
         self._random = random
         self._now = now
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse to be pickled or copied, which would carry the keys along: Airflow 2.11 can be set to pickle XComs.
+
+        Raises:
+            XComValueError: Always.
+        """
+        raise XComValueError("AmplitudeClient", "what it read, and take a client from the hook in each task")
 
     def list_cohorts(self, *, retries: int = RETRIES.retries) -> tuple[Cohort, ...]:
         """Return all discoverable cohorts of the project, in Amplitude's order.

@@ -6,7 +6,7 @@ https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 import requests
@@ -14,6 +14,7 @@ import requests
 from airflow_provider_amplitude_segment.clients.request import ends_announced, lower_names, send
 from airflow_provider_amplitude_segment.core.network_fault import read_fault
 from airflow_provider_amplitude_segment.core.segment_answer import Unreachable, no_answer, read_answer
+from airflow_provider_amplitude_segment.exceptions import XComValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,14 @@ class SegmentClient:
         self.base_url = without_version(base_url)
         self._timeout_seconds = timeout_seconds
         self._now = now
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse to be pickled or copied, which would carry the keys along: Airflow 2.11 can be set to pickle XComs.
+
+        Raises:
+            XComValueError: Always.
+        """
+        raise XComValueError("SegmentClient", "what it read, and take a client from the hook in each task")
 
     def post_batch(self, body: bytes, *, retry: int = 0) -> Answer:
         """Post one batch once, and say what the answer means; nothing is raised for any answer, nor for none.

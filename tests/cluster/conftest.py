@@ -48,16 +48,11 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflo
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
         }
         with standalone(home / "airflow", Path(__file__).parent / "dags", env) as airflow:
-<<<<<<< HEAD
             airflow.wait_for_dags(
                 *("sync_waiting", "sync_deferred", "sync_timed", "sync_mapped", "retirement"),
                 *("two_sources", "four_deferred", "retire"),
             )
-            yield AirflowCluster(airflow, sandbox, home / "state")
-=======
-            airflow.wait_for_dags("sync_waiting", "sync_deferred", "sync_timed")
             yield AirflowCluster(airflow, sandbox, home / "state", env)
->>>>>>> 6f86018 (Date a delivery by one clock, and let the sandbox correct a sender's clock as Segment does)
 
 
 @pytest.fixture

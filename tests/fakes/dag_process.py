@@ -9,7 +9,7 @@ from pathlib import Path
 
 _PROGRAM = """
 import faulthandler, sys
-faulthandler.dump_traceback_later(90, exit=True)
+faulthandler.dump_traceback_later(int(sys.argv[3]), exit=True)
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from fakes.tested_dag import parse_dag
@@ -24,15 +24,15 @@ def run_dag_in_process(file: Path, environment: dict[str, str]) -> str:
     return run_dag_and_read(file, environment)[0]
 
 
-def run_dag_and_read(file: Path, environment: dict[str, str]) -> tuple[str, str]:
+def run_dag_and_read(file: Path, environment: dict[str, str], *, within_seconds: int = 90) -> tuple[str, str]:
     """Run a DAG; return the state it ended in, and everything that its process wrote."""
     ended = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", _PROGRAM, str(Path(__file__).parent.parent), str(file)],
+        [sys.executable, "-c", _PROGRAM, str(Path(__file__).parent.parent), str(file), str(within_seconds)],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=within_seconds + 150,
     )
     states = [line for line in ended.stdout.splitlines() if line.startswith("state: ")]
     printed = ended.stdout + ended.stderr

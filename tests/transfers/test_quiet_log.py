@@ -22,6 +22,7 @@ _NOT_OF_THE_RUN = ("Importing DagBag", "Timer and timing metrics publish in seco
 _VENDORS = re.compile(r"\[(aiobotocore|boto3|botocore|fsspec|s3fs|urllib3)[.\w]*\]|Found credentials")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("forgetful_airflow")
 def test_runs_that_go_well_are_quiet(sandbox: Sandbox, s3_server: S3Server, bucket: str) -> None:
     """With short values in Extra, no slugs for links, and a ledger on S3 by credentials of the environment.
@@ -42,7 +43,8 @@ def test_runs_that_go_well_are_quiet(sandbox: Sandbox, s3_server: S3Server, buck
         "AWS_SECRET_ACCESS_KEY": "ledger-secret",
     }
 
-    state, printed = run_dag_and_read(Path(__file__).parent / "dags" / "quiet_runs.py", environment)
+    file = Path(__file__).parent / "dags" / "quiet_runs.py"
+    state, printed = run_dag_and_read(file, environment, within_seconds=300)
 
     assert state == "success", printed
     assert sandbox.segment.believes(WRITE_KEY_DEFAULT, "Power Users (c1)") == set()

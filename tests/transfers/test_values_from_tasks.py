@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from fakes.tested_dag import parse_dag
 
 from airflow_provider_amplitude_segment.exceptions import XComValueError
+from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, WRITE_KEY_EMEA, Sandbox, SandboxCohort
 
@@ -85,6 +87,17 @@ def test_what_a_task_returns_and_no_task_could_read_fails_the_task_that_returns_
     assert "Return plain values, such as dataclasses.asdict(destination)" in printed
     assert "Return report.as_dict()" in printed
     assert "allow list" not in printed
+
+
+@pytest.mark.parametrize("hook", [AmplitudeHook, SegmentHook])
+def test_no_client_is_pickled_with_its_keys(hook: type[AmplitudeHook | SegmentHook], sandbox: Sandbox) -> None:  # noqa: ARG001
+    """As Airflow 2.11 does with what a task returns, where it is set to."""
+    used = hook()
+    client = used.get_conn()
+
+    for value in (client, used):
+        with pytest.raises(XComValueError, match="take a client from the hook in each task"):
+            pickle.dumps(value)
 
 
 def test_what_cannot_be_returned_from_a_task_says_so_for_good(sandbox: Sandbox) -> None:  # noqa: ARG001
