@@ -14,7 +14,6 @@ from airflow_provider_amplitude_segment.core.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger_folder import PassedOver, read_folder, warn
 from airflow_provider_amplitude_segment.core.lost_state import newest_readable
-from airflow_provider_amplitude_segment.core.mark import MARKER
 from airflow_provider_amplitude_segment.core.object_names import (
     folder_name,
     is_destination_folder,
@@ -150,10 +149,11 @@ def told_elsewhere(store: Store, streams: Sequence[Stream]) -> list[str]:
 def _apps(store: Store, pass_over: PassOver) -> Iterator[tuple[str, list[str]]]:
     """Yield the folders that can be an app's, with the names in them that can be a cohort's.
 
-    Every folder right below the root is listed, also one of another name: what cannot be read there is named.
+    Every folder right below the root is listed, also one of another name: what cannot be read there is named. A name
+    with a suffix is a file's, such as the mark's, and an object store would list the whole root again for it.
     """
     for app in sorted(store.names("")):
-        if app == MARKER:
+        if "." in app.lstrip("."):
             continue
         cohorts = _names(store, app, pass_over, may_be_ledger=is_folder(app))
         if is_folder(app):

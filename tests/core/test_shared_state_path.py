@@ -11,6 +11,7 @@ from airflow_provider_amplitude_segment.core.claim import take_claim
 from airflow_provider_amplitude_segment.core.erasure import Erased, erase_users
 from airflow_provider_amplitude_segment.core.found_stream import find_stream, find_streams
 from airflow_provider_amplitude_segment.core.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger_folder import PassedOver, warn
 from airflow_provider_amplitude_segment.core.mark import MARKER, PACKAGE, encode_entry, require_mark
 from airflow_provider_amplitude_segment.core.pruning import prune
 from airflow_provider_amplitude_segment.core.segment_answer import no_answer
@@ -22,6 +23,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     SegmentUnavailableError,
     StateMarkError,
     StatePathError,
+    StateUnavailableError,
 )
 
 LEDGER = "1234/c1/dst-default"
@@ -262,6 +264,7 @@ def test_one_entry_that_can_be_read_makes_a_damaged_ledger_be_found(shared: Worl
 
 CLOSED = {
     "lost+found": "By its name it is no ledger of this package.",
+    ".Trash-0": "By its name it is no ledger of this package.",
     "5678": "If it is a ledger, or holds one, run this again as a user who can read it.",
     "5678/c1": "If it is a ledger, or holds one",
     "5678/c1/dst": "If it is a ledger, or holds one",
@@ -273,7 +276,7 @@ CLOSED = {
 def test_what_is_closed_to_this_user_is_passed_over_and_named_and_the_ledger_is_found(
     shared: World, closed: str, said: str
 ) -> None:
-    inside = {"lost+found": "/file", "5678": "/c1/dst/claim-1.json", "5678/c1": "/dst/claim-1.json"}
+    inside = {"5678": "/c1/dst/claim-1.json", "5678/c1": "/dst/claim-1.json"}
     shared.store.objects[closed + inside.get(closed, "" if closed.endswith("json") else "/claim-1.json")] = b""
     shared.store.closed = {closed}
 
@@ -282,6 +285,12 @@ def test_what_is_closed_to_this_user_is_passed_over_and_named_and_the_ledger_is_
     assert passed.startswith(f"memory:{closed.removesuffix('/claim-1.json')} was passed over: it cannot be read (")
     assert "Permission denied" in passed
     assert said in passed
+
+
+def test_a_place_that_fails_for_a_while_is_not_passed_over() -> None:
+    """The task is retried; a ledger that is left out would end it for good."""
+    with pytest.raises(StateUnavailableError):
+        warn(PassedOver("memory:5678", StateUnavailableError("memory:", "Input/output error, at 5678")))
 
 
 def test_a_root_that_is_closed_is_an_error(shared: World) -> None:
