@@ -45,11 +45,14 @@ class Attempt:
         settings: SyncSettings,
         accidents: list[Accident],
         *,
-        waits: bool,
+        waits: bool = True,
         waited_in_vain: AmplitudeSegmentError | None = None,
+        who: str = "",
+        ahead: float = 0.0,
     ) -> None:
         self.run = run
-        self.process = Process(f"{run.key}.{run.try_number}", run.key, accidents)
+        self.who = who or run.key
+        self.process = Process(f"{self.who}.{run.try_number}", run.key, accidents, who=who, ahead=ahead)
         self.outcome: object = None
         self._world = world
         self._sessions: list[requests.Session] = []
@@ -128,7 +131,7 @@ class Attempt:
         return Outside(
             amplitude=self._amplitude(clock),
             posts={destination: self._post(destination, key, clock) for destination, key in world.keys.items()},
-            store=FaultyStore(world.store, world.root, process, world.book),
+            store=FaultyStore(world, process),
             clock=clock,
             chance=clock,
             stop=process.stop,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from faults.process import Process
 
 _FILE_SECONDS = 7 * 24 * 3600 - 3600
 
@@ -32,15 +32,19 @@ class ExportBook:
     _requested: dict[str, _Request] = field(default_factory=dict)
     _planned: list[tuple[str, int, str]] = field(default_factory=list)
 
-    def note_request(self, run_key: str, answer: bytes, claims: Mapping[str, int], now: float) -> None:
-        """Note that a run was given an export; under a newer claim than its earlier one, another may have been told."""
+    def note_request(self, process: Process, answer: bytes, now: float) -> None:
+        """Note that a run was given an export; under a newer claim than its earlier one, another may have been told.
+
+        To a worker whose clock is ahead by days, each earlier export is too old.
+        """
+        run_key, claims = process.run_key, process.claims
         earlier = self._requested.get(run_key)
         if earlier is not None:
             overtaken = any(
                 request_id != earlier.request_id and generation > earlier.claims.get(place, 0)
                 for place, generation, request_id in self._planned
             )
-            self.renewed += overtaken or now - earlier.at > _FILE_SECONDS
+            self.renewed += overtaken or now + process.ahead - earlier.at > _FILE_SECONDS
         self._requested[run_key] = _Request(json.loads(answer)["request_id"], now, dict(claims))
 
     def note_plan(self, place: str, entry: bytes) -> None:

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-    from faults.export_book import ExportBook
     from faults.process import Process
+    from faults.world import World
 
 T = TypeVar("T")
 
@@ -47,22 +46,33 @@ def _kind(name: str) -> str:
 class FaultyStore:
     """Each operation is a step of ``process``; what it does, the real store does."""
 
-    def __init__(self, store: LedgerStore, root: Path, process: Process, book: ExportBook) -> None:
-        self._store = store
-        self._root = root
+    def __init__(self, world: World, process: Process) -> None:
+        self._store = world.store
+        self._root = world.root
         self._process = process
-        self._book = book
+        self._world = world
 
     def put(self, name: str, content: bytes) -> None:
         if _kind(name) == "plan":
-            self._book.note_plan(_place(name), content)
-        self._write(name, lambda: self._store.put(name, content))
+            self._world.book.note_plan(_place(name), content)
+
+        def put() -> None:
+            self._store.put(name, content)
+            self._note(name, content)
+
+        self._write(name, put)
 
     def put_file(self, name: str, path: Path) -> None:
         self._write(name, lambda: self._store.put_file(name, path))
 
     def create(self, name: str, content: bytes) -> bool:
-        created = self._write(name, lambda: self._store.create(name, content))
+        def create() -> bool:
+            created = self._store.create(name, content)
+            if created:
+                self._note(name, content)
+            return created
+
+        created = self._write(name, create)
         if created and _kind(name) == "claim":
             self._process.claims[_place(name)] = json.loads(content)["generation"]
         return created
@@ -82,6 +92,10 @@ class FaultyStore:
 
     def locate(self, name: str) -> str:
         return self._store.locate(name)
+
+    def _note(self, name: str, content: bytes) -> None:
+        if _kind(name) == "claim":
+            self._world.claims.note(_place(name), content, self._process, self._world.time.seconds)
 
     def _write(self, name: str, write: Callable[[], T]) -> T:
         kind = "renewal" if threading.current_thread().name == "claim-renewal" else _kind(name)

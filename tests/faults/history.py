@@ -7,14 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS
-from airflow_provider_amplitude_segment.core.diff import REFUSALS_BEFORE_WAITING
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
-from airflow_provider_amplitude_segment.core.stream import Run
-from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, ClaimLostError, ExportTimeoutError
+from airflow_provider_amplitude_segment.exceptions import (
+    ClaimHeldError,
+    ClaimLostError,
+    ExportTimeoutError,
+    TraitConflictError,
+)
 from faults.attempt import Attempt
+from faults.strangers import OTHER_TRAIT, Strangers, run_of
 from faults.tally import Tally
-from faults.verdict import judge_ledger, judge_members, judge_report, judge_success
-from faults.weather import Weather, draw_weather
+from faults.verdict import judge_cohort, judge_ledger, judge_report, judge_success, judge_totals, somebody_waits
+from faults.weather import Weather, draw_clock, draw_more_faults, draw_weather
 from faults.world import COHORT_ID, World
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ class History:
 
     def __init__(self, seed: int, sandbox: Sandbox, folder: Path) -> None:
         self.random = random.Random(seed)  # noqa: S311 - drawn from a seed so that it can be played again
+        # What was added later is drawn beside it, so that a seed's other draws stay as they were.
+        self._more = random.Random(f"{seed} more")  # noqa: S311
         self.tally = Tally(histories=1)
         self.findings: list[Finding] = []
         self.log: list[str] = []
@@ -53,6 +59,7 @@ class History:
         self._finished: dict[str, Attempt] = {}
         self._tries: dict[str, int] = {}
         self._allowed_exports = 0
+        self._strangers = Strangers(self._more, self.world)
 
     def play(self) -> None:
         """Play it to its calm end; what is wrong stands in ``findings`` then."""
@@ -72,8 +79,34 @@ class History:
             self._let_late_bodies_arrive(draw.randint(1, 2))
         self.world.time.pass_by(draw.choice((1, 60, 200, 310, 400, 1000, 5000)))
         weather = draw_weather(draw, [d.name for d in self.world.keys], self.world.time.seconds)
+        more = draw_more_faults(self._more, self.world.cohort)
+        self._meet_a_stranger()
         attempt = self._next_attempt(weather)
-        self._go_on(attempt, weather.faults)
+        self._go_on(attempt, (*weather.faults, *more))
+
+    def _meet_a_stranger(self) -> None:
+        """Let another Airflow, a second process or a second task use the ledgers, mostly while an owner is paused."""
+        draw = self._more
+        settings = self._own_settings(replace(self._settings, max_exit_ratio=None, on_rejected="warn"))
+        if self._paused and draw.random() < 0.5:
+            stranger = self._strangers.twin_of(draw.choice(self._paused)[0], settings)
+        elif draw.random() < 0.12:
+            stranger = self._strangers.other_task(settings)
+        else:
+            return
+        attempt = stranger.attempt
+        self._begin(f"{attempt.process.name}: {stranger.kind}")
+        self.tally.tries += 1
+        attempt.go_on()
+        self.log.append(f"  t={self.world.time.seconds % 1_000_000:.3f} {attempt}")
+        if survived := stranger.survived():
+            self._count(survived)
+        if attempt.has_ended_the_run and attempt.has_succeeded:
+            # It took the run's record along, if it had one: the owner's next try asks for an export anew.
+            self.world.book.forget(attempt.run.key)
+            self._allowed_exports += 1
+        self.findings += self._strangers.judge(stranger)
+        self._judge_end(attempt)
 
     def _move_users(self) -> None:
         """Let some users enter and leave; a few who move often flip in and out."""
@@ -129,23 +162,28 @@ class History:
             self._begin(f"{run.key} is cleared")
         else:
             key = f"r{len(self._tries) + 1}"
-            run = Run(f"run {key}", key, 1)
+            run = run_of(key)
             self._begin(f"{key} begins")
         self._tries[run.key] = run.try_number
         self.tally.tries += 1
-        return Attempt(self.world, run, settings, list(weather.accidents), waits=waits, waited_in_vain=waited_in_vain)
+        how = {"waits": waits, "waited_in_vain": waited_in_vain, "ahead": draw_clock(self._more)}
+        return Attempt(self.world, run, settings, list(weather.accidents), **how)
 
     def _draw_settings(self) -> SyncSettings:
         draw = self.random
         more: dict[str, Any] = {
             "sync_mode": "full" if draw.random() < 0.12 else "incremental",
             "on_rejected": draw.choice(("fail", "warn")),
-            "events_per_second": self._pace,
-            "max_concurrent_requests": self._workers,
             "max_exit_ratio": draw.choice((0.5, None)),
             "keep_snapshots": draw.choice((1, 5)),
         }
-        return replace(self._settings, **more)
+        settings = self._own_settings(replace(self._settings, **more))
+        if settings.on_trait_change == "retire" and self._more.random() < 0.5 and self._strangers.is_replaced():
+            settings = replace(settings, on_trait_change="take-over")
+        return settings
+
+    def _own_settings(self, settings: SyncSettings) -> SyncSettings:
+        return replace(settings, events_per_second=self._pace, max_concurrent_requests=self._workers)
 
     def _begin(self, what: str) -> None:
         self.tally.syncs += 1
@@ -174,14 +212,16 @@ class History:
 
     def _note_end(self, attempt: Attempt) -> None:
         key = attempt.run.key
+        if ahead := attempt.process.ahead:
+            self._count(f"worker's clock {'ahead' if ahead > 0 else 'behind'}")
         for what in attempt.process.met:
             if what not in {"pause", "late batch"}:
                 self._count(what)
         self._allowed_exports += attempt.process.accidents_before_saving
         if isinstance(attempt.outcome, ClaimHeldError):
             self._count("rival kept out")
-        if attempt.has_succeeded:
-            self.findings += judge_success(self.world, attempt)
+        if isinstance(attempt.outcome, TraitConflictError):
+            self._count(f"{OTHER_TRAIT} refused")
         if attempt.has_ended_the_run:
             self._unfinished.pop(key, None)
             self._finished[key] = attempt
@@ -189,6 +229,11 @@ class History:
         elif key not in self._finished or attempt.run.try_number >= self._tries[key]:
             self._unfinished[key] = attempt
             self._finished.pop(key, None)
+        self._judge_end(attempt)
+
+    def _judge_end(self, attempt: Attempt) -> None:
+        if attempt.has_succeeded:
+            self.findings += judge_success(self.world, attempt)
         if attempt.escaped is not None:
             self.findings.append(("escaped", f"{attempt.process.name}: {attempt.escaped!r}"))
         self.findings += judge_report(attempt)
@@ -207,7 +252,7 @@ class History:
             self._count("woken owner that saw its claim taken over")
 
     def _let_late_bodies_arrive(self, count: int) -> None:
-        arrived = self.world.mail.deliver_late(count)
+        arrived = self.world.mail.deliver_late(count, self.world.time.seconds)
         self._count("late batch", arrived)
         self.log.append(f"  {arrived} late bodies arrive")
         for destination in self.world.keys:
@@ -220,10 +265,10 @@ class History:
             self._wake(0)
         self._sync_calmly("incremental")
         self._let_late_bodies_arrive(len(self.world.mail.late))
-        self._judge_cohort(spare_waiting=True)
-        if self.random.random() < 0.3 or self._somebody_waits():
+        self.findings += judge_cohort(self.world, self._for_good, spare_waiting=True)
+        if self.random.random() < 0.3 or somebody_waits(self.world):
             self._sync_calmly("full")
-            self._judge_cohort(spare_waiting=False)
+            self.findings += judge_cohort(self.world, self._for_good, spare_waiting=False)
 
     def _sync_calmly(self, mode: Any) -> None:
         for _ in range(_CALM_TRIES):
@@ -240,36 +285,14 @@ class History:
         self.tally.tries += 1
         self._begin(f"{key} begins")
         settings = replace(self._draw_settings(), sync_mode=mode, on_rejected="warn", max_exit_ratio=None)
-        return Attempt(self.world, Run(f"run {key}", key, 1), settings, [], waits=True)
-
-    def _somebody_waits(self) -> bool:
-        states = [self.world.state(destination) for destination in self.world.keys]
-        return any(in_doubt for state in states for _, in_doubt, _ in state.values())
-
-    def _judge_cohort(self, *, spare_waiting: bool) -> None:
-        """Hold all destinations against the cohort as it is; only who is refused for good is spared, or waits."""
-        members = {user for user in self.world.cohort.user_ids if user}
-        for destination in self.world.keys:
-            state = self.world.state(destination)
-            waiting = {user for (_, user), (_, _, refused) in state.items() if refused >= REFUSALS_BEFORE_WAITING}
-            spared = self._for_good | (waiting if spare_waiting else set())
-            newest = self.world.newest(destination)
-            trait = newest.trait if newest else ""
-            self.findings += judge_members(self.world, destination, members, trait, spared)
-            self.findings += judge_ledger(self.world, destination)
-            doubted = {user for (_, user), (_, in_doubt, _) in state.items() if in_doubt}
-            if doubted - spared:
-                self.findings.append(("wrong", f"in doubt after a calm sync: {sorted(doubted - spared)}"))
+        if self._strangers.is_replaced() and settings.on_trait_change == "retire":
+            settings = replace(settings, on_trait_change="take-over")
+        return Attempt(self.world, run_of(key), settings, [], waits=True)
 
     def _judge_totals(self) -> None:
-        twice = self.world.mail.told_twice()
-        if twice:
-            self.findings.append(("told twice", f"{twice} users were told twice in one plan under two message IDs"))
-        spent = self.world.sandbox.amplitude.exports_spent
-        self.tally.exports = spent
+        self.tally.exports = self.world.sandbox.amplitude.exports_spent
         allowed = self.tally.syncs + self._allowed_exports + self.world.book.renewed
-        if spent > allowed:
-            self.findings.append(("exports", f"{spent} spent: {self.tally.syncs} syncs, {allowed} allowed"))
+        self.findings += judge_totals(self.world, allowed)
 
     def _count(self, what: str, times: int = 1) -> None:
         if times:

@@ -86,12 +86,20 @@ class Accident:
 
 
 class Process:
-    """One try of a run."""
+    """One try of a run.
 
-    def __init__(self, name: str, run_key: str, accidents: list[Accident]) -> None:
+    ``who`` is the run as it is known outside of the package, which may take two for one. ``ahead`` are the seconds by
+    which the worker's clock is ahead.
+    """
+
+    def __init__(
+        self, name: str, run_key: str, accidents: list[Accident], *, who: str = "", ahead: float = 0.0
+    ) -> None:
         self.name = name
         self.run_key = run_key
         self.accidents = accidents
+        self.who = who or run_key
+        self.ahead = ahead
         self.met: list[str] = []
         self.steps: list[str] = []
         self.is_dead = False

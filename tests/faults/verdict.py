@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.diff import REFUSALS_BEFORE_WAITING
 from airflow_provider_amplitude_segment.core.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.report import SyncReport
 from airflow_provider_amplitude_segment.exceptions import RejectedUsersError
@@ -72,6 +73,37 @@ def judge_success(world: World, attempt: Attempt) -> Iterator[Finding]:
         pairs = sum(in_doubt for _, in_doubt, _ in world.state(destination).values())
         if pairs != told.rejected + told.skipped:
             yield "wrong", f"{pairs} pairs in doubt after a sync that {told.rejected=} and {told.skipped=}"
+
+
+def judge_cohort(world: World, for_good: AbstractSet[str], *, spare_waiting: bool) -> Iterator[Finding]:
+    """Hold all destinations against the cohort as it is; only who is refused ``for_good`` is spared, or waits."""
+    members = {user for user in world.cohort.user_ids if user}
+    for destination in world.keys:
+        state = world.state(destination)
+        waiting = {user for (_, user), (_, _, refused) in state.items() if refused >= REFUSALS_BEFORE_WAITING}
+        spared = for_good | (waiting if spare_waiting else set())
+        newest = world.newest(destination)
+        yield from judge_members(world, destination, members, newest.trait if newest else "", spared)
+        yield from judge_ledger(world, destination)
+        doubted = {user for (_, user), (_, in_doubt, _) in state.items() if in_doubt}
+        if doubted - spared:
+            yield "wrong", f"in doubt after a calm sync: {sorted(doubted - spared)}"
+
+
+def judge_totals(world: World, allowed_exports: int) -> Iterator[Finding]:
+    """Hold a whole history against what it may spend, send twice and take over."""
+    for text in world.claims.taken_over:
+        yield "claims", text
+    if twice := world.mail.told_twice():
+        yield "told twice", f"{twice} users were told twice in one plan under two message IDs"
+    if (spent := world.sandbox.amplitude.exports_spent) > allowed_exports:
+        yield "exports", f"{spent} spent, {allowed_exports} allowed"
+
+
+def somebody_waits(world: World) -> bool:
+    """Return whether a destination has a user in doubt."""
+    states = [world.state(destination) for destination in world.keys]
+    return any(in_doubt for state in states for _, in_doubt, _ in state.values())
 
 
 def judge_report(attempt: Attempt) -> Iterator[Finding]:

@@ -81,10 +81,11 @@ class ProcessClock:
         self._tokens = tokens
 
     def now(self) -> float:
+        return self.monotonic() + self._process.ahead
+
+    def monotonic(self) -> float:
         self._process.gate()
         return self._time.seconds
-
-    monotonic = now
 
     def wait(self, seconds: float, until: threading.Event) -> bool:
         self._process.gate()
@@ -105,7 +106,7 @@ class ProcessClock:
         return 0.5
 
     def token(self) -> str:
-        # No two plans of a history are of the same moment, so that a message's timestamp tells its plan.
+        # No two plans of a history are of the same moment.
         self._time.pass_by(0.005)
         self._tokens[0] += 1
         return f"{self._tokens[0]:032x}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.sandbox import Fault
+from airflow_provider_amplitude_segment.sandbox.cohorts import Membership
 from faults.process import Accident
 
 if TYPE_CHECKING:
     from random import Random
 
+    from airflow_provider_amplitude_segment.sandbox import SandboxCohort
     from airflow_provider_amplitude_segment.sandbox.faults import Point
 
 _TARGETS = (
@@ -43,6 +45,8 @@ _ENDS = ("kill", "kill", "kill", "torn write", "execution time-out", "stop")
 _PASSING = ("late batch", "late batch", "time-out after effect", "slow answer", "state path failed")
 _FILES: tuple[Point, ...] = ("amplitude.file", "amplitude.storage")
 _MOST_STEPS = 40
+_WRONG_CLOCKS = (120.0, 3 * 3_600.0, 400 * 86_400.0, 400 * 86_400.0, -120.0, -3 * 3_600.0)
+"""By how many seconds a worker's clock is ahead, where it is wrong."""
 _LATER = (408, 410, 429, 460, 500, 502, 503, 504)
 
 
@@ -65,6 +69,24 @@ def draw_weather(random: Random, places: list[str], now: float) -> Weather:
     faults = [_segment_fault(random, now) for _ in range(random.choice((0, 0, 1, 1, 2, 3)))]
     faults += [_amplitude_fault(random) for _ in range(random.choice((0, 0, 0, 1, 2)))]
     return Weather(tuple(accidents), tuple(faults))
+
+
+def draw_clock(random: Random) -> float:
+    """Draw the seconds by which a worker's clock is ahead: mostly none."""
+    return random.choice(_WRONG_CLOCKS) if random.random() < 0.12 else 0.0
+
+
+def draw_more_faults(random: Random, cohort: SandboxCohort) -> tuple[tuple[str, Fault], ...]:
+    """Draw whether a file's end is not announced, and whether it is cut then: at the end of a line, where it hurts."""
+    if random.random() > 0.12:
+        return ()
+    file, times = random.choice(_FILES), random.choice((1, 1, 6))
+    if random.random() < 0.3:
+        return (("whole file without an announced end", Fault(on=file, cut_unannounced=True, times=times)),)
+    lines = Membership.of(replace(cohort, gzip=False), None).file().splitlines(keepends=True)
+    kept = sum(map(len, lines[: random.randint(1, max(1, len(lines) // 2))]))
+    fault = Fault(on=file, cut_unannounced=True, cut_after_bytes=kept, times=times)
+    return (("file cut without an announced end", fault),)
 
 
 def _aimed(random: Random, what: str, places: list[str]) -> Accident:

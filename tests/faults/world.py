@@ -14,6 +14,7 @@ from airflow_provider_amplitude_segment.core.state import read_state, state_quer
 from airflow_provider_amplitude_segment.core.stream import Destination, Stream
 from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 from airflow_provider_amplitude_segment.sandbox.cohorts import APP_ID
+from faults.claim_book import ClaimBook
 from faults.export_book import ExportBook
 from faults.virtual_time import VirtualTime
 from faults.wire import Mail
@@ -40,6 +41,7 @@ class World:
         self.time = VirtualTime()
         self.mail = Mail()
         self.book = ExportBook()
+        self.claims = ClaimBook()
         self.tokens = [0]
         self.root = folder / "state"
         self.store = LedgerStore(self.root)
