@@ -53,19 +53,19 @@ def test_an_operator_and_the_commands_do_their_work_below_any_name(
     assert list(worker.iterdir()) == []
 
 
-@pytest.mark.parametrize("size", [20_000, 100_000])
+@pytest.mark.parametrize(("is_compressed", "size", "room"), [(False, 20_000, "4 MB"), (True, 100_000, "3 MB")])
 def test_a_full_disk_fails_the_try_with_the_folder_and_the_room_and_the_next_one_delivers(
-    size: int, sandbox: Sandbox, sync: Sync, worker: Path, ti: FakeTaskInstance
+    *, is_compressed: bool, size: int, room: str, sandbox: Sandbox, sync: Sync, worker: Path, ti: FakeTaskInstance
 ) -> None:
-    """At the download, and at the export without gzip."""
+    """At the download, where the room is by Amplitude's list, and without gzip, where it is by the export."""
     sandbox.amplitude.cohorts["c1"].user_ids = users(5000)
-    sandbox.amplitude.cohorts["c1"].gzip = size == 100_000
+    sandbox.amplitude.cohorts["c1"].gzip = is_compressed
 
     with files_up_to(size), pytest.raises(EngineError, match="File too large") as failed:
         sync()
 
     assert (failed.value.folder, failed.value.kind) == (str(worker), "OSError")
-    assert "This work needs about 4 MB there." in str(failed.value)
+    assert f"This work needs about {room} there." in str(failed.value)
     assert ti.xcoms["sync_report"]["destinations"][0]["error"] == str(failed.value)
     assert sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT) == set()
     assert list(worker.iterdir()) == []
