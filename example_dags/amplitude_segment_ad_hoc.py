@@ -116,6 +116,18 @@ with DAG(
             title="When the state was lost, or a write key changed",
             section="Advanced",
         ),
+        "on_trait_change": Param(
+            default="retire",
+            type="string",
+            enum=["retire", "keep", "take-over"],
+            values_display={
+                "retire": "Set the old trait to false (retire)",
+                "keep": "Stay with the old trait (keep)",
+                "take-over": "Set the old trait to false, although another task sends it (take-over)",
+            },
+            title="When the trait has another name",
+            section="Advanced",
+        ),
         "min_exports_left": Param(
             default=0,
             type="integer",
@@ -144,6 +156,7 @@ with DAG(
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
         on_missing_state="{{ params.on_missing_state }}",
+        on_trait_change="{{ params.on_trait_change }}",
         min_exports_left="{{ params.min_exports_left }}",
         events_per_second="{{ params.events_per_second }}",
         # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,

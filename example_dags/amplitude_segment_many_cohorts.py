@@ -69,6 +69,14 @@ with DAG(
             description="fail, or full: tell everyone anew.",
             section="Advanced",
         ),
+        "on_trait_change": Param(
+            default="retire",
+            type="string",
+            enum=["retire", "keep", "take-over"],
+            title="When the trait has another name",
+            description="retire the old one, keep it, or take-over: retire it although another task sends it.",
+            section="Advanced",
+        ),
         "min_exports_left": Param(
             default=0,
             type="integer",
@@ -92,6 +100,7 @@ with DAG(
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
         on_missing_state="{{ params.on_missing_state }}",
+        on_trait_change="{{ params.on_trait_change }}",
         min_exports_left="{{ params.min_exports_left }}",
         # Segment takes about 1,000 events a second of a workspace: two tasks at once, half of it each.
         max_active_tis_per_dag=2,

@@ -52,6 +52,14 @@ with DAG(
             description="fail, or full: tell everyone anew.",
             section="Advanced",
         ),
+        "on_trait_change": Param(
+            default="retire",
+            type="string",
+            enum=["retire", "keep", "take-over"],
+            title="When the trait has another name",
+            description="retire the old one, keep it, or take-over: retire it although another task sends it.",
+            section="Advanced",
+        ),
         "min_exports_left": Param(
             default=0,
             type="integer",
@@ -69,6 +77,7 @@ with DAG(
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
         on_missing_state="{{ params.on_missing_state }}",
+        on_trait_change="{{ params.on_trait_change }}",
         min_exports_left="{{ params.min_exports_left }}",
         # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".

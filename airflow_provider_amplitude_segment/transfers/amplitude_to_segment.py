@@ -45,7 +45,8 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
         ``true`` who is not one now.
     :param trait_name: a template of the plain fields ``{cohort_name}`` and ``{cohort_id}``.
     :param on_trait_change: the trait key is another than last told: ``retire`` tells the new key in full and ``false``
-        under the old; ``keep`` stays with the old.
+        under the old; ``keep`` stays with the old. Where another task named the old key, ``retire`` is refused, and
+        ``take-over`` does the same.
     :param max_exit_ratio: refuse, before anything is sent, a sync where more than this share of the known members (and
         at least 100) would leave; ``None``: no limit.
     :param on_empty_cohort: an export with no member where members were known: ``fail``, ``sync`` or ``skip``.
