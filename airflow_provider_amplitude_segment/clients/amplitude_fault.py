@@ -10,21 +10,24 @@ from airflow_provider_amplitude_segment.exceptions import AmplitudeUnreachableEr
 if TYPE_CHECKING:
     import requests
 
-    from airflow_provider_amplitude_segment.core.network_fault import NetworkFault
+    from airflow_provider_amplitude_segment.core.network_fault import At, NetworkFault
 
 
-def transient_fault(doing: str, error: requests.RequestException, spent: str = "") -> NetworkFault:
+def transient_fault(
+    doing: str, error: requests.RequestException, spent: str = "", at: At = "connection"
+) -> NetworkFault:
     """Return why no response came, where another try may bring one.
 
     Args:
         doing: What was asked, in words.
         error: What was raised instead of a response.
         spent: What is said of the month's exports, after the reason.
+        at: Whose fields cure it.
 
     Raises:
         AmplitudeUnreachableError: No retry cures it.
     """
-    fault = read_fault(error)
+    fault = read_fault(error, at)
     if fault.is_lasting:
         raise AmplitudeUnreachableError(doing, f"{fault.reason}{spent}", fault.advice) from None
     return fault

@@ -64,8 +64,10 @@ class ExportFiles:
                     stream=True,
                 )
             except requests.RequestException as error:
-                where = doing if session is self.session else f"{doing} from Amplitude's storage"
-                return AskAgain(None, None, transient_fault(where, error).reason)
+                if session is self.session:
+                    return AskAgain(None, None, transient_fault(doing, error).reason)
+                doing = f"{doing} from Amplitude's storage"
+                return AskAgain(None, None, transient_fault(doing, error, at="storage").reason)
             with closing(response):
                 answer = read(request_id, response.status_code, lower_names(response), now=self.now())
                 if isinstance(answer, Inline):

@@ -10,8 +10,9 @@ from airflow_provider_amplitude_segment.core.network_kind import find_kind, is_p
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.network_kind import Kind
 
-At = Literal["connection", "store"]
-"""Whose fields cure it: those of an Amplitude or Segment connection, or those of the state path's file system."""
+At = Literal["connection", "storage", "store"]
+"""Whose fields cure it: those of an Amplitude or Segment connection, on the way to its host or to the storage that
+Amplitude's links lead to; or those of the state path's file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +63,28 @@ _REASONS: dict[Kind, tuple[str, bool]] = {
 }
 
 _PROXY_FIELDS: dict[At, str] = {
-    "connection": "Extra proxies, or HTTPS_PROXY and NO_PROXY of the environment",
+    **dict.fromkeys(("connection", "storage"), "Extra proxies, or HTTPS_PROXY and NO_PROXY of the environment"),
     "store": "HTTPS_PROXY and NO_PROXY of the environment, or the proxies of the state path's connection",
 }
 _HOST_FIELD: dict[At, str] = {
     "connection": "Host of the connection",
+    "storage": "the way to Amplitude's storage",
     "store": "the endpoint of the state path's connection (for S3 endpoint_url in Extra)",
 }
 _AUTHORITY_FIELDS: dict[At, str] = {
-    "connection": "Extra verify of the connection, or the environment variable REQUESTS_CA_BUNDLE,",
+    **dict.fromkeys(
+        ("connection", "storage"), "Extra verify of the connection, or the environment variable REQUESTS_CA_BUNDLE,"
+    ),
     "store": "the environment variable AWS_CA_BUNDLE (S3) or SSL_CERT_FILE (others)",
 }
 _CERTIFICATE_FIELD: dict[At, str] = {
-    "connection": "Extra cert of the connection",
+    **dict.fromkeys(("connection", "storage"), "Extra cert of the connection"),
     "store": "the client certificate of the state path's connection",
 }
 
 _ADVICE: dict[Kind, str] = {
     "issuer": "Set {authorities} to the file of the authority that signed it; a proxy that opens TLS has its own.",
-    "name": "Set {host} to a name that the certificate has, or have the certificate corrected.",
+    "name": "Check {host}: the certificate must have the name that is asked for.",
     "expired": "Have the certificate renewed; if it is valid, set the worker's clock.",
     "early": "Set the worker's clock; if it is right, have the certificate replaced.",
     "certificate": "Have the certificate replaced.",
