@@ -6,11 +6,13 @@ from airflow.configuration import conf
 
 
 def initialize_stats() -> None:
-    """Do what Airflow 3's task runner does first; 2.11 reads its configuration by itself."""
+    """Do what Airflow 3.3's task runner does first; earlier lines read their configuration by themselves."""
     try:
         stats = importlib.import_module("airflow.sdk.observability.stats")
         utils = importlib.import_module("airflow.sdk.observability.metrics.stats_utils")
     except ModuleNotFoundError:
+        return
+    if not hasattr(stats, "initialize"):
         return
     stats.initialize(
         factory=utils.get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on")
