@@ -250,7 +250,13 @@ _entries = st.one_of(
 )
 _PLAN = encode_entry(
     dict.fromkeys(Plan.__dataclass_fields__, "")
-    | {"generation": 3, "planned": 5, "base": None, "changes": {"name": "f", "size": 1, "sha256": ""}}
+    | {
+        "generation": 3,
+        "planned": 5,
+        "timestamp": "2026-11-24T03:00:00.000Z",
+        "base": None,
+        "changes": {"name": "f", "size": 1, "sha256": ""},
+    }
 )
 
 
