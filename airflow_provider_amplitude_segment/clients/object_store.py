@@ -91,17 +91,15 @@ class ObjectStore:
         """Return an object, or ``None`` where there is none; the whole of it, where it is a JSON object."""
         try:
             content = bytes(self._fs.cat_file(self._at(name)))
-            if read_object(content) is None:
-                self._refuse_part(name, len(content))
+            return content if read_object(content) is not None else self._get_again(name, content)
         except FileNotFoundError:
             return None
-        return content
 
     def get_file(self, name: str, to: Path) -> bool:
         """Copy an object into a local file; return whether there is one."""
         try:
             self._fs.get_file(self._at(name), str(to), **self._parts("get_file"))
-            self._refuse_part(name, to.stat().st_size)
+            self._refuse_part(name, to.stat().st_size, self._size(name))
         except FileNotFoundError:
             return False
         return True
@@ -123,8 +121,18 @@ class ObjectStore:
         except FileNotFoundError:
             return
 
-    def _refuse_part(self, name: str, received: int) -> None:
-        whole = self._fs.info(self._at(name))["size"]
+    def _get_again(self, name: str, content: bytes) -> bytes:
+        """Return what may be the part of an object; read again if it is, for another run may have been writing it."""
+        whole = self._size(name)
+        if len(content) < whole:
+            content = bytes(self._fs.cat_file(self._at(name)))
+            self._refuse_part(name, len(content), whole)
+        return content
+
+    def _size(self, name: str) -> int:
+        return int(self._fs.info(self._at(name))["size"])
+
+    def _refuse_part(self, name: str, received: int, whole: int) -> None:
         if received < whole:
             raise OSError(errno.EIO, f"only {received:,} of {whole:,} bytes of {name} came")
 

@@ -18,6 +18,16 @@ class Mounted(LocalFileSystem):
     cachable = False
 
 
+class WrittenMeanwhile(Mounted):
+    """A file system on which another run has created an object and writes its content while it is first read."""
+
+    def cat_file(self, path: str, *args: Any, **kwargs: Any) -> bytes:
+        seen = bytes(super().cat_file(path, *args, **kwargs))
+        if not seen:
+            self.pipe_file(path, b"theirs")
+        return seen
+
+
 class Hdfs(Mounted):
     """As fsspec's Arrow file systems: it opens to write or to read, and in no other way."""
 
@@ -67,6 +77,15 @@ def test_one_of_many_who_create_the_same_object_wins(tmp_path: Path) -> None:
 
     assert sum(won) == 1
     assert store.get("a/claim-1.json") == b"%d" % won.index(True)
+
+
+def test_an_object_that_another_run_is_just_writing_is_theirs_and_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "claim-1.json").touch()
+    store = store_on(WrittenMeanwhile(), tmp_path)
+
+    assert not store.create("a/claim-1.json", b"ours")
+    assert store.get("a/claim-1.json") == b"theirs"
 
 
 def test_a_file_system_that_cannot_create_exclusively_is_refused(tmp_path: Path) -> None:

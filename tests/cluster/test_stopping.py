@@ -52,12 +52,13 @@ def test_the_next_try_of_a_stopped_task_tells_only_what_is_pending(
     cohort_id = f"next-try-{dag_id}"
     users = cluster.cohort(cohort_id, MEMBERS)
     run_id = stop_in_the_middle(cluster, dag_id, cohort_id, how)
+    # On a busy machine the time may have been over before the plan, and is over more than once.
+    exports_before = cluster.sandbox.amplitude.exports_spent
 
     assert cluster.airflow.wait_for_run(dag_id, run_id) == "success"
 
-    # On a busy machine the time may be over twice.
-    assert cluster.airflow.task(dag_id, run_id, TASK)["try_number"] in (2, 3)
-    assert cluster.sandbox.amplitude.exports_spent == 1
+    assert cluster.airflow.task(dag_id, run_id, TASK)["try_number"] >= 2
+    assert cluster.sandbox.amplitude.exports_spent == exports_before
     assert_everybody_was_told_once(cluster, cohort_id, users)
 
 

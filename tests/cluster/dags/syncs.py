@@ -55,4 +55,4 @@ mapped = other_dag(
 retired = other_dag(
     "retirement", lambda: AmplitudeCohortTraitRetireOperator(task_id="sync", cohort_id="{{ params.cohort_id }}")
 )
-timed = sync_dag("sync_timed", deferrable=False, execution_timeout=timedelta(seconds=6))
+timed = sync_dag("sync_timed", deferrable=False, execution_timeout=timedelta(seconds=6), retries=9)
