@@ -23,24 +23,24 @@ from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
 from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
-from airflow_provider_amplitude_segment.core.erasure import erase_users
-from airflow_provider_amplitude_segment.core.found_stream import find_stream, find_streams
-from airflow_provider_amplitude_segment.core.ledger import Ledger
-from airflow_provider_amplitude_segment.core.mark import require_mark
-from airflow_provider_amplitude_segment.core.restatement import go_back
-from airflow_provider_amplitude_segment.core.stream import Run
-from airflow_provider_amplitude_segment.core.user_list import read_user_list
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger.state_path_mark import require_mark
+from airflow_provider_amplitude_segment.core.ledger.stream import Run
+from airflow_provider_amplitude_segment.core.maintenance.discovery import find_stream, find_streams
+from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
+from airflow_provider_amplitude_segment.core.maintenance.rollback import go_back
+from airflow_provider_amplitude_segment.core.maintenance.user_list import read_user_list
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, LedgerError
 from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
-from airflow_provider_amplitude_segment.transfers.state_root import state_place
+from airflow_provider_amplitude_segment.task.state_path import state_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_amplitude_segment.core.erasure import Erased
-    from airflow_provider_amplitude_segment.core.ledger_folder import PassedOver
-    from airflow_provider_amplitude_segment.core.stream import Store, Stream
-    from airflow_provider_amplitude_segment.core.user_list import UserList
+    from airflow_provider_amplitude_segment.core.ledger.ledger_folder import PassedOver
+    from airflow_provider_amplitude_segment.core.ledger.stream import Store, Stream
+    from airflow_provider_amplitude_segment.core.maintenance.erasure import Erased
+    from airflow_provider_amplitude_segment.core.maintenance.user_list import UserList
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -134,14 +134,14 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         "hooks": [_modules(_AMPLITUDE, "hooks.amplitude"), _modules(_SEGMENT, "hooks.segment")],
+        "operators": [_modules(_SEGMENT, "operators.retire_trait")],
         "triggers": [_modules(_AMPLITUDE, "triggers.amplitude")],
         "transfers": [
             {
                 "source-integration-name": _AMPLITUDE,
                 "target-integration-name": _SEGMENT,
-                "python-module": f"{_PACKAGE}.transfers.{module}",
+                "python-module": f"{_PACKAGE}.transfers.amplitude_to_segment",
             }
-            for module in ("amplitude_to_segment", "retire_trait")
         ],
         "connection-types": _CONNECTION_TYPES,
         # Airflow 2 knows no other links than these when it reads a DAG again.

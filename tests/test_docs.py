@@ -13,10 +13,10 @@ import pytest
 from airflow.providers.common.compat import sdk
 
 from airflow_provider_amplitude_segment import exceptions
-from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
+from airflow_provider_amplitude_segment.core.report.report import DestinationReport, SyncReport
+from airflow_provider_amplitude_segment.operators.retire_trait import AmplitudeCohortTraitRetireOperator
 from airflow_provider_amplitude_segment.sandbox import Sandbox
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
-from airflow_provider_amplitude_segment.transfers.retire_trait import AmplitudeCohortTraitRetireOperator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

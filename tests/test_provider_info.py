@@ -253,13 +253,13 @@ def test_a_dag_that_airflow_has_written_down_and_read_again_has_the_links() -> N
         assert sorted(task.extra_links) == ["Cohort in Amplitude", "Debugger in Segment"]
 
 
-@pytest.mark.parametrize("operator", ["amplitude_to_segment", "retire_trait"])
+@pytest.mark.parametrize("operator", ["transfers.amplitude_to_segment", "operators.retire_trait"])
 def test_an_operator_brings_its_own_module_and_its_links_into_a_dag_file_and_the_errors_at_most(operator: str) -> None:
     """Everything a task needs, DuckDB, requests and the rest of this package, is imported when it runs."""
     program = (
         "import json, sys; from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink, conf;"
         "before = set(sys.modules);"
-        f"import airflow_provider_amplitude_segment.transfers.{operator};"
+        f"import airflow_provider_amplitude_segment.{operator};"
         "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     printed = subprocess.run(  # noqa: S603 - our own program
@@ -267,11 +267,13 @@ def test_an_operator_brings_its_own_module_and_its_links_into_a_dag_file_and_the
     ).stdout
     package = "airflow_provider_amplitude_segment"
     brought = set(json.loads(printed.splitlines()[-1])) - {package}
-    optional = {f"{package}.exceptions", f"{package}.links.amplitude", f"{package}.transfers.lineage"}
+    optional = {f"{package}.exceptions", f"{package}.links.amplitude", f"{package}.task.reporting.lineage"}
     assert brought - optional == {
         f"{package}.links",
         f"{package}.links.pushed_link",
         f"{package}.links.segment",
-        f"{package}.transfers",
-        f"{package}.transfers.{operator}",
+        f"{package}.task",
+        f"{package}.task.reporting",
+        f"{package}.{operator.partition('.')[0]}",
+        f"{package}.{operator}",
     }

@@ -19,9 +19,12 @@ from airflow_provider_amplitude_segment.clients.request import (
     send,
     unlogged,
 )
-from airflow_provider_amplitude_segment.core.amplitude_answer import is_passing, is_success
-from airflow_provider_amplitude_segment.core.cohort import read_cohorts
-from airflow_provider_amplitude_segment.core.cohort_export import (
+from airflow_provider_amplitude_segment.core.export.cohort import read_cohorts
+from airflow_provider_amplitude_segment.core.export.download import (
+    Download,
+)
+from airflow_provider_amplitude_segment.core.export.response_errors import is_passing, is_success
+from airflow_provider_amplitude_segment.core.export.responses import (
     MAYBE_SPENT,
     AskAgain,
     property_query,
@@ -29,15 +32,11 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     read_export_status,
     read_usage,
 )
-from airflow_provider_amplitude_segment.core.export_file import (
-    Download,
-)
-from airflow_provider_amplitude_segment.core.response_body import (
+from airflow_provider_amplitude_segment.core.http.response_body import (
     CUT_OFF,
     is_cut_object,
 )
-from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
-from airflow_provider_amplitude_segment.core.retry_policy import RetryPolicy
+from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy, read_retry_after
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeUnavailableError,
     AmplitudeUnreachableError,
@@ -50,8 +49,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from airflow_provider_amplitude_segment.core.cohort import Cohort
-    from airflow_provider_amplitude_segment.core.cohort_export import (
+    from airflow_provider_amplitude_segment.core.export.cohort import Cohort
+    from airflow_provider_amplitude_segment.core.export.responses import (
         ExportCompleted,
         ExportPending,
         ExportRequested,

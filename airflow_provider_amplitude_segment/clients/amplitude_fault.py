@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.network_fault import read_fault
+from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
 from airflow_provider_amplitude_segment.exceptions import AmplitudeUnreachableError
 
 if TYPE_CHECKING:
     import requests
 
-    from airflow_provider_amplitude_segment.core.network_fault import At, NetworkFault
+    from airflow_provider_amplitude_segment.core.http.network_fault import At, NetworkFault
 
 
 def transient_fault(

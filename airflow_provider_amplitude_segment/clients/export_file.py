@@ -11,11 +11,16 @@ import urllib3
 
 from airflow_provider_amplitude_segment.clients.amplitude_fault import transient_fault
 from airflow_provider_amplitude_segment.clients.request import ends_announced, lower_names, send
-from airflow_provider_amplitude_segment.core.cohort_export import AskAgain
-from airflow_provider_amplitude_segment.core.export_file import Download, Inline, read_file_answer, read_storage_answer
-from airflow_provider_amplitude_segment.core.network_fault import read_fault
-from airflow_provider_amplitude_segment.core.response_body import announced_bytes
-from airflow_provider_amplitude_segment.core.scratch import ScratchFile, remove_scratch
+from airflow_provider_amplitude_segment.core.engine.scratch import ScratchFile, remove_scratch
+from airflow_provider_amplitude_segment.core.export.download import (
+    Download,
+    Inline,
+    read_file_answer,
+    read_storage_answer,
+)
+from airflow_provider_amplitude_segment.core.export.responses import AskAgain
+from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
+from airflow_provider_amplitude_segment.core.http.response_body import announced_bytes
 from airflow_provider_amplitude_segment.exceptions import AmplitudeAnswerError, ExportCutOffError
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_amplitude_segment.clients.object_store import ObjectStore
-from airflow_provider_amplitude_segment.clients.store_answer import answer_of
-from airflow_provider_amplitude_segment.core.network_fault import find_fault
-from airflow_provider_amplitude_segment.core.scratch import (
+from airflow_provider_amplitude_segment.clients.store_response import answer_of
+from airflow_provider_amplitude_segment.core.engine.scratch import (
     NO_ROOM,
     ScratchFile,
     on_scratch,
@@ -26,13 +25,14 @@ from airflow_provider_amplitude_segment.core.scratch import (
     scratch_chunks,
     scratch_error,
 )
+from airflow_provider_amplitude_segment.core.http.network_fault import find_fault
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_amplitude_segment.core.network_fault import NetworkFault
-    from airflow_provider_amplitude_segment.core.store_answer import StoreAnswer
+    from airflow_provider_amplitude_segment.core.http.network_fault import NetworkFault
+    from airflow_provider_amplitude_segment.core.ledger.store_response import StoreAnswer
 
 # What mounted file systems answer that cannot sync a folder.
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})

@@ -15,8 +15,8 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.clients.refused_header import find_refused
-from airflow_provider_amplitude_segment.clients.store_answer import answer_of
-from airflow_provider_amplitude_segment.core.response_body import read_object
+from airflow_provider_amplitude_segment.clients.store_response import answer_of
+from airflow_provider_amplitude_segment.core.http.response_body import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

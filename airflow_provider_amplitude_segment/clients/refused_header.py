@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_amplitude_segment.core.store_answer import Refused, StoreAnswer
+    from airflow_provider_amplitude_segment.core.ledger.store_response import Refused, StoreAnswer
 
 # From botocore 1.36 on (https://github.com/boto/boto3/issues/4392).
 _REASONS: dict[Refused, str] = {

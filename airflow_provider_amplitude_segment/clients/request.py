@@ -13,7 +13,7 @@ from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from airflow_provider_amplitude_segment.core.response_body import CUT_OFF, announced_bytes, is_end_announced
+from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, announced_bytes, is_end_announced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

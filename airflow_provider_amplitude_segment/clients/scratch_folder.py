@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.scratch import PREFIX
+from airflow_provider_amplitude_segment.core.engine.scratch import PREFIX
 from airflow_provider_amplitude_segment.exceptions import EngineError
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 import requests
 
 from airflow_provider_amplitude_segment.clients.request import ends_announced, lower_names, send
-from airflow_provider_amplitude_segment.core.network_fault import read_fault
-from airflow_provider_amplitude_segment.core.segment_answer import Unreachable, no_answer, read_answer
+from airflow_provider_amplitude_segment.core.delivery.response import Unreachable, no_answer, read_answer
+from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
 from airflow_provider_amplitude_segment.exceptions import XComValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_amplitude_segment.core.segment_answer import Answer, RetryLater
+    from airflow_provider_amplitude_segment.core.delivery.response import Answer, RetryLater
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -14,7 +14,25 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.draft import (
+from airflow_provider_amplitude_segment.core.delivery.fan_out import tell_all
+from airflow_provider_amplitude_segment.core.disk_space import retirement_room, stating_room
+from airflow_provider_amplitude_segment.core.engine.database import open_engine
+from airflow_provider_amplitude_segment.core.engine.scratch import make_scratch
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
+    RunRecord,
+    forget_run,
+    read_run_record,
+    write_run_record,
+)
+from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
+from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger.ledger_clock import warn_of_clocks
+from airflow_provider_amplitude_segment.core.ledger.pruning import count_pairs, forget
+from airflow_provider_amplitude_segment.core.ledger.state_path_mark import require_mark
+from airflow_provider_amplitude_segment.core.maintenance.discovery import find_cohort_streams, told_elsewhere
+from airflow_provider_amplitude_segment.core.membership.membership import nobody
+from airflow_provider_amplitude_segment.core.plan.draft import (
     Draft,
     compare,
     is_begun,
@@ -22,38 +40,24 @@ from airflow_provider_amplitude_segment.core.draft import (
     plan_fingerprint,
     report_draft,
 )
-from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.entry import Commit, Plan
-from airflow_provider_amplitude_segment.core.fan_out import tell_all
-from airflow_provider_amplitude_segment.core.forgetting import count_pairs, forget
-from airflow_provider_amplitude_segment.core.found_stream import find_cohort_streams, told_elsewhere
-from airflow_provider_amplitude_segment.core.ledger import Ledger
-from airflow_provider_amplitude_segment.core.ledger_clock import warn_of_clocks
-from airflow_provider_amplitude_segment.core.log_group import log_group
-from airflow_provider_amplitude_segment.core.lost_state import check_state
-from airflow_provider_amplitude_segment.core.mark import require_mark
-from airflow_provider_amplitude_segment.core.membership import nobody
-from airflow_provider_amplitude_segment.core.outcome import end_for_rejected
-from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
-from airflow_provider_amplitude_segment.core.report_file import complete_report, save_report
-from airflow_provider_amplitude_segment.core.room import retirement_room, stating_room
-from airflow_provider_amplitude_segment.core.run_record import (
-    RunRecord,
-    forget_run,
-    read_run_record,
-    write_run_record,
+from airflow_provider_amplitude_segment.core.plan.missing_state import check_state
+from airflow_provider_amplitude_segment.core.report.outcome import end_for_rejected
+from airflow_provider_amplitude_segment.core.report.progress import log_group
+from airflow_provider_amplitude_segment.core.report.report import (
+    DestinationReport,
+    SyncReport,
+    complete_report,
+    save_report,
 )
-from airflow_provider_amplitude_segment.core.scratch import make_scratch
-from airflow_provider_amplitude_segment.core.tenure import Tenure
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from airflow_provider_amplitude_segment.core.outside import TellingOutside
+    from airflow_provider_amplitude_segment.core.delivery.ports import TellingOutside
+    from airflow_provider_amplitude_segment.core.ledger.stream import Run, Stream
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
-    from airflow_provider_amplitude_segment.core.stream import Run, Stream
 
 log = logging.getLogger(__name__)
 

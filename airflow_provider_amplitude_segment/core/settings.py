@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_amplitude_segment.core.diff import SyncMode
-    from airflow_provider_amplitude_segment.core.guards import EmptyCohortPolicy
 
+SyncMode = Literal["incremental", "full"]
+EmptyCohortPolicy = Literal["fail", "sync", "skip"]
 TraitChangePolicy = Literal["retire", "keep", "take-over"]
 RejectedPolicy = Literal["fail", "warn"]
 MissingStatePolicy = Literal["fail", "full"]

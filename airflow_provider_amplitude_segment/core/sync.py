@@ -15,34 +15,42 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.cohort import check_exportable, find_cohort
-from airflow_provider_amplitude_segment.core.draft import (
+from airflow_provider_amplitude_segment.core.delivery.fan_out import tell_all
+from airflow_provider_amplitude_segment.core.disk_space import listed_export_bytes, stating_room, sync_room
+from airflow_provider_amplitude_segment.core.engine.database import open_engine
+from airflow_provider_amplitude_segment.core.engine.scratch import make_scratch
+from airflow_provider_amplitude_segment.core.export.cohort import check_exportable, find_cohort
+from airflow_provider_amplitude_segment.core.export.exporter import ExportOrder
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
+    forget_run,
+    forget_run_in_passing,
+    open_run_export,
+    write_run_record,
+)
+from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger.ledger_clock import warn_of_clocks
+from airflow_provider_amplitude_segment.core.ledger.state_path_mark import mark_state_path
+from airflow_provider_amplitude_segment.core.ledger.stream import Stream
+from airflow_provider_amplitude_segment.core.membership.export_reader import fetch_membership
+from airflow_provider_amplitude_segment.core.plan.draft import (
     compare,
     is_begun,
     list_planned,
     open_draft,
     report_draft,
 )
-from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.export_order import ExportOrder
-from airflow_provider_amplitude_segment.core.exported_membership import fetch_membership
-from airflow_provider_amplitude_segment.core.fan_out import tell_all
-from airflow_provider_amplitude_segment.core.guards import check_drafts, check_origins
-from airflow_provider_amplitude_segment.core.ledger import Ledger
-from airflow_provider_amplitude_segment.core.ledger_clock import warn_of_clocks
-from airflow_provider_amplitude_segment.core.log_group import log_group
-from airflow_provider_amplitude_segment.core.lost_state import check_state
-from airflow_provider_amplitude_segment.core.mark import mark_state_path
-from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped, end_for_rejected
-from airflow_provider_amplitude_segment.core.report import DestinationReport, SyncReport
-from airflow_provider_amplitude_segment.core.report_file import complete_report, save_report
-from airflow_provider_amplitude_segment.core.room import listed_export_bytes, stating_room, sync_room
-from airflow_provider_amplitude_segment.core.run_export import open_run_export
-from airflow_provider_amplitude_segment.core.run_record import forget_run, forget_run_in_passing, write_run_record
-from airflow_provider_amplitude_segment.core.scratch import make_scratch
-from airflow_provider_amplitude_segment.core.stream import Stream
-from airflow_provider_amplitude_segment.core.tenure import Tenure
-from airflow_provider_amplitude_segment.core.trait import trait_key
+from airflow_provider_amplitude_segment.core.plan.guards import check_drafts, check_origins
+from airflow_provider_amplitude_segment.core.plan.missing_state import check_state
+from airflow_provider_amplitude_segment.core.plan.trait import trait_key
+from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped, end_for_rejected
+from airflow_provider_amplitude_segment.core.report.progress import log_group
+from airflow_provider_amplitude_segment.core.report.report import (
+    DestinationReport,
+    SyncReport,
+    complete_report,
+    save_report,
+)
 from airflow_provider_amplitude_segment.core.user_properties import check_names
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
@@ -55,14 +63,14 @@ from airflow_provider_amplitude_segment.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow_provider_amplitude_segment.core.cohort import Cohort
-    from airflow_provider_amplitude_segment.core.draft import Draft
-    from airflow_provider_amplitude_segment.core.entry import Commit, Plan
-    from airflow_provider_amplitude_segment.core.membership import Membership
-    from airflow_provider_amplitude_segment.core.outside import Outside
-    from airflow_provider_amplitude_segment.core.run_record import RunRecord
+    from airflow_provider_amplitude_segment.core.export.cohort import Cohort
+    from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunRecord
+    from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
+    from airflow_provider_amplitude_segment.core.ledger.stream import Run
+    from airflow_provider_amplitude_segment.core.membership.membership import Membership
+    from airflow_provider_amplitude_segment.core.plan.draft import Draft
+    from airflow_provider_amplitude_segment.core.ports import Outside
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
-    from airflow_provider_amplitude_segment.core.stream import Run
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.engine_file import GROUP_ROWS, parquet_columns
-from airflow_provider_amplitude_segment.core.literal import literal
+from airflow_provider_amplitude_segment.core.engine.engine_file import GROUP_ROWS, literal, parquet_columns
 from airflow_provider_amplitude_segment.exceptions import SettingError
 
 if TYPE_CHECKING:

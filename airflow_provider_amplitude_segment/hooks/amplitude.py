@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_amplitude_segment.core.cohort import USERS
+from airflow_provider_amplitude_segment.core.export.cohort import USERS
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeCredentialsError,
@@ -19,20 +19,20 @@ from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeUnreachableError,
     SettingError,
 )
-from airflow_provider_amplitude_segment.hooks import connection_verdict
-from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
+from airflow_provider_amplitude_segment.hooks.connection import test_result as connection_verdict
+from airflow_provider_amplitude_segment.hooks.connection.endpoint import (
     find_connection,
     read_endpoint,
     secret,
     text,
 )
-from airflow_provider_amplitude_segment.hooks.connection_form import form_behaviour, form_widgets
-from airflow_provider_amplitude_segment.hooks.web_application import cohort_url
+from airflow_provider_amplitude_segment.hooks.connection.form import form_behaviour, form_widgets
+from airflow_provider_amplitude_segment.hooks.connection.web_urls import cohort_url
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
-    from airflow_provider_amplitude_segment.core.cohort import Cohort
-    from airflow_provider_amplitude_segment.hooks.connection_endpoint import Endpoint
+    from airflow_provider_amplitude_segment.core.export.cohort import Cohort
+    from airflow_provider_amplitude_segment.hooks.connection.endpoint import Endpoint
 
 # https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Regions".
 HOSTS = {"US": "https://amplitude.com", "EU": "https://analytics.eu.amplitude.com"}
@@ -96,7 +96,7 @@ class AmplitudeHook(BaseHook):
     def _make_client(self) -> AmplitudeClient:
         # Here, so that a DAG file with this hook is read without an HTTP library.
         from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.hooks import connection_session  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.hooks.connection import session as connection_session  # noqa: PLC0415
 
         connection = find_connection(self, self.amplitude_conn_id)
         api_key = secret(self.amplitude_conn_id, "API key", connection.login)
@@ -188,7 +188,7 @@ class AmplitudeHook(BaseHook):
 def label(cohort: Cohort) -> str:
     """Return a cohort's name with its ID, as a label that Airflow can keep.
 
-    >>> from airflow_provider_amplitude_segment.core.cohort import Cohort
+    >>> from airflow_provider_amplitude_segment.core.export.cohort import Cohort
     >>> label(Cohort("26umsb5", "Lifecycle: at risk of leaving", "187520")), label(Cohort("26umsb5", "", "187520"))
     ('Lifecycle: at risk of leaving (26umsb5)', '26umsb5')
     >>> label(Cohort("1234567", "", "187520"))

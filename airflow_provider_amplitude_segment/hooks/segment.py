@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_amplitude_segment.exceptions import SettingError, XComValueError
-from airflow_provider_amplitude_segment.hooks import connection_verdict
-from airflow_provider_amplitude_segment.hooks.connection_endpoint import (
+from airflow_provider_amplitude_segment.hooks.connection import test_result as connection_verdict
+from airflow_provider_amplitude_segment.hooks.connection.endpoint import (
     extra,
     find_connection,
     read_endpoint,
     secret,
     text,
 )
-from airflow_provider_amplitude_segment.hooks.connection_field import setting
-from airflow_provider_amplitude_segment.hooks.connection_form import form_behaviour, form_widgets
-from airflow_provider_amplitude_segment.hooks.web_application import debugger_url, slug_in
+from airflow_provider_amplitude_segment.hooks.connection.field import setting
+from airflow_provider_amplitude_segment.hooks.connection.form import form_behaviour, form_widgets
+from airflow_provider_amplitude_segment.hooks.connection.web_urls import debugger_url, slug_in
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
-    from airflow_provider_amplitude_segment.hooks.connection_endpoint import Endpoint
+    from airflow_provider_amplitude_segment.hooks.connection.endpoint import Endpoint
 
 # https://www.twilio.com/docs/segment/guides/regional-segment: where it says events.eu1, one infobox of the
 # HTTP API's page says eu1.api, which is the Public API's host.
@@ -124,7 +124,7 @@ class SegmentHook(BaseHook):
     def _make_client(self) -> SegmentClient:
         # Here, so that a DAG file with this hook is read without an HTTP library.
         from airflow_provider_amplitude_segment.clients.segment import SegmentClient  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.hooks import connection_session  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.hooks.connection import session as connection_session  # noqa: PLC0415
 
         connection = find_connection(self, self.segment_conn_id)
         write_key = self._write_key(connection)

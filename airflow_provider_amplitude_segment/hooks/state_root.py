@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from airflow_provider_amplitude_segment.exceptions import SettingError, StatePathError
-from airflow_provider_amplitude_segment.hooks.pasted_url import suggest_place
+from airflow_provider_amplitude_segment.hooks.connection.pasted_url import suggest_place
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.ledger_store import ObjectRoot, Root

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
@@ -16,14 +16,34 @@ from airflow_provider_amplitude_segment.sandbox.json_answer import as_json
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from airflow_provider_amplitude_segment.sandbox.amplitude import SandboxAmplitude
     from airflow_provider_amplitude_segment.sandbox.cohorts import SandboxCohort
-    from airflow_provider_amplitude_segment.sandbox.server import Sandbox
+    from airflow_provider_amplitude_segment.sandbox.comparison import Comparison
+    from airflow_provider_amplitude_segment.sandbox.faults import Faults
+    from airflow_provider_amplitude_segment.sandbox.segment import SandboxSegment
+
+
+class ShownSandbox(Protocol):
+    """What the page shows and changes of the sandbox."""
+
+    amplitude: SandboxAmplitude
+    segment: SandboxSegment
+    faults: Faults
+    url: str
+
+    def compare(self, cohort_id: str, *, write_key: str, trait: str | None = None) -> Comparison:
+        """Hold what a Segment source believes against a cohort as it is now."""
+        ...
+
+    def reset(self) -> None:
+        """Go back to the beginning."""
+        ...
 
 
 class Page:
     """What a person looks at, and what a script asks. Write keys show as labels, never in clear."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: ShownSandbox) -> None:
         self._sandbox = sandbox
         self._html = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
 

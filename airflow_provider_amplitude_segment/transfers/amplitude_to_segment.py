@@ -12,18 +12,16 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_amplitude_segment.links.amplitude import AmplitudeCohortLink
 from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
-from airflow_provider_amplitude_segment.transfers.lineage import TellsLineage
+from airflow_provider_amplitude_segment.task.reporting.lineage import TellsLineage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
-    from airflow_provider_amplitude_segment.core.report import SyncReport
+    from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
+    from airflow_provider_amplitude_segment.core.report.report import SyncReport
     from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
-
-REPORT_XCOM_KEY = "sync_report"
 
 _TRIGGER_MARGIN = timedelta(minutes=5)
 
@@ -159,9 +157,9 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
         :raises AirflowSkipException: ``on_empty_cohort='skip'`` met an empty cohort, or ``skip_when_unchanged`` a
             sync that had nothing to tell.
         """
-        from airflow_provider_amplitude_segment.transfers.parameters import read_flag  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.task_beginning import begin_task  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.errors import end_for_airflow  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.parameters import read_flag  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.start import begin_task  # noqa: PLC0415
 
         with end_for_airflow():
             begin_task(self, context["ti"])
@@ -170,9 +168,9 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the deferral, in a new process: what is needed stands in the run record."""
-        from airflow_provider_amplitude_segment.transfers.export_event import read_event  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.task_beginning import begin_task  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.errors import end_for_airflow  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.export_event import read_event  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.start import begin_task  # noqa: PLC0415
 
         with end_for_airflow():
             begin_task(self, context["ti"])
@@ -188,7 +186,7 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
     def _sync(
         self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None = None
     ) -> dict[str, Any]:
-        from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped  # noqa: PLC0415
 
         outcome = self._run(context, waits=waits, waited_in_vain=waited_in_vain)
         if isinstance(outcome, ExportIncomplete):
@@ -204,13 +202,13 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
     ) -> SyncReport | ExportIncomplete | Skipped:
         from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch  # noqa: PLC0415
         from airflow_provider_amplitude_segment.core.sync import CohortSync  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.account import run_with_account  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.progress_store import ProgressStore  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.remembrance import recall  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.sync_outside import open_outside  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.task_ending import end_for_airflow  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.task_run import configuration_of, run_of  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.errors import end_for_airflow  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.ports import open_outside  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.reporting.publish import run_with_account  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.reporting.xcom import recall  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.run import configuration_of, run_of  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.settings import read_settings  # noqa: PLC0415
 
         with end_for_airflow(), open_scratch() as scratch:
             settings = replace(read_settings(self), run_configuration=configuration_of(context))
@@ -232,8 +230,8 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
                     self._stop = None
 
     def _defer(self, outcome: ExportIncomplete) -> None:
-        from airflow_provider_amplitude_segment.transfers.state_root import state_place  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.transfers.sync_settings import read_settings  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.settings import read_settings  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.state_path import state_place  # noqa: PLC0415
         from airflow_provider_amplitude_segment.triggers.amplitude import (  # noqa: PLC0415
             AmplitudeCohortExportTrigger,
         )

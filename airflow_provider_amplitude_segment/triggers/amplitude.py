@@ -16,8 +16,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.core.claim import give_back
-from airflow_provider_amplitude_segment.core.cohort_export import AskAgain, ExportCompleted
+from airflow_provider_amplitude_segment.core.export.exporter import poll_wait_seconds
+from airflow_provider_amplitude_segment.core.export.responses import AskAgain, ExportCompleted
+from airflow_provider_amplitude_segment.core.ledger.claim import give_back
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
-    from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
-
-_LONGEST_ASKED_WAIT_SECONDS = 300.0
+    from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 
 
 class AmplitudeCohortExportTrigger(BaseTrigger):
@@ -126,19 +125,14 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
 
     def _note(self, answer: ExportPending | AskAgain, told: set[str]) -> str:
         """Return what was said instead of "completed"; log it once where it is worth it."""
-        if isinstance(answer, AskAgain):
-            said, worth = answer.said, True
-        else:
-            said, worth = answer.status_text, not answer.documented
+        said, worth = answer.said, isinstance(answer, AskAgain) or not answer.documented
         if worth and said not in told:
             told.add(said)
             self.log.warning("Export %s: Amplitude said %s. Waiting on.", self.request_id, said)
         return said
 
     def _pause(self, answer: ExportPending | AskAgain, left: float | None) -> float:
-        pause = self.poll_interval
-        if isinstance(answer, AskAgain) and answer.after_seconds is not None:
-            pause = max(pause, min(answer.after_seconds, _LONGEST_ASKED_WAIT_SECONDS))
+        pause = poll_wait_seconds(answer, self.poll_interval)
         return pause if left is None else min(pause, left)
 
     def _event(self, status: str, message: str, *, retryable: bool, **more: str) -> TriggerEvent:

@@ -13,12 +13,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.draft import report_draft
-from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged
+from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
+from airflow_provider_amplitude_segment.core.plan.draft import report_draft
 from benchmarks.plan import open_telling
 
 if TYPE_CHECKING:
-    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.core.delivery.response import Answer
 
 _LENGTH_BYTES = 4
 

@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
-from airflow_provider_amplitude_segment.core.draft import compare, open_draft
-from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.engine_file import parquet_rows
-from airflow_provider_amplitude_segment.core.fan_out import plan_tellings
-from airflow_provider_amplitude_segment.core.ledger import Ledger
-from airflow_provider_amplitude_segment.core.membership import Membership
-from airflow_provider_amplitude_segment.core.outside import Outside
-from airflow_provider_amplitude_segment.core.run_record import RunRecord
-from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged
+from airflow_provider_amplitude_segment.core.delivery.fan_out import plan_tellings
+from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
+from airflow_provider_amplitude_segment.core.engine.database import open_engine
+from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunRecord
+from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Stream
+from airflow_provider_amplitude_segment.core.membership.membership import Membership
+from airflow_provider_amplitude_segment.core.plan.draft import compare, open_draft
+from airflow_provider_amplitude_segment.core.ports import Outside
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
-from airflow_provider_amplitude_segment.core.stream import Destination, Run, Stream
-from airflow_provider_amplitude_segment.core.tenure import Tenure
 from benchmarks.sink import COHORT_ID, COHORT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_provider_amplitude_segment.core.segment_answer import Answer
-    from airflow_provider_amplitude_segment.core.telling import Telling
+    from airflow_provider_amplitude_segment.core.delivery.destination_sync import Telling
+    from airflow_provider_amplitude_segment.core.delivery.response import Answer
 
 SETTINGS = SyncSettings(cohort_id=COHORT_ID, events_per_second=None)
 """The operator's own, but for the pace, which is off."""

@@ -12,7 +12,8 @@ import pytest
 from clients.conftest import amplitude_client
 from fakes.recording_server import RecordingServer, Told, unannounced
 
-from airflow_provider_amplitude_segment.core.cohort_export import (
+from airflow_provider_amplitude_segment.core.export.download import Download
+from airflow_provider_amplitude_segment.core.export.responses import (
     AskAgain,
     ExportCompleted,
     ExportPending,
@@ -20,7 +21,6 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     ExportsLimited,
     Usage,
 )
-from airflow_provider_amplitude_segment.core.export_file import Download
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeCredentialsError,

@@ -14,7 +14,7 @@ from fakes.recording_server import RecordingServer, Told, unannounced
 from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient, normal_host
-from airflow_provider_amplitude_segment.core.segment_answer import (
+from airflow_provider_amplitude_segment.core.delivery.response import (
     Acknowledged,
     NotSegment,
     Refused,
@@ -25,7 +25,7 @@ from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Fault
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.core.delivery.response import Answer
     from airflow_provider_amplitude_segment.sandbox import Sandbox
 
 

@@ -9,9 +9,9 @@ from fakes.http10_proxy import Http10Proxy
 from fakes.s3_server import S3Server
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.core.claim import take_claim
-from airflow_provider_amplitude_segment.core.run_record import RunRecord, read_run_record, write_run_record
-from airflow_provider_amplitude_segment.core.stream import Destination, Run, Stream
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunRecord, read_run_record, write_run_record
+from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Stream
 from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, StateUnavailableError
 
 

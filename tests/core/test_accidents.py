@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from fakes import World
 
-from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS, take_claim
-from airflow_provider_amplitude_segment.core.cohort import MAX_EXPORT_MEMBERS
-from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
-from airflow_provider_amplitude_segment.core.lookout import Lookout
-from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
-from airflow_provider_amplitude_segment.core.segment_answer import no_answer
-from airflow_provider_amplitude_segment.core.stream import Stream
+from airflow_provider_amplitude_segment.core.delivery.response import no_answer
+from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS
+from airflow_provider_amplitude_segment.core.export.responses import ExportPending
+from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS, take_claim
+from airflow_provider_amplitude_segment.core.ledger.held_claims import Lookout
+from airflow_provider_amplitude_segment.core.ledger.stream import Stream
+from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.exceptions import (
     ClaimLostError,
     CohortNotFoundError,

@@ -9,13 +9,13 @@ import duckdb
 import pytest
 from fakes import World
 
-from airflow_provider_amplitude_segment.core.batches import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES
-from airflow_provider_amplitude_segment.core.delivery import FIRST_MESSAGES
-from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.fan_out import share_paces
-from airflow_provider_amplitude_segment.core.identify import identify_messages
-from airflow_provider_amplitude_segment.core.ranges import Ranges
-from airflow_provider_amplitude_segment.core.stream import Destination
+from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES
+from airflow_provider_amplitude_segment.core.delivery.delivery import FIRST_MESSAGES
+from airflow_provider_amplitude_segment.core.delivery.fan_out import share_paces
+from airflow_provider_amplitude_segment.core.delivery.identify import identify_messages
+from airflow_provider_amplitude_segment.core.engine.database import open_engine
+from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination
 
 MEMBERS = 20_000
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fakes import Killed, World
 
-from airflow_provider_amplitude_segment.core.batches import MAX_BATCH_MESSAGES
+from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES
 
 FIRST, THEN = ["ann", "bob", "cat"], ["bob", "cat", "dan"]
 TRAIT = "Power Users (c1)"

@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from airflow_provider_amplitude_segment.core.claim import Claim, newest_generation
-from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
-from airflow_provider_amplitude_segment.core.diff import REFUSALS_BEFORE_WAITING
-from airflow_provider_amplitude_segment.core.ledger import Ledger
-from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete
-from airflow_provider_amplitude_segment.core.report import SyncReport
-from airflow_provider_amplitude_segment.core.segment_answer import Answer, CredentialsRefused, RetryLater, no_answer
-from airflow_provider_amplitude_segment.core.state import pairs_query, read_state
-from airflow_provider_amplitude_segment.core.stream import Stream
+from airflow_provider_amplitude_segment.core.delivery.response import Answer, CredentialsRefused, RetryLater, no_answer
+from airflow_provider_amplitude_segment.core.export.responses import ExportPending
+from airflow_provider_amplitude_segment.core.ledger.claim import Claim, newest_generation
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, read_state
+from airflow_provider_amplitude_segment.core.ledger.stream import Stream
+from airflow_provider_amplitude_segment.core.plan.diff import REFUSALS_BEFORE_WAITING
+from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete
+from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ClaimLostError, RejectedUsersError
 
 USERS = [f"user-{number}" for number in range(8)]

@@ -9,12 +9,12 @@ import duckdb
 import pytest
 from fakes import Killed, World
 
-from airflow_provider_amplitude_segment.core.claim import take_claim
-from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
-from airflow_provider_amplitude_segment.core.found_stream import find_streams
-from airflow_provider_amplitude_segment.core.mark import MARKER, mark_state_path
-from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete
-from airflow_provider_amplitude_segment.core.segment_answer import CredentialsRefused, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import CredentialsRefused, no_answer
+from airflow_provider_amplitude_segment.core.export.responses import ExportPending
+from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
+from airflow_provider_amplitude_segment.core.ledger.state_path_mark import MARKER, mark_state_path
+from airflow_provider_amplitude_segment.core.maintenance.discovery import find_streams
+from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete
 from airflow_provider_amplitude_segment.exceptions import (
     ClaimHeldError,
     ClaimLostError,

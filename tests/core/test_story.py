@@ -5,10 +5,10 @@ import logging
 import pytest
 from fakes.world import World
 
-from airflow_provider_amplitude_segment.core.cohort_export import ExportPending
-from airflow_provider_amplitude_segment.core.log_group import log_group
-from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete
-from airflow_provider_amplitude_segment.core.summary import summarize
+from airflow_provider_amplitude_segment.core.export.responses import ExportPending
+from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete
+from airflow_provider_amplitude_segment.core.report.progress import log_group
+from airflow_provider_amplitude_segment.core.report.summary import summarize
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ExitRatioError
 
 PENDING = ExportPending("JOB INPROGRESS")

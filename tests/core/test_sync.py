@@ -3,14 +3,14 @@
 import pytest
 from fakes import World
 
-from airflow_provider_amplitude_segment.core.cohort_export import (
+from airflow_provider_amplitude_segment.core.delivery.response import NotSegment, RetryLater, no_answer
+from airflow_provider_amplitude_segment.core.export.responses import (
     AskAgain,
     ExportPending,
     ExportsLimited,
     Usage,
 )
-from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
-from airflow_provider_amplitude_segment.core.segment_answer import NotSegment, RetryLater, no_answer
+from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.exceptions import (
     EmptyCohortError,
     ExitRatioError,

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fakes import Killed, World
 
-from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.membership import read_membership
-from airflow_provider_amplitude_segment.core.segment_answer import no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import no_answer
+from airflow_provider_amplitude_segment.core.engine.database import open_engine
+from airflow_provider_amplitude_segment.core.membership.membership import read_membership
 from airflow_provider_amplitude_segment.exceptions import ExportFileError, SettingError
 
 TRAIT = "Power Users (c1)"

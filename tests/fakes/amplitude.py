@@ -4,8 +4,10 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from airflow_provider_amplitude_segment.core.cohort import Cohort
-from airflow_provider_amplitude_segment.core.cohort_export import (
+from airflow_provider_amplitude_segment.core.engine.scratch import on_scratch
+from airflow_provider_amplitude_segment.core.export.cohort import Cohort
+from airflow_provider_amplitude_segment.core.export.download import Download
+from airflow_provider_amplitude_segment.core.export.responses import (
     AskAgain,
     ExportCompleted,
     ExportPending,
@@ -13,8 +15,6 @@ from airflow_provider_amplitude_segment.core.cohort_export import (
     ExportsLimited,
     Usage,
 )
-from airflow_provider_amplitude_segment.core.export_file import Download
-from airflow_provider_amplitude_segment.core.scratch import on_scratch
 
 
 class FakeAmplitude:

@@ -77,11 +77,11 @@ def _run(action: str, state: str, arguments: list[str]) -> int:
         from airflow_provider_amplitude_segment.__main__ import main  # noqa: PLC0415 - in a program of its own
 
         return main(["--state-path", state, action, *arguments])
+    from airflow_provider_amplitude_segment.operators.retire_trait import (  # noqa: PLC0415
+        AmplitudeCohortTraitRetireOperator,
+    )
     from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import (  # noqa: PLC0415
         AmplitudeCohortToSegmentOperator,
-    )
-    from airflow_provider_amplitude_segment.transfers.retire_trait import (  # noqa: PLC0415
-        AmplitudeCohortTraitRetireOperator,
     )
 
     sys.path.insert(0, str(Path(__file__).parents[1]))

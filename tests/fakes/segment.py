@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged, Answer, Refused, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged, Answer, Refused, no_answer
 
 
 class FakeSegment:

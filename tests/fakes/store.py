@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.scratch import on_scratch
+from airflow_provider_amplitude_segment.core.engine.scratch import on_scratch
 from airflow_provider_amplitude_segment.exceptions import StatePathError
 
 if TYPE_CHECKING:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
-from airflow_provider_amplitude_segment.core.outside import Outside, TellingOutside
-from airflow_provider_amplitude_segment.core.progress import Show, show_nobody
-from airflow_provider_amplitude_segment.core.report import SyncReport
+from airflow_provider_amplitude_segment.core.delivery.ports import TellingOutside
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run
+from airflow_provider_amplitude_segment.core.ports import Outside
+from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
+from airflow_provider_amplitude_segment.core.report.progress import Show, show_nobody
+from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.core.retirement import CohortRetirement
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
-from airflow_provider_amplitude_segment.core.stream import Destination, Run
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from fakes.amplitude import FakeAmplitude
 from fakes.clock import FakeChance, FakeClock, WrongClock

@@ -12,9 +12,9 @@ from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
-from airflow_provider_amplitude_segment.core.outcome import ExportIncomplete, Skipped
-from airflow_provider_amplitude_segment.core.outside import Outside
-from airflow_provider_amplitude_segment.core.report import SyncReport
+from airflow_provider_amplitude_segment.core.ports import Outside
+from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
+from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, RejectedUsersError
 from faults.faulty_store import FaultyStore
@@ -25,9 +25,9 @@ from faults.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
-    from airflow_provider_amplitude_segment.core.stream import Destination, Run
     from faults.process import Accident
     from faults.world import World
 

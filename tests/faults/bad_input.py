@@ -21,20 +21,20 @@ from fakes import FakeStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_amplitude_segment.core.claim import Claim, take_claim
 from airflow_provider_amplitude_segment.core.clock import timestamp
-from airflow_provider_amplitude_segment.core.cohort import check_exportable, read_cohorts
-from airflow_provider_amplitude_segment.core.cohort_export import read_export_request, read_export_status, read_usage
-from airflow_provider_amplitude_segment.core.entry import Plan
-from airflow_provider_amplitude_segment.core.export_file import read_file_answer, read_storage_answer
-from airflow_provider_amplitude_segment.core.ledger import Ledger
-from airflow_provider_amplitude_segment.core.mark import FORMAT, PACKAGE, encode_entry
-from airflow_provider_amplitude_segment.core.membership import read_membership
-from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
-from airflow_provider_amplitude_segment.core.run_record import read_run_record
-from airflow_provider_amplitude_segment.core.segment_answer import read_answer
-from airflow_provider_amplitude_segment.core.stream import Destination, Run, Stream
-from airflow_provider_amplitude_segment.core.user_list import read_user_list
+from airflow_provider_amplitude_segment.core.delivery.response import read_answer
+from airflow_provider_amplitude_segment.core.export.cohort import check_exportable, read_cohorts
+from airflow_provider_amplitude_segment.core.export.download import read_file_answer, read_storage_answer
+from airflow_provider_amplitude_segment.core.export.responses import read_export_request, read_export_status, read_usage
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import read_run_record
+from airflow_provider_amplitude_segment.core.http.retry import read_retry_after
+from airflow_provider_amplitude_segment.core.ledger.claim import Claim, take_claim
+from airflow_provider_amplitude_segment.core.ledger.entry import Plan
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger.state_path_mark import FORMAT, PACKAGE, encode_entry
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Stream
+from airflow_provider_amplitude_segment.core.maintenance.user_list import read_user_list
+from airflow_provider_amplitude_segment.core.membership.membership import read_membership
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ExportFileError, UserListError
 
 if TYPE_CHECKING:

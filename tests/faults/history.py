@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS
+from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from airflow_provider_amplitude_segment.exceptions import (
     ClaimHeldError,

@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.stream import Run
+from airflow_provider_amplitude_segment.core.ledger.stream import Run
 from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, TraitConflictError
 from faults.attempt import Attempt
 
 if TYPE_CHECKING:
     from random import Random
 
-    from airflow_provider_amplitude_segment.core.entry import Commit, Plan
+    from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
+    from airflow_provider_amplitude_segment.core.ledger.stream import Destination
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
-    from airflow_provider_amplitude_segment.core.stream import Destination
     from faults.verdict import Finding
     from faults.world import World
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.diff import REFUSALS_BEFORE_WAITING
-from airflow_provider_amplitude_segment.core.entry import Commit, Plan
-from airflow_provider_amplitude_segment.core.report import SyncReport
+from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
+from airflow_provider_amplitude_segment.core.plan.diff import REFUSALS_BEFORE_WAITING
+from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.exceptions import RejectedUsersError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Set as AbstractSet
 
-    from airflow_provider_amplitude_segment.core.stream import Destination
+    from airflow_provider_amplitude_segment.core.ledger.stream import Destination
     from faults.attempt import Attempt
     from faults.world import World
 

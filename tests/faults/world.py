@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.core.ledger import Ledger
-from airflow_provider_amplitude_segment.core.state import read_state, state_query
-from airflow_provider_amplitude_segment.core.stream import Destination, Stream
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger.state import read_state, state_query
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Stream
 from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 from airflow_provider_amplitude_segment.sandbox.cohorts import APP_ID
 from faults.claim_book import ClaimBook
@@ -22,7 +22,7 @@ from faults.wire import Mail
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_provider_amplitude_segment.core.entry import Commit, Plan
+    from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
 
 COHORT_ID = "c1"
 _KEYS = ("faultsWriteKey00000000000000001", "faultsWriteKey00000000000000002")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes.recording_server import RecordingServer, Told
 
-from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged
+from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
 from airflow_provider_amplitude_segment.exceptions import SettingError
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 

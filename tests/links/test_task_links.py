@@ -15,9 +15,9 @@ from fakes.tested_dag import parse_dag
 from airflow_provider_amplitude_segment.links.amplitude import AmplitudeCohortLink
 from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
 from airflow_provider_amplitude_segment.links.task_links import push_links
+from airflow_provider_amplitude_segment.operators.retire_trait import AmplitudeCohortTraitRetireOperator
 from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
-from airflow_provider_amplitude_segment.transfers.retire_trait import AmplitudeCohortTraitRetireOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,10 +24,10 @@ from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
 from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
-from airflow_provider_amplitude_segment.core.claim import take_claim
-from airflow_provider_amplitude_segment.core.outside import Outside
+from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Stream
+from airflow_provider_amplitude_segment.core.ports import Outside
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
-from airflow_provider_amplitude_segment.core.stream import Destination, Run, Stream
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from rivals.rival import Order, Place, Rival, stream
 
-from airflow_provider_amplitude_segment.core.claim import CLAIM_SECONDS, newest_generation, take_claim
-from airflow_provider_amplitude_segment.core.stream import Run
+from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS, newest_generation, take_claim
+from airflow_provider_amplitude_segment.core.ledger.stream import Run
 from airflow_provider_amplitude_segment.sandbox import Fault, Sandbox, SandboxCohort
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.identify import Envelope
-from airflow_provider_amplitude_segment.core.segment_answer import Acknowledged
+from airflow_provider_amplitude_segment.core.delivery.identify import Envelope
+from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
+from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from benchmarks.plan import open_telling
 from benchmarks.stopwatch import Stopwatch
 

@@ -14,10 +14,10 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core import telling as telling_module
-from airflow_provider_amplitude_segment.core.draft import report_draft
-from airflow_provider_amplitude_segment.core.fan_out import tell_side_by_side
-from airflow_provider_amplitude_segment.core.report import SyncReport
+from airflow_provider_amplitude_segment.core.delivery import destination_sync as telling_module
+from airflow_provider_amplitude_segment.core.delivery.fan_out import tell_side_by_side
+from airflow_provider_amplitude_segment.core.plan.draft import report_draft
+from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 from benchmarks.plan import open_telling
 from benchmarks.sink import COHORT_ID
@@ -26,7 +26,7 @@ from benchmarks.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_provider_amplitude_segment.core.segment_answer import Answer
+    from airflow_provider_amplitude_segment.core.delivery.response import Answer
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ from typing import Any
 import pendulum
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_amplitude_segment.operators.retire_trait import AmplitudeCohortTraitRetireOperator
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
-from airflow_provider_amplitude_segment.transfers.retire_trait import AmplitudeCohortTraitRetireOperator
 
 DESTINATIONS = ["segment_default", "segment_emea"]
 DEFERRED_COHORTS = ["d1", "d2", "d3", "d4"]

@@ -7,8 +7,8 @@ from typing import Any
 import pendulum
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_amplitude_segment.operators.retire_trait import AmplitudeCohortTraitRetireOperator
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
-from airflow_provider_amplitude_segment.transfers.retire_trait import AmplitudeCohortTraitRetireOperator
 
 
 def sync_dag(dag_id: str, **parameters: Any) -> DAG:

@@ -6,11 +6,11 @@ from typing import Any
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_amplitude_segment.core.report import SyncReport
+from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
+from airflow_provider_amplitude_segment.operators.retire_trait import AmplitudeCohortTraitRetireOperator
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
-from airflow_provider_amplitude_segment.transfers.retire_trait import AmplitudeCohortTraitRetireOperator
 
 START = pendulum.datetime(2024, 1, 1, tz="UTC")
 

@@ -1,0 +1,37 @@
+"""The HTTP answer behind an error of a file system: s3fs's, gcsfs's and adlfs's, none of which is imported here."""
+
+from __future__ import annotations
+
+from airflow_provider_amplitude_segment.core.ledger.store_response import StoreAnswer
+
+
+def answer_of(error: BaseException) -> StoreAnswer | None:
+    """Return the HTTP answer that a file system made an error of; ``None`` where there was none.
+
+    s3fs keeps boto's error beside its own; adlfs lets Azure's out; gcsfs has one of its own, and two texts.
+    """
+    for found in (error, error.__cause__):
+        response = getattr(found, "response", None)
+        if isinstance(response, dict):
+            told = response.get("Error", {})
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if isinstance(status, int):
+                return StoreAnswer(
+                    status, _name(told.get("Code")), str(told.get("Header", "")), str(told.get("Message"))
+                )
+        status = getattr(found, "status_code", None)
+        if isinstance(status, int):
+            code = getattr(found, "error_code", None)
+            return StoreAnswer(status, _name(getattr(code, "value", code)))
+        code = str(getattr(found, "code", ""))
+        if type(found).__name__ == "HttpError" and code.isdecimal():
+            return StoreAnswer(int(code))
+        for text, number in (("Forbidden: ", 403), ("Bad Request: ", 400)):
+            if str(found).startswith(text):
+                return StoreAnswer(number)
+    return None
+
+
+def _name(code: object) -> str:
+    """Return a name that a store gives to an error, where it is one: boto puts the status in its place."""
+    return code if isinstance(code, str) and code.isalnum() and not code.isdecimal() else ""

@@ -1,0 +1,271 @@
+"""The telling of one destination: its plan is delivered, then the state after it is committed.
+
+Once the plan stands and the claims were looked at, nothing that happens at another destination matters here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.clock import DeliveryClock
+from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES, pack
+from airflow_provider_amplitude_segment.core.delivery.delivery import FIRST_MESSAGES, Delivery
+from airflow_provider_amplitude_segment.core.delivery.identify import Envelope, identify_messages, plan_key
+from airflow_provider_amplitude_segment.core.delivery.sender import Courier
+from airflow_provider_amplitude_segment.core.engine.database import open_engine
+from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_csv
+from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
+from airflow_provider_amplitude_segment.core.ledger.entry import Commit
+from airflow_provider_amplitude_segment.core.ledger.held_claims import Lookout
+from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, rejected_file
+from airflow_provider_amplitude_segment.core.ledger.pruning import forget, keep_doubtful, prune
+from airflow_provider_amplitude_segment.core.ledger.state import count_known, fold_plan
+from airflow_provider_amplitude_segment.core.plan.draft import report_plan
+from airflow_provider_amplitude_segment.core.report.progress import Progress
+from airflow_provider_amplitude_segment.core.report.report import DestinationReport
+from airflow_provider_amplitude_segment.exceptions import LedgerError, StatePathError, StateUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    import duckdb
+
+    from airflow_provider_amplitude_segment.core.clock import Chance, Clock
+    from airflow_provider_amplitude_segment.core.delivery.batches import Batch, TooLong
+    from airflow_provider_amplitude_segment.core.delivery.delivery import Delivered
+    from airflow_provider_amplitude_segment.core.delivery.rate_limiter import Pace
+    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.ledger.entry import Journal, Plan
+    from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+    from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
+    from airflow_provider_amplitude_segment.core.ledger.stream import Run
+    from airflow_provider_amplitude_segment.core.plan.draft import Draft
+    from airflow_provider_amplitude_segment.core.report.progress import Show
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One destination's plan, and all it takes to tell it.
+
+    Attributes:
+        draft: what was decided.
+        plan: what stands in the ledger.
+        post: posts a body to the destination.
+        pace: shared with the destinations of its workspace.
+        context: sent with each batch.
+        settings: of the sync.
+        run: who tells.
+        tenure: holds the claim.
+        clock: time.
+        chance: jitter.
+        stop: set when the task is to end.
+        memory_mib: what its engine may hold.
+        show: shown how far it is.
+    """
+
+    draft: Draft
+    plan: Plan
+    post: Callable[[bytes, int], Answer]
+    pace: Pace
+    context: Mapping[str, Any]
+    settings: SyncSettings
+    run: Run
+    tenure: Tenure
+    clock: Clock
+    chance: Chance
+    stop: threading.Event
+    memory_mib: int
+    show: Show
+
+    def tell(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
+        """Deliver what is pending, and commit when nothing is.
+
+        Returns:
+            The destination's report, and why it is not committed: Segment could not be told or refuses us, the claim
+            was lost, or the place failed. What Segment acknowledged until then is in the journal where that could be
+            written.
+        """
+        try:
+            return self._tell(report)
+        except StatePathError as error:
+            return self.known(report), StateUnavailableError(error.path, error.reason, error.advice)
+        except Exception as error:  # noqa: BLE001 - one destination's accident is not another's
+            return self.known(report), error
+
+    def known(self, report: DestinationReport) -> DestinationReport:
+        """Return the report as the ledger has it now, where the ledger can be read."""
+        try:
+            newest = self.draft.ledger.newest()
+            if isinstance(newest, Commit) and newest.generation == self.plan.generation:
+                return DestinationReport(**newest.report)
+            return report_plan(report, self.plan, self.draft.ledger.journal(self.plan))
+        except LedgerError:
+            return report
+
+    def _tell(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
+        ledger, plan, label = self.draft.ledger, self.plan, self.plan.segment_conn_id
+        lookout = Lookout(lambda: self.tenure.look(self.draft.stream), self.clock)
+        # The look at the claims comes right after the plan: whoever was taken over does not call damaged what the other
+        # one took away,
+        lookout.look()
+        changes = ledger.fetch(plan.changes, self.draft.scratch / "changes.parquet")
+        journal = ledger.journal(plan)
+        pending = journal.pending(plan.planned)
+        log.info("%s: %s of %s changes are to be told", label, f"{pending.count:,}", f"{plan.planned:,}")
+        # nor takes anything away itself.
+        lookout.look()
+        prune(ledger, self.settings.keep_snapshots)
+        progress = Progress(
+            label, done=plan.planned - pending.count, planned=plan.planned, clock=self.clock, show=self.show
+        )
+        clock = DeliveryClock(self.clock, plan.timestamp)
+        courier = self._courier(lookout, clock)
+        delivery = Delivery(
+            label,
+            courier,
+            lookout,
+            lambda told: ledger.write_journal(plan, self._claim, told),
+            planned=plan.planned,
+            journal=journal,
+            is_key_proved=self._is_key_proved(journal),
+            workers=self.settings.max_concurrent_requests,
+            stop=self.stop,
+            clock=self.clock,
+            progress=progress,
+        )
+        is_wide = bool(self.settings.user_properties)
+        with open_engine(self.draft.scratch, memory_mib=self.memory_mib, is_wide=is_wide) as engine:
+            delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope, clock.moment))
+            report = self._report(report, delivered, progress.seconds)
+            if delivered.error is None:
+                report = self._commit(engine, report, lookout, delivered.journal, clock.moment)
+                self._take_old_away(lookout)
+        log.info(
+            "%s: %s planned = %s acknowledged + %s rejected + %s pending; %.1f s, %s",
+            label,
+            *(f"{n:,}" for n in (report.planned, report.acknowledged, report.rejected, report.pending)),
+            report.seconds,
+            "committed" if report.committed else "not committed",
+        )
+        return report, delivered.error
+
+    @property
+    def _claim(self) -> int:
+        return self.tenure.generation(self.draft.stream)
+
+    def _courier(self, lookout: Lookout, clock: Clock) -> Courier:
+        envelope = Envelope(self.context, self.settings.integrations)
+        halt = threading.Event()
+        return Courier(
+            self.plan.segment_conn_id,
+            self.post,
+            envelope,
+            RetryPolicy(),
+            self.pace,
+            lookout,
+            clock,
+            self.chance,
+            halt,
+        )
+
+    def _batches(
+        self, engine: duckdb.DuckDBPyConnection, changes: Path, pending: Ranges, envelope: Envelope, moment: str
+    ) -> Iterator[Batch | TooLong]:
+        stream = self.draft.stream
+        key = plan_key(stream.app_id, stream.cohort_id, stream.destination.name, self.plan.plan_id)
+        messages = identify_messages(engine, changes, pending, key=key, timestamp=moment)
+        limit = min(MAX_BATCH_MESSAGES, self.pace.batch_messages or MAX_BATCH_MESSAGES)
+        return pack(
+            messages,
+            envelope_bytes=envelope.size,
+            first_messages=FIRST_MESSAGES,
+            max_messages=limit,
+        )
+
+    def _is_key_proved(self, journal: Journal) -> bool:
+        """Tell whether Segment has acknowledged something with this write key before; it then knows us."""
+        key = self.draft.stream.destination.key_fingerprint
+        return self.plan.proved_key == key or (journal.acked.count > 0 and self.plan.key_fingerprint == key)
+
+    def _report(self, report: DestinationReport, delivered: Delivered, seconds: float) -> DestinationReport:
+        return replace(
+            report_plan(report, self.plan, delivered.journal),
+            batches=delivered.batches,
+            retries=delivered.retries,
+            seconds=round(seconds, 3),
+            error=str(delivered.error) if delivered.error else None,
+        )
+
+    def _commit(
+        self,
+        engine: duckdb.DuckDBPyConnection,
+        report: DestinationReport,
+        lookout: Lookout,
+        journal: Journal,
+        moment: str,
+    ) -> DestinationReport:
+        """Write the state after the plan: its file, a look, the entry. Who was refused is listed before."""
+        ledger, plan, scratch = self.draft.ledger, self.plan, self.draft.scratch
+        state = fold_plan(engine, ledger, plan, journal, scratch)
+        if plan.mode == "retire":
+            state = keep_doubtful(engine, state, scratch / "doubtful.parquet")
+        if journal.refused:
+            report = replace(report, rejected_users=self._list_rejected(engine, journal))
+        report = replace(report, committed=True, known=count_known(engine, state, plan.trait))
+        snapshot = ledger.keep(str(ObjectName("snapshot", plan.generation, self._claim)), state)
+        key = self.draft.stream.destination.key_fingerprint
+        lookout.look()
+        ledger.write_commit(
+            Commit(
+                generation=plan.generation,
+                claim=self._claim,
+                run_key=self.run.key,
+                export_request_id=plan.export_request_id,
+                trait=plan.trait,
+                timestamp=moment,
+                snapshot=snapshot,
+                proved_key=key if journal.acked.count else plan.proved_key,
+                segment_conn_id=plan.segment_conn_id,
+                destination=plan.destination,
+                report=asdict(report),
+                told_generation=plan.generation,
+                origin=plan.origin,
+            )
+        )
+        return report
+
+    def _take_old_away(self, lookout: Lookout) -> None:
+        """Prune; after a retirement nothing stays that names who is not known any more."""
+        ledger = self.draft.ledger
+        if self.plan.mode == "retire":
+            lookout.look()
+            forget(ledger, ledger.commit(self.plan.generation), self._claim)
+        else:
+            prune(ledger, self.settings.keep_snapshots)
+
+    def _list_rejected(self, engine: duckdb.DuckDBPyConnection, journal: Journal) -> str:
+        """Write ``rejected/<generation>.csv`` with user, trait, value, status and reason; return where it is."""
+        refused = list(journal.refused.values())
+        path = self.draft.scratch / "rejected.csv"
+        changes = parquet_rows(self.draft.scratch / "changes.parquet", numbered=True)
+        engine.execute(
+            write_csv(
+                f"""SELECT changes.user_id, changes.trait, changes.value, refused.status, refused.reason
+                FROM {changes} changes
+                JOIN (SELECT unnest($1::BIGINT[]) AS position, unnest($2::INTEGER[]) AS status,
+                             unnest($3::VARCHAR[]) AS reason) refused
+                  ON changes.file_row_number = refused.position
+                ORDER BY ALL""",
+                path,
+            ),
+            [[r.position for r in refused], [r.status for r in refused], [r.reason for r in refused]],
+        )
+        return self.draft.ledger.put_beside(rejected_file(self.plan.generation), path)

@@ -1,0 +1,45 @@
+"""What delivery meets outside of core: Segment, the ledgers, time, randomness, and the worker's disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.report.progress import show_nobody
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from airflow_provider_amplitude_segment.core.clock import Chance, Clock
+    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Store
+    from airflow_provider_amplitude_segment.core.report.progress import Show
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellingOutside:
+    """What it takes to tell destinations.
+
+    Attributes:
+        posts: by destination, what posts a body there.
+        store: where the ledgers are.
+        clock: time.
+        chance: randomness.
+        stop: set when the task is to end.
+        scratch: an empty folder on the worker's own disk; the caller removes it.
+        integration: name and version that Segment is told as ``context.integration``.
+        show: shown how far the sync is.
+        room_bytes: about how much of the scratch folder's disk it takes at its peak; ``None`` before that is known.
+    """
+
+    posts: Mapping[Destination, Callable[[bytes, int], Answer]]
+    store: Store
+    clock: Clock
+    chance: Chance
+    stop: threading.Event
+    scratch: Path
+    integration: Mapping[str, str]
+    show: Show = show_nobody
+    room_bytes: int | None = None

@@ -1,0 +1,266 @@
+"""An export of a cohort, requested and waited for: what each of Amplitude's answers means.
+
+Source of the rules: https://amplitude.com/docs/apis/analytics/behavioral-cohorts, unless one names another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeGuard
+from urllib.parse import quote as percent_encode
+from urllib.parse import urlencode
+
+from airflow_provider_amplitude_segment.core.export.response_errors import (
+    is_passing,
+    is_success,
+    one_line,
+    quote,
+    refuse_common_errors,
+)
+from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, read_object
+from airflow_provider_amplitude_segment.core.http.retry import read_retry_after
+from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeAnswerError,
+    AmplitudeUnavailableError,
+    ExportFailedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAYBE_SPENT = "one of the month's exports may have been spent"
+"""Said wherever it is not known whether Amplitude counted a request."""
+
+_COMPLETED = "JOB COMPLETED"
+_IN_PROGRESS = "JOB INPROGRESS"
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequested:
+    """Amplitude took the request; it counts, and its file can be had for seven days.
+
+    Attributes:
+        request_id: a short alphanumeric ID, to be saved before anything else is done.
+    """
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportsLimited:
+    """429: the month's exports are spent, or too many are asked for at once. Only the usage tells which.
+
+    Attributes:
+        after_seconds: what ``Retry-After`` asked for, if anything; Amplitude does not document one.
+        reason: what Amplitude says.
+    """
+
+    after_seconds: float | None
+    reason: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportCompleted:
+    """The file can be fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPending:
+    """Amplitude is still at work.
+
+    Attributes:
+        said: its word for that, ``JOB INPROGRESS`` where it is the documented one.
+    """
+
+    said: str
+
+    @property
+    def documented(self) -> bool:
+        """Whether the word is the documented one; any other is waited out too, and logged."""
+        return self.said == _IN_PROGRESS
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """No answer to the question came; the export itself is not concerned.
+
+    Attributes:
+        after_seconds: what ``Retry-After`` asked for, if anything.
+        status: HTTP status code; ``None`` where no whole response came.
+        reason: why none came, in words; empty where a status says it.
+    """
+
+    after_seconds: float | None
+    status: int | None
+    reason: str = field(default="", compare=False)
+
+    @property
+    def said(self) -> str:
+        """What Amplitude answered, for a reader."""
+        return f"HTTP {self.status}" if self.status else f"no answer ({self.reason})" if self.reason else "no answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Exports of this month, by Amplitude's own count.
+
+    Attributes:
+        usage: exports counted.
+        limit: exports the plan has a month.
+        resets_at: when the count starts anew, as Amplitude says it; ``None`` where it does not.
+    """
+
+    usage: int
+    limit: int
+    resets_at: str | None = None
+
+    @property
+    def left(self) -> int:
+        """Exports that can still be requested this month, at least 0."""
+        return max(0, self.limit - self.usage)
+
+
+def read_export_request(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float, is_end_announced: bool = True
+) -> ExportRequested | ExportsLimited:
+    """Read the answer of ``GET /api/5/cohorts/request/<cohort id>``, section "Get one cohort".
+
+    Documented is 202; Segment's own client is tested against 200. So any 2xx with a ``request_id`` is taken.
+
+    Args:
+        status: HTTP status code.
+        headers: Response headers with lower-case names.
+        body: Response body.
+        now: Seconds since 1970-01-01 UTC.
+        is_end_announced: Whether anything said where the body ends.
+
+    Raises:
+        AmplitudeCredentialsError: 401 and 403.
+        AmplitudeUnavailableError: 408 and 5xx, or the response was cut off; the request may have been counted.
+        ExportFailedError: Any other 4xx.
+        AmplitudeAnswerError: A redirect, or a 2xx without a request ID.
+
+    >>> read_export_request(202, {}, b'{"request_id": "qfaZya", "cohort_id": "26umsb5"}', now=0)
+    ExportRequested(request_id='qfaZya')
+    >>> read_export_request(429, {"retry-after": "60"}, b"", now=0).after_seconds
+    60.0
+    """
+    doing = "requesting an export"
+    if status == 429:  # noqa: PLR2004 - HTTP's own number
+        return ExportsLimited(read_retry_after(headers.get("retry-after"), now=now), quote(body))
+    refuse_common_errors(doing, status, f"{quote(body)}; {MAYBE_SPENT}")
+    if not is_success(status):
+        raise ExportFailedError(None, status, quote(body))
+    if is_cut_object(body, is_end_announced=is_end_announced):
+        raise AmplitudeUnavailableError(doing, status, f"{CUT_OFF}; {MAYBE_SPENT}")
+    request_id = (read_object(body) or {}).get("request_id")
+    if isinstance(request_id, int) and not isinstance(request_id, bool):
+        request_id = str(request_id)
+    if not isinstance(request_id, str) or not request_id.strip():
+        raise AmplitudeAnswerError(doing, status, f"without a request_id; {MAYBE_SPENT}")
+    return ExportRequested(request_id.strip())
+
+
+def read_export_status(
+    request_id: str, status: int, headers: Mapping[str, str], body: bytes, *, now: float, is_end_announced: bool = True
+) -> ExportCompleted | ExportPending | AskAgain:
+    """Read the answer of ``GET /api/5/cohorts/request-status/<request id>``, section "Get request status".
+
+    Documented are 202 with ``JOB INPROGRESS`` and 200 with ``JOB COMPLETED``. Amplitude's own clients go by
+    the code and never count a 429 as a failure (experiment-python-server, cohort_download_api.py); others go
+    by the text. Where the two disagree the text decides, and an unknown text is waited out. A response that was cut
+    off says nothing.
+
+    Args:
+        request_id: For the error's sake.
+        status: HTTP status code.
+        headers: Response headers with lower-case names.
+        body: Response body.
+        now: Seconds since 1970-01-01 UTC.
+        is_end_announced: Whether anything said where the body ends.
+
+    Raises:
+        AmplitudeCredentialsError: 401 and 403.
+        ExportFailedError: Any other 4xx but 408 and 429.
+        AmplitudeAnswerError: A redirect.
+
+    >>> read_export_status("qfaZya", 202, {}, b'{"async_status": "JOB INPROGRESS"}', now=0)
+    ExportPending(said='JOB INPROGRESS')
+    >>> read_export_status("qfaZya", 200, {}, b'{"async_status": "JOB COMPLETED"}', now=0)
+    ExportCompleted()
+    >>> read_export_status("qfaZya", 200, {}, b'{"async_status": "JOB QUEUED"}', now=0)
+    ExportPending(said='JOB QUEUED')
+    >>> read_export_status("qfaZya", 503, {}, b"", now=0)
+    AskAgain(after_seconds=None, status=503, reason='')
+    """
+    if is_passing(status):
+        return AskAgain(read_retry_after(headers.get("retry-after"), now=now), status)
+    refuse_common_errors("asking after an export", status)
+    if not is_success(status):
+        raise ExportFailedError(request_id, status, quote(body))
+    if is_cut_object(body, is_end_announced=is_end_announced):
+        return AskAgain(None, None, CUT_OFF)
+    answer = read_object(body)
+    text = (answer or {}).get("async_status")
+    if isinstance(text, str) and text.strip():
+        said = one_line(text).upper().replace("IN PROGRESS", "INPROGRESS")
+        return ExportCompleted() if said == _COMPLETED else ExportPending(said)
+    if answer is None and body.strip():
+        return ExportPending(f"HTTP {status} without JSON")
+    return ExportCompleted() if status == _OK else ExportPending(f"HTTP {status} without a status")
+
+
+def read_usage(status: int, body: bytes) -> Usage | None:
+    """Read the answer of ``GET /api/3/cohorts/usage``, section "Get usage".
+
+    What comes back is not documented. Seen by third parties: ``{"rest_download": {"limit", "usage",
+    "resets_at"}}`` and, less surely, ``{"limit", "count"}``. Anything else is "not known": the usage is never
+    a reason to fail by itself.
+
+    >>> read_usage(200, b'{"rest_download": {"limit": 500, "usage": 12, "resets_at": "2026-12-01"}}')
+    Usage(usage=12, limit=500, resets_at='2026-12-01')
+    >>> read_usage(200, b'{"limit": 500, "count": 12}')
+    Usage(usage=12, limit=500, resets_at=None)
+    >>> read_usage(404, b"") is None
+    True
+    """
+    answer = read_object(body) if is_success(status) else None
+    if answer is None:
+        return None
+    nested = answer.get("rest_download")
+    counts = nested if isinstance(nested, dict) else answer
+    used = counts.get("usage", counts.get("count"))
+    limit = counts.get("limit")
+    if not _is_count(used) or not _is_count(limit):
+        return None
+    return Usage(used, limit, _moment(counts.get("resets_at")))
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _moment(value: object) -> str | None:
+    if isinstance(value, str):
+        return one_line(value) or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value, tz=UTC).isoformat()
+        except (ValueError, OverflowError, OSError):
+            return None
+    return None
+
+
+def property_query(names: Sequence[str]) -> str:
+    """Return what asks for user properties: "Add as many propKeys parameters as needed", with ``props=1`` only.
+
+    https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Get one cohort".
+
+    >>> property_query(["plan", "gp:home town"])
+    '?props=1&propKeys=plan&propKeys=gp%3Ahome%20town'
+    """
+    if not names:
+        return ""
+    return "?" + urlencode([("props", "1"), *(("propKeys", name) for name in names)], quote_via=percent_encode)

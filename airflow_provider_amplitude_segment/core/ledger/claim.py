@@ -1,0 +1,301 @@
+"""The claim: who may tell one stream, and until when.
+
+A claim is ``claim-n.json``, created exclusively; ``n`` is also the fencing token. Its owner alone writes it again, to
+renew or to release it. Who takes over claims, then reads; who owns writes its plan, then looks at the claims: one of
+the two sees the other (design 4, rules 1 and 5). A claim is never waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.clock import duration, timestamp
+from airflow_provider_amplitude_segment.core.ledger.ledger_clock import first_seen
+from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, objects_of, parse_object
+from airflow_provider_amplitude_segment.core.ledger.state_path_mark import decode_entry, encode_entry, refuse_foreign
+from airflow_provider_amplitude_segment.exceptions import CHECK_CLOCKS, ClaimHeldError, ClaimLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_amplitude_segment.core.clock import Clock
+    from airflow_provider_amplitude_segment.core.ledger.stream import Run, Store, Stream
+
+log = logging.getLogger(__name__)
+
+CLAIM_SECONDS = 300.0
+"""How long a claim lasts that is not renewed: so long a dead owner keeps other runs waiting."""
+
+_SAME_INSTANT = "a run that claimed it in the same instant"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One entry ``claim-n.json``.
+
+    Attributes:
+        generation: ``n``; higher ones fence off lower ones.
+        run_key: the run that owns it.
+        run_label: that run, for a reader.
+        try_number: the run's try that took it.
+        written_at: seconds since 1970, by the owner's clock.
+        expires_at: seconds since 1970, by the owner's clock; from then on any run may take over.
+        started_at: when the owner's DAG run was started, as ``Run`` has it.
+        clear_number: how often the owner's DAG run had been cleared.
+        deferred: the try that took it is deferred, and continues in another process.
+        released: its owner has ended.
+    """
+
+    generation: int
+    run_key: str
+    run_label: str
+    try_number: int
+    written_at: float
+    expires_at: float
+    started_at: str = ""
+    clear_number: int = 0
+    deferred: bool = False
+    released: bool = False
+
+    @classmethod
+    def of(cls, run: Run, generation: int, now: float) -> Claim:
+        """Return a new claim of ``run``."""
+        return cls(
+            generation,
+            run.key,
+            run.label,
+            run.try_number,
+            now,
+            now + CLAIM_SECONDS,
+            started_at=run.started_at,
+            clear_number=run.clear_number,
+        )
+
+    def to_json(self) -> bytes:
+        """Return the entry's bytes."""
+        return encode_entry(
+            {
+                "generation": self.generation,
+                "run": {
+                    "key": self.run_key,
+                    "label": self.run_label,
+                    "try": self.try_number,
+                    "started_at": self.started_at,
+                    "clear_number": self.clear_number,
+                },
+                "written_at": timestamp(self.written_at),
+                "written_at_epoch": self.written_at,
+                "expires_at": timestamp(self.expires_at),
+                "expires_at_epoch": self.expires_at,
+                "deferred": self.deferred,
+                "released": self.released,
+            },
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Claim | None:
+        """Return the claim, or ``None`` for what a writer that died in the middle has left."""
+        entry = decode_entry(content) or {}
+        try:
+            run = entry["run"]
+            claim = cls(
+                int(entry["generation"]),
+                str(run["key"]),
+                str(run["label"]),
+                int(run["try"]),
+                float(entry["written_at_epoch"]),
+                float(entry["expires_at_epoch"]),
+                str(run["started_at"]),
+                int(run["clear_number"]),
+                bool(entry["deferred"]),
+                bool(entry["released"]),
+            )
+            # A moment that is no time cannot be shown, and may never come.
+            timestamp(claim.written_at)
+            timestamp(claim.expires_at)
+        except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
+            return None
+        return claim
+
+    @property
+    def holder(self) -> str:
+        """The run and the try that own it, for a reader."""
+        return f"{self.run_label} (try {self.try_number})"
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts from when it was written."""
+        return max(0.0, self.expires_at - self.written_at)
+
+    def is_of_earlier_try(self, run: Run) -> bool:
+        """Tell whether ``run`` itself took it before, so that it does not keep ``run`` out.
+
+        The key alone does not prove that (ADR 0017): two Airflows may share it, but start their DAG runs at different
+        moments. And Airflow runs no try twice, unless the try was deferred.
+
+        >>> from airflow_provider_amplitude_segment.core.ledger.stream import Run
+        >>> claim = Claim(1, "k", "run", 1, 0.0, 300.0, started_at="10:00")
+        >>> claim.is_of_earlier_try(Run("run", "k", 2, started_at="10:00"))
+        True
+        >>> claim.is_of_earlier_try(Run("run", "k", 2, started_at="10:01"))
+        False
+        >>> claim.is_of_earlier_try(Run("run", "k", 2, started_at="11:30", clear_number=1))
+        True
+        >>> claim.is_of_earlier_try(Run("run", "k", 1, started_at="10:00"))
+        False
+        """
+        if self.run_key != run.key:
+            return False
+        if self.started_at != run.started_at:
+            return run.clear_number > self.clear_number
+        return self.try_number < run.try_number or (self.deferred and self.try_number == run.try_number)
+
+
+def newest_generation(names: Sequence[str]) -> int:
+    """Return the highest generation that was ever claimed among a ledger's objects, 0 for none.
+
+    >>> newest_generation(["claim-2.json", "claim-10.json", "plan-11.json"])
+    10
+    """
+    return max((claim.generation for claim in objects_of(names, "claim")), default=0)
+
+
+def _highest_number(names: Sequence[str]) -> int:
+    """Return the highest generation that anything is named by: a claim may have been taken away by hand."""
+    return max((max(found.generation, found.owner) for name in names if (found := parse_object(name))), default=0)
+
+
+def take_claim(store: Store, stream: Stream, run: Run, now: float, *, above: int = 0) -> Claim:
+    """Claim a stream.
+
+    Args:
+        store: where its ledger is.
+        stream: what to claim.
+        run: for whom.
+        now: seconds since 1970.
+        above: the claim's generation is higher than this, too: one that somebody remembers although the ledger is gone
+            must not be used again. Rivals that remember differently are no danger: the lower one sees the higher one
+            when it looks.
+
+    Raises:
+        ClaimHeldError: another run holds it, or took it in the same instant; nothing was read or written.
+        LedgerDamagedError: the folder holds an entry of another program; nothing was written.
+        LedgerFormatError: a newer version has claimed it; nothing was written.
+    """
+    names = store.names(stream.folder)
+    newest = newest_generation(names)
+    if newest:
+        _refuse_if_held(store, stream, newest, run, now)
+    else:
+        _refuse_foreign_entries(store, stream.folder, names)
+    claim = Claim.of(run, max(_highest_number(names), above) + 1, now)
+    if not store.create(_name(stream, claim.generation), claim.to_json()):
+        other = _read(store, stream.folder, claim.generation) or replace(claim, run_label=_SAME_INSTANT)
+        raise ClaimHeldError(stream.destination.segment_conn_id, other.holder, timestamp(other.expires_at))
+    return claim
+
+
+def take_claims(
+    store: Store, streams: Sequence[Stream], run: Run, clock: Clock, above: Mapping[Stream, int]
+) -> dict[Stream, Claim]:
+    """Claim all streams or none, in the order of their folders, so that two runs cannot hold half each.
+
+    Raises:
+        ClaimHeldError: another run holds one; what was taken before is released.
+    """
+    taken: dict[Stream, Claim] = {}
+    try:
+        for stream in sorted(streams, key=lambda stream: stream.folder):
+            taken[stream] = take_claim(store, stream, run, clock.now(), above=above.get(stream, 0))
+    except BaseException:
+        for stream, claim in taken.items():
+            release_claim(store, stream, claim)
+        raise
+    return taken
+
+
+def release_claim(store: Store, stream: Stream, claim: Claim) -> None:
+    """Let the next run in at once."""
+    store.put(_name(stream, claim.generation), replace(claim, released=True).to_json())
+
+
+def give_back(store: Store, folder: str, generation: int) -> bool:
+    """Release a claim that another process of the same run took, and return whether there was one."""
+    claim = _read(store, folder, generation)
+    if claim is not None:
+        store.put(f"{folder}/{ObjectName('claim', generation)}", replace(claim, released=True).to_json())
+    return claim is not None
+
+
+def extend_claim(
+    store: Store, stream: Stream, claim: Claim, now: float, seconds: float = CLAIM_SECONDS, *, deferred: bool = False
+) -> None:
+    """Let the claim last for ``seconds`` from ``now`` on; ``deferred`` says that another process continues the try."""
+    extended = replace(claim, written_at=now, expires_at=now + seconds, deferred=deferred)
+    store.put(_name(stream, claim.generation), extended.to_json())
+
+
+def look_at_claims(store: Store, stream: Stream, claim: Claim) -> None:
+    """See whether the stream was taken over.
+
+    Raises:
+        ClaimLostError: a higher claim stands; this owner must send and write nothing more.
+    """
+    newest = newest_generation(store.names(stream.folder))
+    if newest > claim.generation:
+        raise claim_lost(store, stream.folder, claim.generation)
+
+
+def claim_lost(store: Store, folder: str, generation: int) -> ClaimLostError:
+    """Return the error of the owner of claim ``generation``; it names the run that holds the stream now."""
+    newest = newest_generation(store.names(folder))
+    if newest <= generation:
+        return ClaimLostError(generation, None)
+    newer = _read(store, folder, newest)
+    return ClaimLostError(generation, newest, newer.holder if newer else "")
+
+
+def _name(stream: Stream, generation: int) -> str:
+    return f"{stream.folder}/{ObjectName('claim', generation)}"
+
+
+def _read(store: Store, folder: str, generation: int) -> Claim | None:
+    return Claim.from_json(store.get(f"{folder}/{ObjectName('claim', generation)}") or b"")
+
+
+def _refuse_if_held(store: Store, stream: Stream, generation: int, run: Run, now: float) -> None:
+    """Refuse a run while another one holds the newest claim.
+
+    Raises:
+        ClaimHeldError: names that run, and when its claim ends unless it is renewed.
+    """
+    content = store.get(_name(stream, generation)) or b""
+    refuse_foreign(content, store.locate(_name(stream, generation)))
+    claim = Claim.from_json(content)
+    if claim is None or claim.released or claim.is_of_earlier_try(run):
+        return
+    label, ahead, ends_at = stream.destination.segment_conn_id, claim.written_at - now, claim.expires_at
+    if ahead > 0:
+        # Its own times are not believed: a clock that is ahead by a year would keep all runs out for a year.
+        ends_at = first_seen(store, stream.folder, generation, content, now) + claim.seconds
+    if ends_at > now:
+        raise ClaimHeldError(label, claim.holder, timestamp(ends_at), duration(ahead) if ahead > 0 else "")
+    if ahead > 0:
+        log.warning(
+            "The claim of %s on Segment connection %r was written %s ahead of this worker's clock and has not been "
+            "renewed since, so this run takes it over. %s",
+            claim.holder,
+            label,
+            duration(ahead),
+            CHECK_CLOCKS,
+        )
+
+
+def _refuse_foreign_entries(store: Store, folder: str, names: Sequence[str]) -> None:
+    """Look at the entries of a folder that has no claim: a ledger of ours always keeps its highest one."""
+    for found in objects_of(names, "plan", "commit"):
+        name = f"{folder}/{found}"
+        refuse_foreign(store.get(name), store.locate(name))

@@ -1,0 +1,279 @@
+"""The ledger: what Segment was told about one cohort at one destination.
+
+A folder of objects that are written once (a journal by its one owner again), data first, then the ``.json`` that names
+its files with size and SHA-256:
+
+    plan-n.json    changes-n.parquet [base-n.parquet]   what is about to be told, and the state it starts from
+    acked-n-c.json                                      journal of plan n by claim c; readers take the union
+    commit-n.json  snapshot-n-c.parquet                 the state after
+    current.json                                        a hint at the newest commit
+
+The state is that of the highest ``n`` with a plan or a commit (design 4). Objects without their ``.json`` are ignored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_amplitude_segment.core.clock import seconds_ahead
+from airflow_provider_amplitude_segment.core.engine.scratch import on_scratch
+from airflow_provider_amplitude_segment.core.ledger.claim import claim_lost
+from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, Plan, Refusal, StoredFile, TraitOrigin
+from airflow_provider_amplitude_segment.core.ledger.object_names import (
+    CURRENT,
+    SIDE_FOLDERS,
+    ObjectName,
+    foreign_names,
+    foreign_names_beside,
+    objects_of,
+    parse_object,
+    report_file,
+)
+from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
+from airflow_provider_amplitude_segment.core.ledger.state_path_mark import (
+    decode_entry,
+    encode_entry,
+    is_foreign,
+    read_entry,
+    refuse_foreign,
+)
+from airflow_provider_amplitude_segment.exceptions import (
+    LedgerDamagedError,
+    LedgerFormatError,
+    StatePathError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_amplitude_segment.core.ledger.stream import Store
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from airflow_provider_amplitude_segment.core.ledger.stream import Store
+
+
+class Ledger:
+    """One stream's folder in a store. Nothing may be read from it before its claim is won."""
+
+    def __init__(self, store: Store, folder: str) -> None:
+        self._store = store
+        self.folder = folder
+
+    def newest(self) -> Plan | Commit | None:
+        """Return the entry that the state is taken from: the commit, or the plan without one, of the highest number.
+
+        Raises:
+            LedgerFormatError: an entry is of a newer format.
+            LedgerDamagedError: an entry cannot be read, or is another program's.
+        """
+        entries = self.entries()
+        return self.entry(entries[-1]) if entries else None
+
+    def newest_number(self) -> int:
+        """Return the generation of the newest entry without reading it; 0 where there is none."""
+        entries = self.entries()
+        return entries[-1].generation if entries else 0
+
+    def commits(self) -> list[int]:
+        """Return the generations of the commits that are kept, the oldest first."""
+        return [commit.generation for commit in objects_of(self.names(), "commit")]
+
+    def names(self) -> list[str]:
+        """Return the names of the objects in the folder itself, in any order."""
+        return self._store.names(self.folder)
+
+    def names_beside(self, folder: str) -> list[str]:
+        """Return the names of the files in one of the ledger's side folders, in any order."""
+        return self._store.names(f"{self.folder}/{folder}")
+
+    def entries(self) -> list[ObjectName]:
+        """Return the names of the plans and commits, the oldest first, and a commit after its plan."""
+        return sorted(objects_of(self.names(), "plan", "commit"), key=lambda e: (e.generation, e.kind == "commit"))
+
+    def entry(self, name: ObjectName) -> Plan | Commit:
+        """Return the plan or the commit of a name."""
+        return self.commit(name.generation) if name.kind == "commit" else self._plan(name.generation)
+
+    def is_foreign(self, name: str) -> bool:
+        """Tell whether an object with an entry's name was written by another program."""
+        return is_foreign(self._store.get(f"{self.folder}/{name}"))
+
+    def foreign(self) -> list[str]:
+        """Return what is not this package's in the folder and its side folders: by its name, or for want of the mark.
+
+        Of all that, entries alone are read.
+        """
+        names = self.names()
+        entries = sorted(name for name in names if (found := parse_object(name)) and not found.is_data)
+        beside = {folder: foreign_names_beside(folder, self.names_beside(folder)) for folder in SIDE_FOLDERS}
+        return [
+            *foreign_names(names),
+            *filter(self.is_foreign, entries),
+            *(f"{folder}/{name}" for folder, found in beside.items() for name in found),
+        ]
+
+    def readable_entries(self) -> list[Plan | Commit]:
+        """Return the plans and commits that are neither damaged nor of a newer format, in any order."""
+        entries = []
+        for name in self.entries():
+            with suppress(LedgerDamagedError, LedgerFormatError):
+                entries.append(self.entry(name))
+        return entries
+
+    def take_away(self, name: str) -> None:
+        """Remove an object that nothing needs any more."""
+        self._store.delete(f"{self.folder}/{name}")
+
+    def journal(self, plan: Plan) -> Journal:
+        """Return how far a plan was told, over all claims that worked on it."""
+        journal = Journal()
+        for name in objects_of(self.names(), "acked"):
+            if name.generation == plan.generation:
+                journal = journal.union(self._journal(str(name)))
+        return journal
+
+    def write_plan(self, plan: Plan) -> None:
+        """Write ``plan-n.json``; its files must stand already."""
+        self._write(str(ObjectName("plan", plan.generation)), dataclasses.asdict(plan))
+
+    def write_journal(self, plan: Plan, claim: int, journal: Journal) -> None:
+        """Write what claim ``claim`` knows of a plan over what it wrote before."""
+        refused = [[r.position, r.status, r.reason] for r in journal.refused.values()]
+        name = str(ObjectName("acked", plan.generation, claim))
+        self._write(name, {"acked": journal.acked.pairs, "refused": refused})
+
+    def write_commit(self, commit: Commit) -> None:
+        """Write ``commit-n.json``, then the hint at it; its snapshot must stand already.
+
+        Raises:
+            ClaimLostError: another owner has committed this plan.
+        """
+        content = encode_entry(dataclasses.asdict(commit))
+        if not self._store.create(f"{self.folder}/{ObjectName('commit', commit.generation)}", content):
+            raise claim_lost(self._store, self.folder, commit.claim)
+        if commit.told_generation == commit.generation:
+            self.set_hint(commit.generation)
+
+    def hint(self) -> int:
+        """Return the generation of the newest commit as ``current.json`` has it; 0 where that says nothing.
+
+        Raises:
+            LedgerDamagedError: another program wrote it.
+            LedgerFormatError: it is of a newer format.
+        """
+        content = self._store.get(f"{self.folder}/{CURRENT}")
+        refuse_foreign(content, self.locate(CURRENT))
+        try:
+            return int((decode_entry(content) or {})["generation"])
+        except (ValueError, TypeError, KeyError, OverflowError):
+            return 0
+
+    def set_hint(self, generation: int) -> None:
+        """Write ``current.json``."""
+        self._write(CURRENT, {"generation": generation})
+
+    def keep(self, name: str, path: Path) -> StoredFile:
+        """Put a local file into the ledger, and return what an entry has to say of it."""
+        digest, size = _digest(path)
+        self._store.put_file(f"{self.folder}/{name}", path)
+        return StoredFile(name, size, digest)
+
+    def fetch(self, stored: StoredFile, to: Path) -> Path:
+        """Copy a file of the ledger to the worker's disk; it is read twice before it is called damaged.
+
+        Raises:
+            LedgerDamagedError: it is missing, or not what its entry says.
+        EngineError: the worker's disk does not take it.
+        """
+        path = f"{self.folder}/{stored.name}"
+        for _ in range(2):
+            if not self._store.get_file(path, to):
+                raise LedgerDamagedError(self._store.locate(path), "is missing")
+            if _digest(to)[0] == stored.sha256:
+                return to
+        raise LedgerDamagedError(self._store.locate(path), "has another checksum than its entry says")
+
+    def put_report(self, claim: int, report: Mapping[str, Any]) -> None:
+        """Write ``reports/<claim>.json``."""
+        self._write(report_file(claim), dict(report))
+
+    def put_beside(self, name: str, path: Path) -> str:
+        """Put a file for people (rejected users, planned changes) into the folder, and return where it is."""
+        self._store.put_file(f"{self.folder}/{name}", path)
+        return self._store.locate(f"{self.folder}/{name}")
+
+    def _plan(self, generation: int) -> Plan:
+        entry = self._read(name := str(ObjectName("plan", generation)))
+        try:
+            base = StoredFile(**entry["base"]) if entry["base"] else None
+            files = {"changes": StoredFile(**entry["changes"]), "base": base}
+            return Plan(**{**entry, **files, **_checked(entry)})
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise LedgerDamagedError(self.locate(name), "lacks something a plan has") from None
+
+    def _journal(self, name: str) -> Journal:
+        entry = self._read(name)
+        try:
+            refused = {int(p): Refusal(int(p), status, reason) for p, status, reason in entry["refused"]}
+            Ranges.of((p, p) for p in refused)  # raises where one is no position
+            return Journal(Ranges.of((int(first), int(last)) for first, last in entry["acked"]), refused)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise LedgerDamagedError(self.locate(name), "lacks something a journal has") from None
+
+    def commit(self, generation: int) -> Commit:
+        """Return a commit; raises as ``newest`` does."""
+        entry = self._read(name := str(ObjectName("commit", generation)))
+        try:
+            return Commit(**{**entry, "snapshot": StoredFile(**entry["snapshot"]), **_checked(entry)})
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise LedgerDamagedError(self.locate(name), "lacks something a commit has") from None
+
+    def _read(self, name: str) -> dict[str, Any]:
+        return read_entry(self._store.get(f"{self.folder}/{name}"), self.locate(name))
+
+    def _write(self, name: str, entry: dict[str, Any]) -> None:
+        self._store.put(f"{self.folder}/{name}", encode_entry(entry))
+
+    def locate(self, name: str) -> str:
+        """Return where an object of the ledger is, for a reader of messages."""
+        return self._store.locate(f"{self.folder}/{name}")
+
+
+def _checked(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what plans and commits share beside plain values; raises where it is not what it should be."""
+    seconds_ahead(entry["timestamp"], 0.0)  # raises where it is no moment
+    return {"origin": TraitOrigin(**entry["origin"]) if entry.get("origin") else None}
+
+
+def _digest(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 and the size of a file in a scratch folder."""
+    with on_scratch(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+
+
+def newest_readable(ledger: Ledger) -> Plan | Commit | None:
+    """Return the newest entry of a neighbour that can be read; its claim is not ours, so it may just be pruned.
+
+    Raises:
+        LedgerDamagedError: it has entries, and none can be read: nobody can say whose it is.
+        LedgerFormatError: the same, as they are of a newer format.
+        StatePathError: the same, as this user may not read them, or the place failed.
+    """
+    fault: LedgerDamagedError | LedgerFormatError | StatePathError | None = None
+    for name in reversed(ledger.entries()):
+        try:
+            return ledger.entry(name)
+        except (LedgerDamagedError, LedgerFormatError, StatePathError) as error:
+            if error.retryable:
+                raise
+            fault = fault or error
+    if fault is not None:
+        raise fault
+    return None

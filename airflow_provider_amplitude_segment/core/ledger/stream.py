@@ -1,0 +1,144 @@
+"""A stream: one cohort at one destination, and the folder that is its ledger.
+
+No name from outside is trusted as a path (``core.object_names``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_amplitude_segment.core.ledger.object_names import destination_folder, folder_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class Store(Protocol):
+    """Where ledgers are kept. Names are relative, with ``/`` between folders.
+
+    Every method raises ``StatePathError`` where the place itself fails.
+    """
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write an object whole or not at all, over what was there."""
+        ...
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Write a local file as an object, whole or not at all."""
+        ...
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write an object that must not exist yet; return whether it was this call that made it."""
+        ...
+
+    def get(self, name: str) -> bytes | None:
+        """Return an object of JSON, or ``None`` where there is none; never the beginning of one."""
+        ...
+
+    def get_file(self, name: str, to: Path) -> bool:
+        """Copy an object, never the beginning of one, into a local file; return whether there is one."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names, without the folder, of the objects and folders right below it, in any order."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove an object; nothing happens where there is none."""
+        ...
+
+    def locate(self, name: str) -> str:
+        """Return where an object is, for a reader of messages."""
+        ...
+
+
+def fingerprint(value: object) -> str:
+    """Return 16 hexadecimal digits that differ when the JSON of ``value`` differs.
+
+    >>> fingerprint({"b": 1, "a": None}) == fingerprint({"a": None, "b": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A Segment source as the ledger and the report know it; holds no secret.
+
+    Attributes:
+        segment_conn_id: the connection it came from, its label.
+        name: ``destination_id`` of the connection, else a hash of host and write key.
+        workspace: slug of its workspace; destinations that share one share a pace. ``None``: a pace of its own.
+        key_fingerprint: differs when host or write key differ.
+    """
+
+    segment_conn_id: str
+    name: str
+    workspace: str | None = None
+    key_fingerprint: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder in a ledger's path."""
+        return destination_folder(self.name)
+
+    def with_integrations(self, integrations: Mapping[str, Any] | None) -> Destination:
+        """Return the destination that this one is when Segment routes by ``integrations``.
+
+        Another routing reaches other tools, so it has a memory of its own.
+        """
+        if not integrations:
+            return self
+        return Destination(
+            self.segment_conn_id,
+            f"{self.name}~{fingerprint(dict(integrations))}",
+            self.workspace,
+            self.key_fingerprint,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One cohort at one destination."""
+
+    app_id: str
+    cohort_id: str
+    destination: Destination
+
+    @property
+    def cohort_folder(self) -> str:
+        """``<app id>/<cohort id>``, shared by all destinations of the cohort."""
+        return f"{folder_name(self.app_id)}/{folder_name(self.cohort_id)}"
+
+    @property
+    def folder(self) -> str:
+        """``<app id>/<cohort id>/<destination>``."""
+        return f"{self.cohort_folder}/{self.destination.folder}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who is syncing: one task instance of one DAG run in one Airflow, over all its tries.
+
+    Attributes:
+        label: for a reader, e.g. ``DAG 'daily', run 'manual__…', task 'sync' in Airflow 'https://…' on host 'w-1'``.
+        key: differs for every installation, DAG, run, task and map index; the same for each try.
+        try_number: starts at 1.
+        started_at: when its Airflow started the DAG run, as text; empty where that is not known. Two Airflows that
+            cannot be told apart otherwise start a run of one ID at different moments (ADR 0017).
+        clear_number: how often the DAG run was cleared. A finished run that is cleared is started again.
+        dag_run: differs for every installation, DAG and run; the same for all of its tasks.
+        task: the DAG and the task, for a reader; the same for all runs, map indexes and installations.
+    """
+
+    label: str
+    key: str
+    try_number: int = 1
+    started_at: str = ""
+    clear_number: int = 0
+    dag_run: str = ""
+    task: str = ""

@@ -1,0 +1,1 @@
+"""What a person does to ledgers by hand: list, roll back, erase."""

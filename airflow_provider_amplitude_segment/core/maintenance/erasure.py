@@ -1,0 +1,192 @@
+"""The erasure of users from a ledger: a privacy request.
+
+After it nothing in the ledger's folder names them: the state is committed anew without them, every earlier plan and
+commit goes, and the files for people are written again. Nothing is told to Segment.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field, replace
+from typing import IO, TYPE_CHECKING
+
+import duckdb
+
+from airflow_provider_amplitude_segment.core.disk_space import erasure_room, stating_room
+from airflow_provider_amplitude_segment.core.engine.database import disk_reason, one_row, open_engine
+from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_parquet
+from airflow_provider_amplitude_segment.core.engine.scratch import on_scratch
+from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
+from airflow_provider_amplitude_segment.core.ledger.object_names import (
+    FOR_PEOPLE,
+    is_beside,
+    is_unfinished_beside,
+    parse_object,
+    parse_unfinished,
+)
+from airflow_provider_amplitude_segment.core.ledger.pruning import prune_before
+from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, read_state
+from airflow_provider_amplitude_segment.core.maintenance.rollback import restate
+from airflow_provider_amplitude_segment.exceptions import StatePathError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from airflow_provider_amplitude_segment.core.clock import Clock
+    from airflow_provider_amplitude_segment.core.ledger.stream import Run, Store, Stream
+
+_CHANGED = "names one of the users, and is no CSV file as it is written here"
+_FOREIGN = "is not this package's, and was not read"
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure took away.
+
+    Attributes:
+        pairs: pairs of trait and user that the state held.
+        generation: of the new commit; ``None`` where the state did not name them.
+        files: files for people that were written again without them.
+        users: those that anything in the ledger named.
+        left: what may name them and was left as it is: where it is, and why.
+    """
+
+    pairs: int
+    generation: int | None
+    files: int
+    users: frozenset[str] = field(default=frozenset(), repr=False)
+    left: tuple[str, ...] = ()
+
+
+def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run, clock: Clock, scratch: Path) -> Erased:
+    """Erase users from one ledger; a ledger that does not name them stays as it is, its earlier commits included.
+
+    Args:
+        store: where the ledger is.
+        stream: whose.
+        user_ids: whom, as Amplitude exports them.
+        run: who does it, for the claim.
+        clock: time.
+        scratch: an empty folder on this machine.
+
+    Raises:
+        ClaimHeldError: a sync is at work.
+        LedgerDamagedError: the newest state is missing or changed, so that it cannot be written without them.
+        EngineError: the worker's disk or memory failed; what was not erased by then is erased by doing it again.
+    """
+    with Tenure(store, [stream], run, clock) as tenure:
+        ledger = Ledger(store, stream.folder)
+        newest = ledger.newest()
+        with stating_room(lambda: erasure_room(ledger.readable_entries())), open_engine(scratch) as engine:
+            engine.execute(
+                "CREATE TEMP TABLE erased AS SELECT DISTINCT unnest($1::VARCHAR[]) AS user_id", [list(user_ids)]
+            )
+            state = read_state(engine, ledger, newest, scratch)
+            is_named, users = _find_named(engine, store, stream, scratch)
+            erased = Erased(0, None, 0)
+            if is_named:
+                if newest is None or state is None:
+                    # Left by a process that was killed before its first entry: nobody needs it.
+                    prune_before(ledger, tenure.generation(stream))
+                else:
+                    (pairs,) = one_row(
+                        engine, f"SELECT count(*) FROM ({pairs_query(state)}) SEMI JOIN erased USING (user_id)"
+                    )
+                    kept = scratch / "kept.parquet"
+                    engine.execute(write_parquet(f"FROM {parquet_rows(state)} ANTI JOIN erased USING (user_id)", kept))
+                    restated = restate(engine, ledger, newest, kept, tenure=tenure, stream=stream, run=run, clock=clock)
+                    prune_before(ledger, restated.generation)
+                    erased = Erased(int(pairs), restated.generation, 0)
+            left = tuple(f"{ledger.locate(name)} {_FOREIGN}" for name in ledger.foreign())
+            erased = replace(erased, users=users, left=left)
+            return _erase_from_files(store, ledger, frozenset(user_ids), scratch, erased)
+
+
+def _find_named(
+    engine: duckdb.DuckDBPyConnection, store: Store, stream: Stream, scratch: Path
+) -> tuple[bool, frozenset[str]]:
+    """Return whether any file of the ledger may name one of the users, also an unfinished one, and whom they name."""
+    copy, users, is_unknown = scratch / "looked-at.parquet", set(), False
+    for name in store.names(stream.folder):
+        found = parse_object(name) or parse_unfinished(name)
+        if found is None or not found.is_data:
+            continue
+        try:
+            if store.get_file(f"{stream.folder}/{name}", copy):
+                rows = engine.execute(
+                    f"SELECT DISTINCT user_id FROM {parquet_rows(copy)} SEMI JOIN erased USING (user_id)"
+                )
+                users |= {user_id for (user_id,) in rows.fetchall()}
+        except (duckdb.Error, StatePathError) as error:
+            if isinstance(error, StatePathError) and error.retryable:
+                raise
+            if isinstance(error, duckdb.Error) and disk_reason(error):
+                raise
+            # Half written, damaged, or closed to this user: it may name one.
+            is_unknown = True
+    return is_unknown or bool(users), frozenset(users)
+
+
+def _erase_from_files(store: Store, ledger: Ledger, user_ids: frozenset[str], scratch: Path, erased: Erased) -> Erased:
+    """Write the files for people that name one of the users again, without them; return what was erased by then."""
+    files, users, left = 0, set(erased.users), list(erased.left)
+    for folder in FOR_PEOPLE:
+        for name in sorted(ledger.names_beside(folder)):
+            path = f"{ledger.folder}/{folder}/{name}"
+            if is_unfinished_beside(folder, name):
+                # Left by a process that was killed while it wrote.
+                store.delete(path)
+            if not is_beside(folder, name):
+                continue
+            try:
+                named = _erase_from_file(store, path, user_ids, scratch)
+            except StatePathError as error:
+                if error.retryable:
+                    raise
+                left.append(f"{store.locate(path)} cannot be read or written ({error.reason})")
+                continue
+            if named is None:
+                left.append(f"{store.locate(path)} {_CHANGED}")
+            elif named:
+                files, users = files + 1, users | named
+    return replace(erased, files=files, users=frozenset(users), left=tuple(left))
+
+
+def _erase_from_file(store: Store, path: str, user_ids: frozenset[str], scratch: Path) -> set[str] | None:
+    """Write a CSV file again without the users' rows, where it has any.
+
+    Returns:
+        The users that it named; ``None`` where it names one and is not as it was written here, so it was left.
+    """
+    before, after = scratch / "before.csv", scratch / "after.csv"
+    if not store.get_file(path, before):
+        return set()
+    named: set[str] = set()
+    try:
+        with on_scratch(after), _open_csv(before, "r") as source, _open_csv(after, "w") as copy:
+            reader, writer = csv.reader(source, strict=True), csv.writer(copy, lineterminator="\n")
+            header = next(reader, [])
+            column = header.index("user_id")
+            writer.writerow(header)
+            for row in reader:
+                if row[column] in user_ids:
+                    named.add(row[column])
+                else:
+                    writer.writerow(row)
+    except (csv.Error, ValueError, IndexError):
+        return None if _mentions(before, user_ids) else set()
+    if named:
+        store.put_file(path, after)
+    return named
+
+
+def _open_csv(path: Path, mode: str) -> IO[str]:
+    # What is not UTF-8 comes out as it went in.
+    return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _mentions(path: Path, user_ids: frozenset[str]) -> bool:
+    with on_scratch(path), _open_csv(path, "r") as file:
+        return any(user_id in line for line in file for user_id in user_ids)

@@ -1,0 +1,1 @@
+"""From an export's file to the distinct user IDs of a cohort."""

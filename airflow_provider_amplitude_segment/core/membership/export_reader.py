@@ -1,0 +1,107 @@
+"""The membership that one export tells: fetched, read, and refused where Amplitude may have cut it off."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.disk_space import stating_room, sync_room
+from airflow_provider_amplitude_segment.core.engine.database import open_engine
+from airflow_provider_amplitude_segment.core.engine.scratch import remove_scratch
+from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS
+from airflow_provider_amplitude_segment.core.membership.membership import inflated_bytes, is_gzip, read_membership
+from airflow_provider_amplitude_segment.core.user_properties import MAX_BYTES
+from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from airflow_provider_amplitude_segment.core.export.exporter import Amplitude
+    from airflow_provider_amplitude_segment.core.membership.membership import Membership
+
+log = logging.getLogger(__name__)
+
+_DIFFERENCE = 0.05
+"""Share of the listed size by which a file whose end nothing announced may differ (ADR 0021)."""
+
+
+def fetch_membership(
+    amplitude: Amplitude,
+    request_id: str,
+    scratch: Path,
+    properties: Sequence[str] = (),
+    *,
+    listed: int | None = None,
+    destinations: int = 1,
+) -> Membership:
+    """Fetch a completed export and read who is in it.
+
+    Args:
+        amplitude: where the export is.
+        request_id: Amplitude's ID of it.
+        scratch: an existing folder; the membership's Parquet file stays there.
+        properties: names of user properties to read along.
+        listed: the cohort's size in Amplitude's list.
+        destinations: that it is compared with, for what an error says of the room that takes.
+
+    Raises:
+        ExportFileError: the file is not a cohort of users, lacks a property, or holds as many rows as Amplitude
+            exports at most.
+        ExportCutOffError: it ends early, or may, as nothing announced its end and its rows do not fit ``listed``.
+        EngineError: the worker's disk or memory failed.
+    """
+    file = scratch / "export"
+    download = amplitude.download(request_id, file)
+    log.info("Fetched export %s: %s bytes", request_id, f"{download.received_bytes:,}")
+    is_end_announced = download.is_end_announced or is_gzip(file)
+    try:
+        with (
+            stating_room(lambda: sync_room(inflated_bytes(file), destinations)),
+            open_engine(scratch, is_wide=bool(properties)) as engine,
+        ):
+            membership = read_membership(engine, file, scratch, properties, is_end_announced=is_end_announced)
+        if not is_end_announced and (fault := find_missing_rows(membership.rows, listed)):
+            raise ExportCutOffError(fault)
+    except ExportFileError as error:
+        raise type(error)(error.fault, request_id) from None
+    remove_scratch(file)
+    log.info(
+        "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
+        *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),
+    )
+    if membership.too_long:
+        log.warning(
+            "%s members have user properties of more than %s bytes, too much to go along: "
+            "they are told without them, and keep what was told before",
+            f"{membership.too_long:,}",
+            f"{MAX_BYTES:,}",
+        )
+    if membership.rows >= MAX_EXPORT_MEMBERS:
+        fault = f"it has {membership.rows:,} rows, and Amplitude cuts an export off at {MAX_EXPORT_MEMBERS:,}"
+        raise ExportFileError(fault, request_id)
+    return membership
+
+
+def find_missing_rows(rows: int, listed: int | None) -> str | None:
+    """Return why a file whose end nothing announced is not known to be whole; ``None`` where it is.
+
+    Amplitude lists the number of its users, anonymous ones included, as it last computed them: as many as an export
+    has rows. An export computes anew, so some difference is usual. A file with far more rows than listed shows that
+    the listed size is old, and then nothing tells how many are missing.
+
+    Args:
+        rows: of the file, without its header.
+        listed: the cohort's size in Amplitude's list; ``None`` where it was never computed.
+
+    >>> [find_missing_rows(rows, 2_000) is None for rows in (1_598, 1_899, 1_900, 2_000, 2_100, 2_101)]
+    [False, False, True, True, True, False]
+    >>> find_missing_rows(1_598, 2_000)
+    'it has 1,598 rows, Amplitude lists 2,000 users, and the response did not say where the file ends'
+    >>> find_missing_rows(11, 12), find_missing_rows(0, 0)
+    (None, None)
+    """
+    if listed is not None and abs(rows - listed) <= max(1, listed * _DIFFERENCE):
+        return None
+    size = "no size for the cohort" if listed is None else f"{listed:,} users"
+    return f"it has {rows:,} rows, Amplitude lists {size}, and the response did not say where the file ends"

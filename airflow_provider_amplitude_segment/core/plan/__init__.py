@@ -1,0 +1,1 @@
+"""From a membership and a state to the changes that will be sent."""

@@ -1,0 +1,62 @@
+"""The trait's key: what a cohort is called on a user's profile in Segment."""
+
+from __future__ import annotations
+
+from string import Formatter
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.exceptions import SettingError
+
+if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.core.export.cohort import Cohort
+
+DEFAULT_TRAIT_NAME = "{cohort_name} ({cohort_id})"
+"""As Amplitude's own sync has it: https://amplitude.com/docs/data/destination-catalog/segment."""
+
+_SETTING = "trait_name"
+_TAKES = (
+    "text with the fields {cohort_name} and {cohort_id} as they stand here and nothing else in braces, "
+    "e.g. '[Amplitude] {cohort_name} ({cohort_id})'"
+)
+
+
+def trait_key(template: str, cohort: Cohort) -> str:
+    """Fill in a template. Nothing in it or in the cohort's name is evaluated.
+
+    Args:
+        template: Text with the plain fields ``{cohort_name}`` and ``{cohort_id}``.
+        cohort: Its name is taken letter by letter, braces too.
+
+    Raises:
+        SettingError: Another field, an attribute, an index, a conversion, a format, a brace without its
+            other, or a key with nothing to see in it.
+
+    >>> from airflow_provider_amplitude_segment.core.export.cohort import Cohort
+    >>> trait_key("{cohort_name} ({cohort_id})", Cohort("26umsb5", "Power Users", "1"))
+    'Power Users (26umsb5)'
+    >>> trait_key("<{cohort_name}>", Cohort("26umsb5", "{cohort_id}", "1"))
+    '<{cohort_id}>'
+    """
+    if "{{" in template or "}}" in template or "{%" in template:
+        raise SettingError(_SETTING, f"{template!r} has something to evaluate in it", _TAKES)
+    values = {"cohort_name": cohort.name, "cohort_id": cohort.cohort_id}
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise SettingError(_SETTING, f"{template!r} is no template ({error})", _TAKES) from None
+    key = spelled = ""
+    for literal, field, _, _ in parts:
+        key += literal
+        spelled += literal.replace("{", "{{").replace("}", "}}")
+        if field is None:
+            continue
+        spelled += f"{{{field}}}"
+        if field not in values:
+            raise SettingError(_SETTING, f"{template!r} has the field {field!r}", _TAKES)
+        key += values[field]
+    # Formats and conversions are what is left out of this spelling, even empty ones.
+    if spelled != template:
+        raise SettingError(_SETTING, f"{template!r} formats or converts a field", _TAKES)
+    if not key.strip():
+        raise SettingError(_SETTING, f"{template!r} comes to a blank trait name", _TAKES)
+    return key

@@ -1,0 +1,22 @@
+"""What a sync, or a retirement, meets outside of core, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.delivery.ports import TellingOutside
+
+if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.core.export.exporter import Amplitude
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside(TellingOutside):
+    """What a sync meets on top.
+
+    Attributes:
+        amplitude: where the cohort is.
+    """
+
+    amplitude: Amplitude

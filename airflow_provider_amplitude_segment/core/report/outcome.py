@@ -1,0 +1,53 @@
+"""How a sync can end: not yet, skipped on purpose, or with users who could not be told."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.exceptions import RejectedUsersError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_amplitude_segment.core.report.report import SyncReport
+    from airflow_provider_amplitude_segment.core.settings import RejectedPolicy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportIncomplete:
+    """The export was requested and is not complete; the claims outlast the wait, and nothing runs any more.
+
+    Attributes:
+        request_id: of the export.
+        claims: by ledger folder, the generation that is held.
+    """
+
+    request_id: str
+    claims: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The sync was left out on purpose; nothing was sent and nothing committed."""
+
+    reason: str
+
+
+def end_for_rejected(report: SyncReport, on_rejected: RejectedPolicy) -> None:
+    """End a committed sync as ``on_rejected`` says; everybody else is delivered by now.
+
+    Raises:
+        RejectedUsersError: users were rejected, and the policy is ``fail``. Skipped ones alone are no reason.
+    """
+    rejected = sum(destination.rejected for destination in report.destinations)
+    if not rejected or report.dry_run:
+        return
+    where = ", ".join(d.rejected_users for d in report.destinations if d.rejected_users)
+    error = RejectedUsersError(rejected, where)
+    if on_rejected == "fail":
+        raise error
+    log.warning("%s", error)

@@ -1,0 +1,1 @@
+"""What both hooks share: an Airflow connection in, an endpoint and a session out."""

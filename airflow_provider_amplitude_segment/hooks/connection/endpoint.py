@@ -1,0 +1,274 @@
+"""Where a connection points, and what it says of the way there."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, mask_secret
+
+from airflow_provider_amplitude_segment.core.export.download import is_loopback
+from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.hooks.connection.field import setting
+from airflow_provider_amplitude_segment.hooks.connection.pasted_url import before_call
+from airflow_provider_amplitude_segment.hooks.connection.proxies import read_proxies
+from airflow_provider_amplitude_segment.hooks.connection.short_values import without_warning_of_short_values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.providers.common.compat.sdk import BaseHook, Connection
+
+
+DEFAULT_REGION = "US"
+DEFAULT_TIMEOUT_SECONDS = 60.0
+
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+_NO_SECRETS = frozenset(
+    {
+        "cert",
+        "destination_id",
+        "org_url",
+        "region",
+        "source",
+        "timeout",
+        "trust_env",
+        "verify",
+        "verify_ssl",
+        "workspace",
+    }
+)
+# Some of Segment's own settings end with the version.
+_VERSION_PATHS = frozenset({"", "/v1"})
+_TAKES_HOST = (
+    "nothing, to use the region's host, or a host or URL with neither credentials nor query, "
+    "e.g. https://api.example.com"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a connection says of host and way, read and checked.
+
+    Attributes:
+        conn_id: the connection's ID.
+        region: ``US`` or ``EU``; it decides where ``base_url`` is not an override.
+        base_url: scheme, host, port and path, without a slash at its end.
+        timeout_seconds: longest silence of the server.
+        verify: whether its certificate is checked, or the file of authorities to check it against.
+        cert: files of a client certificate and its key.
+        proxies: by scheme; may hold a password.
+        trust_env: whether the environment's proxies and authorities are used where the connection says
+            nothing.
+    """
+
+    conn_id: str
+    region: str
+    base_url: str
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    trust_env: bool = True
+
+
+def find_connection(hook: BaseHook, conn_id: str) -> Connection:
+    """Return a connection.
+
+    :raises SettingError: Airflow knows none of this ID, or, on 3.0 and 3.1, cannot read it: these lines log why and
+        answer as if there were none.
+    """
+    try:
+        with without_warning_of_short_values():
+            return hook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise SettingError(
+            f"connection {conn_id!r}",
+            "Airflow finds none of this ID, or cannot read it",
+            "a connection made in the UI, in a secrets backend, or as an environment variable AIRFLOW_CONN_…",
+        ) from None
+
+
+def secret(conn_id: str, label: str, value: str | None) -> str:
+    """Return a key without the white space around it: a secrets file likes to end in a line break.
+
+    Raises:
+        SettingError: It is missing or blank.
+    """
+    key = (value or "").strip()
+    if not key:
+        takes = f"the {label.lower()} as it was issued"
+        raise SettingError(setting(conn_id, label), "it is missing or blank", takes)
+    return key
+
+
+def text(connection: Any, name: str) -> str | None:
+    """Return a text of Extra without the white space around it; ``None`` where it is absent, null or blank.
+
+    :raises SettingError: it is neither text nor a whole number. Taken for absent, it would make another destination
+        of this one, or another region.
+    """
+    value = extra(connection).get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        problem = f"it is {type(value).__name__}, not text"
+        raise SettingError(setting(connection.conn_id, f"Extra {name}"), problem, "text")
+    return str(value).strip() or None
+
+
+def extra(connection: Any) -> Mapping[str, Any]:
+    """Return a connection's Extra; empty where there is none.
+
+    :raises SettingError: it is no JSON object. Airflow itself takes one that it cannot read for empty.
+    """
+    if not (connection.extra or "").strip():
+        return {}
+    try:
+        values = json.loads(connection.extra)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        takes = 'a JSON object such as {"region": "EU"}'
+        raise SettingError(setting(connection.conn_id, "Extra"), "it is no JSON object", takes)
+    # As extra_dejson does, but for what is no secret: Airflow warns of each value that is too short to be masked,
+    # such as a region, whatever its name is.
+    if hidden := {name: value for name, value in values.items() if name not in _NO_SECRETS}:
+        mask_secret(hidden)
+    return values
+
+
+def read_endpoint(
+    connection: Any, hosts: Mapping[str, str], others: Mapping[str, str] = MappingProxyType({})
+) -> Endpoint:
+    """Read host and way from an Airflow connection.
+
+    A host that is one region's own decides about the region, where the connection names none.
+
+    Args:
+        connection: Its ``host`` overrides the region's, with ``schema`` and ``port``; from Extra are read
+            ``region``, ``timeout``, ``verify``, ``cert``, ``proxies`` and ``trust_env``. Nothing else is
+            looked at.
+        hosts: Base URL by region.
+        others: By name, hosts of the same vendor that are not this API, and what they are.
+
+    Raises:
+        SettingError: One of them cannot be used; names the connection and the field.
+    """
+    conn_id = connection.conn_id
+    named = (text(connection, "region") or "").upper()
+    if named and named not in hosts:
+        raise SettingError(setting(conn_id, "Data region"), f"{named!r} is no region", " or ".join(hosts))
+    base_url = _override(connection)
+    owner = _owner(conn_id, base_url, hosts, others) if base_url else None
+    if named and owner not in {None, named}:
+        problem = f"wrong region: it is {named}, but Host ({base_url}) is that of {owner}"
+        takes = "the region that the project or workspace was made in, and Host nothing"
+        raise SettingError(setting(conn_id, "Data region"), problem, takes)
+    region = named or owner or DEFAULT_REGION
+    options = extra(connection)
+    return Endpoint(
+        conn_id=conn_id,
+        region=region,
+        base_url=base_url or hosts[region],
+        timeout_seconds=_timeout(conn_id, options.get("timeout")),
+        verify=_verify(conn_id, options.get("verify", options.get("verify_ssl"))),
+        cert=_certificate(conn_id, options.get("cert")),
+        proxies=read_proxies(conn_id, options.get("proxies", options.get("proxy"))),
+        trust_env=_flag(conn_id, "trust_env", options.get("trust_env")),
+    )
+
+
+def _override(connection: Any) -> str | None:
+    host = (connection.host or "").strip()
+    if not host:
+        return None
+    field_name = setting(connection.conn_id, "Host")
+    schema = (connection.schema or "").strip().lower()
+    try:
+        parts = urlsplit(host if "://" in host else f"//{host}")
+        name, port = parts.hostname, parts.port or connection.port
+    except ValueError:
+        raise SettingError(field_name, "it is no host", _TAKES_HOST) from None
+    odd = any(character.isspace() or not character.isprintable() or character == "\\" for character in host)
+    if not name or odd or "@" in parts.netloc or parts.query or parts.fragment:
+        raise SettingError(field_name, "it is no plain host", _TAKES_HOST)
+    scheme = parts.scheme.lower() or schema or ("http" if is_loopback(name) else "https")
+    if scheme not in {"http", "https"}:
+        raise SettingError(field_name, f"{scheme!r} is no scheme for it", "http or https")
+    address = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{address}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def _owner(conn_id: str, base_url: str, hosts: Mapping[str, str], others: Mapping[str, str]) -> str | None:
+    """Return the region whose own host a base URL has; ``None`` for any other host, e.g. a proxy.
+
+    Raises:
+        SettingError: It is another host of the vendor, or has the path of a call, to which each call's own is added.
+    """
+    parts = urlsplit(base_url)
+    owner = next((region for region, url in hosts.items() if urlsplit(url).hostname == parts.hostname), None)
+    regions = f"nothing, to use the region's host ({', '.join(f'{region}: {url}' for region, url in hosts.items())})"
+    if what := others.get(parts.hostname or ""):
+        problem = f"{base_url} is {what}"
+        raise SettingError(setting(conn_id, "Host"), problem, f"{regions}, or a host of the API")
+    before = before_call(parts.path)
+    if owner is not None and parts.path not in _VERSION_PATHS:
+        before = ""
+    if before is not None:
+        problem = f"{base_url} has the path of a call, and each call's own path is added to it"
+        takes = regions if owner else f"{parts.scheme}://{parts.netloc}{before}"
+        raise SettingError(setting(conn_id, "Host"), problem, takes)
+    return owner
+
+
+def _timeout(conn_id: str, value: object) -> float:
+    if value is None or value == "":
+        return DEFAULT_TIMEOUT_SECONDS
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(str(value))
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= 24 * 3600:
+        raise SettingError(setting(conn_id, "Timeout"), f"{value!r} is no time", "seconds over 0, e.g. 60")
+    return seconds
+
+
+def _flag(conn_id: str, name: str, value: object) -> bool:
+    if value is None or value == "":
+        return True
+    word = str(value).strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise SettingError(setting(conn_id, f"Extra {name}"), "it is neither true nor false", "true or false")
+    return word in _TRUE
+
+
+def _verify(conn_id: str, value: object) -> bool | str:
+    # A connection that is written as a URI has all of Extra as texts.
+    if isinstance(value, str) and value.strip() and value.strip().lower() not in _TRUE | _FALSE:
+        return _existing(conn_id, "verify", value.strip())
+    return _flag(conn_id, "verify", value)
+
+
+def _existing(conn_id: str, name: str, path: str) -> str:
+    if not Path(path).exists():
+        takes = "the path of a file that this worker has"
+        raise SettingError(setting(conn_id, f"Extra {name}"), f"there is no {path!r} on this worker", takes)
+    return path
+
+
+def _certificate(conn_id: str, value: object) -> str | tuple[str, str] | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        return _existing(conn_id, "cert", value)
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(file, str) for file in value):  # noqa: PLR2004
+        return (_existing(conn_id, "cert", value[0]), _existing(conn_id, "cert", value[1]))
+    takes = "a file's path, or a list of certificate and key"
+    raise SettingError(setting(conn_id, "Extra cert"), "it is no certificate", takes)

@@ -1,0 +1,107 @@
+"""A ``requests`` session as ``HttpHook`` makes one for a connection, without what it would do wrong here."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import Connection
+from airflow.providers.http.hooks.http import HttpHook
+from requests.auth import HTTPBasicAuth
+from requests.utils import default_headers, get_environ_proxies, select_proxy
+from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter
+
+from airflow_provider_amplitude_segment import __version__
+from airflow_provider_amplitude_segment.core.export.download import is_safe_link
+from airflow_provider_amplitude_segment.hooks.connection.proxies import check_proxy_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import requests
+    from requests.auth import AuthBase
+
+    from airflow_provider_amplitude_segment.hooks.connection.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
+
+POOL_CONNECTIONS = 32
+"""Connections to one host that are kept open: twice what a sync is likely to post over at once."""
+
+
+class _EndpointHook(HttpHook):
+    """``HttpHook`` over an endpoint that was read already; nothing else of a connection reaches it."""
+
+    def __init__(self, endpoint: Endpoint, adapter: TCPKeepAliveAdapter) -> None:
+        super().__init__(http_conn_id=endpoint.conn_id, adapter=adapter)
+        self._endpoint = endpoint
+
+    def get_connection(self, conn_id: str) -> Connection:
+        """Return a connection of host and TLS options alone: nothing that would become a header."""
+        endpoint = self._endpoint
+        options: dict[str, Any] = {
+            "verify": endpoint.verify,
+            "cert": endpoint.cert,
+            "proxies": dict(endpoint.proxies),
+            "trust_env": endpoint.trust_env,
+        }
+        return Connection(conn_id=conn_id, conn_type="http", host=endpoint.base_url, extra=json.dumps(options))
+
+
+def open_session(endpoint: Endpoint, auth: AuthBase | Callable[[Any], Any]) -> requests.Session:
+    """Return a session for an endpoint, to be kept for a client's life.
+
+    :param endpoint: host, TLS settings, proxies
+    :param auth: what signs each request; no other authentication is ever added, be it of a URL or of
+    ``.netrc``
+    :raises SettingError: its way is through a SOCKS proxy, and the package for one is missing
+    """
+    adapter = TCPKeepAliveAdapter(idle=120, count=20, interval=30, pool_maxsize=POOL_CONNECTIONS)
+    session: requests.Session = _EndpointHook(endpoint, adapter).get_conn()
+    # HttpHook mounts an adapter of one's own under the base URL's scheme alone.
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    # Older versions of HttpHook know fewer options, and make headers of those they do not know.
+    session.headers.clear()
+    session.headers.update(default_headers())
+    session.headers["User-Agent"] = f"airflow-provider-amplitude-segment/{__version__}"
+    session.trust_env = endpoint.trust_env
+    # Through JSON a pair became a list, of which requests would make a path.
+    session.cert = endpoint.cert
+    session.auth = auth
+    environment = get_environ_proxies(endpoint.base_url) if endpoint.trust_env else {}
+    proxy = select_proxy(endpoint.base_url, {**environment, **endpoint.proxies})
+    check_proxy_package(endpoint.conn_id, proxy, endpoint.proxies)
+    # Threads share the session, and nothing here needs what a server would have remembered.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
+
+
+def sign_with(login: str, password: str = "") -> AuthBase:
+    """Return Basic authentication.
+
+    :param login: an API key or a write key
+    :param password: a secret key; empty for Segment, whose form is ``<write key>:``
+    """
+    # As bytes: of a text, requests encodes Latin-1 alone, and quotes the key where it cannot.
+    return HTTPBasicAuth(login.encode(), password.encode())
+
+
+def sign_nothing(request: Any) -> Any:
+    """Leave a request as it is; as a session's authentication, this keeps ``.netrc`` from being used."""
+    return request
+
+
+def warn_where_exposed(endpoint: Endpoint) -> None:
+    """Log it where a connection lets others on the way read keys and user IDs."""
+    if endpoint.verify is False:
+        log.warning(
+            "Connection %s: the certificate of %s is NOT verified (Extra verify=false). Whoever stands in "
+            "between can read the key and every user ID.",
+            endpoint.conn_id,
+            endpoint.base_url,
+        )
+    if not is_safe_link(endpoint.base_url):
+        log.warning("Connection %s: the way to %s is NOT encrypted.", endpoint.conn_id, endpoint.base_url)

@@ -1,0 +1,120 @@
+"""What a sync or a retirement meets outside of core, opened from the operator's connections and closed after it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_amplitude_segment import __version__
+from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
+from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
+from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
+from airflow_provider_amplitude_segment.core.delivery.ports import TellingOutside
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination
+from airflow_provider_amplitude_segment.core.ports import Outside
+from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
+from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
+from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
+from airflow_provider_amplitude_segment.task.parameters import read_connection_id, read_connection_ids
+from airflow_provider_amplitude_segment.task.state_path import is_one_machines_own, state_place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from airflow_provider_amplitude_segment.clients.segment import SegmentClient
+    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    from airflow_provider_amplitude_segment.task.settings import DestinationParameters, SyncParameters
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_outside(operator: SyncParameters, settings: SyncSettings, scratch: Path) -> Iterator[Outside]:
+    """Open clients and ledger store, and close the clients' connections on leaving.
+
+    :raises SettingError: a connection lacks something.
+    """
+    with ExitStack() as stack:
+        amplitude_conn_id = read_connection_id("amplitude_conn_id", operator.amplitude_conn_id)
+        amplitude = AmplitudeHook(amplitude_conn_id).get_conn()
+        stack.callback(amplitude.close)
+        telling = stack.enter_context(open_telling_outside(operator, settings, scratch))
+        yield Outside(
+            amplitude=amplitude,
+            posts=telling.posts,
+            store=telling.store,
+            clock=telling.clock,
+            chance=telling.chance,
+            stop=telling.stop,
+            scratch=telling.scratch,
+            integration=telling.integration,
+        )
+
+
+@contextmanager
+def open_telling_outside(
+    operator: DestinationParameters, settings: SyncSettings, scratch: Path
+) -> Iterator[TellingOutside]:
+    """Open what telling the destinations takes, without Amplitude.
+
+    Connections that come to one destination are delivered once, under the first one's name.
+
+    :raises SettingError: a connection lacks something.
+    """
+    with ExitStack() as stack:
+        posts: dict[Destination, Callable[[bytes, int], Answer]] = {}
+        for segment_conn_id in read_connection_ids(operator.segment_conn_id):
+            hook = SegmentHook(segment_conn_id)
+            destination = _destination(hook, settings)
+            same = next((d for d in posts if d.name == destination.name), None)
+            if same is not None:
+                log.info("%s and %s are one destination: told once", same.segment_conn_id, segment_conn_id)
+                continue
+            client = hook.get_conn()
+            stack.callback(client.close)
+            posts[destination] = partial(_post, client)
+        stack.enter_context(vendor_logs_at_warning())
+        yield TellingOutside(
+            posts=posts,
+            store=_open_store(operator.state_path),
+            clock=SystemClock(),
+            chance=SystemChance(),
+            stop=threading.Event(),
+            scratch=scratch,
+            integration={"name": "airflow-provider-amplitude-segment", "version": __version__},
+        )
+
+
+def _open_store(state_path: object) -> LedgerStore:
+    place = state_place(state_path)
+    executors = conf.get("core", "executor", fallback="")
+    if is_one_machines_own(place, executors):
+        log.warning(
+            "The state is kept in %s, on this machine's own disk, and %s may run the next sync on another one, "
+            "which would find no state. Set state_path, or [amplitude_segment] state_path, to a place that every "
+            "worker can write, such as s3://aws_default@my-bucket/amplitude-segment.",
+            place,
+            executors,
+        )
+    return LedgerStore(open_state_root(place))
+
+
+def _destination(hook: SegmentHook, settings: SyncSettings) -> Destination:
+    described = hook.describe()
+    return Destination(
+        segment_conn_id=described.conn_id,
+        name=described.destination,
+        workspace=described.workspace,
+        key_fingerprint=described.key_fingerprint,
+    ).with_integrations(settings.integrations)
+
+
+def _post(client: SegmentClient, body: bytes, retry: int) -> Answer:
+    return client.post_batch(body, retry=retry)

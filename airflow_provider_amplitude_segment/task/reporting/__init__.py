@@ -1,0 +1,1 @@
+"""How the result of a task reaches Airflow: XCom, log, metrics, assets, lineage, progress."""

@@ -1,0 +1,161 @@
+"""Two tasks that would send one cohort under two trait keys, and so undo each other's, are not let through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_amplitude_segment.core.ledger.stream import Stream
+from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
+from airflow_provider_amplitude_segment.core.maintenance.rollback import go_back
+from airflow_provider_amplitude_segment.exceptions import TraitConflictError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fakes import World
+
+THEIRS, OURS = "{cohort_name} ({cohort_id})", "[Amplitude] {cohort_name}"
+THEIR_TRAIT, OUR_TRAIT = "Power Users (c1)", "[Amplitude] Power Users"
+OTHER_TASK: dict[str, Any] = {"task": "DAG 'weekly', task 'send'"}
+
+
+@pytest.fixture
+def told(world: World) -> World:
+    """A world in which the usual task has sent a cohort of two."""
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+    world.sync("c1", run="first")
+    return world
+
+
+@pytest.fixture
+def stream(world: World) -> Stream:
+    return Stream("1234", "c1", world.destination())
+
+
+def test_a_second_task_with_another_template_is_refused_before_an_export_is_spent(told: World) -> None:
+    with pytest.raises(TraitConflictError) as refused:
+        told.attempt("c1", trait_name=OURS, identity=OTHER_TASK, run_configuration={"cohort_id": "c1"})
+
+    assert (told.amplitude.exports_spent, told.segment.identifies) == (1, 2)
+    assert not refused.value.retryable
+    assert refused.value.other_task == "DAG 'dag', task 'sync'"
+    assert (refused.value.other_trait, refused.value.trait) == (THEIR_TRAIT, OUR_TRAIT)
+    assert refused.value.run_configuration == {"cohort_id": "c1", "on_trait_change": "take-over"}
+    for said in ("DAG 'dag', task 'sync'", THEIR_TRAIT, OUR_TRAIT, THEIRS, "destination_id", "Nothing was sent"):
+        assert said in str(refused.value)
+
+
+def test_a_task_that_has_replaced_the_other_is_let_through_once_and_then_needs_nothing(told: World) -> None:
+    told.sync("c1", trait_name=OURS, identity=OTHER_TASK, on_trait_change="take-over")
+    assert told.segment.members(THEIR_TRAIT) == set()
+
+    told.sync("c1", trait_name=OURS, identity=OTHER_TASK)
+
+    assert told.segment.members(OUR_TRAIT) == {"ann", "bob"}
+    with pytest.raises(TraitConflictError, match="weekly"):
+        told.attempt("c1")
+
+
+def test_two_tasks_run_in_turn_do_not_retire_each_others_trait(told: World) -> None:
+    for _ in range(3):
+        with pytest.raises(TraitConflictError):
+            told.attempt("c1", trait_name=OURS, identity=OTHER_TASK)
+        told.sync("c1")
+
+    assert told.segment.members(THEIR_TRAIT) == {"ann", "bob"}
+    assert told.segment.identifies == 2
+
+
+def test_both_traits_are_kept_where_one_task_has_a_destination_of_its_own(told: World) -> None:
+    told.sync("c1", trait_name=OURS, identity=OTHER_TASK, keys=("second",))
+    told.sync("c1")
+    told.sync("c1", trait_name=OURS, identity=OTHER_TASK, keys=("second",))
+
+    assert told.segment.members(THEIR_TRAIT) == told.segment.members(OUR_TRAIT, "second") == {"ann", "bob"}
+
+
+def test_a_dry_run_is_only_warned(told: World, caplog: pytest.LogCaptureFixture) -> None:
+    told.sync("c1", trait_name=OURS, identity=OTHER_TASK, dry_run=True)
+
+    assert "A sync would be refused: DAG 'dag', task 'sync'" in caplog.text
+    assert told.segment.identifies == 2
+
+
+def test_an_edited_template_of_the_same_task_is_no_conflict(told: World) -> None:
+    told.sync("c1", trait_name=OURS)
+
+    assert (told.segment.members(OUR_TRAIT), told.segment.members(THEIR_TRAIT)) == ({"ann", "bob"}, set())
+
+
+def test_a_renamed_cohort_in_two_tasks_with_one_template_is_no_conflict(told: World) -> None:
+    told.amplitude.cohort("c1", "Big Spenders", ["ann", "bob"])
+
+    told.sync("c1", identity=OTHER_TASK)
+
+    assert told.segment.members("Big Spenders (c1)") == {"ann", "bob"}
+
+
+def test_two_tasks_whose_templates_come_to_one_trait_are_no_conflict_until_the_cohort_is_renamed(told: World) -> None:
+    told.sync("c1", trait_name="Power Users (c1)", identity=OTHER_TASK)
+    told.amplitude.cohort("c1", "Big Spenders", ["ann", "bob"])
+
+    with pytest.raises(TraitConflictError):
+        told.attempt("c1")
+
+
+def test_a_task_that_keeps_the_others_trait_is_no_conflict_and_leaves_it_the_others(told: World) -> None:
+    told.sync("c1", trait_name=OURS, identity=OTHER_TASK, on_trait_change="keep")
+    told.amplitude.cohort("c1", "Big Spenders", ["ann", "bob"])
+
+    told.sync("c1")
+
+    assert told.segment.members("Big Spenders (c1)") == {"ann", "bob"}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_task_mapped_over_templates_is_refused_in_each_of_its_runs(world: World, order: tuple[int, int]) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+    for day in ("monday", "tuesday"):
+        refused = []
+        for index in order if day == "tuesday" else (0, 1):
+            try:
+                world.sync("c1", run=f"{day}.{index}", identity={"dag_run": day}, trait_name=(THEIRS, OURS)[index])
+            except TraitConflictError as error:
+                refused.append(error.other_task)
+        assert refused == ["DAG 'dag', task 'sync', with another map index"]
+
+
+def test_a_task_mapped_over_destinations_with_one_template_is_no_conflict(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+    for index in range(2):
+        world.sync("c1", run=f"monday.{index}", identity={"dag_run": "monday"})
+
+    assert world.segment.members(THEIR_TRAIT) == {"ann", "bob"}
+
+
+def test_after_a_retirement_the_trait_is_no_tasks_any_more(told: World) -> None:
+    told.retire("c1")
+
+    told.sync("c1", trait_name=OURS, identity=OTHER_TASK)
+
+    assert (told.segment.members(OUR_TRAIT), told.segment.members(THEIR_TRAIT)) == ({"ann", "bob"}, set())
+
+
+@pytest.mark.parametrize("what", ["go back", "erase"])
+def test_a_commit_that_no_plan_led_to_leaves_the_trait_with_its_task(
+    told: World, stream: Stream, tmp_path: Path, what: str
+) -> None:
+    told.sync("c1")
+    scratch = tmp_path / "person"
+    scratch.mkdir()
+    person = told.run_named("person")
+    if what == "go back":
+        go_back(told.store, stream, 1, person, told.clock, scratch)
+    else:
+        erase_users(told.store, stream, ["ann"], person, told.clock, scratch)
+
+    with pytest.raises(TraitConflictError):
+        told.attempt("c1", trait_name=OURS, identity=OTHER_TASK)
+    told.sync("c1")

@@ -1,0 +1,68 @@
+"""What identifies a run: the Airflow, the DAG run and the task, over tries and on every worker (ADR 0017)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from fakes.task_instance import FakeTaskInstance
+
+from airflow_provider_amplitude_segment.task.run import run_of
+
+if TYPE_CHECKING:
+    import pytest
+
+    from airflow_provider_amplitude_segment.core.ledger.stream import Run
+
+ADDRESS = (
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+    if version("apache-airflow").startswith("2.")
+    else "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
+)
+BLUE, GREEN = (
+    ("postgresql://airflow:secret-word@blue/airflow", "postgresql://airflow:secret-word@green/airflow")
+    if ADDRESS.endswith("CONN")
+    else ("http://blue:8080/execution/", "http://green:8080/execution/")
+)
+STARTED = datetime(2026, 11, 24, 3, 0, 0, 123456, tzinfo=UTC)
+
+
+def run(try_number: int = 1, map_index: int = -1, **dag_run: Any) -> Run:
+    ti = FakeTaskInstance("nightly", try_number, map_index)
+    return run_of({"ti": ti, "dag_run": SimpleNamespace(start_date=STARTED, clear_number=0, **dag_run)})
+
+
+def test_each_try_of_a_task_has_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, BLUE)
+    assert run(1).key == run(2).key
+    assert (run(1).started_at, run(1).clear_number) == (f"{STARTED.timestamp():.6f}", 0)
+
+
+def test_two_airflows_have_two_keys_for_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, BLUE)
+    blue = run()
+    monkeypatch.setenv(ADDRESS, GREEN)
+    assert run().key != blue.key
+    assert run().dag_run != blue.dag_run
+
+
+def test_two_airflows_of_one_address_have_two_keys_when_each_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, BLUE)
+    monkeypatch.setenv("AIRFLOW__AMPLITUDE_SEGMENT__INSTALLATION", "blue")
+    blue = run()
+    monkeypatch.setenv("AIRFLOW__AMPLITUDE_SEGMENT__INSTALLATION", "green")
+    assert run().key != blue.key
+    assert "in Airflow 'green' on host" in run().label
+
+
+def test_mapped_tasks_have_keys_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, BLUE)
+    assert len({run(map_index=index).key for index in (-1, 0, 1)}) == 3
+    assert run(map_index=0).dag_run == run(map_index=1).dag_run
+
+
+def test_a_key_and_a_label_show_no_login_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, BLUE)
+    assert "secret-word" not in repr(run())
