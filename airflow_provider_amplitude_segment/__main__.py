@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch
-from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
+from airflow_provider_amplitude_segment.clients.system_clock import SystemClock, SystemRandomSource
 from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import require_mark
 from airflow_provider_amplitude_segment.core.ledger.stream import Run
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_stream, find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
-from airflow_provider_amplitude_segment.core.maintenance.rollback import go_back
+from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.core.maintenance.user_list import read_user_list
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, LedgerError
 from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "list":
         return _list(store)
     if options.command == "go-back":
-        return _go_back(store, options.ledger, options.to)
+        return _roll_back(store, options.ledger, options.to)
     return _erase(store, read_user_list(sys.stdin.buffer.read()))
 
 
@@ -121,13 +121,13 @@ def _described(store: Store, stream: Stream) -> Iterator[str]:
         yield f"  commit {name}: {commit.timestamp}, connection {commit.segment_conn_id}, trait {commit.trait!r}"
 
 
-def _go_back(store: Store, folder: str, to: int) -> int:
+def _roll_back(store: Store, folder: str, to: int) -> int:
     stream = find_stream(store, folder, _say)
     if stream is None:
         print(f"There is no ledger {folder} in {store.locate('').rstrip('/')}. Nothing was changed.", file=sys.stderr)
         return 1
     with open_scratch() as scratch:
-        restated = go_back(store, stream, to, _this_run(), SystemClock(), scratch)
+        restated = roll_back(store, stream, to, _this_run(), SystemClock(), scratch)
     print(
         f"{stream.folder}: went back to commit {to} as commit {restated.generation}; {restated.in_doubt:,} of "
         f"{restated.pairs:,} told users are in doubt and told again by the next sync"
@@ -194,7 +194,7 @@ def _this_run() -> Run:
         # A container's user need not have a name.
         user = f"user {os.getuid()}"
     label = f"python -m airflow_provider_amplitude_segment by {user} on {socket.gethostname()}"
-    return Run(label, SystemChance().token())
+    return Run(label, SystemRandomSource().token())
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ with DAG(
             default=1000,
             type=["null", "number"],
             minimum=1,
-            title="Identifies a second",
+            title="MessageChunk a second",
             description="The pace Segment is told at; a workspace takes about 1,000. Empty: no limit.",
             section="Advanced",
         ),

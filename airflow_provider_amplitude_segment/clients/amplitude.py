@@ -17,16 +17,15 @@ from airflow_provider_amplitude_segment.clients.request import (
     lower_names,
     never_connected,
     send,
-    unlogged,
+    suppress_request_logs,
 )
 from airflow_provider_amplitude_segment.core.export.cohort import read_cohorts
 from airflow_provider_amplitude_segment.core.export.download import (
     Download,
 )
-from airflow_provider_amplitude_segment.core.export.response_errors import is_passing, is_success
+from airflow_provider_amplitude_segment.core.export.response_errors import is_success, is_transient
 from airflow_provider_amplitude_segment.core.export.responses import (
     MAYBE_SPENT,
-    AskAgain,
     property_query,
     read_export_request,
     read_export_status,
@@ -36,7 +35,7 @@ from airflow_provider_amplitude_segment.core.http.response_body import (
     CUT_OFF,
     is_cut_object,
 )
-from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy, read_retry_after
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater, RetryPolicy, read_retry_after
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeUnavailableError,
     AmplitudeUnreachableError,
@@ -170,8 +169,8 @@ class AmplitudeClient:
             is_end_announced=ends_announced(response),
         )
 
-    def export_status(self, request_id: str) -> ExportCompleted | ExportPending | AskAgain:
-        """Ask once how an export is doing; a network's failure is an :class:`AskAgain` without a status.
+    def export_status(self, request_id: str) -> ExportCompleted | ExportPending | RetryLater:
+        """Ask once how an export is doing; a network's failure is an :class:`RetryLater` without a status.
 
         Raises:
             AmplitudeCredentialsError: 401 and 403.
@@ -182,7 +181,7 @@ class AmplitudeClient:
         try:
             response = self._get(self._url(f"/api/5/cohorts/request-status/{_path_part(request_id)}"))
         except requests.RequestException as error:
-            return AskAgain(None, None, transient_fault("asking after an export", error).reason)
+            return RetryLater(None, None, transient_fault("asking after an export", error).reason)
         return read_export_status(
             request_id,
             response.status_code,
@@ -221,7 +220,7 @@ class AmplitudeClient:
             after: float | None = None
             fault: ExportCutOffError | AmplitudeUnavailableError
             try:
-                with unlogged():
+                with suppress_request_logs():
                     fetched = self._files.fetch(url, request_id, to)
             except ExportCutOffError as error:
                 fault, said = error, error.fault
@@ -262,7 +261,7 @@ class AmplitudeClient:
                 is_cut = is_success(response.status_code) and is_cut_object(
                     response.content, is_end_announced=ends_announced(response)
                 )
-                if retry > retries or not (is_cut or is_passing(response.status_code)):
+                if retry > retries or not (is_cut or is_transient(response.status_code)):
                     return response
                 said = CUT_OFF if is_cut else f"HTTP {response.status_code}"
                 after = read_retry_after(response.headers.get("Retry-After"), now=self._now())

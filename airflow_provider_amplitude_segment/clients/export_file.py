@@ -15,12 +15,12 @@ from airflow_provider_amplitude_segment.core.engine.scratch import ScratchFile, 
 from airflow_provider_amplitude_segment.core.export.download import (
     Download,
     Inline,
-    read_file_answer,
-    read_storage_answer,
+    read_file_response,
+    read_storage_response,
 )
-from airflow_provider_amplitude_segment.core.export.responses import AskAgain
 from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
 from airflow_provider_amplitude_segment.core.http.response_body import announced_bytes
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.exceptions import AmplitudeAnswerError, ExportCutOffError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class ExportFiles:
     timeout_seconds: float
     now: Callable[[], float]
 
-    def fetch(self, url: str, request_id: str, to: Path) -> Download | AskAgain:
+    def fetch(self, url: str, request_id: str, to: Path) -> Download | RetryLater:
         """Fetch a file once, through the links that Amplitude gives.
 
         Raises:
@@ -57,7 +57,7 @@ class ExportFiles:
             ExportCutOffError: It ended before its announced end.
         """
         doing = f"fetching the file of export {request_id}"
-        session, read = self.session, read_file_answer
+        session, read = self.session, read_file_response
         for _ in range(_MOST_LINKS + 1):
             try:
                 response = send(
@@ -70,17 +70,17 @@ class ExportFiles:
                 )
             except requests.RequestException as error:
                 if session is self.session:
-                    return AskAgain(None, None, transient_fault(doing, error).reason)
+                    return RetryLater(None, None, transient_fault(doing, error).reason)
                 doing = f"{doing} from Amplitude's storage"
-                return AskAgain(None, None, transient_fault(doing, error, at="storage").reason)
+                return RetryLater(None, None, transient_fault(doing, error, at="storage").reason)
             with closing(response):
                 answer = read(request_id, response.status_code, lower_names(response), now=self.now())
                 if isinstance(answer, Inline):
                     return _save(response, request_id, to)
-            if isinstance(answer, AskAgain):
+            if isinstance(answer, RetryLater):
                 return answer
             # From here on the credentials stay behind.
-            session, read, url = self.storage_session, read_storage_answer, answer.url
+            session, read, url = self.storage_session, read_storage_response, answer.url
         raise AmplitudeAnswerError(doing, response.status_code, "a link to a link, too often")
 
 

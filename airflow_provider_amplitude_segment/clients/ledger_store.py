@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_amplitude_segment.clients.object_store import ObjectStore
-from airflow_provider_amplitude_segment.clients.store_response import answer_of
+from airflow_provider_amplitude_segment.clients.store_response import response_of
 from airflow_provider_amplitude_segment.core.engine.scratch import (
     NO_ROOM,
     ScratchFile,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_amplitude_segment.core.http.network_fault import NetworkFault
-    from airflow_provider_amplitude_segment.core.ledger.store_response import StoreAnswer
+    from airflow_provider_amplitude_segment.core.ledger.store_response import StoreResponse
 
 # What mounted file systems answer that cannot sync a folder.
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
@@ -199,7 +199,7 @@ class LedgerStore:
         except AmplitudeSegmentError:
             raise
         except OSError as error:
-            if (answer := answer_of(error)) is not None:
+            if (answer := response_of(error)) is not None:
                 raise self._answered(answer, name) from error
             if self._folder is None and (fault := find_fault(error, "store")) is not None:
                 raise self._not_reached(fault, name) from error
@@ -212,7 +212,7 @@ class LedgerStore:
         except Exception as error:
             if self._folder is not None:
                 raise
-            if (answer := answer_of(error)) is not None:
+            if (answer := response_of(error)) is not None:
                 raise self._answered(answer, name) from error
             if (fault := find_fault(error, "store")) is not None:
                 raise self._not_reached(fault, name) from error
@@ -227,7 +227,7 @@ class LedgerStore:
         kind = StatePathError if fault.is_lasting else StateUnavailableError
         return kind(str(self._root), _at(name, fault.reason), fault.advice)
 
-    def _answered(self, answer: StoreAnswer, name: str) -> StatePathError:
+    def _answered(self, answer: StoreResponse, name: str) -> StatePathError:
         kind = StatePathError if answer.is_lasting else StateUnavailableError
         return kind(str(self._root), _at(name, str(answer)))
 

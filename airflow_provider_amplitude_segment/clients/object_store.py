@@ -15,7 +15,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.clients.refused_header import find_refused
-from airflow_provider_amplitude_segment.clients.store_response import answer_of
+from airflow_provider_amplitude_segment.clients.store_response import response_of
 from airflow_provider_amplitude_segment.core.http.response_body import read_object
 
 if TYPE_CHECKING:
@@ -176,12 +176,12 @@ class ObjectStore:
         except FileExistsError:
             return False
         except (NotImplementedError, TypeError, ValueError) as error:
-            if answer_of(error) is not None:
+            if response_of(error) is not None:
                 raise
             # What libraries answer that do not know the mode.
             raise OSError(errno.ENOTSUP, _NOT_EXCLUSIVE) from error
         except OSError as error:
-            answer = answer_of(error)
+            answer = response_of(error)
             if answer is not None and answer.status in _TAKEN_STATUS:
                 return False
             self._refuse_header(error, is_conditional=True)
@@ -190,7 +190,7 @@ class ObjectStore:
 
     def _refuse_header(self, error: OSError, *, is_conditional: bool = False) -> None:
         """Raise ``HeaderRefusedError`` where a put failed because the store does not know one of its headers."""
-        answer = answer_of(error)
+        answer = response_of(error)
         refused = answer and find_refused(self._fs, self._path, answer, is_conditional=is_conditional)
         if refused:
             raise refused from error

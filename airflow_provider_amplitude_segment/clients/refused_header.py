@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_amplitude_segment.core.ledger.store_response import Refused, StoreAnswer
+    from airflow_provider_amplitude_segment.core.ledger.store_response import Refused, StoreResponse
 
 # From botocore 1.36 on (https://github.com/boto/boto3/issues/4392).
 _REASONS: dict[Refused, str] = {
@@ -35,12 +35,12 @@ class HeaderRefusedError(OSError):
         advice: what cures it, in a sentence.
     """
 
-    def __init__(self, refused: Refused, answer: StoreAnswer) -> None:
+    def __init__(self, refused: Refused, answer: StoreResponse) -> None:
         super().__init__(errno.ENOTSUP, f"{_REASONS[refused]} ({answer})")
         self.advice = _ADVICE[refused]
 
 
-def find_refused(fs: Any, folder: str, answer: StoreAnswer, *, is_conditional: bool) -> HeaderRefusedError | None:
+def find_refused(fs: Any, folder: str, answer: StoreResponse, *, is_conditional: bool) -> HeaderRefusedError | None:
     """Return the error that says which header an S3 endpoint refuses; ``None`` where it is none of ours.
 
     Args:

@@ -79,7 +79,7 @@ def send(
 
 
 @contextmanager
-def unlogged() -> Iterator[None]:
+def suppress_request_logs() -> Iterator[None]:
     """Keep what urllib3 logs of this thread's requests at DEBUG to itself: a signed link is a key.
 
     It logs each request's path, and the host of each new connection

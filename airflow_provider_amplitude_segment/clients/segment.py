@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 import requests
 
 from airflow_provider_amplitude_segment.clients.request import ends_announced, lower_names, send
-from airflow_provider_amplitude_segment.core.delivery.response import Unreachable, no_answer, read_answer
+from airflow_provider_amplitude_segment.core.delivery.response import Unreachable, no_answer, read_response
 from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
 from airflow_provider_amplitude_segment.exceptions import XComValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer, RetryLater
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
+    from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -58,7 +59,7 @@ class SegmentClient:
         """
         raise XComValueError("SegmentClient", "what it read, and take a client from the hook in each task")
 
-    def post_batch(self, body: bytes, *, retry: int = 0) -> Answer:
+    def post_batch(self, body: bytes, *, retry: int = 0) -> Response:
         """Post one batch once, and say what the answer means; nothing is raised for any answer, nor for none.
 
         Args:
@@ -79,7 +80,7 @@ class SegmentClient:
             )
         except requests.RequestException as error:
             return _no_connection(error)
-        return read_answer(
+        return read_response(
             response.status_code,
             lower_names(response),
             response.content,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from airflow_provider_amplitude_segment.core.ledger.store_response import StoreAnswer
+from airflow_provider_amplitude_segment.core.ledger.store_response import StoreResponse
 
 
-def answer_of(error: BaseException) -> StoreAnswer | None:
+def response_of(error: BaseException) -> StoreResponse | None:
     """Return the HTTP answer that a file system made an error of; ``None`` where there was none.
 
     s3fs keeps boto's error beside its own; adlfs lets Azure's out; gcsfs has one of its own, and two texts.
@@ -16,19 +16,19 @@ def answer_of(error: BaseException) -> StoreAnswer | None:
             told = response.get("Error", {})
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if isinstance(status, int):
-                return StoreAnswer(
+                return StoreResponse(
                     status, _name(told.get("Code")), str(told.get("Header", "")), str(told.get("Message"))
                 )
         status = getattr(found, "status_code", None)
         if isinstance(status, int):
             code = getattr(found, "error_code", None)
-            return StoreAnswer(status, _name(getattr(code, "value", code)))
+            return StoreResponse(status, _name(getattr(code, "value", code)))
         code = str(getattr(found, "code", ""))
         if type(found).__name__ == "HttpError" and code.isdecimal():
-            return StoreAnswer(int(code))
+            return StoreResponse(int(code))
         for text, number in (("Forbidden: ", 403), ("Bad Request: ", 400)):
             if str(found).startswith(text):
-                return StoreAnswer(number)
+                return StoreResponse(number)
     return None
 
 

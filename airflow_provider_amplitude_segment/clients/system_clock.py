@@ -27,7 +27,7 @@ class SystemClock:
         return until.wait(seconds)
 
 
-class SystemChance:
+class SystemRandomSource:
     """The machine's randomness."""
 
     def random(self) -> float:

@@ -29,7 +29,7 @@ class Clock(Protocol):
         ...
 
 
-class Chance(Protocol):
+class RandomSource(Protocol):
     """Randomness as a worker has it."""
 
     def random(self) -> float:

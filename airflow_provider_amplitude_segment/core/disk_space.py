@@ -61,7 +61,7 @@ def retirement_room(newest: Iterable[Plan | Commit | None]) -> int:
     return _LEAST_BYTES + _OF_STATE_TO_RETIRE * sum(map(_stored_bytes, newest))
 
 
-def going_back_room(entries: Iterable[Plan | Commit]) -> int:
+def rollback_room(entries: Iterable[Plan | Commit]) -> int:
     """Return what going back to an earlier commit takes, by the ledger's entries."""
     return _LEAST_BYTES + _OF_STATE_TO_GO_BACK * max(map(_stored_bytes, entries), default=0)
 

@@ -15,19 +15,19 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.delivery.fan_out import tell_all
+from airflow_provider_amplitude_segment.core.delivery.fan_out import deliver_all
 from airflow_provider_amplitude_segment.core.disk_space import listed_export_bytes, stating_room, sync_room
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.scratch import make_scratch
 from airflow_provider_amplitude_segment.core.export.cohort import check_exportable, find_cohort
-from airflow_provider_amplitude_segment.core.export.exporter import ExportOrder
+from airflow_provider_amplitude_segment.core.export.exporter import CohortExporter
 from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
-    forget_run,
-    forget_run_in_passing,
-    open_run_export,
-    write_run_record,
+    delete_checkpoint,
+    delete_checkpoint_best_effort,
+    reuse_or_request_export,
+    write_checkpoint,
 )
-from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.ledger_clock import warn_of_clocks
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import mark_state_path
@@ -35,7 +35,7 @@ from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.membership.export_reader import fetch_membership
 from airflow_provider_amplitude_segment.core.plan.draft import (
     compare,
-    is_begun,
+    is_unfinished_plan_of,
     list_planned,
     open_draft,
     report_draft,
@@ -43,7 +43,7 @@ from airflow_provider_amplitude_segment.core.plan.draft import (
 from airflow_provider_amplitude_segment.core.plan.guards import check_drafts, check_origins
 from airflow_provider_amplitude_segment.core.plan.missing_state import check_state
 from airflow_provider_amplitude_segment.core.plan.trait import trait_key
-from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped, end_for_rejected
+from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped, raise_for_rejected
 from airflow_provider_amplitude_segment.core.report.progress import log_group
 from airflow_provider_amplitude_segment.core.report.report import (
     DestinationReport,
@@ -64,12 +64,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_provider_amplitude_segment.core.export.cohort import Cohort
-    from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunRecord
+    from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunCheckpoint
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
     from airflow_provider_amplitude_segment.core.ledger.stream import Run
     from airflow_provider_amplitude_segment.core.membership.membership import Membership
     from airflow_provider_amplitude_segment.core.plan.draft import Draft
-    from airflow_provider_amplitude_segment.core.ports import Outside
+    from airflow_provider_amplitude_segment.core.ports import SyncPorts
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
 log = logging.getLogger(__name__)
@@ -81,15 +81,15 @@ _DEFERRAL_MARGIN_SECONDS = 600.0
 class CohortSync:
     """One sync by one run's try. Used once.
 
-    ``report`` is filled as the sync goes on, and true at any time, also after an error. ``begun`` is what it was when
-    this try began to work: with what earlier tries of the run have told.
+    ``report`` is filled as the sync goes on, and true at any time, also after an error. ``report_at_start`` is what it
+    was when this try began to work: with what earlier tries of the run have sent.
     """
 
     def __init__(
         self,
         settings: SyncSettings,
         run: Run,
-        outside: Outside,
+        ports: SyncPorts,
         *,
         remembered: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
@@ -99,124 +99,130 @@ class CohortSync:
         """
         self._settings = settings
         self._this_run = run
-        self._outside = outside
-        self._store = outside.store
+        self._ports = ports
+        self._store = ports.store
         self._remembered = remembered
-        self._order = ExportOrder(
-            outside.amplitude, settings.poll_interval, settings.export_timeout, outside.clock, outside.stop
+        self._order = CohortExporter(
+            ports.amplitude, settings.poll_interval, settings.export_timeout, ports.clock, ports.stop
         )
-        self.report = self.begun = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
+        self.report = self.report_at_start = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
 
     def run(
-        self, *, waits: bool = True, waited_in_vain: AmplitudeSegmentError | None = None
+        self, *, wait_for_export: bool = True, wait_error: AmplitudeSegmentError | None = None
     ) -> SyncReport | ExportIncomplete | Skipped:
         """Sync, and return the report.
 
         Args:
-            waits: whether to wait here for the export; else an export that is not complete ends this call, and a later
-                one of the same run goes on with it.
-            waited_in_vain: what whoever waited for the export met; it is raised once the claims that were held
+            wait_for_export: whether to wait here for the export; else an export that is not complete ends this call,
+                and a later one of the same run goes on with it.
+            wait_error: what whoever waited for the export met; it is raised once the claims that were held
                 meanwhile are this call's, so that they are given back.
 
         Raises:
             AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` tells how far it came.
         """
         try:
-            return self._sync(waits, waited_in_vain)
+            return self._sync(wait_for_export, wait_error)
         except BaseException as error:
-            self.report = complete_report(self.report, tuple(self._outside.posts), self._settings.sync_mode, error)
+            self.report = complete_report(
+                self.report, tuple(self._ports.segment_clients), self._settings.sync_mode, error
+            )
             raise
 
     def _sync(
-        self, waits: bool, waited_in_vain: AmplitudeSegmentError | None
+        self, wait_for_export: bool, wait_error: AmplitudeSegmentError | None
     ) -> SyncReport | ExportIncomplete | Skipped:
         cohort = self._cohort()
         trait = trait_key(self._settings.trait_name, cohort)
         check_names(self._settings.user_properties, trait)
-        streams = [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._outside.posts]
+        streams = [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in self._ports.segment_clients]
         self._take_room(listed_export_bytes(cohort.size, len(self._settings.user_properties)))
         above = {stream: self._remembered.get(stream.destination.name, 0) for stream in streams}
         mark_state_path(self._store)
-        with Tenure(self._store, streams, self._this_run, self._outside.clock, above=above) as tenure:
+        with HeldClaims(self._store, streams, self._this_run, self._ports.clock, above=above) as held_claims:
             try:
-                with stating_room(lambda: self._outside.room_bytes):
-                    outcome = self._run_claimed(streams, tenure, trait, waits, waited_in_vain)
+                with stating_room(lambda: self._ports.room_bytes):
+                    outcome = self._run_claimed(streams, held_claims, trait, wait_for_export, wait_error)
             except BaseException as error:
                 if isinstance(error, GuardError | ExportError) and not error.retryable:
                     # Whoever clears the task has looked at the cohort: a new export tells how it is by then.
-                    forget_run_in_passing(self._store, streams[0], self._this_run)
-                self._save_reports(streams, tenure, error)
+                    delete_checkpoint_best_effort(self._store, streams[0], self._this_run)
+                self._save_reports(streams, held_claims, error)
                 if isinstance(error, StatePathError):
                     raise StateUnavailableError(error.path, error.reason, error.advice) from error
                 raise
         if isinstance(outcome, SyncReport):
-            end_for_rejected(self.report, self._settings.on_rejected)
+            raise_for_rejected(self.report, self._settings.on_rejected)
         return outcome
 
     def _cohort(self) -> Cohort:
-        cohort = find_cohort(self._outside.amplitude.list_cohorts(), self._settings.cohort_id)
+        cohort = find_cohort(self._ports.amplitude.list_cohorts(), self._settings.cohort_id)
         self.report = replace(self.report, cohort_name=cohort.name, cohort_size=cohort.size)
         listed = "an unknown number of" if cohort.size is None else f"{cohort.size:,}"
         log.info("Cohort %r (%s): Amplitude lists %s users", cohort.name, cohort.cohort_id, listed)
-        if warning := check_exportable(cohort, now=self._outside.clock.now()):
+        if warning := check_exportable(cohort, now=self._ports.clock.now()):
             log.warning("%s", warning)
         return cohort
 
     def _run_claimed(
         self,
         streams: Sequence[Stream],
-        tenure: Tenure,
+        held_claims: HeldClaims,
         trait: str,
-        waits: bool,
-        waited_in_vain: AmplitudeSegmentError | None,
+        wait_for_export: bool,
+        wait_error: AmplitudeSegmentError | None,
     ) -> SyncReport | ExportIncomplete | Skipped:
-        if waited_in_vain is not None:
-            raise waited_in_vain
+        if wait_error is not None:
+            raise wait_error
         ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
         newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
-        warn_of_clocks(newest, self._outside.clock.now())
-        anew = check_state(self._store, newest, self._remembered, self._settings, self._outside.clock.now())
+        warn_of_clocks(newest, self._ports.clock.now())
+        missing = check_state(self._store, newest, self._remembered, self._settings, self._ports.clock.now())
         check_origins(newest, trait, self._this_run, self._settings)
         with self._step("Amplitude: request the export"):
-            record = open_run_export(
-                self._store, self._this_run, self._order, newest, tenure, self._settings, self._outside.clock
+            record = reuse_or_request_export(
+                self._store, self._this_run, self._order, newest, held_claims, self._settings, self._ports.clock
             )
         self.report = replace(self.report, export_request_id=record.export_request_id, **record.counts)
         for entry in record.finished.values():
             self.report = self.report.with_destination(DestinationReport(**entry))
-        self.begun = self.report
-        drafts = self._open_drafts(ledgers, newest, record, trait, anew)
-        self.begun = self.report
+        self.report_at_start = self.report
+        drafts = self._open_drafts(ledgers, newest, record, trait, missing)
+        self.report_at_start = self.report
         if any(draft.resumed is None for draft in drafts):
             with self._step("Amplitude: wait for the export and read it"):
-                if not self._order.await_completion(record.export_request_id, waits=waits):
+                if not self._order.await_completion(record.export_request_id, wait_for_export=wait_for_export):
                     log.info("Export %s is not complete yet", record.export_request_id)
-                    claims = tenure.hand_over(self._settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
+                    claims = held_claims.extend_for_deferral(self._settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
                     return ExportIncomplete(record.export_request_id, claims)
                 membership = self._membership(record)
             record = replace(record, counts=self.report.export_counts())
-            tenure.look_at_all()
-            write_run_record(self._store, streams[0], self._this_run, record)
+            held_claims.verify_all()
+            write_checkpoint(self._store, streams[0], self._this_run, record)
             with self._step("Compare with what Segment was told"):
                 drafts = self._compare(drafts, membership)
             self.report, reason = check_drafts(drafts, membership, self._settings, self.report)
             if reason:
-                self._save_reports(streams, tenure, None)
-                forget_run(self._store, streams[0], self._this_run)
+                self._save_reports(streams, held_claims, None)
+                delete_checkpoint(self._store, streams[0], self._this_run)
                 return Skipped(reason)
         if self._settings.dry_run:
             self._list_planned(drafts)
         else:
             with self._step("Tell Segment"):
-                tell_all(drafts, self._settings, self._this_run, record, tenure, self._outside, self.report, self._note)
-        self._save_reports(streams, tenure, None)
-        if not (self._settings.dry_run and any(is_begun(entry, self._this_run) for entry in newest.values())):
-            forget_run(self._store, streams[0], self._this_run)
+                deliver_all(
+                    drafts, self._settings, self._this_run, record, held_claims, self._ports, self.report, self._note
+                )
+        self._save_reports(streams, held_claims, None)
+        if not (
+            self._settings.dry_run and any(is_unfinished_plan_of(entry, self._this_run) for entry in newest.values())
+        ):
+            delete_checkpoint(self._store, streams[0], self._this_run)
         return self.report
 
     @contextmanager
     def _step(self, title: str) -> Iterator[None]:
-        self._outside.show({"step": title})
+        self._ports.show({"step": title})
         with log_group(title):
             yield
 
@@ -224,15 +230,15 @@ class CohortSync:
         self,
         ledgers: Mapping[Stream, Ledger],
         newest: Mapping[Stream, Plan | Commit | None],
-        record: RunRecord,
+        record: RunCheckpoint,
         trait: str,
-        anew: frozenset[Stream],
+        missing: frozenset[Stream],
     ) -> list[Draft]:
         """Open a draft for each destination that this run has not finished."""
         drafts = []
         unfinished = [stream for stream in ledgers if stream.folder not in record.finished]
         for number, stream in enumerate(unfinished):
-            scratch = self._outside.scratch / f"destination-{number}"
+            scratch = self._ports.scratch / f"destination-{number}"
             make_scratch(scratch)
             draft = open_draft(
                 stream,
@@ -240,7 +246,7 @@ class CohortSync:
                 newest[stream],
                 self._settings,
                 trait=trait,
-                begins_anew=stream in anew,
+                state_missing=stream in missing,
                 run=self._this_run,
                 export_request_id=record.export_request_id,
                 scratch=scratch,
@@ -249,14 +255,14 @@ class CohortSync:
             drafts.append(draft)
         return drafts
 
-    def _membership(self, record: RunRecord) -> Membership:
+    def _membership(self, record: RunCheckpoint) -> Membership:
         membership = fetch_membership(
-            self._outside.amplitude,
+            self._ports.amplitude,
             record.export_request_id,
-            self._outside.scratch,
+            self._ports.scratch,
             self._settings.user_properties,
             listed=self.report.cohort_size,
-            destinations=len(self._outside.posts),
+            destinations=len(self._ports.segment_clients),
         )
         self._take_room(membership.file_bytes)
         self.report = replace(self.report, **membership.counts())
@@ -264,11 +270,11 @@ class CohortSync:
 
     def _take_room(self, export_bytes: int) -> None:
         """Note what this sync takes of the worker's disk, by what is known of its export by now."""
-        self._outside = replace(self._outside, room_bytes=sync_room(export_bytes, len(self._outside.posts)))
+        self._ports = replace(self._ports, room_bytes=sync_room(export_bytes, len(self._ports.segment_clients)))
 
     def _compare(self, drafts: Sequence[Draft], membership: Membership) -> list[Draft]:
         compared = []
-        with open_engine(self._outside.scratch, is_wide=bool(self._settings.user_properties)) as engine:
+        with open_engine(self._ports.scratch, is_wide=bool(self._settings.user_properties)) as engine:
             for opened in drafts:
                 draft = (
                     opened if opened.resumed else compare(engine, opened, membership, self._settings.user_properties)
@@ -281,7 +287,7 @@ class CohortSync:
 
     def _list_planned(self, drafts: Sequence[Draft]) -> None:
         """Leave a dry run's planned changes as files for people."""
-        with open_engine(self._outside.scratch) as engine:
+        with open_engine(self._ports.scratch) as engine:
             for draft in drafts:
                 where = list_planned(engine, draft, self._this_run.key)
                 report = self.report.destination(draft.stream.destination.name)
@@ -291,6 +297,6 @@ class CohortSync:
     def _note(self, report: DestinationReport) -> None:
         self.report = self.report.with_destination(report)
 
-    def _save_reports(self, streams: Sequence[Stream], tenure: Tenure, error: BaseException | None) -> None:
-        self.report = complete_report(self.report, tuple(self._outside.posts), self._settings.sync_mode, error)
-        save_report(self._store, self.report, {s: tenure.generation(s) for s in streams if tenure.holds(s)})
+    def _save_reports(self, streams: Sequence[Stream], held_claims: HeldClaims, error: BaseException | None) -> None:
+        self.report = complete_report(self.report, tuple(self._ports.segment_clients), self._settings.sync_mode, error)
+        save_report(self._store, self.report, {s: held_claims.generation(s) for s in streams if held_claims.holds(s)})

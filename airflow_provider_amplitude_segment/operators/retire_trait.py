@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
-from airflow_provider_amplitude_segment.task.reporting.lineage import TellsLineage
+from airflow_provider_amplitude_segment.task.reporting.lineage import LineageMixin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class AmplitudeCohortTraitRetireOperator(TellsLineage, BaseOperator):
+class AmplitudeCohortTraitRetireOperator(LineageMixin, BaseOperator):
     """Tell Segment ``false`` for everyone ever told ``true`` for a cohort, and forget the cohort's state.
 
     For a cohort that is synced no more, as it was archived or deleted in Amplitude, or is not wanted in Segment:
@@ -100,11 +100,11 @@ class AmplitudeCohortTraitRetireOperator(TellsLineage, BaseOperator):
         """
         from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch  # noqa: PLC0415
         from airflow_provider_amplitude_segment.core.retirement import CohortRetirement  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.errors import end_for_airflow  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.ports import open_telling_outside  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.errors import translate_errors  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.ports import open_delivery_ports  # noqa: PLC0415
         from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.reporting.publish import run_with_account  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.reporting.xcom import recall  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.reporting.publish import run_and_publish  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.reporting.xcom import pull_generations  # noqa: PLC0415
         from airflow_provider_amplitude_segment.task.run import configuration_of, run_of  # noqa: PLC0415
         from airflow_provider_amplitude_segment.task.settings import (  # noqa: PLC0415
             read_app_id,
@@ -112,18 +112,18 @@ class AmplitudeCohortTraitRetireOperator(TellsLineage, BaseOperator):
         )
         from airflow_provider_amplitude_segment.task.start import begin_task  # noqa: PLC0415
 
-        with end_for_airflow(), open_scratch() as scratch:
+        with translate_errors(), open_scratch() as scratch:
             begin_task(self, context["ti"])
             settings = replace(read_retire_settings(self), run_configuration=configuration_of(context))
             app_id = read_app_id(self.app_id)
-            with open_telling_outside(self, settings, scratch) as outside:
-                self._stop = outside.stop
-                remembered = recall(context["ti"], settings.cohort_id, outside.posts)
+            with open_delivery_ports(self, settings, scratch) as ports:
+                self._stop = ports.stop
+                remembered = pull_generations(context["ti"], settings.cohort_id, ports.segment_clients)
                 progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
-                outside = replace(outside, show=progress.show)  # noqa: PLW2901 - the same, with somebody who looks on
-                retirement = CohortRetirement(settings, run_of(context), outside, app_id=app_id, remembered=remembered)
+                ports = replace(ports, show=progress.show)  # noqa: PLW2901 - the same, with somebody who looks on
+                retirement = CohortRetirement(settings, run_of(context), ports, app_id=app_id, remembered=remembered)
                 try:
-                    run_with_account(self, context, retirement, lambda: progress.during(retirement.run))
+                    run_and_publish(self, context, retirement, lambda: progress.during(retirement.run))
                 finally:
                     self._stop = None
                 return retirement.report.as_dict()

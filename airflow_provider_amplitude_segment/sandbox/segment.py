@@ -111,7 +111,7 @@ class SandboxSegment:
             self._batches: deque[Batch] = deque(maxlen=BATCHES_KEPT)
             self._messages: dict[str, ReceivedMessage] = {}
             self.identifies_received = 0
-            """Identifies in batches answered 200: copies and lost ones too."""
+            """MessageChunk in batches answered 200: copies and lost ones too."""
             self.messages_received = 0
             self.batches_received = 0
             self.duplicates_dropped = 0

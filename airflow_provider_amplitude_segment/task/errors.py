@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def end_for_airflow() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Keep Airflow from retrying what cannot get better by itself.
 
     :raises AirflowFailException: instead of an error that no retry cures; any other passes as it is.

@@ -12,23 +12,23 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_amplitude_segment import __version__
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
+from airflow_provider_amplitude_segment.clients.system_clock import SystemClock, SystemRandomSource
 from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
-from airflow_provider_amplitude_segment.core.delivery.ports import TellingOutside
+from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination
-from airflow_provider_amplitude_segment.core.ports import Outside
+from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
 from airflow_provider_amplitude_segment.task.parameters import read_connection_id, read_connection_ids
-from airflow_provider_amplitude_segment.task.state_path import is_one_machines_own, state_place
+from airflow_provider_amplitude_segment.task.state_path import is_local_to_worker, state_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.task.settings import DestinationParameters, SyncParameters
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_outside(operator: SyncParameters, settings: SyncSettings, scratch: Path) -> Iterator[Outside]:
+def open_sync_ports(operator: SyncParameters, settings: SyncSettings, scratch: Path) -> Iterator[SyncPorts]:
     """Open clients and ledger store, and close the clients' connections on leaving.
 
     :raises SettingError: a connection lacks something.
@@ -45,13 +45,13 @@ def open_outside(operator: SyncParameters, settings: SyncSettings, scratch: Path
         amplitude_conn_id = read_connection_id("amplitude_conn_id", operator.amplitude_conn_id)
         amplitude = AmplitudeHook(amplitude_conn_id).get_conn()
         stack.callback(amplitude.close)
-        telling = stack.enter_context(open_telling_outside(operator, settings, scratch))
-        yield Outside(
+        telling = stack.enter_context(open_delivery_ports(operator, settings, scratch))
+        yield SyncPorts(
             amplitude=amplitude,
-            posts=telling.posts,
+            segment_clients=telling.segment_clients,
             store=telling.store,
             clock=telling.clock,
-            chance=telling.chance,
+            random_source=telling.random_source,
             stop=telling.stop,
             scratch=telling.scratch,
             integration=telling.integration,
@@ -59,9 +59,9 @@ def open_outside(operator: SyncParameters, settings: SyncSettings, scratch: Path
 
 
 @contextmanager
-def open_telling_outside(
+def open_delivery_ports(
     operator: DestinationParameters, settings: SyncSettings, scratch: Path
-) -> Iterator[TellingOutside]:
+) -> Iterator[DeliveryPorts]:
     """Open what telling the destinations takes, without Amplitude.
 
     Connections that come to one destination are delivered once, under the first one's name.
@@ -69,23 +69,23 @@ def open_telling_outside(
     :raises SettingError: a connection lacks something.
     """
     with ExitStack() as stack:
-        posts: dict[Destination, Callable[[bytes, int], Answer]] = {}
+        segment_clients: dict[Destination, Callable[[bytes, int], Response]] = {}
         for segment_conn_id in read_connection_ids(operator.segment_conn_id):
             hook = SegmentHook(segment_conn_id)
             destination = _destination(hook, settings)
-            same = next((d for d in posts if d.name == destination.name), None)
+            same = next((d for d in segment_clients if d.name == destination.name), None)
             if same is not None:
                 log.info("%s and %s are one destination: told once", same.segment_conn_id, segment_conn_id)
                 continue
             client = hook.get_conn()
             stack.callback(client.close)
-            posts[destination] = partial(_post, client)
+            segment_clients[destination] = partial(_post, client)
         stack.enter_context(vendor_logs_at_warning())
-        yield TellingOutside(
-            posts=posts,
+        yield DeliveryPorts(
+            segment_clients=segment_clients,
             store=_open_store(operator.state_path),
             clock=SystemClock(),
-            chance=SystemChance(),
+            random_source=SystemRandomSource(),
             stop=threading.Event(),
             scratch=scratch,
             integration={"name": "airflow-provider-amplitude-segment", "version": __version__},
@@ -95,7 +95,7 @@ def open_telling_outside(
 def _open_store(state_path: object) -> LedgerStore:
     place = state_place(state_path)
     executors = conf.get("core", "executor", fallback="")
-    if is_one_machines_own(place, executors):
+    if is_local_to_worker(place, executors):
         log.warning(
             "The state is kept in %s, on this machine's own disk, and %s may run the next sync on another one, "
             "which would find no state. Set state_path, or [amplitude_segment] state_path, to a place that every "
@@ -116,5 +116,5 @@ def _destination(hook: SegmentHook, settings: SyncSettings) -> Destination:
     ).with_integrations(settings.integrations)
 
 
-def _post(client: SegmentClient, body: bytes, retry: int) -> Answer:
+def _post(client: SegmentClient, body: bytes, retry: int) -> Response:
     return client.post_batch(body, retry=retry)

@@ -93,7 +93,7 @@ def read_settings(operator: SyncParameters) -> SyncSettings:
         dry_run=read_flag("dry_run", operator.dry_run),
         skip_when_unchanged=read_flag("skip_when_unchanged", operator.skip_when_unchanged),
         min_exports_left=read_whole_number("min_exports_left", operator.min_exports_left, least=0, most=_MOST_EXPORTS),
-        events_per_second=read_pace(pace),
+        events_per_second=read_rate_limit(pace),
         max_concurrent_requests=read_requests(operator.max_concurrent_requests),
         segment_context=read_object("segment_context", operator.segment_context),
         integrations=read_object("integrations", operator.integrations),
@@ -112,7 +112,7 @@ def _user_properties(value: object) -> tuple[str, ...]:
     return names
 
 
-def read_pace(value: object) -> float | None:
+def read_rate_limit(value: object) -> float | None:
     """Read ``events_per_second``."""
     return None if is_none(value) else read_number("events_per_second", value, above=1, or_equal=True)
 
@@ -140,7 +140,7 @@ def read_retire_settings(operator: DestinationParameters) -> SyncSettings:
         on_rejected=read_choice("on_rejected", operator.on_rejected, RejectedPolicy),
         on_missing_state=read_choice("on_missing_state", operator.on_missing_state, MissingStatePolicy),
         dry_run=read_flag("dry_run", operator.dry_run),
-        events_per_second=read_pace(operator.events_per_second),
+        events_per_second=read_rate_limit(operator.events_per_second),
         max_concurrent_requests=read_requests(operator.max_concurrent_requests),
         segment_context=read_object("segment_context", operator.segment_context),
         integrations=read_object("integrations", operator.integrations),

@@ -27,7 +27,7 @@ def state_place(state_path: object) -> str:
     return str(state_path).strip()
 
 
-def is_one_machines_own(place: str, executors: str) -> bool:
+def is_local_to_worker(place: str, executors: str) -> bool:
     """Tell whether state is kept on a machine's own disk while tasks may run on several.
 
     A shared file system is mounted somewhere; what lies on the root file system is the machine's own, or the
@@ -36,7 +36,7 @@ def is_one_machines_own(place: str, executors: str) -> bool:
     :param place: of all ledgers, as ``state_place`` returns it.
     :param executors: ``[core] executor``: a name or a class, several separated by commas, by teams where there are any.
 
-    >>> is_one_machines_own("/opt/airflow/amplitude_segment", "LocalExecutor")
+    >>> is_local_to_worker("/opt/airflow/amplitude_segment", "LocalExecutor")
     False
     """
     names = {name.rpartition(".")[2] for name in re.split(r"[,;:=\s]+", executors)}

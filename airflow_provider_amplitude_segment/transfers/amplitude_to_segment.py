@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_amplitude_segment.links.amplitude import AmplitudeCohortLink
 from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
-from airflow_provider_amplitude_segment.task.reporting.lineage import TellsLineage
+from airflow_provider_amplitude_segment.task.reporting.lineage import LineageMixin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _TRIGGER_MARGIN = timedelta(minutes=5)
 
 
-class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
+class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
     """Tell Segment who is in an Amplitude cohort: first everyone, then only who moved.
 
     Exports the cohort, compares it with what each Segment source was last told, and sends one ``identify`` for each
@@ -157,25 +157,25 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
         :raises AirflowSkipException: ``on_empty_cohort='skip'`` met an empty cohort, or ``skip_when_unchanged`` a
             sync that had nothing to tell.
         """
-        from airflow_provider_amplitude_segment.task.errors import end_for_airflow  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.errors import translate_errors  # noqa: PLC0415
         from airflow_provider_amplitude_segment.task.parameters import read_flag  # noqa: PLC0415
         from airflow_provider_amplitude_segment.task.start import begin_task  # noqa: PLC0415
 
-        with end_for_airflow():
+        with translate_errors():
             begin_task(self, context["ti"])
-            waits = not read_flag("deferrable", self.deferrable)
-        return self._sync(context, waits=waits)
+            wait_for_export = not read_flag("deferrable", self.deferrable)
+        return self._sync(context, wait_for_export=wait_for_export)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the deferral, in a new process: what is needed stands in the run record."""
-        from airflow_provider_amplitude_segment.task.errors import end_for_airflow  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.errors import translate_errors  # noqa: PLC0415
         from airflow_provider_amplitude_segment.task.export_event import read_event  # noqa: PLC0415
         from airflow_provider_amplitude_segment.task.start import begin_task  # noqa: PLC0415
 
-        with end_for_airflow():
+        with translate_errors():
             begin_task(self, context["ti"])
-            waited_in_vain = read_event(self, event or {})
-        return self._sync(context, waits=True, waited_in_vain=waited_in_vain)
+            wait_error = read_event(self, event or {})
+        return self._sync(context, wait_for_export=True, wait_error=wait_error)
 
     def on_kill(self) -> None:
         """Stop after the batches in flight. What is right rests on the ledger alone."""
@@ -184,11 +184,11 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
             threading.Thread(target=self._stop.set, daemon=True).start()
 
     def _sync(
-        self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None = None
+        self, context: Context, *, wait_for_export: bool, wait_error: AmplitudeSegmentError | None = None
     ) -> dict[str, Any]:
         from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped  # noqa: PLC0415
 
-        outcome = self._run(context, waits=waits, waited_in_vain=waited_in_vain)
+        outcome = self._run(context, wait_for_export=wait_for_export, wait_error=wait_error)
         if isinstance(outcome, ExportIncomplete):
             self._defer(outcome)
             # Not reached: deferring raises.
@@ -198,32 +198,34 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
         return outcome.as_dict()
 
     def _run(
-        self, context: Context, *, waits: bool, waited_in_vain: AmplitudeSegmentError | None
+        self, context: Context, *, wait_for_export: bool, wait_error: AmplitudeSegmentError | None
     ) -> SyncReport | ExportIncomplete | Skipped:
         from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch  # noqa: PLC0415
         from airflow_provider_amplitude_segment.core.sync import CohortSync  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.errors import end_for_airflow  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.ports import open_outside  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.errors import translate_errors  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.ports import open_sync_ports  # noqa: PLC0415
         from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.reporting.publish import run_with_account  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.reporting.xcom import recall  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.reporting.publish import run_and_publish  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.reporting.xcom import pull_generations  # noqa: PLC0415
         from airflow_provider_amplitude_segment.task.run import configuration_of, run_of  # noqa: PLC0415
         from airflow_provider_amplitude_segment.task.settings import read_settings  # noqa: PLC0415
 
-        with end_for_airflow(), open_scratch() as scratch:
+        with translate_errors(), open_scratch() as scratch:
             settings = replace(read_settings(self), run_configuration=configuration_of(context))
-            with open_outside(self, settings, scratch) as outside:
-                self._stop = outside.stop
-                remembered = recall(context["ti"], settings.cohort_id, outside.posts)
+            with open_sync_ports(self, settings, scratch) as ports:
+                self._stop = ports.stop
+                remembered = pull_generations(context["ti"], settings.cohort_id, ports.segment_clients)
                 progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
-                outside = replace(outside, show=progress.show)  # noqa: PLW2901 - the same, with somebody who looks on
-                sync = CohortSync(settings, run_of(context), outside, remembered=remembered)
+                ports = replace(ports, show=progress.show)  # noqa: PLW2901 - the same, with somebody who looks on
+                sync = CohortSync(settings, run_of(context), ports, remembered=remembered)
                 try:
-                    return run_with_account(
+                    return run_and_publish(
                         self,
                         context,
                         sync,
-                        lambda: progress.during(lambda: sync.run(waits=waits, waited_in_vain=waited_in_vain)),
+                        lambda: progress.during(
+                            lambda: sync.run(wait_for_export=wait_for_export, wait_error=wait_error)
+                        ),
                         skips_unchanged=settings.skip_when_unchanged,
                     )
                 finally:

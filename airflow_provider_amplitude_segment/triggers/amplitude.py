@@ -17,8 +17,9 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.core.export.exporter import poll_wait_seconds
-from airflow_provider_amplitude_segment.core.export.responses import AskAgain, ExportCompleted
-from airflow_provider_amplitude_segment.core.ledger.claim import give_back
+from airflow_provider_amplitude_segment.core.export.responses import ExportCompleted
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
+from airflow_provider_amplitude_segment.core.ledger.claim import release_by_folder
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
@@ -95,14 +96,14 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Give the claims back: somebody failed or cleared the deferred task. Airflow calls it from 3.3 on."""
-        await sync_to_async(self._give_back)()
+        await sync_to_async(self._release_by_folder)()
 
-    def _give_back(self) -> None:
+    def _release_by_folder(self) -> None:
         if not self.claims:
             return
         store = LedgerStore(open_state_root(self.state_place))
         for folder, generation in self.claims.items():
-            if give_back(store, folder, generation):
+            if release_by_folder(store, folder, generation):
                 self.log.info(
                     "Export %s is not waited for any more; claim %s is given back.", self.request_id, generation
                 )
@@ -123,15 +124,15 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
                 return self._event("timeout", message, retryable=True, last_status=said)
             await asyncio.sleep(self._pause(answer, left))
 
-    def _note(self, answer: ExportPending | AskAgain, told: set[str]) -> str:
+    def _note(self, answer: ExportPending | RetryLater, told: set[str]) -> str:
         """Return what was said instead of "completed"; log it once where it is worth it."""
-        said, worth = answer.said, isinstance(answer, AskAgain) or not answer.documented
+        said, worth = answer.said, isinstance(answer, RetryLater) or not answer.documented
         if worth and said not in told:
             told.add(said)
             self.log.warning("Export %s: Amplitude said %s. Waiting on.", self.request_id, said)
         return said
 
-    def _pause(self, answer: ExportPending | AskAgain, left: float | None) -> float:
+    def _pause(self, answer: ExportPending | RetryLater, left: float | None) -> float:
         pause = poll_wait_seconds(answer, self.poll_interval)
         return pause if left is None else min(pause, left)
 

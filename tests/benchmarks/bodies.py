@@ -18,7 +18,7 @@ from airflow_provider_amplitude_segment.core.plan.draft import report_draft
 from benchmarks.plan import open_telling
 
 if TYPE_CHECKING:
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
 
 _LENGTH_BYTES = 4
 
@@ -36,7 +36,7 @@ def main() -> int:
     lock = threading.Lock()
     with Path(order["bodies"]).open("wb") as file, tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
 
-        def keep(body: bytes, _: int) -> Answer:
+        def keep(body: bytes, _: int) -> Response:
             with lock:
                 file.write(len(body).to_bytes(_LENGTH_BYTES, "big") + bytes(body))
             return Acknowledged()
@@ -44,8 +44,8 @@ def main() -> int:
         state, scratch = Path(folder, "state"), Path(folder, "scratch")
         shutil.copytree(order["state"], state)
         scratch.mkdir()
-        with open_telling(state, scratch, keep) as telling:
-            _, error = telling.tell(report_draft(telling.draft))
+        with open_telling(state, scratch, keep) as destination_sync:
+            _, error = destination_sync.deliver(report_draft(destination_sync.draft))
     if error is not None:
         raise error
     return 0

@@ -15,26 +15,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
-from airflow_provider_amplitude_segment.core.delivery.fan_out import plan_tellings
+from airflow_provider_amplitude_segment.clients.system_clock import SystemClock, SystemRandomSource
+from airflow_provider_amplitude_segment.core.delivery.fan_out import plan_destination_syncs
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows
-from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunRecord
-from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunCheckpoint
+from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Stream
 from airflow_provider_amplitude_segment.core.membership.membership import Membership
 from airflow_provider_amplitude_segment.core.plan.draft import compare, open_draft
-from airflow_provider_amplitude_segment.core.ports import Outside
+from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from benchmarks.sink import COHORT_ID, COHORT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_provider_amplitude_segment.core.delivery.destination_sync import Telling
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.delivery.destination_sync import DestinationSync
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
 
 SETTINGS = SyncSettings(cohort_id=COHORT_ID, events_per_second=None)
 """The operator's own, but for the pace, which is off."""
@@ -48,8 +48,8 @@ _STREAM = Stream("1", COHORT_ID, _DESTINATION)
 
 @contextmanager
 def open_telling(
-    state: Path, scratch: Path, post: Callable[[bytes, int], Answer], *, members: Path | None = None
-) -> Iterator[Telling]:
+    state: Path, scratch: Path, post: Callable[[bytes, int], Response], *, members: Path | None = None
+) -> Iterator[DestinationSync]:
     """Open the telling of the plan that stands in a state folder; it is written first where ``members`` are given.
 
     Args:
@@ -58,25 +58,25 @@ def open_telling(
         post: posts a body to Segment.
         members: Parquet with the column ``user_id``, distinct.
     """
-    outside = Outside(
+    ports = SyncPorts(
         amplitude=_NoAmplitude(),  # type: ignore[arg-type]
-        posts={_DESTINATION: post},
+        segment_clients={_DESTINATION: post},
         store=LedgerStore(state),
         clock=SystemClock(),
-        chance=SystemChance(),
+        random_source=SystemRandomSource(),
         stop=threading.Event(),
         scratch=scratch,
         integration={"name": "airflow-provider-amplitude-segment", "version": "benchmark"},
     )
-    with Tenure(outside.store, [_STREAM], _RUN, outside.clock) as tenure:
-        ledger = Ledger(outside.store, _STREAM.folder)
+    with HeldClaims(ports.store, [_STREAM], _RUN, ports.clock) as held_claims:
+        ledger = Ledger(ports.store, _STREAM.folder)
         draft = open_draft(
             _STREAM,
             ledger,
             ledger.newest(),
             SETTINGS,
             trait=TRAIT,
-            begins_anew=False,
+            state_missing=False,
             run=_RUN,
             export_request_id=_EXPORT_REQUEST_ID,
             scratch=scratch,
@@ -87,8 +87,8 @@ def open_telling(
             with open_engine(scratch) as engine:
                 count = engine.execute(f"SELECT count(*) FROM {parquet_rows(copy)}").fetchall()[0][0]
                 draft = compare(engine, draft, Membership(copy, count, count, 0, 0))
-        record = RunRecord(_EXPORT_REQUEST_ID, requested_at=0.0, generations={})
-        yield plan_tellings([draft], SETTINGS, _RUN, record, tenure, outside)[0]
+        record = RunCheckpoint(_EXPORT_REQUEST_ID, requested_at=0.0, generations={})
+        yield plan_destination_syncs([draft], SETTINGS, _RUN, record, held_claims, ports)[0]
 
 
 class _NoAmplitude:

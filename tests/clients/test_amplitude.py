@@ -14,13 +14,13 @@ from fakes.recording_server import RecordingServer, Told, unannounced
 
 from airflow_provider_amplitude_segment.core.export.download import Download
 from airflow_provider_amplitude_segment.core.export.responses import (
-    AskAgain,
     ExportCompleted,
     ExportPending,
     ExportRequested,
     ExportsLimited,
     Usage,
 )
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeCredentialsError,
@@ -285,7 +285,9 @@ def test_a_cut_answer_to_a_request_may_have_spent_an_export_and_can_be_retried(w
 def test_a_cut_status_says_nothing(waits: Waits, cut: Told) -> None:
     """Least of all that the export is completed, which an empty answer of status 200 would say."""
     with RecordingServer(cut) as api:
-        assert amplitude_client(api.url, waits).export_status("qfaZya") == AskAgain(None, None)
+        assert amplitude_client(api.url, waits).export_status("qfaZya") == RetryLater(
+            None, None, "the response was cut off"
+        )
 
 
 def test_a_cut_usage_is_asked_for_again(waits: Waits) -> None:
@@ -354,7 +356,9 @@ def test_a_status_is_asked_once(
     """Asking again is the caller's, who has other things to look after."""
     request_id = requested(amplitude)
     sandbox.faults.add(Fault(on="amplitude.status", **fault))  # type: ignore[arg-type]
-    assert amplitude.export_status(request_id) == AskAgain(None, fault.get("status"))  # type: ignore[arg-type]
+    answer = amplitude.export_status(request_id)
+    assert isinstance(answer, RetryLater)
+    assert (answer.status, answer.after_seconds) == (fault.get("status"), None)
     assert waits.seconds == []
 
 

@@ -16,16 +16,16 @@ from requests.auth import HTTPBasicAuth
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient, normal_host
 from airflow_provider_amplitude_segment.core.delivery.response import (
     Acknowledged,
-    NotSegment,
-    Refused,
-    RetryLater,
+    Rejected,
+    UnexpectedResponse,
 )
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
     from airflow_provider_amplitude_segment.sandbox import Sandbox
 
 
@@ -143,7 +143,7 @@ def test_a_whole_acknowledgment_needs_no_announced_end(
 def test_too_much_is_refused(segment: SegmentClient) -> None:
     """Segment's own words are the reason."""
     answer = segment.post_batch(batch(*(f"user-{number}" for number in range(6000))))
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Rejected)
     assert answer.status == 400
 
 
@@ -152,7 +152,7 @@ def test_no_redirect_is_followed(recorded: tuple[RecordingServer, SegmentClient]
     server, client = recorded
     with RecordingServer() as elsewhere:
         server.answers = [Told(307, {"Location": elsewhere.url})]
-        assert isinstance(client.post_batch(batch("ann")), NotSegment)
+        assert isinstance(client.post_batch(batch("ann")), UnexpectedResponse)
         assert elsewhere.came == []
 
 
@@ -177,7 +177,7 @@ def test_many_threads_may_post_at_once(sandbox: Sandbox, segment: SegmentClient)
     """Over one client, nothing is mixed up."""
     together = threading.Barrier(16)
 
-    def post(number: int) -> Answer:
+    def post(number: int) -> Response:
         together.wait()
         return segment.post_batch(batch(f"user-{number}"))
 

@@ -9,7 +9,11 @@ from fakes.http10_proxy import Http10Proxy
 from fakes.s3_server import S3Server
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunRecord, read_run_record, write_run_record
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
+    RunCheckpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Stream
 from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, StateUnavailableError
@@ -51,18 +55,18 @@ def test_a_part_of_a_claim_or_of_a_run_record_is_not_taken_for_what_a_dead_write
     proxy, behind = cutting
     stream, ours, theirs = Stream("1", "c1", Destination("segment", "dst")), Run("a", "a"), Run("b", "b")
     take_claim(store, stream, ours, 0)
-    write_run_record(store, stream, ours, RunRecord("export-1", 0, {}))
+    write_checkpoint(store, stream, ours, RunCheckpoint("export-1", 0, {}))
 
     with pytest.raises(StateUnavailableError, match=r"claim-1\.json came"):
         take_claim(behind, stream, theirs, 1)
     with pytest.raises(StateUnavailableError, match=r"runs/a\.json came"):
-        read_run_record(behind, stream, ours)
+        read_checkpoint(behind, stream, ours)
     assert store.names(stream.folder) == ["claim-1.json"]
 
     proxy.hand_on = lambda _path, body: body
     with pytest.raises(ClaimHeldError):
         take_claim(behind, stream, theirs, 1)
-    assert read_run_record(behind, stream, ours) == RunRecord("export-1", 0, {})
+    assert read_checkpoint(behind, stream, ours) == RunCheckpoint("export-1", 0, {})
 
 
 def test_an_object_that_is_damaged_where_it_stands_is_handed_out_as_it_is(store: LedgerStore) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
-from airflow_provider_amplitude_segment.clients.store_response import answer_of
-from airflow_provider_amplitude_segment.core.ledger.store_response import StoreAnswer
+from airflow_provider_amplitude_segment.clients.store_response import response_of
+from airflow_provider_amplitude_segment.core.ledger.store_response import StoreResponse
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
 
@@ -35,13 +35,13 @@ class StorageErrorCode(StrEnum):
 
 
 ANSWERS = [
-    (HttpError(501), StoreAnswer(501), False),
-    (HttpError("503"), StoreAnswer(503), True),
-    (OSError("Forbidden: https://storage.googleapis.com/b\nhush"), StoreAnswer(403), False),
-    (ValueError("Bad Request: https://storage.googleapis.com/b\nhush is invalid"), StoreAnswer(400), False),
-    (HttpResponseError(403, StorageErrorCode.DISABLED), StoreAnswer(403, "AccountIsDisabled"), False),
-    (HttpResponseError(409, "BlobBeingRehydrated"), StoreAnswer(409, "BlobBeingRehydrated"), True),
-    (HttpResponseError(500, None), StoreAnswer(500), True),
+    (HttpError(501), StoreResponse(501), False),
+    (HttpError("503"), StoreResponse(503), True),
+    (OSError("Forbidden: https://storage.googleapis.com/b\nhush"), StoreResponse(403), False),
+    (ValueError("Bad Request: https://storage.googleapis.com/b\nhush is invalid"), StoreResponse(400), False),
+    (HttpResponseError(403, StorageErrorCode.DISABLED), StoreResponse(403, "AccountIsDisabled"), False),
+    (HttpResponseError(409, "BlobBeingRehydrated"), StoreResponse(409, "BlobBeingRehydrated"), True),
+    (HttpResponseError(500, None), StoreResponse(500), True),
 ]
 
 
@@ -59,9 +59,9 @@ class Failing:
 
 @pytest.mark.parametrize(("error", "answer", "is_transient"), ANSWERS, ids=lambda value: type(value).__name__)
 def test_a_stores_answer_is_found_and_decides_whether_a_retry_may_help(
-    error: Exception, answer: StoreAnswer, *, is_transient: bool
+    error: Exception, answer: StoreResponse, *, is_transient: bool
 ) -> None:
-    assert answer_of(error) == answer
+    assert response_of(error) == answer
     store = LedgerStore(SimpleNamespace(fs=Failing(error), path="bucket"))
 
     with pytest.raises(StatePathError, match=str(answer)) as failed:
@@ -72,4 +72,4 @@ def test_a_stores_answer_is_found_and_decides_whether_a_retry_may_help(
 
 @pytest.mark.parametrize("error", [OSError("broken"), HttpError(None), KeyError("size"), ValueError("unknown mode")])
 def test_an_error_without_an_answer_has_none(error: Exception) -> None:
-    assert answer_of(error) is None
+    assert response_of(error) is None

@@ -10,7 +10,7 @@ from airflow_provider_amplitude_segment.core.delivery.response import no_answer
 from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS, take_claim
-from airflow_provider_amplitude_segment.core.ledger.held_claims import Lookout
+from airflow_provider_amplitude_segment.core.ledger.held_claims import ClaimMonitor
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.exceptions import (
@@ -81,14 +81,14 @@ def test_the_report_is_true_after_a_timeout_in_the_middle(world: World) -> None:
 def test_an_accident_at_one_destination_does_not_stop_another(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 3000))
     sync = world.prepare("c1", run="a", keys=("default", "emea"))
-    posts = dict(sync._outside.posts)
-    broken = next(destination for destination in posts if destination.name == "dst-default")
+    segment_clients = dict(sync._ports.segment_clients)
+    broken = next(destination for destination in segment_clients if destination.name == "dst-default")
 
     def break_down(_body: bytes, _retry: int) -> None:
         raise OSError("a text that may quote anything")
 
-    posts[broken] = break_down  # type: ignore[assignment]
-    object.__setattr__(sync._outside, "posts", posts)
+    segment_clients[broken] = break_down  # type: ignore[assignment]
+    object.__setattr__(sync._ports, "segment_clients", segment_clients)
 
     with pytest.raises(OSError, match="anything"):
         sync.run()
@@ -103,12 +103,12 @@ def test_an_accident_at_one_destination_does_not_stop_another(world: World) -> N
 def test_a_place_that_is_slow_to_list_is_waited_for_and_one_that_is_too_slow_is_named(world: World) -> None:
     halt = threading.Event()
     for seconds in (1.05, 12.0):
-        lookout = Lookout(lambda seconds=seconds: world.clock.pass_by(seconds), world.clock)  # type: ignore[misc]
-        lookout.look()
-        assert lookout.wait_until_fresh(halt)
+        monitor = ClaimMonitor(lambda seconds=seconds: world.clock.pass_by(seconds), world.clock)  # type: ignore[misc]
+        monitor.verify()
+        assert monitor.wait_until_verified(halt)
 
     with pytest.raises(StateUnavailableError, match="31 s to list"):
-        Lookout(lambda: world.clock.pass_by(31), world.clock).look()
+        ClaimMonitor(lambda: world.clock.pass_by(31), world.clock).verify()
 
 
 def test_an_owner_that_was_paused_sends_nothing_before_it_has_looked(world: World) -> None:
@@ -134,7 +134,7 @@ def test_an_owner_that_was_paused_sends_nothing_before_it_has_looked(world: Worl
 def test_a_worker_without_disk_is_told_from_a_bad_export_and_keeps_the_export(world: World, tmp_path: Path) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     sync = world.prepare("c1", run="a")
-    (sync._outside.scratch / "members.parquet").mkdir()
+    (sync._ports.scratch / "members.parquet").mkdir()
 
     with pytest.raises(EngineError) as failed:
         sync.run()
@@ -218,7 +218,9 @@ def test_an_older_export_is_never_told_after_a_newer_one(world: World) -> None:
     """A run that was deferred so long that another overtook it asks for a new export."""
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
-    assert world.attempt("c1", run="slow", waits=False) == ExportIncomplete("export-1", {"1234/c1/dst-default": 1})
+    assert world.attempt("c1", run="slow", wait_for_export=False) == ExportIncomplete(
+        "export-1", {"1234/c1/dst-default": 1}
+    )
     world.clock.pass_by(24 * 3600)
     world.amplitude.cohort("c1", "Power Users", ["bob"])
     world.sync("c1", run="quick")
@@ -234,7 +236,7 @@ def test_an_export_is_used_for_seven_days_and_not_longer(world: World) -> None:
         world.amplitude.exports.clear()
         world.amplitude.cohort("c1", "Power Users", [f"user-{days}"])
         world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
-        world.attempt("c1", run=f"run-{days}", waits=False)
+        world.attempt("c1", run=f"run-{days}", wait_for_export=False)
         world.clock.pass_by(days * 24 * 3600)
         world.sync("c1", run=f"run-{days}")
         assert world.amplitude.exports_spent == exports

@@ -11,7 +11,7 @@ from fakes import World
 
 from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES
 from airflow_provider_amplitude_segment.core.delivery.delivery import FIRST_MESSAGES
-from airflow_provider_amplitude_segment.core.delivery.fan_out import share_paces
+from airflow_provider_amplitude_segment.core.delivery.fan_out import share_rate_limiters
 from airflow_provider_amplitude_segment.core.delivery.identify import identify_messages
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
@@ -142,7 +142,7 @@ def test_destinations_of_one_workspace_share_one_pace_and_all_others_have_their_
     first, second = Destination("a", "dst-a", "acme"), Destination("b", "dst-b", "acme")
     other, nameless, also = Destination("c", "dst-c", "umbrella"), Destination("d", "d"), Destination("e", "e")
 
-    paces = share_paces([first, second, other, nameless, also], 1000)
+    paces = share_rate_limiters([first, second, other, nameless, also], 1000)
 
     assert paces[first] is paces[second]
-    assert len({id(pace) for pace in paces.values()}) == 4
+    assert len({id(rate_limiter) for rate_limiter in paces.values()}) == 4

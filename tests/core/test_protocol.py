@@ -12,13 +12,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from airflow_provider_amplitude_segment.core.delivery.response import Answer, CredentialsRefused, RetryLater, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import (
+    CredentialsRejected,
+    Response,
+    no_answer,
+)
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.core.ledger.claim import Claim, newest_generation
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, read_state
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
-from airflow_provider_amplitude_segment.core.plan.diff import REFUSALS_BEFORE_WAITING
+from airflow_provider_amplitude_segment.core.plan.diff import REJECTIONS_BEFORE_WAITING
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete
 from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ClaimLostError, RejectedUsersError
@@ -46,7 +51,7 @@ class LateSegment(FakeSegment):
         self.held: list[tuple[str, dict[str, Any], float]] = []
         self.told: dict[tuple[str, str, str, str], set[str]] = {}
 
-    def _take(self, write_key: str, body: dict[str, Any], skew: float | None = None) -> Answer:
+    def _take(self, write_key: str, body: dict[str, Any], skew: float | None = None) -> Response:
         if self.to_hold:
             self.to_hold -= 1
             self.held.append((write_key, body, self.skew(body)))
@@ -85,7 +90,7 @@ class Protocol(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.world = World(Path(self.folder.name))
         self.world.segment = self.segment = LateSegment(self.world.clock.now)
-        self.world.chance = TickingChance(self.world.clock)
+        self.world.random_source = TickingChance(self.world.clock)
         self.engine = duckdb.connect(config={"threads": 1})
         self.name, self.members = NAMES[0], {ANCHOR, *USERS[:4]}
         self.keys: tuple[str, ...] = KEYS[:1]
@@ -131,12 +136,12 @@ class Protocol(RuleBasedStateMachine):
         self.keys = KEYS if both else KEYS[:1]
 
     @rule(answer=st.sampled_from([no_answer("ReadTimeout"), RetryLater(503, None, "")]))
-    def lose_the_next_answer(self, answer: Answer) -> None:
+    def lose_the_next_answer(self, answer: Response) -> None:
         self.segment.lost = [answer]
 
     @rule(batches=st.integers(0, 2))
     def go_away_after(self, batches: int) -> None:
-        self.segment.script = [*[None] * batches, CredentialsRefused(403)]
+        self.segment.script = [*[None] * batches, CredentialsRejected(403)]
 
     @rule(answers=st.integers(1, 3))
     def let_an_export_take_long(self, answers: int) -> None:
@@ -154,15 +159,15 @@ class Protocol(RuleBasedStateMachine):
 
     # Syncs.
 
-    @rule(mode=st.sampled_from(["incremental", "incremental", "full"]), waits=st.booleans())
-    def sync_in_a_new_run(self, mode: str, waits: bool) -> None:
-        self.attempt(self.new_run(), sync_mode=mode, waits=waits)
+    @rule(mode=st.sampled_from(["incremental", "incremental", "full"]), wait_for_export=st.booleans())
+    def sync_in_a_new_run(self, mode: str, wait_for_export: bool) -> None:
+        self.attempt(self.new_run(), sync_mode=mode, wait_for_export=wait_for_export)
 
     @precondition(lambda self: self.last_run)
-    @rule(waits=st.booleans())
-    def retry(self, waits: bool) -> None:
+    @rule(wait_for_export=st.booleans())
+    def retry(self, wait_for_export: bool) -> None:
         assert self.last_run is not None
-        self.attempt(self.last_run, waits=waits)
+        self.attempt(self.last_run, wait_for_export=wait_for_export)
 
     @rule(write=st.integers(1, 16), again=st.booleans())
     def die_before_a_write(self, write: int, again: bool) -> None:
@@ -247,11 +252,11 @@ class Protocol(RuleBasedStateMachine):
             "user_properties": self.properties,
             **more,
         }
-        waits = bool(settled.pop("waits", True))
+        wait_for_export = bool(settled.pop("waits", True))
         sync = self.world.prepare("c1", run=run, keys=self.keys, ahead=self.ahead, identity=identity, **settled)
         outcome: object = None
         try:
-            outcome = sync.run(waits=waits)
+            outcome = sync.run(wait_for_export=wait_for_export)
             if isinstance(outcome, ExportIncomplete):
                 self.world.deferred.add(run)
         except RejectedUsersError:
@@ -319,7 +324,7 @@ class Protocol(RuleBasedStateMachine):
             user
             for key in self.keys
             for (_, user), (_, _, refused) in self.state(key).items()
-            if refused >= REFUSALS_BEFORE_WAITING
+            if refused >= REJECTIONS_BEFORE_WAITING
         }
         self.judge_members(spared=waiting)
         self.judge_ledgers()

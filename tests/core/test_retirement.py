@@ -9,7 +9,7 @@ import duckdb
 import pytest
 from fakes import Killed, World
 
-from airflow_provider_amplitude_segment.core.delivery.response import CredentialsRefused, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import CredentialsRejected, no_answer
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import MARKER, mark_state_path
@@ -50,7 +50,7 @@ def history(keys: tuple[str, ...]) -> World:
 def told_world(scratch: Path, keys: tuple[str, ...] = ("default",)) -> World:
     """The world after that history, in which the cohort is deleted in Amplitude."""
     told, world = history(keys), World(scratch)
-    world.clock.seconds, world.chance.tokens = told.clock.seconds, told.chance.tokens
+    world.clock.seconds, world.random_source.tokens = told.clock.seconds, told.random_source.tokens
     world.store.objects = dict(told.store.objects)
     world.segment.bodies = list(told.segment.bodies)
     world.segment.times_received = dict(told.segment.times_received)
@@ -487,7 +487,7 @@ def test_the_retry_of_a_retirement_that_was_killed_after_its_commit_reports_whom
 def test_a_sync_that_the_same_task_finished_before_is_no_retirement(world: World) -> None:
     """A task that was turned into a retirement, and cleared."""
     world.amplitude.cohort("c1", "Power Users", ["ann@x"])
-    world.segment.script = [None, CredentialsRefused(403)]
+    world.segment.script = [None, CredentialsRejected(403)]
     with pytest.raises(SegmentRefusedError):
         world.sync("c1", run="r", keys=("default", "emea"))
     assert world.segment.identifies == 1
@@ -502,7 +502,7 @@ def test_a_deferred_sync_of_before_asks_for_a_new_export_after_a_retirement(worl
     world.sync("c1")
     world.amplitude.cohort("c1", "Power Users", ["ann@x", "bob@x"])
     world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
-    assert isinstance(world.attempt("c1", run="deferred", waits=False), ExportIncomplete)
+    assert isinstance(world.attempt("c1", run="deferred", wait_for_export=False), ExportIncomplete)
     world.clock.pass_by(7200)
     world.retire("c1")
 

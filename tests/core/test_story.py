@@ -86,7 +86,7 @@ def test_a_group_ends_when_the_task_is_deferred_and_what_follows_begins_anew(
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     world.amplitude.answers_before_completion = [PENDING]
 
-    assert isinstance(world.attempt("c1", run="r", waits=False), ExportIncomplete)
+    assert isinstance(world.attempt("c1", run="r", wait_for_export=False), ExportIncomplete)
     assert list(groups(caplog)) == STEPS[:2]
     caplog.clear()
     world.sync("c1", run="r")

@@ -3,13 +3,13 @@
 import pytest
 from fakes import World
 
-from airflow_provider_amplitude_segment.core.delivery.response import NotSegment, RetryLater, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import UnexpectedResponse, no_answer
 from airflow_provider_amplitude_segment.core.export.responses import (
-    AskAgain,
     ExportPending,
     ExportsLimited,
     Usage,
 )
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.exceptions import (
     EmptyCohortError,
@@ -125,18 +125,18 @@ def test_two_destinations_from_one_export_both_get_everything(world: World) -> N
 def test_a_destination_that_fails_does_not_hold_the_other_up_and_is_told_by_the_retry(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     refusing = world.prepare("c1", run="a", keys=("default", "emea"))
-    posts = dict(refusing._outside.posts)
-    emea = next(destination for destination in posts if destination.name == "dst-emea")
-    good = posts[emea]
-    posts[emea] = lambda _body, _retry: no_answer("ConnectionError")
-    object.__setattr__(refusing._outside, "posts", posts)
+    segment_clients = dict(refusing._ports.segment_clients)
+    emea = next(destination for destination in segment_clients if destination.name == "dst-emea")
+    good = segment_clients[emea]
+    segment_clients[emea] = lambda _body, _retry: no_answer("ConnectionError")
+    object.__setattr__(refusing._ports, "segment_clients", segment_clients)
 
     with pytest.raises(SegmentUnavailableError):
         refusing.run()
     assert world.segment.members(TRAIT) == {"ann"}
     assert world.segment.members(TRAIT, "emea") == set()
 
-    posts[emea] = good
+    segment_clients[emea] = good
     report = world.sync("c1", run="a", keys=("default", "emea"))
     assert world.segment.members(TRAIT, "emea") == {"ann"}
     assert world.amplitude.exports_spent == 1
@@ -322,7 +322,7 @@ def test_a_key_that_segment_refuses_marks_nobody(world: World) -> None:
 
 def test_what_is_not_segment_gets_no_second_batch(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 700))
-    world.segment.script = [NotSegment(302, "")] * 10
+    world.segment.script = [UnexpectedResponse(302, "")] * 10
 
     with pytest.raises(SegmentAnswerError, match="700 changes are not acknowledged"):
         world.attempt("c1")
@@ -343,7 +343,9 @@ def test_an_export_that_is_not_complete_leaves_the_slot_and_is_gone_on_with(worl
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
 
-    assert world.attempt("c1", run="a", waits=False) == ExportIncomplete("export-1", {"1234/c1/dst-default": 1})
+    assert world.attempt("c1", run="a", wait_for_export=False) == ExportIncomplete(
+        "export-1", {"1234/c1/dst-default": 1}
+    )
     world.sync("c1", run="a")
 
     assert world.amplitude.exports_spent == 1
@@ -354,7 +356,7 @@ def test_an_export_that_never_completes_names_its_request_and_is_waited_for_by_t
     world: World,
 ) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann"])
-    world.amplitude.answers_before_completion = [ExportPending("JOB STRANGE"), AskAgain(None, 503)] * 500
+    world.amplitude.answers_before_completion = [ExportPending("JOB STRANGE"), RetryLater(503)] * 500
 
     with pytest.raises(ExportTimeoutError, match="export-1"):
         world.attempt("c1", run="a", export_timeout=600)
@@ -411,7 +413,7 @@ def test_a_retry_goes_on_with_its_export_however_few_are_left_by_then(world: Wor
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     world.amplitude.counted = Usage(480, 500, None)
     world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
-    world.attempt("c1", run="a", waits=False, min_exports_left=20)
+    world.attempt("c1", run="a", wait_for_export=False, min_exports_left=20)
     world.amplitude.counted = Usage(481, 500, None)
 
     world.sync("c1", run="a", min_exports_left=20)

@@ -8,13 +8,13 @@ from airflow_provider_amplitude_segment.core.engine.scratch import on_scratch
 from airflow_provider_amplitude_segment.core.export.cohort import Cohort
 from airflow_provider_amplitude_segment.core.export.download import Download
 from airflow_provider_amplitude_segment.core.export.responses import (
-    AskAgain,
     ExportCompleted,
     ExportPending,
     ExportRequested,
     ExportsLimited,
     Usage,
 )
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 
 
 class FakeAmplitude:
@@ -31,7 +31,7 @@ class FakeAmplitude:
         self.columns: dict[str, tuple[str, ...]] = {}
         self.files: dict[str, Path] = {}
         self.limited: list[ExportsLimited] = []
-        self.answers_before_completion: list[ExportPending | AskAgain] = []
+        self.answers_before_completion: list[ExportPending | RetryLater] = []
         self.counted: Usage | None = None
         self.downloads = 0
         # What the responses with files announce, and how many bytes of them come where not all do.
@@ -68,7 +68,7 @@ class FakeAmplitude:
         self.columns[request_id] = tuple(user_properties)
         return ExportRequested(request_id)
 
-    def export_status(self, request_id: str) -> ExportCompleted | ExportPending | AskAgain:
+    def export_status(self, request_id: str) -> ExportCompleted | ExportPending | RetryLater:
         assert request_id in self.exports
         return self.answers_before_completion.pop(0) if self.answers_before_completion else ExportCompleted()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged, Answer, Refused, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged, Rejected, Response, no_answer
 
 
 class FakeSegment:
@@ -26,8 +26,8 @@ class FakeSegment:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self.script: list[Answer | None] = []
-        self.lost: list[Answer] = []
+        self.script: list[Response | None] = []
+        self.lost: list[Response] = []
         self.poisoned: set[str] = set()
         self.refuses_everything = False
         self.refuses_connections = False
@@ -38,15 +38,15 @@ class FakeSegment:
         self._values: dict[tuple[str, str, str], tuple[float, Any]] = {}
         self._lock = threading.Lock()
 
-    def post(self, write_key: str) -> Callable[[bytes, int], Answer]:
-        def answer(body: bytes, _retry: int) -> Answer:
+    def post(self, write_key: str) -> Callable[[bytes, int], Response]:
+        def answer(body: bytes, _retry: int) -> Response:
             taken = self._take(write_key, json.loads(body))
             self.before_answer()
             return taken
 
         return answer
 
-    def _take(self, write_key: str, body: dict[str, Any], skew: float | None = None) -> Answer:
+    def _take(self, write_key: str, body: dict[str, Any], skew: float | None = None) -> Response:
         self.before_batch(body["batch"])
         with self._lock:
             if self.refuses_connections:
@@ -54,7 +54,7 @@ class FakeSegment:
             if self.script and (answer := self.script.pop(0)) is not None:
                 return answer
             if self.refuses_everything or any(m["userId"] in self.poisoned for m in body["batch"]):
-                return Refused(400, "invalid message")
+                return Rejected(400, "invalid message")
             self.bodies.append(body)
             for message in body["batch"]:
                 self._apply(write_key, message, self.skew(body) if skew is None else skew)

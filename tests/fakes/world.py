@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_amplitude_segment.core.delivery.ports import TellingOutside
+from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run
-from airflow_provider_amplitude_segment.core.ports import Outside
+from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
-from airflow_provider_amplitude_segment.core.report.progress import Show, show_nobody
+from airflow_provider_amplitude_segment.core.report.progress import Show, show_nothing
 from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.core.retirement import CohortRetirement
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
@@ -31,8 +31,8 @@ class World:
         self.clock = FakeClock()
         self.segment = FakeSegment(self.clock.now)
         self.store = FakeStore()
-        self.chance = FakeChance()
-        self.show: Show = show_nobody
+        self.random_source = FakeChance()
+        self.show: Show = show_nothing
         self.last: CohortSync | CohortRetirement | None = None
         # By the name of a run, the number of its last try, and whether that was deferred.
         self.tries: dict[str, int] = {}
@@ -79,7 +79,7 @@ class World:
         sync = CohortSync(
             SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
             self.next_try(run or f"run-{number}", **(identity or {})),
-            Outside(amplitude=self.amplitude, **surroundings),
+            SyncPorts(amplitude=self.amplitude, **surroundings),
             remembered=remembered or {},
         )
         self.last = sync
@@ -90,15 +90,15 @@ class World:
     ) -> dict[str, Any]:
         scratch = self._scratch / f"sync-{number}"
         scratch.mkdir(parents=True)
-        posts = {}
+        segment_clients = {}
         for key in keys:
             destination = replace(self.destination(key), name=names.get(key, f"dst-{key}"))
-            posts[destination.with_integrations(settings.get("integrations"))] = self.segment.post(key)
+            segment_clients[destination.with_integrations(settings.get("integrations"))] = self.segment.post(key)
         return {
-            "posts": posts,
+            "segment_clients": segment_clients,
             "store": self.store,
             "clock": self.clock,
-            "chance": self.chance,
+            "random_source": self.random_source,
             # A try's own: what stops one stops no other.
             "stop": threading.Event(),
             "scratch": scratch,
@@ -122,7 +122,7 @@ class World:
         retirement = CohortRetirement(
             SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
             self.next_try(run or f"run-{number}"),
-            TellingOutside(**self._surroundings(number, keys, names or {}, settings)),
+            DeliveryPorts(**self._surroundings(number, keys, names or {}, settings)),
             app_id=app_id,
             remembered=remembered or {},
         )
@@ -132,10 +132,12 @@ class World:
         finally:
             self.clock.pass_by(60)
 
-    def attempt(self, cohort_id: str, *, waits: bool = True, **more: Any) -> SyncReport | ExportIncomplete | Skipped:
+    def attempt(
+        self, cohort_id: str, *, wait_for_export: bool = True, **more: Any
+    ) -> SyncReport | ExportIncomplete | Skipped:
         """Run one try; a minute passes after it."""
         try:
-            outcome = self.prepare(cohort_id, **more).run(waits=waits)
+            outcome = self.prepare(cohort_id, **more).run(wait_for_export=wait_for_export)
             if isinstance(outcome, ExportIncomplete) and "run" in more:
                 self.deferred.add(more["run"])
             return outcome

@@ -12,7 +12,7 @@ from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
-from airflow_provider_amplitude_segment.core.ports import Outside
+from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.core.sync import CohortSync
@@ -25,7 +25,7 @@ from faults.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
     from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from faults.process import Accident
@@ -45,8 +45,8 @@ class Attempt:
         settings: SyncSettings,
         accidents: list[Accident],
         *,
-        waits: bool = True,
-        waited_in_vain: AmplitudeSegmentError | None = None,
+        wait_for_export: bool = True,
+        wait_error: AmplitudeSegmentError | None = None,
         who: str = "",
         ahead: float = 0.0,
     ) -> None:
@@ -57,8 +57,8 @@ class Attempt:
         self._world = world
         self._sessions: list[requests.Session] = []
         self._scratch = world.new_scratch()
-        self.sync = CohortSync(settings, run, self._outside())
-        self._how: dict[str, Any] = {"waits": waits, "waited_in_vain": waited_in_vain}
+        self.sync = CohortSync(settings, run, self._ports())
+        self._how: dict[str, Any] = {"wait_for_export": wait_for_export, "wait_error": wait_error}
         self._thread = threading.Thread(target=self._play, name=f"attempt {self.process.name}", daemon=True)
         self.process.own_thread = self._thread
 
@@ -125,15 +125,17 @@ class Attempt:
                 session.close()
             shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _outside(self) -> Outside:
+    def _ports(self) -> SyncPorts:
         world, process = self._world, self.process
         clock = ProcessClock(world.time, process, world.tokens)
-        return Outside(
+        return SyncPorts(
             amplitude=self._amplitude(clock),
-            posts={destination: self._post(destination, key, clock) for destination, key in world.keys.items()},
+            segment_clients={
+                destination: self._post(destination, key, clock) for destination, key in world.keys.items()
+            },
             store=FaultyStore(world, process),
             clock=clock,
-            chance=clock,
+            random_source=clock,
             stop=process.stop,
             scratch=self._scratch,
             integration={"name": "airflow-provider-amplitude-segment", "version": "faults"},
@@ -154,7 +156,7 @@ class Attempt:
             now=clock.now,
         )
 
-    def _post(self, destination: Destination, key: str, clock: ProcessClock) -> Callable[[bytes, int], Answer]:
+    def _post(self, destination: Destination, key: str, clock: ProcessClock) -> Callable[[bytes, int], Response]:
         wire = Wire(self.process, self._world, destination.name)
         client = SegmentClient(self._session(wire, key), self._world.sandbox.url, _TIMEOUT_SECONDS, now=clock.now)
         return lambda body, retry: client.post_batch(body, retry=retry)

@@ -22,11 +22,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_amplitude_segment.core.clock import timestamp
-from airflow_provider_amplitude_segment.core.delivery.response import read_answer
+from airflow_provider_amplitude_segment.core.delivery.response import read_response
 from airflow_provider_amplitude_segment.core.export.cohort import check_exportable, read_cohorts
-from airflow_provider_amplitude_segment.core.export.download import read_file_answer, read_storage_answer
+from airflow_provider_amplitude_segment.core.export.download import read_file_response, read_storage_response
 from airflow_provider_amplitude_segment.core.export.responses import read_export_request, read_export_status, read_usage
-from airflow_provider_amplitude_segment.core.export.run_checkpoint import read_run_record
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import read_checkpoint
 from airflow_provider_amplitude_segment.core.http.retry import read_retry_after
 from airflow_provider_amplitude_segment.core.ledger.claim import Claim, take_claim
 from airflow_provider_amplitude_segment.core.ledger.entry import Plan
@@ -197,10 +197,10 @@ def _check_answer(status: int, headers: dict[str, str], body: bytes) -> None:
     readers: list[Callable[[], object]] = [
         partial(read_export_request, status, headers, body, now=_NOW),
         partial(read_export_status, "qfaZya", status, headers, body, now=_NOW),
-        partial(read_file_answer, "qfaZya", status, headers, now=_NOW),
-        partial(read_storage_answer, "qfaZya", status, headers, now=_NOW),
+        partial(read_file_response, "qfaZya", status, headers, now=_NOW),
+        partial(read_storage_response, "qfaZya", status, headers, now=_NOW),
         partial(read_usage, status, body),
-        partial(read_answer, status, headers, body, now=_NOW),
+        partial(read_response, status, headers, body, now=_NOW),
     ]
     for read in readers:
         with _OURS:
@@ -279,7 +279,7 @@ def _check_entry(content: bytes) -> None:
     with _OURS:
         take_claim(store, _STREAM, run, _NOW)
     store.objects = {f"{_STREAM.cohort_folder}/runs/a.json": content}
-    record = read_run_record(store, _STREAM, run)
+    record = read_checkpoint(store, _STREAM, run)
     if record is not None:
         record.is_usable({folder: plan}, _NOW)
 

@@ -142,8 +142,8 @@ class History:
     def _next_attempt(self, weather: Weather) -> Attempt:
         draw = self.random
         settings = self._draw_settings()
-        waited_in_vain = None
-        waits = draw.random() < 0.75
+        wait_error = None
+        wait_for_export = draw.random() < 0.75
         known = list(self._unfinished.values())
         if known and draw.random() < 0.6:
             last = draw.choice(known)
@@ -152,10 +152,10 @@ class History:
                 self._begin(f"{run.key} had ended, and Airflow did not hear of it")
                 self.world.book.forget(run.key)
             if last.is_incomplete:
-                waits = True
+                wait_for_export = True
                 if draw.random() < 0.2:
                     self._count("deferral that waited in vain")
-                    waited_in_vain = ExportTimeoutError("of the trigger", 600.0, "JOB INPROGRESS")
+                    wait_error = ExportTimeoutError("of the trigger", 600.0, "JOB INPROGRESS")
         elif self._finished and draw.random() < 0.15:
             last = draw.choice(list(self._finished.values()))
             run = replace(last.run, try_number=self._tries[last.run.key] + 1)
@@ -166,7 +166,7 @@ class History:
             self._begin(f"{key} begins")
         self._tries[run.key] = run.try_number
         self.tally.tries += 1
-        how = {"waits": waits, "waited_in_vain": waited_in_vain, "ahead": draw_clock(self._more)}
+        how = {"wait_for_export": wait_for_export, "wait_error": wait_error, "ahead": draw_clock(self._more)}
         return Attempt(self.world, run, settings, list(weather.accidents), **how)
 
     def _draw_settings(self) -> SyncSettings:
@@ -287,7 +287,7 @@ class History:
         settings = replace(self._draw_settings(), sync_mode=mode, on_rejected="warn", max_exit_ratio=None)
         if self._strangers.is_replaced() and settings.on_trait_change == "retire":
             settings = replace(settings, on_trait_change="take-over")
-        return Attempt(self.world, run_of(key), settings, [], waits=True)
+        return Attempt(self.world, run_of(key), settings, [], wait_for_export=True)
 
     def _judge_totals(self) -> None:
         self.tally.exports = self.world.sandbox.amplitude.exports_spent

@@ -88,7 +88,7 @@ class Accident:
 class Process:
     """One try of a run.
 
-    ``who`` is the run as it is known outside of the package, which may take two for one. ``ahead`` are the seconds by
+    ``who`` is the run as it is known ports of the package, which may take two for one. ``ahead`` are the seconds by
     which the worker's clock is ahead.
     """
 

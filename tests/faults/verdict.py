@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
-from airflow_provider_amplitude_segment.core.plan.diff import REFUSALS_BEFORE_WAITING
+from airflow_provider_amplitude_segment.core.plan.diff import REJECTIONS_BEFORE_WAITING
 from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.exceptions import RejectedUsersError
 
@@ -80,7 +80,7 @@ def judge_cohort(world: World, for_good: AbstractSet[str], *, spare_waiting: boo
     members = {user for user in world.cohort.user_ids if user}
     for destination in world.keys:
         state = world.state(destination)
-        waiting = {user for (_, user), (_, _, refused) in state.items() if refused >= REFUSALS_BEFORE_WAITING}
+        waiting = {user for (_, user), (_, _, refused) in state.items() if refused >= REJECTIONS_BEFORE_WAITING}
         spared = for_good | (waiting if spare_waiting else set())
         newest = world.newest(destination)
         yield from judge_members(world, destination, members, newest.trait if newest else "", spared)

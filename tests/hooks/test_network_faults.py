@@ -13,7 +13,8 @@ from cryptography import x509
 from fakes.certificates import Authority
 from fakes.recording_server import RecordingServer, Told
 
-from airflow_provider_amplitude_segment.core.delivery.response import RetryLater, Unreachable
+from airflow_provider_amplitude_segment.core.delivery.response import Unreachable
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.exceptions import AmplitudeUnavailableError, AmplitudeUnreachableError
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook

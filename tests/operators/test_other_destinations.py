@@ -21,7 +21,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
-with DAG("told_elsewhere", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UTC"), catchup=False):
+with DAG("other_destinations", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UTC"), catchup=False):
     AmplitudeCohortToSegmentOperator(task_id="sync", cohort_id="c1", poll_interval=0.1, min_exports_left=1)
 """
 
@@ -30,7 +30,7 @@ class Told:
     """What a run of the DAG left elsewhere."""
 
     def __init__(self, folder: Path, sandbox: Sandbox, *, deferrable: bool = False) -> None:
-        file, events = folder / "told_elsewhere.py", folder / "lineage.jsonl"
+        file, events = folder / "other_destinations.py", folder / "lineage.jsonl"
         file.write_text(_DAG)
         connections = sandbox.airflow_connections()
         segment = json.loads(connections["AIRFLOW_CONN_SEGMENT_DEFAULT"])
@@ -60,7 +60,7 @@ class Told:
 
     def event(self, kind: str) -> dict[str, Any]:
         """Return the task's last event of a kind."""
-        found = [e for e in self._events if e["eventType"] == kind and e["job"]["name"] == "told_elsewhere.sync"]
+        found = [e for e in self._events if e["eventType"] == kind and e["job"]["name"] == "other_destinations.sync"]
         assert found, f"no {kind} of the task"
         return dict(found[-1])
 

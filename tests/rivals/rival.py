@@ -23,10 +23,10 @@ from s3fs import S3FileSystem
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
-from airflow_provider_amplitude_segment.clients.system_clock import SystemChance, SystemClock
+from airflow_provider_amplitude_segment.clients.system_clock import SystemClock, SystemRandomSource
 from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Stream
-from airflow_provider_amplitude_segment.core.ports import Outside
+from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
@@ -179,12 +179,12 @@ def _serve(pipe: Connection, barrier: Barrier | None, place: Place) -> None:
 def _sync(order: Order, store: LedgerStore, amplitude: AmplitudeClient, segment: SegmentClient) -> None:
     before = order.stops_before_writing
     with tempfile.TemporaryDirectory() as scratch:
-        outside = Outside(
+        ports = SyncPorts(
             amplitude=amplitude,
-            posts={DESTINATION: lambda body, retry: segment.post_batch(body, retry=retry)},
+            segment_clients={DESTINATION: lambda body, retry: segment.post_batch(body, retry=retry)},
             store=_StoppingStore(store, before) if before else store,
             clock=SystemClock(),
-            chance=SystemChance(),
+            random_source=SystemRandomSource(),
             stop=threading.Event(),
             scratch=Path(scratch),
             integration={"name": "rivals", "version": "1"},
@@ -192,7 +192,7 @@ def _sync(order: Order, store: LedgerStore, amplitude: AmplitudeClient, segment:
         settings = SyncSettings(
             cohort_id=order.cohort_id, events_per_second=None, max_concurrent_requests=2, poll_interval=0.02
         )
-        CohortSync(settings, _run(order), outside).run()
+        CohortSync(settings, _run(order), ports).run()
 
 
 def _run(order: Order) -> Run:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.delivery.identify import Identifies, split_messages
+from airflow_provider_amplitude_segment.core.delivery.identify import MessageChunk, split_messages
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class TooLong:
+class OversizedMessage:
     """A message that fits into no request of Segment's, which never leaves the machine."""
 
     position: int
@@ -60,13 +60,13 @@ class TooLong:
 
 
 def pack(
-    messages: Iterable[Identifies],
+    messages: Iterable[MessageChunk],
     *,
     envelope_bytes: int,
     first_messages: int = MAX_BATCH_MESSAGES,
     max_messages: int = MAX_BATCH_MESSAGES,
     max_bytes: int = MAX_BATCH_BYTES,
-) -> Iterator[Batch | TooLong]:
+) -> Iterator[Batch | OversizedMessage]:
     """Pack messages into full batches, in order; one batch and one of ``messages`` are held at a time.
 
     Args:
@@ -82,7 +82,7 @@ def pack(
     texts: list[bytes] = []
     size = 0
     for told in _without_too_long(messages, min(MAX_MESSAGE_BYTES, room - 1)):
-        if isinstance(told, TooLong):
+        if isinstance(told, OversizedMessage):
             yield told
             continue
         # Bytes of the first messages, by how many.
@@ -107,7 +107,7 @@ def _last_that_fits(ends: Sequence[int], start: int, room: int) -> int:
     return bisect_right(range(len(ends)), room + ends[start] + start, lo=start, key=lambda end: ends[end] + end) - 1
 
 
-def _without_too_long(messages: Iterable[Identifies], max_bytes: int) -> Iterator[Identifies | TooLong]:
+def _without_too_long(messages: Iterable[MessageChunk], max_bytes: int) -> Iterator[MessageChunk | OversizedMessage]:
     """Yield the same messages in the same order, those over the limit by themselves."""
     for told in messages:
         if told.longest <= max_bytes:
@@ -117,8 +117,8 @@ def _without_too_long(messages: Iterable[Identifies], max_bytes: int) -> Iterato
         for number, text in enumerate(told.texts):
             if len(text) > max_bytes:
                 if start < number:
-                    yield Identifies(told.first + start, told.texts[start:number], max_bytes)
-                yield TooLong(told.first + number, len(text))
+                    yield MessageChunk(told.first + start, told.texts[start:number], max_bytes)
+                yield OversizedMessage(told.first + number, len(text))
                 start = number + 1
         if start < len(told.texts):
-            yield Identifies(told.first + start, told.texts[start:], max_bytes)
+            yield MessageChunk(told.first + start, told.texts[start:], max_bytes)

@@ -11,16 +11,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES, Batch, TooLong
+from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES, Batch, OversizedMessage
 from airflow_provider_amplitude_segment.core.delivery.response import (
-    CredentialsRefused,
-    NotSegment,
-    RetryLater,
+    CredentialsRejected,
+    UnexpectedResponse,
     Unreachable,
 )
-from airflow_provider_amplitude_segment.core.delivery.sender import Told
-from airflow_provider_amplitude_segment.core.ledger.entry import Journal, Refusal
-from airflow_provider_amplitude_segment.core.ledger.held_claims import LOOK_SECONDS
+from airflow_provider_amplitude_segment.core.delivery.sender import BatchResult
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
+from airflow_provider_amplitude_segment.core.ledger.entry import Journal, Rejection
+from airflow_provider_amplitude_segment.core.ledger.held_claims import VERIFY_SECONDS
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.delivery.response import Failure
-    from airflow_provider_amplitude_segment.core.delivery.sender import Courier
-    from airflow_provider_amplitude_segment.core.ledger.held_claims import Lookout
+    from airflow_provider_amplitude_segment.core.delivery.sender import BatchSender
+    from airflow_provider_amplitude_segment.core.ledger.held_claims import ClaimMonitor
     from airflow_provider_amplitude_segment.core.report.progress import Progress
 
 FIRST_MESSAGES = 250
@@ -69,8 +69,8 @@ class Delivery:
     def __init__(  # the roles of a delivery, each given by the sync
         self,
         label: str,
-        courier: Courier,
-        lookout: Lookout,
+        sender: BatchSender,
+        monitor: ClaimMonitor,
         write_journal: Callable[[Journal], None],
         *,
         planned: int,
@@ -85,8 +85,8 @@ class Delivery:
 
         Args:
             label: the destination's connection, for messages.
-            courier: takes a batch there.
-            lookout: sees whether the stream is still ours.
+            sender: takes a batch there.
+            monitor: sees whether the stream is still ours.
             write_journal: keeps what is known; called only after a look.
             planned: changes of the plan.
             journal: what earlier claims know of it.
@@ -98,8 +98,8 @@ class Delivery:
             progress: told how far it is.
         """
         self._label = label
-        self._courier = courier
-        self._lookout = lookout
+        self._sender = sender
+        self._monitor = monitor
         self._write_journal = write_journal
         self._planned = planned
         self._before = journal
@@ -108,14 +108,14 @@ class Delivery:
         self._stop = stop
         self._clock = clock
         self._progress = progress
-        self._told = Told()
+        self._told = BatchResult()
         self._acked: list[tuple[int, int]] = []
         self._unwritten = False
         self._unwritten_messages = 0
-        self._first: Future[Told] | None = None
-        self._in_flight: dict[Future[Told], int] = {}
+        self._first: Future[BatchResult] | None = None
+        self._in_flight: dict[Future[BatchResult], int] = {}
 
-    def run(self, batches: Iterator[Batch | TooLong]) -> Delivered:
+    def run(self, batches: Iterator[Batch | OversizedMessage]) -> Delivered:
         """Deliver batches until none is left, one fails for good, or the task is to stop.
 
         Raises:
@@ -125,11 +125,11 @@ class Delivery:
         try:
             with ThreadPoolExecutor(self._workers, thread_name_prefix="courier") as pool:
                 try:
-                    self._lookout.look()
+                    self._monitor.verify()
                     self._run_first(batches, pool)
                     self._run_others(batches, pool)
                 finally:
-                    self._courier.halt.set()
+                    self._sender.halt.set()
         except LedgerError:
             # The claim or the place itself is gone: nothing more is written.
             raise
@@ -143,22 +143,22 @@ class Delivery:
         self._look_and_write()
         return self._delivered()
 
-    def _run_first(self, batches: Iterator[Batch | TooLong], pool: ThreadPoolExecutor) -> None:
+    def _run_first(self, batches: Iterator[Batch | OversizedMessage], pool: ThreadPoolExecutor) -> None:
         """Send batches one at a time until Segment has acknowledged something, to learn whether it refuses us.
 
         Raises:
             SegmentRefusedError: it refused every one of the first messages, by themselves, and nothing says that they
                 rather than we are at fault; none of them is marked.
         """
-        told, too_long = Told(), []
+        told, too_long = BatchResult(), []
         for batch in batches:
-            if isinstance(batch, TooLong):
+            if isinstance(batch, OversizedMessage):
                 too_long.append(batch)
                 continue
-            self._first = pool.submit(self._courier.tell, batch)
+            self._first = pool.submit(self._sender.send, batch)
             while not self._first.done():
                 self._wait({self._first})
-            self._courier.pace.arrived(len(batch), self._clock.monotonic())
+            self._sender.rate_limiter.arrived(len(batch), self._clock.monotonic())
             told += self._first.result()
             self._first = None
             if told.acked.pairs or told.failure or told.halted or len(told.refused) >= FIRST_MESSAGES:
@@ -172,23 +172,23 @@ class Delivery:
                 raise SegmentRefusedError(self._label, told.refused[0].status, pending)
         self._settle(told)
         for message in too_long:
-            self._settle_too_long(message)
+            self._settle_oversized(message)
 
-    def _run_others(self, batches: Iterator[Batch | TooLong], pool: ThreadPoolExecutor) -> None:
+    def _run_others(self, batches: Iterator[Batch | OversizedMessage], pool: ThreadPoolExecutor) -> None:
         for batch in batches:
             if isinstance(batch, Batch):
                 self._settle_until_fewer_than(self._workers)
                 if self._is_ending():
                     break
-                self._in_flight[pool.submit(self._courier.tell, batch)] = len(batch)
+                self._in_flight[pool.submit(self._sender.send, batch)] = len(batch)
             else:
-                self._settle_too_long(batch)
+                self._settle_oversized(batch)
         self._settle_until_fewer_than(1)
 
     def _settle_until_fewer_than(self, batches: int) -> None:
         while True:
             self._settle_done()
-            self._look_if_due()
+            self._verify_if_due()
             if len(self._in_flight) < batches:
                 if self._at_risk() + MAX_BATCH_MESSAGES > batches * MAX_BATCH_MESSAGES:
                     self._look_and_write()
@@ -204,29 +204,29 @@ class Delivery:
             del self._in_flight[future]
             self._settle(future.result())
 
-    def _wait(self, in_flight: Collection[Future[Told]]) -> None:
+    def _wait(self, in_flight: Collection[Future[BatchResult]]) -> None:
         """Wait for one of them, at most until the next look; on the way see whether the task is to stop."""
-        wait(in_flight, timeout=LOOK_SECONDS / 2, return_when=FIRST_COMPLETED)
-        self._progress.speak_if_due()
+        wait(in_flight, timeout=VERIFY_SECONDS / 2, return_when=FIRST_COMPLETED)
+        self._progress.log_if_due()
         if self._stop.is_set():
-            self._courier.halt.set()
-        self._look_if_due()
+            self._sender.halt.set()
+        self._verify_if_due()
 
-    def _settle(self, told: Told) -> None:
+    def _settle(self, told: BatchResult) -> None:
         self._acked.extend(told.acked.pairs)
-        self._told += Told(Ranges(), told.refused, told.batches, told.retries, told.failure, told.halted)
+        self._told += BatchResult(Ranges(), told.refused, told.batches, told.retries, told.failure, told.halted)
         self._unwritten = True
         self._unwritten_messages += told.acked.count
         if told.failure:
-            self._courier.halt.set()
+            self._sender.halt.set()
         self._progress.add(told.acked.count + len(told.refused))
 
-    def _settle_too_long(self, message: TooLong) -> None:
+    def _settle_oversized(self, message: OversizedMessage) -> None:
         reason = f"the message has {message.size:,} bytes, over Segment's limit; it was not sent"
-        self._settle(Told(refused=(Refusal(message.position, None, reason),)))
+        self._settle(BatchResult(refused=(Rejection(message.position, None, reason),)))
 
     def _is_ending(self) -> bool:
-        return self._told.failure is not None or self._stop.is_set() or self._courier.halt.is_set()
+        return self._told.failure is not None or self._stop.is_set() or self._sender.halt.is_set()
 
     def _journal(self) -> Journal:
         ranges = Ranges.of(self._acked)
@@ -235,12 +235,12 @@ class Delivery:
         refused = {refusal.position: refusal for refusal in self._told.refused}
         return Journal(ranges, refused)
 
-    def _look_if_due(self) -> None:
-        if self._lookout.look_if_due():
+    def _verify_if_due(self) -> None:
+        if self._monitor.verify_if_due():
             self._write_unwritten()
 
     def _look_and_write(self) -> None:
-        self._lookout.look()
+        self._monitor.verify()
         self._write_unwritten()
 
     def _write_unwritten(self) -> None:
@@ -260,9 +260,9 @@ class Delivery:
 def _error_of(label: str, pending: int, failure: Failure | None) -> AmplitudeSegmentError:
     """Return why changes are pending; ``None`` for a failure means that the task was to stop."""
     match failure:
-        case CredentialsRefused(status=status):
+        case CredentialsRejected(status=status):
             return SegmentRefusedError(label, status, pending)
-        case NotSegment(status=status):
+        case UnexpectedResponse(status=status):
             return SegmentAnswerError(label, status, pending, "not an answer its documents have")
         case Unreachable(reason=reason, advice=advice):
             return SegmentUnreachableError(label, pending, reason, advice)

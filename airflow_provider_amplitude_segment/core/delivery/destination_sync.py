@@ -14,14 +14,14 @@ from airflow_provider_amplitude_segment.core.clock import DeliveryClock
 from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES, pack
 from airflow_provider_amplitude_segment.core.delivery.delivery import FIRST_MESSAGES, Delivery
 from airflow_provider_amplitude_segment.core.delivery.identify import Envelope, identify_messages, plan_key
-from airflow_provider_amplitude_segment.core.delivery.sender import Courier
+from airflow_provider_amplitude_segment.core.delivery.sender import BatchSender
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_csv
 from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit
-from airflow_provider_amplitude_segment.core.ledger.held_claims import Lookout
+from airflow_provider_amplitude_segment.core.ledger.held_claims import ClaimMonitor
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, rejected_file
-from airflow_provider_amplitude_segment.core.ledger.pruning import forget, keep_doubtful, prune
+from airflow_provider_amplitude_segment.core.ledger.pruning import keep_in_doubt, prune, purge
 from airflow_provider_amplitude_segment.core.ledger.state import count_known, fold_plan
 from airflow_provider_amplitude_segment.core.plan.draft import report_plan
 from airflow_provider_amplitude_segment.core.report.progress import Progress
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from airflow_provider_amplitude_segment.core.clock import Chance, Clock
-    from airflow_provider_amplitude_segment.core.delivery.batches import Batch, TooLong
+    from airflow_provider_amplitude_segment.core.clock import Clock, RandomSource
+    from airflow_provider_amplitude_segment.core.delivery.batches import Batch, OversizedMessage
     from airflow_provider_amplitude_segment.core.delivery.delivery import Delivered
-    from airflow_provider_amplitude_segment.core.delivery.rate_limiter import Pace
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
     from airflow_provider_amplitude_segment.core.ledger.entry import Journal, Plan
-    from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+    from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
     from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
     from airflow_provider_amplitude_segment.core.ledger.stream import Run
     from airflow_provider_amplitude_segment.core.plan.draft import Draft
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class DestinationSync:
     """One destination's plan, and all it takes to tell it.
 
     Attributes:
@@ -73,19 +73,19 @@ class Telling:
 
     draft: Draft
     plan: Plan
-    post: Callable[[bytes, int], Answer]
-    pace: Pace
+    post: Callable[[bytes, int], Response]
+    rate_limiter: RateLimiter
     context: Mapping[str, Any]
     settings: SyncSettings
     run: Run
-    tenure: Tenure
+    held_claims: HeldClaims
     clock: Clock
-    chance: Chance
+    random_source: RandomSource
     stop: threading.Event
     memory_mib: int
     show: Show
 
-    def tell(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
+    def deliver(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
         """Deliver what is pending, and commit when nothing is.
 
         Returns:
@@ -112,26 +112,26 @@ class Telling:
 
     def _tell(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
         ledger, plan, label = self.draft.ledger, self.plan, self.plan.segment_conn_id
-        lookout = Lookout(lambda: self.tenure.look(self.draft.stream), self.clock)
+        monitor = ClaimMonitor(lambda: self.held_claims.verify(self.draft.stream), self.clock)
         # The look at the claims comes right after the plan: whoever was taken over does not call damaged what the other
         # one took away,
-        lookout.look()
-        changes = ledger.fetch(plan.changes, self.draft.scratch / "changes.parquet")
+        monitor.verify()
+        changes = ledger.load_file(plan.changes, self.draft.scratch / "changes.parquet")
         journal = ledger.journal(plan)
         pending = journal.pending(plan.planned)
         log.info("%s: %s of %s changes are to be told", label, f"{pending.count:,}", f"{plan.planned:,}")
         # nor takes anything away itself.
-        lookout.look()
+        monitor.verify()
         prune(ledger, self.settings.keep_snapshots)
         progress = Progress(
             label, done=plan.planned - pending.count, planned=plan.planned, clock=self.clock, show=self.show
         )
         clock = DeliveryClock(self.clock, plan.timestamp)
-        courier = self._courier(lookout, clock)
+        sender = self._sender(monitor, clock)
         delivery = Delivery(
             label,
-            courier,
-            lookout,
+            sender,
+            monitor,
             lambda told: ledger.write_journal(plan, self._claim, told),
             planned=plan.planned,
             journal=journal,
@@ -143,11 +143,11 @@ class Telling:
         )
         is_wide = bool(self.settings.user_properties)
         with open_engine(self.draft.scratch, memory_mib=self.memory_mib, is_wide=is_wide) as engine:
-            delivered = delivery.run(self._batches(engine, changes, pending, courier.envelope, clock.moment))
+            delivered = delivery.run(self._batches(engine, changes, pending, sender.envelope, clock.moment))
             report = self._report(report, delivered, progress.seconds)
             if delivered.error is None:
-                report = self._commit(engine, report, lookout, delivered.journal, clock.moment)
-                self._take_old_away(lookout)
+                report = self._commit(engine, report, monitor, delivered.journal, clock.moment)
+                self._take_old_away(monitor)
         log.info(
             "%s: %s planned = %s acknowledged + %s rejected + %s pending; %.1f s, %s",
             label,
@@ -159,30 +159,30 @@ class Telling:
 
     @property
     def _claim(self) -> int:
-        return self.tenure.generation(self.draft.stream)
+        return self.held_claims.generation(self.draft.stream)
 
-    def _courier(self, lookout: Lookout, clock: Clock) -> Courier:
+    def _sender(self, monitor: ClaimMonitor, clock: Clock) -> BatchSender:
         envelope = Envelope(self.context, self.settings.integrations)
         halt = threading.Event()
-        return Courier(
+        return BatchSender(
             self.plan.segment_conn_id,
             self.post,
             envelope,
             RetryPolicy(),
-            self.pace,
-            lookout,
+            self.rate_limiter,
+            monitor,
             clock,
-            self.chance,
+            self.random_source,
             halt,
         )
 
     def _batches(
         self, engine: duckdb.DuckDBPyConnection, changes: Path, pending: Ranges, envelope: Envelope, moment: str
-    ) -> Iterator[Batch | TooLong]:
+    ) -> Iterator[Batch | OversizedMessage]:
         stream = self.draft.stream
         key = plan_key(stream.app_id, stream.cohort_id, stream.destination.name, self.plan.plan_id)
         messages = identify_messages(engine, changes, pending, key=key, timestamp=moment)
-        limit = min(MAX_BATCH_MESSAGES, self.pace.batch_messages or MAX_BATCH_MESSAGES)
+        limit = min(MAX_BATCH_MESSAGES, self.rate_limiter.batch_messages or MAX_BATCH_MESSAGES)
         return pack(
             messages,
             envelope_bytes=envelope.size,
@@ -208,7 +208,7 @@ class Telling:
         self,
         engine: duckdb.DuckDBPyConnection,
         report: DestinationReport,
-        lookout: Lookout,
+        monitor: ClaimMonitor,
         journal: Journal,
         moment: str,
     ) -> DestinationReport:
@@ -216,13 +216,13 @@ class Telling:
         ledger, plan, scratch = self.draft.ledger, self.plan, self.draft.scratch
         state = fold_plan(engine, ledger, plan, journal, scratch)
         if plan.mode == "retire":
-            state = keep_doubtful(engine, state, scratch / "doubtful.parquet")
+            state = keep_in_doubt(engine, state, scratch / "doubtful.parquet")
         if journal.refused:
             report = replace(report, rejected_users=self._list_rejected(engine, journal))
         report = replace(report, committed=True, known=count_known(engine, state, plan.trait))
-        snapshot = ledger.keep(str(ObjectName("snapshot", plan.generation, self._claim)), state)
+        snapshot = ledger.store_file(str(ObjectName("snapshot", plan.generation, self._claim)), state)
         key = self.draft.stream.destination.key_fingerprint
-        lookout.look()
+        monitor.verify()
         ledger.write_commit(
             Commit(
                 generation=plan.generation,
@@ -236,18 +236,18 @@ class Telling:
                 segment_conn_id=plan.segment_conn_id,
                 destination=plan.destination,
                 report=asdict(report),
-                told_generation=plan.generation,
+                delivered_generation=plan.generation,
                 origin=plan.origin,
             )
         )
         return report
 
-    def _take_old_away(self, lookout: Lookout) -> None:
+    def _take_old_away(self, monitor: ClaimMonitor) -> None:
         """Prune; after a retirement nothing stays that names who is not known any more."""
         ledger = self.draft.ledger
         if self.plan.mode == "retire":
-            lookout.look()
-            forget(ledger, ledger.commit(self.plan.generation), self._claim)
+            monitor.verify()
+            purge(ledger, ledger.commit(self.plan.generation), self._claim)
         else:
             prune(ledger, self.settings.keep_snapshots)
 
@@ -268,4 +268,4 @@ class Telling:
             ),
             [[r.position for r in refused], [r.status for r in refused], [r.reason for r in refused]],
         )
-        return self.draft.ledger.put_beside(rejected_file(self.plan.generation), path)
+        return self.draft.ledger.store_side_file(rejected_file(self.plan.generation), path)

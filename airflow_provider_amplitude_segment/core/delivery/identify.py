@@ -39,7 +39,7 @@ _ROWS_A_FETCH = 2048
 """As many as DuckDB makes at a time."""
 
 
-class Identifies(NamedTuple):
+class MessageChunk(NamedTuple):
     """Messages ready to send, of changes that follow one another in their plan.
 
     Attributes:
@@ -71,7 +71,7 @@ def message_id(key: str, position: int) -> str:
 
 def identify_messages(
     engine: duckdb.DuckDBPyConnection, changes: Path, positions: Ranges, *, key: str, timestamp: str
-) -> Iterator[Identifies]:
+) -> Iterator[MessageChunk]:
     """Yield the messages of a plan's changes at ``positions``, in order; a few thousand are held at a time.
 
     Args:
@@ -102,7 +102,7 @@ def identify_messages(
             for position, text in ((at, texts[0]), (at + len(texts) - 1, texts[-1])):
                 if not text.endswith(_ending(key, position)):
                     raise EngineError("RowOrder")
-            yield Identifies(at, texts, longest)
+            yield MessageChunk(at, texts, longest)
             at += len(texts)
         if at != last + 1:
             raise EngineError("RowCount")

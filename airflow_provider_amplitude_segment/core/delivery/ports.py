@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.report.progress import show_nobody
+from airflow_provider_amplitude_segment.core.report.progress import show_nothing
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from airflow_provider_amplitude_segment.core.clock import Chance, Clock
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.clock import Clock, RandomSource
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
     from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Store
     from airflow_provider_amplitude_segment.core.report.progress import Show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TellingOutside:
+class DeliveryPorts:
     """What it takes to tell destinations.
 
     Attributes:
@@ -34,12 +34,12 @@ class TellingOutside:
         room_bytes: about how much of the scratch folder's disk it takes at its peak; ``None`` before that is known.
     """
 
-    posts: Mapping[Destination, Callable[[bytes, int], Answer]]
+    segment_clients: Mapping[Destination, Callable[[bytes, int], Response]]
     store: Store
     clock: Clock
-    chance: Chance
+    random_source: RandomSource
     stop: threading.Event
     scratch: Path
     integration: Mapping[str, str]
-    show: Show = show_nobody
+    show: Show = show_nothing
     room_bytes: int | None = None

@@ -25,7 +25,7 @@ _SAME_LIMIT_SECONDS = 1.0
 _MEASURED_SECONDS = 10.0
 
 
-class Pace:
+class RateLimiter:
     """An even pace shared by threads. Attempts are counted, as Segment counts them.
 
     Batches start on a grid that leaves each of them the time its messages take, so that neither the first second nor

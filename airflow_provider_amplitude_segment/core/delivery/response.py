@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, read_object
-from airflow_provider_amplitude_segment.core.http.retry import read_retry_after
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater, read_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,15 +15,15 @@ __all__ = [
     "RETRYABLE_STATUSES",
     "RETRY_AFTER_CAP_SECONDS",
     "Acknowledged",
-    "Answer",
-    "CredentialsRefused",
+    "CredentialsRejected",
     "Failure",
-    "NotSegment",
-    "Refused",
+    "Rejected",
+    "Response",
     "RetryLater",
+    "UnexpectedResponse",
     "Unreachable",
     "no_answer",
-    "read_answer",
+    "read_response",
 ]
 
 # The table Segment's libraries came to in 2026: analytics-next packages/node (publisher.ts), analytics-python
@@ -48,25 +48,7 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryLater:
-    """Whether the batch was queued is not known; the same messages may be posted again.
-
-    Attributes:
-        status: HTTP status code; ``None`` where no answer came.
-        after_seconds: what ``Retry-After`` asked for, 300 at most; ``None`` where it was not given, or not
-            legible. A wait that was asked for spends no retry.
-        reason: what Segment says, or the kind of failure.
-        advice: what to do if no response comes again and again; empty where one came.
-    """
-
-    status: int | None
-    after_seconds: float | None
-    reason: str
-    advice: str = field(default="", compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """Nothing of this batch was queued, and the same bytes never will be.
 
     Attributes:
@@ -79,7 +61,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialsRefused:
+class CredentialsRejected:
     """We are refused, not the batch. Segment does not document this, a gateway before it may do it.
 
     Attributes:
@@ -90,7 +72,7 @@ class CredentialsRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class NotSegment:
+class UnexpectedResponse:
     """What answered is not Segment's Tracking API: a redirect, a missing page, a proxy's own page.
 
     Attributes:
@@ -115,15 +97,15 @@ class Unreachable:
     advice: str = field(default="", compare=False, repr=False)
 
 
-Failure = RetryLater | CredentialsRefused | NotSegment | Unreachable
+Failure = RetryLater | CredentialsRejected | UnexpectedResponse | Unreachable
 """What ends a delivery, where it is the last answer."""
 
-Answer = Acknowledged | Refused | Failure
+Response = Acknowledged | Rejected | Failure
 
 
-def read_answer(
+def read_response(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float, is_end_announced: bool = True
-) -> Answer:
+) -> Response:
     """Decide what a response to ``POST /v1/batch`` means.
 
     A success whose body was cut off may have been a refusal, so the same messages are sent again under their IDs.
@@ -135,21 +117,21 @@ def read_answer(
         now: Seconds since 1970-01-01 UTC, for a ``Retry-After`` that is a date.
         is_end_announced: Whether anything said where the body ends.
 
-    >>> read_answer(200, {}, b'{"success": true}', now=0)
+    >>> read_response(200, {}, b'{"success": true}', now=0)
     Acknowledged()
-    >>> read_answer(429, {"retry-after": "7"}, b"", now=0)
+    >>> read_response(429, {"retry-after": "7"}, b"", now=0)
     RetryLater(status=429, after_seconds=7.0, reason='no reason given')
-    >>> read_answer(400, {}, b'{"success": false, "message": "Exceed payload limit"}', now=0)
+    >>> read_response(400, {}, b'{"success": false, "message": "Exceed payload limit"}', now=0)
     Refused(status=400, reason='Exceed payload limit')
-    >>> read_answer(200, {}, b"<html>Please log in</html>", now=0)
-    NotSegment(status=200, reason='<html>Please log in</html>')
-    >>> read_answer(200, {}, b'{"succ', now=0)
+    >>> read_response(200, {}, b"<html>Please log in</html>", now=0)
+    UnexpectedResponse(status=200, reason='<html>Please log in</html>')
+    >>> read_response(200, {}, b'{"succ', now=0)
     RetryLater(status=None, after_seconds=None, reason='the response was cut off')
-    >>> read_answer(302, {"location": "https://login.example.com/"}, b"", now=0)
-    NotSegment(status=302, reason='no reason given')
+    >>> read_response(302, {"location": "https://login.example.com/"}, b"", now=0)
+    UnexpectedResponse(status=302, reason='no reason given')
     """
     if status in _CREDENTIALS_STATUSES:
-        return CredentialsRefused(status)
+        return CredentialsRejected(status)
     if status in _SUCCESS_STATUSES:
         return _read_success(status, body, is_end_announced=is_end_announced)
     reason = _reason(read_object(body), body)
@@ -158,18 +140,18 @@ def read_answer(
         capped = None if after is None else min(after, RETRY_AFTER_CAP_SECONDS)
         return RetryLater(status, capped, reason)
     if status in _REFUSED_STATUSES:
-        return Refused(status, reason)
-    return NotSegment(status, reason)
+        return Rejected(status, reason)
+    return UnexpectedResponse(status, reason)
 
 
-def _read_success(status: int, body: bytes, *, is_end_announced: bool) -> Answer:
+def _read_success(status: int, body: bytes, *, is_end_announced: bool) -> Response:
     if is_cut_object(body, is_end_announced=is_end_announced):
         return no_answer(CUT_OFF)
     answer = read_object(body)
     if answer is None and body.strip():
-        return NotSegment(status, _reason(answer, body))
+        return UnexpectedResponse(status, _reason(answer, body))
     if answer is not None and answer.get("success") is False:
-        return Refused(status, _reason(answer, body))
+        return Rejected(status, _reason(answer, body))
     return Acknowledged()
 
 

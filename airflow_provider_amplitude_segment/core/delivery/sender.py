@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.clock import timestamp
 from airflow_provider_amplitude_segment.core.delivery.response import (
     Acknowledged,
-    Refused,
-    RetryLater,
+    Rejected,
 )
-from airflow_provider_amplitude_segment.core.ledger.entry import Refusal
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
+from airflow_provider_amplitude_segment.core.ledger.entry import Rejection
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from airflow_provider_amplitude_segment.core.clock import Chance, Clock
+    from airflow_provider_amplitude_segment.core.clock import Clock, RandomSource
     from airflow_provider_amplitude_segment.core.delivery.batches import Batch
     from airflow_provider_amplitude_segment.core.delivery.identify import Envelope
-    from airflow_provider_amplitude_segment.core.delivery.rate_limiter import Pace
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer, Failure
+    from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
+    from airflow_provider_amplitude_segment.core.delivery.response import Failure, Response
     from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
-    from airflow_provider_amplitude_segment.core.ledger.held_claims import Lookout
+    from airflow_provider_amplitude_segment.core.ledger.held_claims import ClaimMonitor
 
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ _TOO_MANY = 429
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class BatchResult:
     """What became of a batch.
 
     Attributes:
@@ -50,15 +50,15 @@ class Told:
     """
 
     acked: Ranges = field(default_factory=Ranges)
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[Rejection, ...] = ()
     batches: int = 0
     retries: int = 0
     failure: Failure | None = None
     halted: bool = False
 
-    def __add__(self, other: Told) -> Told:
+    def __add__(self, other: BatchResult) -> BatchResult:
         """Return both together; the first failure stays."""
-        return Told(
+        return BatchResult(
             self.acked.union(other.acked),
             self.refused + other.refused,
             self.batches + other.batches,
@@ -69,7 +69,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Courier:
+class BatchSender:
     """How batches reach one destination.
 
     Attributes:
@@ -85,35 +85,35 @@ class Courier:
     """
 
     label: str
-    post: Callable[[bytes, int], Answer]
+    post: Callable[[bytes, int], Response]
     envelope: Envelope
     policy: RetryPolicy
-    pace: Pace
-    lookout: Lookout
+    rate_limiter: RateLimiter
+    monitor: ClaimMonitor
     clock: Clock
-    chance: Chance
+    random_source: RandomSource
     halt: threading.Event
 
-    def tell(self, batch: Batch) -> Told:
+    def send(self, batch: Batch) -> BatchResult:
         """Take a batch to Segment and come back with what became of it; raises nothing."""
         answer, retries = self._ask_until_final(batch)
         match answer:
             case None:
-                return Told(retries=retries, halted=True)
+                return BatchResult(retries=retries, halted=True)
             case Acknowledged():
-                return Told(acked=batch.positions, batches=1, retries=retries)
-            case Refused(status=status, reason=reason) if len(batch) == 1:
-                return Told(refused=(Refusal(batch.positions.pairs[0][0], status, reason),), retries=retries)
-            case Refused():
+                return BatchResult(acked=batch.positions, batches=1, retries=retries)
+            case Rejected(status=status, reason=reason) if len(batch) == 1:
+                return BatchResult(refused=(Rejection(batch.positions.pairs[0][0], status, reason),), retries=retries)
+            case Rejected():
                 left, right = batch.halves()
-                first = self.tell(left)
+                first = self.send(left)
                 if first.failure or first.halted:
-                    return Told(retries=retries) + first
-                return Told(retries=retries) + first + self.tell(right)
+                    return BatchResult(retries=retries) + first
+                return BatchResult(retries=retries) + first + self.send(right)
             case _:
-                return Told(retries=retries, failure=answer)
+                return BatchResult(retries=retries, failure=answer)
 
-    def _ask_until_final(self, batch: Batch) -> tuple[Answer | None, int]:
+    def _ask_until_final(self, batch: Batch) -> tuple[Response | None, int]:
         """Post until an answer is final; ``None`` when called back. Also returns how often it was sent again.
 
         A wait that Segment asks for spends no retry; the time limit holds for all waits together.
@@ -131,22 +131,22 @@ class Courier:
                 if spent == self.policy.retries:
                     return answer, sent - 1
                 spent += 1
-                wait = self.policy.back_off_seconds(spent, self.chance.random())
+                wait = self.policy.back_off_seconds(spent, self.random_source.random())
             else:
                 # However short a wait it asks for again and again, Segment is not hammered.
                 asked += 1
-                wait = max(answer.after_seconds, self.policy.back_off_seconds(asked, self.chance.random()))
+                wait = max(answer.after_seconds, self.policy.back_off_seconds(asked, self.random_source.random()))
             if self.clock.monotonic() + wait - began > self.policy.total_seconds:
                 return answer, sent - 1
             if answer.status == _TOO_MANY:
-                self.pace.slow_down(self.clock.monotonic(), wait)
+                self.rate_limiter.slow_down(self.clock.monotonic(), wait)
             said = f"HTTP {answer.status}" if answer.status else answer.reason
             log.warning("%s: Segment did not take a batch (%s); again in %.1f s", self.label, said, wait)
             if self.clock.wait(wait, self.halt):
                 return None, sent - 1
 
     def _may_send(self, messages: int) -> bool:
-        wait = self.pace.reserve(messages, self.clock.monotonic())
+        wait = self.rate_limiter.reserve(messages, self.clock.monotonic())
         if wait > 0 and self.clock.wait(wait, self.halt):
             return False
-        return self.lookout.wait_until_fresh(self.halt)
+        return self.monitor.wait_until_verified(self.halt)

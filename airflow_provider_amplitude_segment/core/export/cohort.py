@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_amplitude_segment.core.export.response_errors import (
+    error_reason,
     is_success,
-    quote,
-    refuse_common_errors,
+    raise_for_status,
 )
 from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, read_object
 from airflow_provider_amplitude_segment.exceptions import (
@@ -100,9 +100,9 @@ def read_cohorts(status: int, body: bytes, *, is_end_announced: bool = True) -> 
     >>> [(cohort.cohort_id, cohort.name, cohort.size) for cohort in read_cohorts(200, body)]
     [('26umsb5', 'Power Users', None)]
     """
-    refuse_common_errors(_LISTING, status, quote(body))
+    raise_for_status(_LISTING, status, error_reason(body))
     if not is_success(status):
-        raise AmplitudeAnswerError(_LISTING, status, quote(body))
+        raise AmplitudeAnswerError(_LISTING, status, error_reason(body))
     if is_cut_object(body, is_end_announced=is_end_announced):
         raise AmplitudeUnavailableError(_LISTING, status, CUT_OFF)
     answer = read_object(body)

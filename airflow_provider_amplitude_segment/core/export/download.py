@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow_provider_amplitude_segment.core.export.response_errors import (
-    is_passing,
     is_success,
-    refuse_common_errors,
+    is_transient,
+    raise_for_status,
 )
-from airflow_provider_amplitude_segment.core.export.responses import AskAgain
-from airflow_provider_amplitude_segment.core.http.retry import read_retry_after
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater, read_retry_after
 from airflow_provider_amplitude_segment.exceptions import AmplitudeAnswerError, ExportFailedError
 
 if TYPE_CHECKING:
@@ -55,9 +54,9 @@ class StorageLink:
     url: str = field(repr=False)
 
 
-def read_file_answer(
+def read_file_response(
     request_id: str, status: int, headers: Mapping[str, str], *, now: float
-) -> Inline | StorageLink | AskAgain:
+) -> Inline | StorageLink | RetryLater:
     """Read the answer of ``GET /api/5/cohorts/request/<request id>/file``, section "Download file".
 
     A small cohort's file is the body; a large one's is behind a link that works for a minute. Asking again
@@ -74,7 +73,7 @@ def read_file_answer(
         ExportFailedError: Any other 4xx but 408 and 429, e.g. 404 after the seven days.
         AmplitudeAnswerError: A link that is not https (nor to this machine), or any other status.
 
-    >>> read_file_answer("qfaZya", 302, {"location": "https://bucket.s3.amazonaws.com/x?signature"}, now=0)
+    >>> read_file_response("qfaZya", 302, {"location": "https://bucket.s3.amazonaws.com/x?signature"}, now=0)
     StorageLink()
     """
     doing = f"fetching the file of export {request_id}"
@@ -85,17 +84,17 @@ def read_file_answer(
         if not is_safe_link(url):
             raise AmplitudeAnswerError(doing, status, "a link to storage that is not https, which was not followed")
         return StorageLink(url)
-    if is_passing(status):
-        return AskAgain(read_retry_after(headers.get("retry-after"), now=now), status)
-    refuse_common_errors(doing, status)
+    if is_transient(status):
+        return RetryLater(status, read_retry_after(headers.get("retry-after"), now=now))
+    raise_for_status(doing, status)
     if is_success(status):
         raise AmplitudeAnswerError(doing, status, "neither a file nor a link to one")
     raise ExportFailedError(request_id, status, "its file cannot be had; Amplitude keeps it for seven days")
 
 
-def read_storage_answer(
+def read_storage_response(
     request_id: str, status: int, headers: Mapping[str, str], *, now: float
-) -> Inline | StorageLink | AskAgain:
+) -> Inline | StorageLink | RetryLater:
     """Read what storage answers to its link: the file, a further link, or a reason to ask for a new one.
 
     S3 answers 403 to a link whose minute is over, Google's storage 400; so no 4xx from storage is final, and
@@ -104,12 +103,12 @@ def read_storage_answer(
     Raises:
         AmplitudeAnswerError: A further link that is not https (nor to this machine).
 
-    >>> read_storage_answer("qfaZya", 403, {}, now=0)
-    AskAgain(after_seconds=None, status=403, reason='')
+    >>> read_storage_response("qfaZya", 403, {}, now=0)
+    RetryLater(status=403, after_seconds=None, reason='')
     """
     if status == _OK or status in _REDIRECTS:
-        return read_file_answer(request_id, status, headers, now=now)
-    return AskAgain(read_retry_after(headers.get("retry-after"), now=now), status)
+        return read_file_response(request_id, status, headers, now=now)
+    return RetryLater(status, read_retry_after(headers.get("retry-after"), now=now))
 
 
 def is_safe_link(url: str) -> bool:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_amplitude_segment.core.export.responses import (
-    AskAgain,
     ExportCompleted,
     ExportPending,
     ExportRequested,
     ExportsLimited,
     Usage,
 )
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.exceptions import (
     ExportsSpentError,
     ExportTimeoutError,
@@ -69,7 +69,7 @@ class Amplitude(Protocol):
         """Spend an export, with a column for each user property."""
         ...
 
-    def export_status(self, request_id: str) -> ExportCompleted | ExportPending | AskAgain:
+    def export_status(self, request_id: str) -> ExportCompleted | ExportPending | RetryLater:
         """Ask after an export."""
         ...
 
@@ -79,13 +79,13 @@ class Amplitude(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ExportOrder:
+class CohortExporter:
     """How exports are ordered and waited for.
 
     Attributes:
         amplitude: where.
         poll_interval: seconds between two questions after an export.
-        export_timeout: seconds that this try waits, from its beginning.
+        export_timeout: seconds that this try wait_for_export, from its beginning.
         clock: time.
         stop: set when the task is to end.
     """
@@ -115,10 +115,10 @@ class ExportOrder:
             wait = min(answer.after_seconds or _WAIT_FOR_A_PLACE_SECONDS, _LONGEST_ASKED_WAIT_SECONDS)
             self._pause(wait, began, None, "too many exports at once, HTTP 429")
 
-    def await_completion(self, request_id: str, *, waits: bool) -> bool:
+    def await_completion(self, request_id: str, *, wait_for_export: bool) -> bool:
         """Wait until the export is complete, and return ``True``.
 
-        With ``waits=False`` ask once, and return ``False`` where it is not.
+        With ``wait_for_export=False`` ask once, and return ``False`` where it is not.
 
         Raises:
             ExportTimeoutError: it was not complete within ``export_timeout``; the next try waits for the same one.
@@ -129,7 +129,7 @@ class ExportOrder:
             answer = self.amplitude.export_status(request_id)
             if isinstance(answer, ExportCompleted):
                 return True
-            if not waits:
+            if not wait_for_export:
                 return False
             said, wait = answer.said, poll_wait_seconds(answer, self.poll_interval)
             waited = self.clock.monotonic() - began
@@ -146,15 +146,15 @@ class ExportOrder:
             raise SyncStoppedError(None, 0)
 
 
-def poll_wait_seconds(answer: ExportPending | AskAgain, poll_interval: float) -> float:
+def poll_wait_seconds(answer: ExportPending | RetryLater, poll_interval: float) -> float:
     """Return how long to wait before the next poll of an export's status.
 
-    >>> [poll_wait_seconds(AskAgain(after, 429), poll_interval=10.0) for after in (None, 5.0, 60.0, 9_999.0)]
+    >>> [poll_wait_seconds(RetryLater(429, after), poll_interval=10.0) for after in (None, 5.0, 60.0, 9_999.0)]
     [10.0, 10.0, 60.0, 300.0]
     >>> poll_wait_seconds(ExportPending("JOB INPROGRESS"), poll_interval=10.0)
     10.0
     """
-    asked = answer.after_seconds if isinstance(answer, AskAgain) else None
+    asked = answer.after_seconds if isinstance(answer, RetryLater) else None
     return max(poll_interval, min(asked or 0.0, _LONGEST_ASKED_WAIT_SECONDS))
 
 

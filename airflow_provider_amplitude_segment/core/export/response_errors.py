@@ -19,16 +19,16 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004 - HTTP's own numbers
 
 
-def is_passing(status: int) -> bool:
+def is_transient(status: int) -> bool:
     """Return whether the same question may be answered later.
 
-    >>> [status for status in (200, 400, 404, 408, 429, 503) if is_passing(status)]
+    >>> [status for status in (200, 400, 404, 408, 429, 503) if is_transient(status)]
     [408, 429, 503]
     """
     return status in _TRY_LATER or status >= 500  # noqa: PLR2004 - HTTP's own numbers
 
 
-def refuse_common_errors(doing: str, status: int, reason: str = "") -> None:
+def raise_for_status(doing: str, status: int, reason: str = "") -> None:
     """Raise what a status means whatever was asked; return where it takes the question to tell.
 
     Wrong credentials are documented only as "an error"; seen live are 401 and 403
@@ -41,13 +41,13 @@ def refuse_common_errors(doing: str, status: int, reason: str = "") -> None:
     """
     if status in {401, 403}:
         raise AmplitudeCredentialsError(status)
-    if is_passing(status):
+    if is_transient(status):
         raise AmplitudeUnavailableError(doing, status, reason)
     if status in _OTHERS_OWN:
         raise AmplitudeAnswerError(doing, status, "a redirect that was not followed")
 
 
-def quote(body: bytes) -> str:
+def error_reason(body: bytes) -> str:
     """Return what an error's body says, on one line and at most 200 characters of it.
 
     The one documented shape is ``{"error": {"http_code", "type", "message", "metadata"}}`` in

@@ -12,14 +12,14 @@ from urllib.parse import quote as percent_encode
 from urllib.parse import urlencode
 
 from airflow_provider_amplitude_segment.core.export.response_errors import (
-    is_passing,
+    error_reason,
     is_success,
+    is_transient,
     one_line,
-    quote,
-    refuse_common_errors,
+    raise_for_status,
 )
 from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, read_object
-from airflow_provider_amplitude_segment.core.http.retry import read_retry_after
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater, read_retry_after
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeUnavailableError,
@@ -83,26 +83,6 @@ class ExportPending:
 
 
 @dataclass(frozen=True, slots=True)
-class AskAgain:
-    """No answer to the question came; the export itself is not concerned.
-
-    Attributes:
-        after_seconds: what ``Retry-After`` asked for, if anything.
-        status: HTTP status code; ``None`` where no whole response came.
-        reason: why none came, in words; empty where a status says it.
-    """
-
-    after_seconds: float | None
-    status: int | None
-    reason: str = field(default="", compare=False)
-
-    @property
-    def said(self) -> str:
-        """What Amplitude answered, for a reader."""
-        return f"HTTP {self.status}" if self.status else f"no answer ({self.reason})" if self.reason else "no answer"
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
     """Exports of this month, by Amplitude's own count.
 
@@ -149,10 +129,10 @@ def read_export_request(
     """
     doing = "requesting an export"
     if status == 429:  # noqa: PLR2004 - HTTP's own number
-        return ExportsLimited(read_retry_after(headers.get("retry-after"), now=now), quote(body))
-    refuse_common_errors(doing, status, f"{quote(body)}; {MAYBE_SPENT}")
+        return ExportsLimited(read_retry_after(headers.get("retry-after"), now=now), error_reason(body))
+    raise_for_status(doing, status, f"{error_reason(body)}; {MAYBE_SPENT}")
     if not is_success(status):
-        raise ExportFailedError(None, status, quote(body))
+        raise ExportFailedError(None, status, error_reason(body))
     if is_cut_object(body, is_end_announced=is_end_announced):
         raise AmplitudeUnavailableError(doing, status, f"{CUT_OFF}; {MAYBE_SPENT}")
     request_id = (read_object(body) or {}).get("request_id")
@@ -165,7 +145,7 @@ def read_export_request(
 
 def read_export_status(
     request_id: str, status: int, headers: Mapping[str, str], body: bytes, *, now: float, is_end_announced: bool = True
-) -> ExportCompleted | ExportPending | AskAgain:
+) -> ExportCompleted | ExportPending | RetryLater:
     """Read the answer of ``GET /api/5/cohorts/request-status/<request id>``, section "Get request status".
 
     Documented are 202 with ``JOB INPROGRESS`` and 200 with ``JOB COMPLETED``. Amplitude's own clients go by
@@ -193,15 +173,15 @@ def read_export_status(
     >>> read_export_status("qfaZya", 200, {}, b'{"async_status": "JOB QUEUED"}', now=0)
     ExportPending(said='JOB QUEUED')
     >>> read_export_status("qfaZya", 503, {}, b"", now=0)
-    AskAgain(after_seconds=None, status=503, reason='')
+    RetryLater(status=503, after_seconds=None, reason='')
     """
-    if is_passing(status):
-        return AskAgain(read_retry_after(headers.get("retry-after"), now=now), status)
-    refuse_common_errors("asking after an export", status)
+    if is_transient(status):
+        return RetryLater(status, read_retry_after(headers.get("retry-after"), now=now))
+    raise_for_status("asking after an export", status)
     if not is_success(status):
-        raise ExportFailedError(request_id, status, quote(body))
+        raise ExportFailedError(request_id, status, error_reason(body))
     if is_cut_object(body, is_end_announced=is_end_announced):
-        return AskAgain(None, None, CUT_OFF)
+        return RetryLater(None, None, CUT_OFF)
     answer = read_object(body)
     text = (answer or {}).get("async_status")
     if isinstance(text, str) and text.strip():

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_amplitude_segment.core.clock import Clock
-    from airflow_provider_amplitude_segment.core.export.exporter import ExportOrder
+    from airflow_provider_amplitude_segment.core.export.exporter import CohortExporter
     from airflow_provider_amplitude_segment.core.ledger.entry import Plan
-    from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+    from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
     from airflow_provider_amplitude_segment.core.ledger.stream import Run, Store, Stream
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
@@ -35,7 +35,7 @@ FILE_SECONDS = 7 * 24 * 3600 - 3600
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunCheckpoint:
     """One run's export, and how far it was told.
 
     Attributes:
@@ -71,13 +71,13 @@ class RunRecord:
         )
 
 
-def read_run_record(store: Store, stream: Stream, run: Run) -> RunRecord | None:
+def read_checkpoint(store: Store, stream: Stream, run: Run) -> RunCheckpoint | None:
     """Return the run's record; ``None`` where there is none, or only what a dying writer left."""
     entry = decode_entry(store.get(_name(stream, run))) or {}
     try:
         requested_at = float(entry["requested_at"])
         timestamp(requested_at)  # raises where it is no time
-        return RunRecord(
+        return RunCheckpoint(
             str(entry["export_request_id"]),
             requested_at,
             {str(folder): int(n) for folder, n in entry["generations"].items()},
@@ -90,7 +90,7 @@ def read_run_record(store: Store, stream: Stream, run: Run) -> RunRecord | None:
         return None
 
 
-def write_run_record(store: Store, stream: Stream, run: Run, record: RunRecord) -> None:
+def write_checkpoint(store: Store, stream: Stream, run: Run, record: RunCheckpoint) -> None:
     """Remember the run's export."""
     entry = {
         "run": run.label,
@@ -104,15 +104,15 @@ def write_run_record(store: Store, stream: Stream, run: Run, record: RunRecord) 
     store.put(_name(stream, run), encode_entry(entry))
 
 
-def forget_run(store: Store, stream: Stream, run: Run) -> None:
+def delete_checkpoint(store: Store, stream: Stream, run: Run) -> None:
     """Let the run's next sync, if it is cleared, begin with an export of its own."""
     store.delete(_name(stream, run))
 
 
-def forget_run_in_passing(store: Store, stream: Stream, run: Run) -> None:
+def delete_checkpoint_best_effort(store: Store, stream: Stream, run: Run) -> None:
     """Forget the run; an error that is on its way matters more than whether that can be written."""
     try:
-        forget_run(store, stream, run)
+        delete_checkpoint(store, stream, run)
     except StatePathError as error:
         log.warning("The run's export could not be forgotten, and will be used again: %s", error)
 
@@ -121,15 +121,15 @@ def _name(stream: Stream, run: Run) -> str:
     return f"{stream.cohort_folder}/{run_file(run.key)}"
 
 
-def open_run_export(  # who asks, whom, and what is known
+def reuse_or_request_export(  # who asks, whom, and what is known
     store: Store,
     run: Run,
-    order: ExportOrder,
+    order: CohortExporter,
     newest: Mapping[Stream, Plan | Commit | None],
-    tenure: Tenure,
+    held_claims: HeldClaims,
     settings: SyncSettings,
     clock: Clock,
-) -> RunRecord:
+) -> RunCheckpoint:
     """Return the record of the run's export, requesting one where it has none that may be told.
 
     Args:
@@ -137,7 +137,7 @@ def open_run_export(  # who asks, whom, and what is known
         run: whose export.
         order: requests one.
         newest: the newest entry of each stream's ledger.
-        tenure: the claims under which a new export is requested.
+        held_claims: the claims under which a new export is requested.
         settings: how many exports must be left, and which user properties go along.
         clock: time.
 
@@ -146,14 +146,14 @@ def open_run_export(  # who asks, whom, and what is known
         FewExportsLeftError: too few are left this month; no export was spent.
     """
     stream = next(iter(newest))
-    record = read_run_record(store, stream, run)
+    record = read_checkpoint(store, stream, run)
     # One without an export is a retirement's.
     if record is not None and record.export_request_id:
         record = _with_own_commits(record, run, newest)
         if record.requested_at - clock.now() > CLOCK_TOLERANCE_SECONDS:
             record = _requested_now(record, clock.now())
-            tenure.look_at_all()
-            write_run_record(store, stream, run, record)
+            held_claims.verify_all()
+            write_checkpoint(store, stream, run, record)
         unfinished = {s.folder: entry for s, entry in newest.items() if s.folder not in record.finished}
         # Cleared with other parameters, the run needs other columns than its file has.
         fits = record.user_properties == settings.user_properties
@@ -168,21 +168,21 @@ def open_run_export(  # who asks, whom, and what is known
             run_configuration=settings.run_configuration,
         )
     # An owner that was paused here spends nothing, and takes no export away from its own retry.
-    tenure.look_at_all()
+    held_claims.verify_all()
     request_id = order.request(stream.cohort_id, settings.user_properties)
-    record = RunRecord(
+    record = RunCheckpoint(
         request_id,
         clock.now(),
-        {s.folder: tenure.generation(s) for s in newest},
+        {s.folder: held_claims.generation(s) for s in newest},
         counts=counts,
         user_properties=settings.user_properties,
     )
-    write_run_record(store, stream, run, record)
+    write_checkpoint(store, stream, run, record)
     log.info("Requested export %s of cohort %s", request_id, stream.cohort_id)
     return record
 
 
-def _requested_now(record: RunRecord, now: float) -> RunRecord:
+def _requested_now(record: RunCheckpoint, now: float) -> RunCheckpoint:
     """Count an export's age from now on, where a bad clock dated its request in the future.
 
     Else it would never be too old to be used.
@@ -197,7 +197,7 @@ def _requested_now(record: RunRecord, now: float) -> RunRecord:
     return replace(record, requested_at=now)
 
 
-def _with_own_commits(record: RunRecord, run: Run, newest: Mapping[Stream, Plan | Commit | None]) -> RunRecord:
+def _with_own_commits(record: RunCheckpoint, run: Run, newest: Mapping[Stream, Plan | Commit | None]) -> RunCheckpoint:
     """Count as finished what this run has committed, although it died before it noted that."""
     finished = {
         stream.folder: entry.report

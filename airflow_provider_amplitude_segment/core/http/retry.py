@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -51,6 +51,28 @@ class RetryPolicy:
         power = min(max(retry, 1) - 1, _HIGHEST_POWER)
         wait = min(self.cap_seconds, self.base_seconds * self.factor**power)
         return wait * (1 + self.jitter * (2 * random - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """A response that is not final: the same request may be sent again.
+
+    Attributes:
+        status: HTTP status code; ``None`` where no whole response came.
+        after_seconds: what ``Retry-After`` asks for; ``None`` where it is not given, or not legible.
+        reason: what the server says, or why no whole response came; empty where a status says it.
+        advice: what to do if no response comes again and again; empty where one came.
+    """
+
+    status: int | None
+    after_seconds: float | None = None
+    reason: str = ""
+    advice: str = field(default="", compare=False, repr=False)
+
+    @property
+    def said(self) -> str:
+        """The status, or why there is none, for a log line."""
+        return f"HTTP {self.status}" if self.status else f"no answer ({self.reason})" if self.reason else "no answer"
 
 
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{0,9})?")

@@ -222,7 +222,7 @@ def release_claim(store: Store, stream: Stream, claim: Claim) -> None:
     store.put(_name(stream, claim.generation), replace(claim, released=True).to_json())
 
 
-def give_back(store: Store, folder: str, generation: int) -> bool:
+def release_by_folder(store: Store, folder: str, generation: int) -> bool:
     """Release a claim that another process of the same run took, and return whether there was one."""
     claim = _read(store, folder, generation)
     if claim is not None:
@@ -238,7 +238,7 @@ def extend_claim(
     store.put(_name(stream, claim.generation), extended.to_json())
 
 
-def look_at_claims(store: Store, stream: Stream, claim: Claim) -> None:
+def verify_claims(store: Store, stream: Stream, claim: Claim) -> None:
     """See whether the stream was taken over.
 
     Raises:

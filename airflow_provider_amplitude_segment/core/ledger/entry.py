@@ -84,7 +84,7 @@ class Plan:
     origin: TraitOrigin | None = None
 
     @property
-    def told_generation(self) -> int:
+    def delivered_generation(self) -> int:
         """The generation of the newest sync that it knows of: its own."""
         return self.generation
 
@@ -105,7 +105,7 @@ class Commit:
         segment_conn_id: label of the destination.
         destination: the destination's name.
         report: the destination's report of the sync.
-        told_generation: of the newest sync that it knows of; lower than its own where no sync led to it.
+        delivered_generation: of the newest sync that it knows of; lower than its own where no sync led to it.
         origin: that of the plan.
     """
 
@@ -120,12 +120,12 @@ class Commit:
     segment_conn_id: str
     destination: str
     report: dict[str, Any]
-    told_generation: int
+    delivered_generation: int
     origin: TraitOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """A change that Segment, or a limit of Segment's, refused for good."""
 
     position: int
@@ -143,7 +143,7 @@ class Journal:
     """
 
     acked: Ranges = field(default_factory=Ranges)
-    refused: Mapping[int, Refusal] = field(default_factory=dict)
+    refused: Mapping[int, Rejection] = field(default_factory=dict)
 
     def pending(self, planned: int) -> Ranges:
         """Return the positions of a plan of ``planned`` changes that are neither acknowledged nor refused."""

@@ -10,9 +10,9 @@ from airflow_provider_amplitude_segment.core.ledger.claim import (
     CLAIM_SECONDS,
     claim_lost,
     extend_claim,
-    look_at_claims,
     release_claim,
     take_claims,
+    verify_claims,
 )
 from airflow_provider_amplitude_segment.exceptions import ClaimLostError, StatePathError, StateUnavailableError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _RENEW_SECONDS = CLAIM_SECONDS / 5
 
 
-class Tenure:
+class HeldClaims:
     """The claims of one run, from taking them to giving them back.
 
     A context manager: a thread renews the claims whatever the body is doing, and on leaving, those still held are
@@ -80,7 +80,7 @@ class Tenure:
         """Tell whether the claim was neither released nor seen to be lost."""
         return stream in self._held
 
-    def look(self, stream: Stream) -> None:
+    def verify(self, stream: Stream) -> None:
         """See whether the stream was taken over; from then on its claim is not written any more.
 
         Raises:
@@ -90,20 +90,20 @@ class Tenure:
         if claim is None:
             raise claim_lost(self._store, stream.folder, self._generations[stream])
         try:
-            look_at_claims(self._store, stream, claim)
+            verify_claims(self._store, stream, claim)
         except ClaimLostError:
             with self._writing:
                 self._held.pop(stream, None)
             raise
 
-    def look_at_all(self) -> None:
+    def verify_all(self) -> None:
         """See whether any stream was taken over: before what all share, the run's record, is written.
 
         Raises:
             ClaimLostError: one was.
         """
         for stream in self._generations:
-            self.look(stream)
+            self.verify(stream)
 
     def release(self, stream: Stream) -> None:
         """Let the next run in at once; nothing happens where the stream is not held any more."""
@@ -112,7 +112,7 @@ class Tenure:
             if claim is not None:
                 release_claim(self._store, stream, claim)
 
-    def hand_over(self, seconds: float) -> dict[str, int]:
+    def extend_for_deferral(self, seconds: float) -> dict[str, int]:
         """Keep the claims for ``seconds`` without renewal: this process ends, a later one of this run claims anew.
 
         Returns:
@@ -140,7 +140,7 @@ class Tenure:
                         continue
 
 
-LOOK_SECONDS = 0.5
+VERIFY_SECONDS = 0.5
 """How often the claims are looked at while telling."""
 
 _FRESH_SECONDS = 1.0
@@ -148,7 +148,7 @@ _SLOWEST_LOOK_SECONDS = 30.0
 _ASK_AGAIN_SECONDS = 0.02
 
 
-class Lookout:
+class ClaimMonitor:
     """Remembers when the claim was last seen unbroken; one thread looks, the others ask.
 
     A place that takes longer than a second to answer is looked at without a pause, and a look counts as fresh for
@@ -162,7 +162,7 @@ class Lookout:
         self._seen = (float("-inf"), float("-inf"))
         self._fresh_seconds = _FRESH_SECONDS
 
-    def look(self) -> None:
+    def verify(self) -> None:
         """Look now; whatever it raises ends the telling.
 
         Raises:
@@ -177,14 +177,14 @@ class Lookout:
         self._fresh_seconds = _FRESH_SECONDS + 2 * took
         self._seen = began
 
-    def look_if_due(self) -> bool:
+    def verify_if_due(self) -> bool:
         """Look where the last look is half a second old; return whether it was."""
-        if self._clock.monotonic() - self._seen[0] < LOOK_SECONDS:
+        if self._clock.monotonic() - self._seen[0] < VERIFY_SECONDS:
             return False
-        self.look()
+        self.verify()
         return True
 
-    def wait_until_fresh(self, halt: threading.Event) -> bool:
+    def wait_until_verified(self, halt: threading.Event) -> bool:
         """Return ``True`` as soon as the last look is fresh, ``False`` when told to halt."""
         while not self._is_fresh():
             if self._clock.wait(_ASK_AGAIN_SECONDS, halt):

@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_amplitude_segment.core.clock import seconds_ahead
 from airflow_provider_amplitude_segment.core.engine.scratch import on_scratch
 from airflow_provider_amplitude_segment.core.ledger.claim import claim_lost
-from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, Plan, Refusal, StoredFile, TraitOrigin
+from airflow_provider_amplitude_segment.core.ledger.entry import (
+    Commit,
+    Journal,
+    Plan,
+    Rejection,
+    StoredFile,
+    TraitOrigin,
+)
 from airflow_provider_amplitude_segment.core.ledger.object_names import (
     CURRENT,
     SIDE_FOLDERS,
@@ -127,7 +134,7 @@ class Ledger:
                 entries.append(self.entry(name))
         return entries
 
-    def take_away(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """Remove an object that nothing needs any more."""
         self._store.delete(f"{self.folder}/{name}")
 
@@ -158,10 +165,10 @@ class Ledger:
         content = encode_entry(dataclasses.asdict(commit))
         if not self._store.create(f"{self.folder}/{ObjectName('commit', commit.generation)}", content):
             raise claim_lost(self._store, self.folder, commit.claim)
-        if commit.told_generation == commit.generation:
-            self.set_hint(commit.generation)
+        if commit.delivered_generation == commit.generation:
+            self.set_head(commit.generation)
 
-    def hint(self) -> int:
+    def head(self) -> int:
         """Return the generation of the newest commit as ``current.json`` has it; 0 where that says nothing.
 
         Raises:
@@ -175,17 +182,17 @@ class Ledger:
         except (ValueError, TypeError, KeyError, OverflowError):
             return 0
 
-    def set_hint(self, generation: int) -> None:
+    def set_head(self, generation: int) -> None:
         """Write ``current.json``."""
         self._write(CURRENT, {"generation": generation})
 
-    def keep(self, name: str, path: Path) -> StoredFile:
+    def store_file(self, name: str, path: Path) -> StoredFile:
         """Put a local file into the ledger, and return what an entry has to say of it."""
         digest, size = _digest(path)
         self._store.put_file(f"{self.folder}/{name}", path)
         return StoredFile(name, size, digest)
 
-    def fetch(self, stored: StoredFile, to: Path) -> Path:
+    def load_file(self, stored: StoredFile, to: Path) -> Path:
         """Copy a file of the ledger to the worker's disk; it is read twice before it is called damaged.
 
         Raises:
@@ -204,7 +211,7 @@ class Ledger:
         """Write ``reports/<claim>.json``."""
         self._write(report_file(claim), dict(report))
 
-    def put_beside(self, name: str, path: Path) -> str:
+    def store_side_file(self, name: str, path: Path) -> str:
         """Put a file for people (rejected users, planned changes) into the folder, and return where it is."""
         self._store.put_file(f"{self.folder}/{name}", path)
         return self._store.locate(f"{self.folder}/{name}")
@@ -221,7 +228,7 @@ class Ledger:
     def _journal(self, name: str) -> Journal:
         entry = self._read(name)
         try:
-            refused = {int(p): Refusal(int(p), status, reason) for p, status, reason in entry["refused"]}
+            refused = {int(p): Rejection(int(p), status, reason) for p, status, reason in entry["refused"]}
             Ranges.of((p, p) for p in refused)  # raises where one is no position
             return Journal(Ranges.of((int(first), int(last)) for first, last in entry["acked"]), refused)
         except (KeyError, TypeError, ValueError, OverflowError):

@@ -80,7 +80,7 @@ def delete_objects(ledger: Ledger, names: Iterable[str]) -> None:
         if name.endswith(".json") and ledger.is_foreign(name):
             log.warning("%s does not carry this package's mark, and was left as it is.", ledger.locate(name))
         else:
-            ledger.take_away(name)
+            ledger.delete(name)
 
 
 def unfinished_before(names: Iterable[str], claim: int) -> list[str]:
@@ -116,13 +116,13 @@ def count_pairs(engine: duckdb.DuckDBPyConnection, state: Path | None) -> int:
     return int(known)
 
 
-def keep_doubtful(engine: duckdb.DuckDBPyConnection, state: Path, to: Path) -> Path:
+def keep_in_doubt(engine: duckdb.DuckDBPyConnection, state: Path, to: Path) -> Path:
     """Write the state that a retirement leaves: who is in doubt, as Segment refused them."""
     engine.execute(write_parquet(f"FROM ({state_query(state)}) WHERE in_doubt", to))
     return to
 
 
-def forget(ledger: Ledger, kept: Commit | None, claim: int) -> None:
+def purge(ledger: Ledger, kept: Commit | None, claim: int) -> None:
     """Take away whatever names a user, but for what ``kept`` names and the list of who was refused in it.
 
     Whoever calls this has looked at the claims just before; a rival that came since reads ``kept`` and nothing older.
@@ -149,7 +149,7 @@ def forget(ledger: Ledger, kept: Commit | None, claim: int) -> None:
             number = rejected_generation(name) if folder == REJECTED else None
             stays_listed = number is not None and (number > claim or number == listed)
             if (is_beside(folder, name) and not stays_listed) or is_unfinished_beside(folder, name):
-                ledger.take_away(f"{folder}/{name}")
+                ledger.delete(f"{folder}/{name}")
     if foreign := ledger.foreign():
         log.warning(
             "%s holds what is not this package's, and it was left as it is. Look whether it names users: %s",

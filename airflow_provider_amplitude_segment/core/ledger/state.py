@@ -62,15 +62,15 @@ def read_state(
         return None
     if isinstance(newest, Plan):
         return fold_plan(engine, ledger, newest, ledger.journal(newest), scratch)
-    return ledger.fetch(newest.snapshot, scratch / "snapshot.parquet")
+    return ledger.load_file(newest.snapshot, scratch / "snapshot.parquet")
 
 
 def fold_plan(engine: duckdb.DuckDBPyConnection, ledger: Ledger, plan: Plan, journal: Journal, scratch: Path) -> Path:
     """Write the state after a plan, as far as its journal knows, to ``scratch/folded.parquet``."""
-    base = ledger.fetch(plan.base, scratch / "base.parquet") if plan.base else None
+    base = ledger.load_file(plan.base, scratch / "base.parquet") if plan.base else None
     changes = scratch / "changes.parquet"
     if not changes.exists():
-        ledger.fetch(plan.changes, changes)
+        ledger.load_file(plan.changes, changes)
     return fold(engine, base, changes, journal, scratch / "folded.parquet")
 
 

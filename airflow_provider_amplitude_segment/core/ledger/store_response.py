@@ -46,7 +46,7 @@ _CODE_OF_HEADERS = "SignatureDoesNotMatch"
 
 
 @dataclass(frozen=True, slots=True)
-class StoreAnswer:
+class StoreResponse:
     """An object store's error.
 
     Attributes:
@@ -64,7 +64,7 @@ class StoreAnswer:
     def __str__(self) -> str:
         """Return status and name, for a reader.
 
-        >>> str(StoreAnswer(404, "NoSuchBucket")), str(StoreAnswer(501))
+        >>> str(StoreResponse(404, "NoSuchBucket")), str(StoreResponse(501))
         ('NoSuchBucket, HTTP 404', 'HTTP 501')
         """
         return f"{self.code}, HTTP {self.status}" if self.code else f"HTTP {self.status}"
@@ -78,9 +78,9 @@ class StoreAnswer:
         https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes.
 
         >>> statuses = (301, 307, 400, 403, 404, 405, 408, 409, 411, 412, 429, 500, 501, 503)
-        >>> [status for status in statuses if StoreAnswer(status).is_lasting]
+        >>> [status for status in statuses if StoreResponse(status).is_lasting]
         [301, 400, 403, 404, 405, 411, 501]
-        >>> StoreAnswer(400, "InvalidArgument").is_lasting, StoreAnswer(400, "RequestTimeout").is_lasting
+        >>> StoreResponse(400, "InvalidArgument").is_lasting, StoreResponse(400, "RequestTimeout").is_lasting
         (True, False)
         """
         if self.code in _TRANSIENT_CODES or self.status in _TRANSIENT_STATUSES:
@@ -101,11 +101,11 @@ class StoreAnswer:
         'x-amz-sdk-checksum-algorithm' received for this API call"
         (https://github.com/home-assistant/core/issues/143995).
 
-        >>> StoreAnswer(501, "NotImplemented", header="If-None-Match").refused
+        >>> StoreResponse(501, "NotImplemented", header="If-None-Match").refused
         'condition'
-        >>> StoreAnswer(400, "InvalidArgument", message="Unsupported header 'x-amz-sdk-checksum-algorithm'").refused
+        >>> StoreResponse(400, "InvalidArgument", message="Unsupported header 'x-amz-sdk-checksum-algorithm'").refused
         'checksum'
-        >>> StoreAnswer(501, "NotImplemented", message="A header you provided is not implemented").refused is None
+        >>> StoreResponse(501, "NotImplemented", message="A header you provided is not implemented").refused is None
         True
         """
         if not self.may_refuse_a_header:

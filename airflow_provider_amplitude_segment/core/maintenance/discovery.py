@@ -129,7 +129,7 @@ def find_cohort_streams(
     return streams
 
 
-def told_elsewhere(store: Store, streams: Sequence[Stream]) -> list[str]:
+def other_destinations(store: Store, streams: Sequence[Stream]) -> list[str]:
     """Return the destinations, with their connections, beside ``streams`` where the cohort was told and not retired."""
     folder = streams[0].cohort_folder
     own = {stream.destination.folder for stream in streams}

@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.core.disk_space import erasure_room, sta
 from airflow_provider_amplitude_segment.core.engine.database import disk_reason, one_row, open_engine
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.engine.scratch import on_scratch
-from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.object_names import (
     FOR_PEOPLE,
@@ -27,7 +27,7 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import (
 )
 from airflow_provider_amplitude_segment.core.ledger.pruning import prune_before
 from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, read_state
-from airflow_provider_amplitude_segment.core.maintenance.rollback import restate
+from airflow_provider_amplitude_segment.core.maintenance.rollback import write_corrective_commit
 from airflow_provider_amplitude_segment.exceptions import StatePathError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run,
         LedgerDamagedError: the newest state is missing or changed, so that it cannot be written without them.
         EngineError: the worker's disk or memory failed; what was not erased by then is erased by doing it again.
     """
-    with Tenure(store, [stream], run, clock) as tenure:
+    with HeldClaims(store, [stream], run, clock) as held_claims:
         ledger = Ledger(store, stream.folder)
         newest = ledger.newest()
         with stating_room(lambda: erasure_room(ledger.readable_entries())), open_engine(scratch) as engine:
@@ -89,14 +89,16 @@ def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run,
             if is_named:
                 if newest is None or state is None:
                     # Left by a process that was killed before its first entry: nobody needs it.
-                    prune_before(ledger, tenure.generation(stream))
+                    prune_before(ledger, held_claims.generation(stream))
                 else:
                     (pairs,) = one_row(
                         engine, f"SELECT count(*) FROM ({pairs_query(state)}) SEMI JOIN erased USING (user_id)"
                     )
                     kept = scratch / "kept.parquet"
                     engine.execute(write_parquet(f"FROM {parquet_rows(state)} ANTI JOIN erased USING (user_id)", kept))
-                    restated = restate(engine, ledger, newest, kept, tenure=tenure, stream=stream, run=run, clock=clock)
+                    restated = write_corrective_commit(
+                        engine, ledger, newest, kept, held_claims=held_claims, stream=stream, run=run, clock=clock
+                    )
                     prune_before(ledger, restated.generation)
                     erased = Erased(int(pairs), restated.generation, 0)
             left = tuple(f"{ledger.locate(name)} {_FOREIGN}" for name in ledger.foreign())

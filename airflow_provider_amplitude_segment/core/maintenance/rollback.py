@@ -14,11 +14,11 @@ import duckdb
 
 from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.clock import is_ahead, later_timestamp
-from airflow_provider_amplitude_segment.core.disk_space import going_back_room, stating_room
+from airflow_provider_amplitude_segment.core.disk_space import rollback_room, stating_room
 from airflow_provider_amplitude_segment.core.engine.database import disk_reason, one_row, open_engine, widen
 from airflow_provider_amplitude_segment.core.engine.engine_file import literal, parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit
-from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, objects_of
 from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, properties_query
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Restated:
+class RollbackResult:
     """What a restatement came to.
 
     Attributes:
@@ -52,7 +52,7 @@ class Restated:
     all_known: bool = True
 
 
-def go_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scratch: Path) -> Restated:
+def roll_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scratch: Path) -> RollbackResult:
     """Say that Segment was told what commit ``to`` says; everything told since is in doubt, and told again next time.
 
     Args:
@@ -69,22 +69,24 @@ def go_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scrat
         LedgerDamagedError: the snapshot to go back to is missing or changed.
         EngineError: the worker's disk or memory failed; nothing was changed.
     """
-    with Tenure(store, [stream], run, clock) as tenure:
+    with HeldClaims(store, [stream], run, clock) as held_claims:
         ledger = Ledger(store, stream.folder)
         commits, newest = ledger.commits(), ledger.newest_number()
         if to not in commits or to == newest:
             raise CommitNotKeptError(store.locate(stream.folder), to, [n for n in commits if n != newest])
         target = ledger.commit(to)
         with (
-            stating_room(lambda: going_back_room(ledger.readable_entries())),
+            stating_room(lambda: rollback_room(ledger.readable_entries())),
             # It holds more of each row than a sync does: the usual memory ends at less than a million.
             open_engine(scratch, is_wide=True) as engine,
         ):
-            old = ledger.fetch(target.snapshot, scratch / "old.parquet")
+            old = ledger.load_file(target.snapshot, scratch / "old.parquet")
             all_known = _gather_since(engine, ledger, store, to, scratch)
             state = scratch / "restated.parquet"
             _restate_old(engine, old, state, all_known=all_known)
-            restated = restate(engine, ledger, target, state, tenure=tenure, stream=stream, run=run, clock=clock)
+            restated = write_corrective_commit(
+                engine, ledger, target, state, held_claims=held_claims, stream=stream, run=run, clock=clock
+            )
             return replace(restated, all_known=all_known)
 
 
@@ -140,21 +142,21 @@ def _restated_properties(
         ) WHERE coalesce({", ".join(columns)}) IS NOT NULL"""
 
 
-def restate(
+def write_corrective_commit(
     engine: duckdb.DuckDBPyConnection,
     ledger: Ledger,
     like: Plan | Commit,
     state: Path,
     *,
-    tenure: Tenure,
+    held_claims: HeldClaims,
     stream: Stream,
     run: Run,
     clock: Clock,
-) -> Restated:
+) -> RollbackResult:
     """Commit a state under the tenure's generation; ``like`` gives what a state alone does not say."""
-    generation = tenure.generation(stream)
-    snapshot = ledger.keep(str(ObjectName("snapshot", generation, generation)), state)
-    tenure.look(stream)
+    generation = held_claims.generation(stream)
+    snapshot = ledger.store_file(str(ObjectName("snapshot", generation, generation)), state)
+    held_claims.verify(stream)
     ledger.write_commit(
         Commit(
             generation=generation,
@@ -169,21 +171,21 @@ def restate(
             segment_conn_id=like.segment_conn_id,
             destination=like.destination,
             report={},
-            told_generation=_told_generation(ledger),
+            delivered_generation=_delivered_generation(ledger),
             origin=like.origin,
         )
     )
     pairs, in_doubt = one_row(engine, f"SELECT count(*), count(*) FILTER (in_doubt) FROM ({pairs_query(state)})")
-    return Restated(generation, int(pairs), int(in_doubt))
+    return RollbackResult(generation, int(pairs), int(in_doubt))
 
 
-def _told_generation(ledger: Ledger) -> int:
+def _delivered_generation(ledger: Ledger) -> int:
     """Return the generation of the newest sync that the ledger knows of; what is remembered beyond it stays lost."""
     try:
         newest = ledger.newest()
     except (LedgerDamagedError, LedgerFormatError):
         return ledger.newest_number()
-    return newest.told_generation if newest else 0
+    return newest.delivered_generation if newest else 0
 
 
 def _latest_timestamp(ledger: Ledger, now: float) -> str | None:
@@ -248,7 +250,7 @@ def _are_whole(ledger: Ledger, scratch: Path) -> bool:
     """Tell whether every entry can be read, and every commit's snapshot is what the commit says."""
     try:
         for number in ledger.commits():
-            ledger.fetch(ledger.commit(number).snapshot, scratch / "checked.parquet")
+            ledger.load_file(ledger.commit(number).snapshot, scratch / "checked.parquet")
         ledger.newest()
     except (LedgerDamagedError, LedgerFormatError) as error:
         log.warning("Everyone is in doubt: %s", error)

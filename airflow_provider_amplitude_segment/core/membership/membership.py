@@ -75,7 +75,7 @@ class Membership:
         }
 
 
-def nobody(engine: duckdb.DuckDBPyConnection, scratch: Path) -> Membership:
+def empty_membership(engine: duckdb.DuckDBPyConnection, scratch: Path) -> Membership:
     """Return the membership of a cohort that has no member any more; its file is written to ``scratch``."""
     path = scratch / "nobody.parquet"
     engine.execute(write_parquet("SELECT NULL::VARCHAR AS user_id WHERE false", path))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _MOST_SORTED_PROPERTIES = 8
 
-REFUSALS_BEFORE_WAITING = 3
+REJECTIONS_BEFORE_WAITING = 3
 """Syncs that may end with a user refused before the user is left until ``full``."""
 
 
@@ -125,7 +125,7 @@ def _pairs(
 ) -> str:
     """Return the query of all pairs: what is wanted, what was told, and whether it is to be told now."""
     is_full = "true" if mode == "full" else "false"
-    waits = "false" if mode == "full" else f"refused >= {REFUSALS_BEFORE_WAITING}"
+    waits = "false" if mode == "full" else f"refused >= {REJECTIONS_BEFORE_WAITING}"
     return f"""SELECT *, (told IS DISTINCT FROM value OR doubtful OR moved OR {is_full}) AS wanted, ({waits}) AS waits
         FROM (
             SELECT trait, user_id, member IS NOT NULL AS value, told, trait = {literal(trait)} AS is_current,

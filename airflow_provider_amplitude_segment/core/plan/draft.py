@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from airflow_provider_amplitude_segment.core.clock import Chance, Clock
+    from airflow_provider_amplitude_segment.core.clock import Clock, RandomSource
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, PlanMode
     from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
     from airflow_provider_amplitude_segment.core.ledger.stream import Run, Stream
@@ -49,7 +49,7 @@ class Draft:
         resumed: this run's own unfinished plan of the same export and parameters, to be gone on with.
         diff: what a new plan would tell; ``None`` where one is resumed.
         base: the state before, on the worker's disk.
-        begins_anew: the state was lost, and this says so no more once its plan stands.
+        state_missing: the state was lost, and this says so no more once its plan stands.
         origin: which task named the trait key; ``None`` for a retirement.
     """
 
@@ -62,7 +62,7 @@ class Draft:
     resumed: Plan | None = None
     diff: Diff | None = None
     base: Path | None = None
-    begins_anew: bool = False
+    state_missing: bool = False
     origin: TraitOrigin | None = None
 
 
@@ -87,14 +87,14 @@ def open_draft(  # what is known of a destination before the export's file is
     settings: SyncSettings,
     *,
     trait: str,
-    begins_anew: bool,
+    state_missing: bool,
     run: Run,
     export_request_id: str,
     scratch: Path,
 ) -> Draft:
     """Decide the trait key, and whether this run's own plan is gone on with.
 
-    A destination whose state was lost ``begins_anew``: it is told in full, and so are the plan's later tries.
+    A destination whose state was lost ``state_missing``: it is told in full, and so are the plan's later tries.
 
     Raises:
         SettingError: a user property has the name of the trait key; nothing was sent.
@@ -109,21 +109,21 @@ def open_draft(  # what is known of a destination before the export's file is
         )
         trait, origin = newest.trait, newest.origin
     check_names(settings.user_properties, trait)
-    mode: SyncMode = "full" if begins_anew else settings.sync_mode
+    mode: SyncMode = "full" if state_missing else settings.sync_mode
     modes = {mode, "full"} if settings.on_missing_state == "full" else {mode}
     resumed = None
     # A dry run plans anew, beside whatever this run has begun.
     if (
-        is_begun(newest, run)
+        is_unfinished_plan_of(newest, run)
         and not settings.dry_run
         and newest.export_request_id == export_request_id
         and newest.fingerprint in {plan_fingerprint(settings, trait, m) for m in modes}
     ):
         resumed = newest
-    return Draft(stream, ledger, newest, trait, mode, scratch, resumed, begins_anew=begins_anew, origin=origin)
+    return Draft(stream, ledger, newest, trait, mode, scratch, resumed, state_missing=state_missing, origin=origin)
 
 
-def is_begun(newest: Plan | Commit | None, run: Run) -> TypeGuard[Plan]:
+def is_unfinished_plan_of(newest: Plan | Commit | None, run: Run) -> TypeGuard[Plan]:
     """Tell whether the newest entry is a plan of this run's own that it has not finished."""
     return isinstance(newest, Plan) and newest.run_key == run.key
 
@@ -154,7 +154,7 @@ def write_plan(  # a draft in, a plan out, in the ledger's order of writes
     run: Run,
     export_request_id: str,
     clock: Clock,
-    chance: Chance,
+    random_source: RandomSource,
 ) -> Plan:
     """Write a new plan into the ledger, data first, and return it. Nothing of it may be sent before a look."""
     ledger, newest, diff = draft.ledger, draft.newest, draft.diff
@@ -163,12 +163,12 @@ def write_plan(  # a draft in, a plan out, in the ledger's order of writes
         raise AssertionError(msg)
     base = None
     if isinstance(newest, Plan) and draft.base is not None:
-        base = ledger.keep(str(ObjectName("base", generation)), draft.base)
+        base = ledger.store_file(str(ObjectName("base", generation)), draft.base)
     elif newest is not None and not isinstance(newest, Plan):
         base = newest.snapshot
     plan = Plan(
         generation=generation,
-        plan_id=chance.token(),
+        plan_id=random_source.token(),
         run_key=run.key,
         export_request_id=export_request_id,
         fingerprint=plan_fingerprint(settings, draft.trait, draft.mode),
@@ -177,7 +177,7 @@ def write_plan(  # a draft in, a plan out, in the ledger's order of writes
         timestamp=later_timestamp(clock.now(), newest.timestamp if newest else None),
         planned=diff.planned,
         counts=_counts(diff),
-        changes=ledger.keep(str(ObjectName("changes", generation)), diff.changes),
+        changes=ledger.store_file(str(ObjectName("changes", generation)), diff.changes),
         base=base,
         segment_conn_id=draft.stream.destination.segment_conn_id,
         destination=draft.stream.destination.name,
@@ -210,7 +210,7 @@ def list_planned(engine: duckdb.DuckDBPyConnection, draft: Draft, name: str) -> 
     properties = f", concat('{{', substr({members_of_object(names)}, 2), '}}') AS properties" if names else ""
     changes = parquet_rows(draft.diff.changes)
     engine.execute(write_csv(f"SELECT trait, user_id, value{properties} FROM {changes}", path))
-    return draft.ledger.put_beside(dry_run_file(name), path)
+    return draft.ledger.store_side_file(dry_run_file(name), path)
 
 
 def report_draft(draft: Draft) -> DestinationReport:

@@ -51,7 +51,7 @@ def check_state(
         MissingStateError: the ledger is missing, or older than what is remembered.
         ChangedKeyError: the same connection has told this cohort to a destination of another name.
     """
-    anew = set()
+    missing = set()
     for stream, entry in newest.items():
         error = _find_loss(store, stream, entry, remembered.get(stream.destination.name, 0), settings)
         if error is None and entry is None and settings.on_missing_state != "full":
@@ -62,18 +62,18 @@ def check_state(
             raise error
         if settings.on_missing_state == "full":
             log.warning("%s Told in full, as on_missing_state='full' says.", error.finding)
-            anew.add(stream)
+            missing.add(stream)
         else:
             log.warning("A sync would be refused: %s", error.finding)
-    return frozenset(anew)
+    return frozenset(missing)
 
 
 def _find_loss(
     store: Store, stream: Stream, entry: Plan | Commit | None, remembered: int, settings: SyncSettings
 ) -> MissingStateError | ChangedKeyError | None:
     destination = stream.destination
-    found = entry.told_generation if entry else 0
-    expected = max(remembered, Ledger(store, stream.folder).hint())
+    found = entry.delivered_generation if entry else 0
+    expected = max(remembered, Ledger(store, stream.folder).head())
     if expected > found:
         return MissingStateError(
             destination.segment_conn_id, store.locate(stream.folder), found, expected, settings.run_configuration

@@ -37,7 +37,7 @@ class Skipped:
     reason: str
 
 
-def end_for_rejected(report: SyncReport, on_rejected: RejectedPolicy) -> None:
+def raise_for_rejected(report: SyncReport, on_rejected: RejectedPolicy) -> None:
     """End a committed sync as ``on_rejected`` says; everybody else is delivered by now.
 
     Raises:

@@ -24,14 +24,14 @@ Called by several threads, so often that it must return at once; raises nothing.
 """
 
 
-def show_nobody(facts: Mapping[str, str | int | float | None]) -> None:
+def show_nothing(facts: Mapping[str, str | int | float | None]) -> None:
     """Show progress to nobody."""
 
 
 class Progress:
     """How far the telling of one destination is."""
 
-    def __init__(self, label: str, *, done: int, planned: int, clock: Clock, show: Show = show_nobody) -> None:
+    def __init__(self, label: str, *, done: int, planned: int, clock: Clock, show: Show = show_nothing) -> None:
         """Begin with ``done`` of ``planned`` changes settled by earlier tries."""
         self._label = label
         self._planned = planned
@@ -46,7 +46,7 @@ class Progress:
         self._done += settled
         self._show(self.facts())
 
-    def speak_if_due(self) -> None:
+    def log_if_due(self) -> None:
         """Write a line where it is time for one, also while nothing is settled."""
         if self._clock.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = self._clock.monotonic()

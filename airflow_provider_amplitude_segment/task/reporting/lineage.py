@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class TellsLineage:
+class LineageMixin:
     """An operator with ``cohort_id``, ``segment_conn_id`` and mostly ``amplitude_conn_id`` that leaves a report."""
 
     cohort_id: Any
@@ -36,7 +36,7 @@ class TellsLineage:
         return self.get_openlineage_facets_on_complete(task_instance)
 
 
-def _lineage(operator: TellsLineage, report: SyncReport | None) -> Any:
+def _lineage(operator: LineageMixin, report: SyncReport | None) -> Any:
     try:
         from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415 - an extra
 

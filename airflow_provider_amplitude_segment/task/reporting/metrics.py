@@ -28,12 +28,12 @@ OF_THE_STATE = ("pending", "known", "skipped")
 ENDINGS = ("succeeded", "skipped", "failed")
 
 
-def count_sync(report: SyncReport, begun: SyncReport | None, *, ending: str) -> None:
+def count_sync(report: SyncReport, report_at_start: SyncReport | None, *, ending: str) -> None:
     """Hand a try's metrics to Airflow.
 
     Args:
         report: as the try left it.
-        begun: as it was before, with what earlier tries of the run have told; ``None``: nothing.
+        report_at_start: as it was before, with what earlier tries of the run have sent; ``None``: nothing.
         ending: one of ``ENDINGS``.
     """
     from airflow.providers.common.compat.sdk import Stats  # noqa: PLC0415 - not while a DAG is parsed
@@ -45,7 +45,7 @@ def count_sync(report: SyncReport, begun: SyncReport | None, *, ending: str) -> 
     for name in OF_THE_EXPORT:
         if (value := getattr(report, name)) is not None:
             Stats.gauge(f"{PREFIX}{name}", value, tags=cohort)
-    before = {told.destination: told for told in begun.destinations} if begun else {}
+    before = {told.destination: told for told in report_at_start.destinations} if report_at_start else {}
     for told in report.destinations:
         earlier = before.get(told.destination)
         if earlier is not None and earlier.committed:

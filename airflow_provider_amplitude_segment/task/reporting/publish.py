@@ -15,7 +15,12 @@ from airflow_provider_amplitude_segment.core.report.summary import summarize
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 from airflow_provider_amplitude_segment.task.reporting.assets import fill_asset_events
 from airflow_provider_amplitude_segment.task.reporting.metrics import count_sync
-from airflow_provider_amplitude_segment.task.reporting.xcom import REPORT_XCOM_KEY, announce, find_news, leave
+from airflow_provider_amplitude_segment.task.reporting.xcom import (
+    REPORT_XCOM_KEY,
+    find_changed,
+    push_announced,
+    push_generations,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,19 +28,19 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_amplitude_segment.core.report.report import SyncReport
-    from airflow_provider_amplitude_segment.task.reporting.lineage import TellsLineage
+    from airflow_provider_amplitude_segment.task.reporting.lineage import LineageMixin
 
 log = logging.getLogger(__name__)
 
 _Outcome = TypeVar("_Outcome")
 
 
-def give_account(
-    operator: TellsLineage,
+def publish_result(
+    operator: LineageMixin,
     context: Context,
     report: SyncReport,
     *,
-    begun: SyncReport | None = None,
+    report_at_start: SyncReport | None = None,
     skipped: str | None = None,
     error: BaseException | None = None,
     skips_unchanged: bool = False,
@@ -45,7 +50,7 @@ def give_account(
     :param operator: has ``outlets``, connections, and keeps the report for lineage.
     :param context: Airflow's.
     :param report: as the try left it.
-    :param begun: as it was when the try began to work; none: nothing was told before.
+    :param report_at_start: as it was when the try began to work; none: nothing was sent before.
     :param skipped: why nothing was told, on purpose.
     :param error: what ended it.
     :param skips_unchanged: a sync without news ends skipped.
@@ -56,19 +61,19 @@ def give_account(
     with _in_passing("The report"):
         ti.xcom_push(key=REPORT_XCOM_KEY, value=report.as_dict())
     with _in_passing("The generation"):
-        leave(ti, report)
+        push_generations(ti, report)
     news = report.destinations
     if error is None and skipped is None and skips_unchanged and not report.dry_run:
         with _in_passing("Whether there is news"):
-            news = find_news(ti, report)
-            announce(ti, report)
+            news = find_changed(ti, report)
+            push_announced(ti, report)
         if not news:
             skipped = "nobody moved (skip_when_unchanged)"
     with _in_passing("The summary"):
         for line in summarize(report, ending=_ending(report, skipped, error)):
             log.info("%s", line)
     with _in_passing("Metrics"):
-        count_sync(report, begun, ending="failed" if error else "skipped" if skipped else "succeeded")
+        count_sync(report, report_at_start, ending="failed" if error else "skipped" if skipped else "succeeded")
     if error is None and skipped is None:
         with _in_passing("The assets' events"):
             fill_asset_events(operator, context, report, news)
@@ -79,11 +84,11 @@ class Sync(Protocol):
     """What there is to tell of: ``CohortSync``, or another one that leaves a report."""
 
     report: SyncReport
-    begun: SyncReport
+    report_at_start: SyncReport
 
 
-def run_with_account(
-    operator: TellsLineage, context: Context, sync: Sync, run: Callable[[], _Outcome], *, skips_unchanged: bool = False
+def run_and_publish(
+    operator: LineageMixin, context: Context, sync: Sync, run: Callable[[], _Outcome], *, skips_unchanged: bool = False
 ) -> _Outcome | Skipped:
     """Run a sync, and give the account of how it ended. A try that is to be resumed has not ended.
 
@@ -92,13 +97,18 @@ def run_with_account(
     try:
         outcome = run()
     except BaseException as error:
-        give_account(operator, context, sync.report, begun=sync.begun, error=error)
+        publish_result(operator, context, sync.report, report_at_start=sync.report_at_start, error=error)
         raise
     if isinstance(outcome, ExportIncomplete):
         return outcome
     skipped = outcome.reason if isinstance(outcome, Skipped) else None
-    reason = give_account(
-        operator, context, sync.report, begun=sync.begun, skipped=skipped, skips_unchanged=skips_unchanged
+    reason = publish_result(
+        operator,
+        context,
+        sync.report,
+        report_at_start=sync.report_at_start,
+        skipped=skipped,
+        skips_unchanged=skips_unchanged,
     )
     return outcome if reason is None else Skipped(reason)
 

@@ -28,7 +28,7 @@ def xcom_key(cohort_id: str, destination: str, *more: str) -> str:
     return ":".join(["amplitude_segment", folder_name(cohort_id), destination_folder(destination), *more])
 
 
-def recall(ti: Any, cohort_id: str, destinations: Iterable[Destination]) -> dict[str, int]:
+def pull_generations(ti: Any, cohort_id: str, destinations: Iterable[Destination]) -> dict[str, int]:
     """Return by destination the highest generation that a run of this task left, where one did.
 
     :param ti: the task instance, of either Airflow line.
@@ -39,7 +39,7 @@ def recall(ti: Any, cohort_id: str, destinations: Iterable[Destination]) -> dict
     return {name: generation for name, generation in found.items() if generation is not None}
 
 
-def find_news(ti: Any, report: SyncReport) -> tuple[DestinationReport, ...]:
+def find_changed(ti: Any, report: SyncReport) -> tuple[DestinationReport, ...]:
     """Return the destinations of which there is something that no sync which ended well has announced yet.
 
     That is what this one planned, but also what an earlier one told before it failed: then this one starts from another
@@ -55,14 +55,14 @@ def find_news(ti: Any, report: SyncReport) -> tuple[DestinationReport, ...]:
     )
 
 
-def announce(ti: Any, report: SyncReport) -> None:
+def push_announced(ti: Any, report: SyncReport) -> None:
     """Leave the generation of each destination as announced: the task is about to succeed, or has no news."""
     for told in report.destinations:
         if told.generation is not None:
             ti.xcom_push(key=_announced_key(report, told), value=told.generation)
 
 
-def leave(ti: Any, report: SyncReport) -> None:
+def push_generations(ti: Any, report: SyncReport) -> None:
     """Leave the generation of each destination that was told something."""
     for destination in report.destinations:
         if destination.generation is not None:

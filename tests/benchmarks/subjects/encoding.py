@@ -22,14 +22,14 @@ def main() -> int:
         state, scratch = Path(folder, "state"), Path(folder, "scratch")
         shutil.copytree(order["state"], state)
         scratch.mkdir()
-        with open_telling(state, scratch, lambda *_: Acknowledged()) as telling:
-            ledger, plan = telling.draft.ledger, telling.plan
-            changes = ledger.fetch(plan.changes, scratch / "changes.parquet")
+        with open_telling(state, scratch, lambda *_: Acknowledged()) as destination_sync:
+            ledger, plan = destination_sync.draft.ledger, destination_sync.plan
+            changes = ledger.load_file(plan.changes, scratch / "changes.parquet")
             pending = ledger.journal(plan).pending(plan.planned)
-            envelope = Envelope(telling.context, None)
+            envelope = Envelope(destination_sync.context, None)
             encoded = 0
-            with Stopwatch() as stopwatch, open_engine(scratch, memory_mib=telling.memory_mib) as engine:
-                for batch in telling._batches(engine, changes, pending, envelope):
+            with Stopwatch() as stopwatch, open_engine(scratch, memory_mib=destination_sync.memory_mib) as engine:
+                for batch in destination_sync._batches(engine, changes, pending, envelope):
                     envelope.wrap(batch.text, plan.timestamp)
                     encoded += len(batch)
     stopwatch.tell(encoded=encoded)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.delivery import destination_sync as telling_module
-from airflow_provider_amplitude_segment.core.delivery.fan_out import tell_side_by_side
+from airflow_provider_amplitude_segment.core.delivery.fan_out import deliver_in_parallel
 from airflow_provider_amplitude_segment.core.plan.draft import report_draft
 from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
@@ -26,7 +26,7 @@ from benchmarks.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
 
 
 def main() -> int:
@@ -34,7 +34,7 @@ def main() -> int:
     order = json.loads(sys.argv[1])
     client = SegmentHook("segment_default").get_conn()
 
-    def post(body: bytes, retry: int) -> Answer:
+    def post(body: bytes, retry: int) -> Response:
         return client.post_batch(body, retry=retry)
 
     delivery, shares = Stopwatch(), Shares()
@@ -43,14 +43,14 @@ def main() -> int:
         state, scratch = Path(folder, "state"), Path(folder, "scratch")
         shutil.copytree(order["state"], state)
         scratch.mkdir()
-        with open_telling(state, scratch, post) as telling:
-            report = SyncReport(COHORT_ID).with_destination(report_draft(telling.draft))
+        with open_telling(state, scratch, post) as destination_sync:
+            report = SyncReport(COHORT_ID).with_destination(report_draft(destination_sync.draft))
             with Stopwatch() as whole:
-                [(_, told, error)] = tell_side_by_side([telling], report, telling.stop)
+                [(_, told, error)] = deliver_in_parallel([destination_sync], report, destination_sync.stop)
     if error is not None:
         raise error
     assert told.committed
-    delivery.tell(
+    delivery.deliver(
         acknowledged=told.acknowledged,
         whole_seconds=whole.seconds,
         whole_processor_seconds=whole.processor_seconds,

@@ -11,10 +11,10 @@ from airflow_provider_amplitude_segment.core.delivery.batches import (
     MAX_BATCH_MESSAGES,
     MAX_MESSAGE_BYTES,
     Batch,
-    TooLong,
+    OversizedMessage,
     pack,
 )
-from airflow_provider_amplitude_segment.core.delivery.identify import Envelope, Identifies, split_messages
+from airflow_provider_amplitude_segment.core.delivery.identify import Envelope, MessageChunk, split_messages
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 
 HAZARDS = ["},{", '},{"type":"identify","userId":', ',{"type":"identify","userId":"x"}', "{", '"', "\\", "},{\\"]
@@ -22,10 +22,12 @@ ENVELOPE = Envelope({"integration": {"name": "tests", "version": "1"}}, None)
 SENT_AT = "2026-11-23T13:56:49.152Z"
 
 
-def identifies(sizes: list[int], in_one: int = 2048) -> list[Identifies]:
+def identifies(sizes: list[int], in_one: int = 2048) -> list[MessageChunk]:
     texts = [b"x" * size for size in sizes]
     longest = max(sizes, default=0)
-    return [Identifies(first, tuple(texts[first : first + in_one]), longest) for first in range(0, len(texts), in_one)]
+    return [
+        MessageChunk(first, tuple(texts[first : first + in_one]), longest) for first in range(0, len(texts), in_one)
+    ]
 
 
 def positions(batch: Batch) -> list[int]:
@@ -37,7 +39,7 @@ def test_no_body_is_over_the_limits_and_nothing_is_left_out(sizes: list[int], in
     packed = list(pack(identifies(sizes, in_one), envelope_bytes=ENVELOPE.size, first_messages=7, max_messages=20))
 
     batches = [batch for batch in packed if isinstance(batch, Batch)]
-    too_long = [message.position for message in packed if isinstance(message, TooLong)]
+    too_long = [message.position for message in packed if isinstance(message, OversizedMessage)]
     assert all(len(ENVELOPE.wrap(batch.text, SENT_AT)) <= MAX_BATCH_BYTES for batch in batches)
     assert all(0 < len(batch) <= (20 if number else 7) for number, batch in enumerate(batches))
     assert too_long == [position for position, size in enumerate(sizes) if size > MAX_MESSAGE_BYTES]
@@ -50,7 +52,7 @@ def test_no_body_is_over_the_limits_and_nothing_is_left_out(sizes: list[int], in
 def test_a_message_that_no_request_has_room_for_beside_a_large_context_is_too_long() -> None:
     packed = list(pack(identifies([100, 300, 100]), envelope_bytes=MAX_BATCH_BYTES - 250))
 
-    assert packed == [TooLong(1, 300), Batch(Ranges.of([(0, 0), (2, 2)]), b"x" * 100 + b"," + b"x" * 100)]
+    assert packed == [OversizedMessage(1, 300), Batch(Ranges.of([(0, 0), (2, 2)]), b"x" * 100 + b"," + b"x" * 100)]
 
 
 def test_batches_of_usual_messages_are_full() -> None:

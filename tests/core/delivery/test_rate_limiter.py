@@ -5,16 +5,16 @@ import itertools
 import pytest
 from fakes import World
 
-from airflow_provider_amplitude_segment.core.delivery.rate_limiter import Pace
-from airflow_provider_amplitude_segment.core.delivery.response import RetryLater
+from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 
 
-def most_in_a_second(pace: Pace, batch: int, begin: float, seconds: float) -> int:
+def most_in_a_second(rate_limiter: RateLimiter, batch: int, begin: float, seconds: float) -> int:
     """Send batches as fast as the pace lets, from ``begin`` on; return the most that one second saw."""
     starts = []
     now = begin
     while now < begin + seconds:
-        now += pace.reserve(batch, now)
+        now += rate_limiter.reserve(batch, now)
         starts.append(now)
     return max(sum(batch for start in starts if second <= start < second + 1) for second in starts)
 
@@ -45,45 +45,45 @@ def test_neither_the_first_second_nor_any_ten_see_more_than_the_pace_and_hardly_
 
 
 def test_after_a_429_half_is_sent_and_a_minute_later_everything_again() -> None:
-    pace = Pace(1000)
-    pace.slow_down(100.0, 0.0)
+    rate_limiter = RateLimiter(1000)
+    rate_limiter.slow_down(100.0, 0.0)
 
-    assert most_in_a_second(pace, 50, 100.0, 1.0) <= 550
-    assert 700 <= most_in_a_second(pace, 50, 115.0, 1.0) <= 850
-    assert most_in_a_second(pace, 50, 131.0, 5.0) >= 950
+    assert most_in_a_second(rate_limiter, 50, 100.0, 1.0) <= 550
+    assert 700 <= most_in_a_second(rate_limiter, 50, 115.0, 1.0) <= 850
+    assert most_in_a_second(rate_limiter, 50, 131.0, 5.0) >= 950
 
 
 def test_a_429_again_and_again_never_brings_it_to_a_standstill() -> None:
-    pace = Pace(1600)
+    rate_limiter = RateLimiter(1600)
     for second in range(20):
-        pace.slow_down(100.0 + second, 0.0)
+        rate_limiter.slow_down(100.0 + second, 0.0)
 
-    assert most_in_a_second(pace, 10, 120.0, 2.0) >= 100
+    assert most_in_a_second(rate_limiter, 10, 120.0, 2.0) >= 100
 
 
 def test_requests_side_by_side_that_meet_one_limit_slow_down_once() -> None:
-    pace = Pace(1000)
+    rate_limiter = RateLimiter(1000)
     for _ in range(8):
-        pace.slow_down(100.0, 0.0)
+        rate_limiter.slow_down(100.0, 0.0)
 
-    assert most_in_a_second(pace, 50, 100.0, 1.0) >= 450
+    assert most_in_a_second(rate_limiter, 50, 100.0, 1.0) >= 450
 
 
 def test_nobody_sends_while_segment_asks_to_wait() -> None:
-    pace = Pace(1000)
-    pace.slow_down(100.0, 30.0)
+    rate_limiter = RateLimiter(1000)
+    rate_limiter.slow_down(100.0, 30.0)
 
-    assert pace.reserve(250, 100.5) == pytest.approx(29.5)
+    assert rate_limiter.reserve(250, 100.5) == pytest.approx(29.5)
 
 
 def test_without_a_limit_what_was_sent_lately_is_halved_and_then_there_is_no_limit_again() -> None:
-    pace = Pace(None)
-    assert [pace.reserve(2500, second / 2) for second in range(20)] == [0.0] * 20
-    pace.slow_down(10.0, 0.0)
+    rate_limiter = RateLimiter(None)
+    assert [rate_limiter.reserve(2500, second / 2) for second in range(20)] == [0.0] * 20
+    rate_limiter.slow_down(10.0, 0.0)
 
-    assert most_in_a_second(pace, 250, 10.0, 1.0) <= 2 * 2500 * 0.65
-    assert pace.reserve(1_000_000, 50.0) == 0.0
-    assert pace.reserve(1_000_000, 50.0) == 0.0
+    assert most_in_a_second(rate_limiter, 250, 10.0, 1.0) <= 2 * 2500 * 0.65
+    assert rate_limiter.reserve(1_000_000, 50.0) == 0.0
+    assert rate_limiter.reserve(1_000_000, 50.0) == 0.0
 
 
 def test_a_sync_that_meets_a_429_sends_slower_afterwards_and_everyone_arrives(world: World) -> None:

@@ -3,7 +3,8 @@
 import pytest
 from fakes import World
 
-from airflow_provider_amplitude_segment.core.delivery.response import RetryLater, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import no_answer
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.exceptions import (
     RejectedUsersError,
     SegmentRefusedError,

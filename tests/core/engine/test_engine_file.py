@@ -15,7 +15,7 @@ from airflow_provider_amplitude_segment.core.engine.engine_file import csv_rows,
 from airflow_provider_amplitude_segment.core.engine.scratch import make_scratch
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
-from airflow_provider_amplitude_segment.core.maintenance.rollback import go_back
+from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import EngineError
 
 PACKAGE = Path(airflow_provider_amplitude_segment.__file__).parent
@@ -57,7 +57,7 @@ def live_through(world: World, scratch: Path) -> None:
     world.sync("c1", dry_run=True)
     world.sync("c1", user_properties=properties)
     make_scratch(scratch / "back")
-    go_back(world.store, stream, 1, world.run_named("back"), world.clock, scratch / "back")
+    roll_back(world.store, stream, 1, world.run_named("back"), world.clock, scratch / "back")
     world.clock.pass_by(60)
     world.sync("c1", user_properties=properties)
     make_scratch(scratch / "erased")

@@ -15,7 +15,7 @@ from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.scratch import ScratchFile, make_scratch, on_scratch, scratch_chunks
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
-from airflow_provider_amplitude_segment.core.maintenance.rollback import go_back
+from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import EngineError
 
 TRAIT = "Power Users (c1)"
@@ -29,7 +29,7 @@ def users(first: int, last: int) -> list[str]:
 def folder_of(world: World) -> Path:
     """The temporary folder of the last sync."""
     assert world.last is not None
-    return world.last._outside.scratch.parent
+    return world.last._ports.scratch.parent
 
 
 def assert_names_the_folder(error: EngineError, folder: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_room_is_by_the_export_as_soon_as_that_is_there(world: World) -> Non
 
     sync = world.prepare("c1", run="a")
     # The export arrives whole, and its copy without gzip does not.
-    (sync._outside.scratch / "cohort.csv").mkdir()
+    (sync._ports.scratch / "cohort.csv").mkdir()
     with pytest.raises(EngineError) as failed:
         sync.run()
 
@@ -97,7 +97,7 @@ def test_the_room_is_by_the_export_as_soon_as_that_is_there(world: World) -> Non
 
 
 def back(world: World, stream: Stream, scratch: Path) -> object:
-    return go_back(world.store, stream, 1, world.run_named("back"), world.clock, scratch)
+    return roll_back(world.store, stream, 1, world.run_named("back"), world.clock, scratch)
 
 
 def erase(world: World, stream: Stream, scratch: Path) -> object:
@@ -151,7 +151,7 @@ def test_a_scratch_folder_that_is_gone_is_no_damage_of_the_ledger(world: World) 
     world.amplitude.cohort("c1", "Power Users", users(0, 300))
     world.sync("c1")
     sync = world.prepare("c1", run="a")
-    sync._outside.scratch.rmdir()
+    sync._ports.scratch.rmdir()
 
     with pytest.raises(EngineError, match="No such file or directory"):
         sync.run()

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_amplitude_segment.core.export.responses import (
-    AskAgain,
     ExportCompleted,
     ExportPending,
     ExportRequested,
@@ -19,6 +18,7 @@ from airflow_provider_amplitude_segment.core.export.responses import (
     read_export_status,
     read_usage,
 )
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeCredentialsError,
@@ -123,7 +123,7 @@ def test_everything_else_that_succeeds_is_waited_out(status: int, body: bytes, t
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_what_passes_is_asked_again(status: int) -> None:
     """With the wait that was asked for."""
-    assert read_export_status("qfaZya", status, {"retry-after": "9"}, b"", now=0) == AskAgain(9.0, status)
+    assert read_export_status("qfaZya", status, {"retry-after": "9"}, b"", now=0) == RetryLater(status, 9.0)
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])

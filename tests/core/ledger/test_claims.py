@@ -3,8 +3,8 @@
 import pytest
 from fakes import World
 
-from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS, Claim, look_at_claims, take_claim
-from airflow_provider_amplitude_segment.core.ledger.held_claims import Tenure
+from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS, Claim, take_claim, verify_claims
+from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, ClaimLostError
 
@@ -30,16 +30,16 @@ def test_a_retry_of_the_same_run_is_never_kept_out(world: World, stream: Stream)
 
 def test_an_expired_claim_is_taken_over_and_its_owner_finds_out(world: World, stream: Stream) -> None:
     claim = take_claim(world.store, stream, world.run_named("a"), world.clock.now())
-    look_at_claims(world.store, stream, claim)
+    verify_claims(world.store, stream, claim)
 
     take_claim(world.store, stream, world.run_named("b"), world.clock.now() + CLAIM_SECONDS + 1)
 
     with pytest.raises(ClaimLostError):
-        look_at_claims(world.store, stream, claim)
+        verify_claims(world.store, stream, claim)
 
 
 def test_a_released_claim_lets_the_next_run_in(world: World, stream: Stream) -> None:
-    with Tenure(world.store, [stream], world.run_named("a"), world.clock):
+    with HeldClaims(world.store, [stream], world.run_named("a"), world.clock):
         pass
 
     assert take_claim(world.store, stream, world.run_named("b"), world.clock.now()).generation == 2
@@ -64,7 +64,7 @@ def test_several_streams_are_claimed_all_or_none(world: World) -> None:
     take_claim(world.store, streams[1], world.run_named("a"), world.clock.now())
 
     with pytest.raises(ClaimHeldError):
-        Tenure(world.store, streams, world.run_named("b"), world.clock)
+        HeldClaims(world.store, streams, world.run_named("b"), world.clock)
 
     assert take_claim(world.store, streams[0], world.run_named("c"), world.clock.now())
 
@@ -165,8 +165,8 @@ def test_a_try_that_was_not_deferred_is_run_once(world: World, stream: Stream) -
 
 
 def test_a_deferred_try_is_resumed_under_its_own_number(world: World, stream: Stream) -> None:
-    with Tenure(world.store, [stream], world.run_named("a"), world.clock) as tenure:
-        tenure.hand_over(4200.0)
+    with HeldClaims(world.store, [stream], world.run_named("a"), world.clock) as held_claims:
+        held_claims.extend_for_deferral(4200.0)
 
     assert take_claim(world.store, stream, world.run_named("a"), world.clock.now()).generation == 2
     with pytest.raises(ClaimHeldError):
@@ -178,5 +178,5 @@ def test_an_owner_that_was_taken_over_names_the_run_that_did(world: World, strea
     take_claim(world.store, stream, world.run_named("b", 3), world.clock.now() + CLAIM_SECONDS + 1)
 
     with pytest.raises(ClaimLostError, match=r"claim 2 of run 'b' \(try 3\)") as lost:
-        look_at_claims(world.store, stream, claim)
+        verify_claims(world.store, stream, claim)
     assert (lost.value.generation, lost.value.newer, lost.value.holder) == (1, 2, "run 'b' (try 3)")

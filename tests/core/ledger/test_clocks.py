@@ -15,7 +15,7 @@ from airflow_provider_amplitude_segment.core.export.responses import ExportPendi
 from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS, Claim, extend_claim, take_claim
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
-from airflow_provider_amplitude_segment.core.maintenance.rollback import go_back
+from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import ChangedKeyError, ClaimHeldError
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def test_a_plan_that_a_wrong_clock_dated_is_resumed_under_its_message_ids_and_da
 def test_a_clock_that_is_set_while_a_plan_is_sent_dates_no_message_in_the_future(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 6_000))
     sync = world.prepare("c1", ahead=AHEAD, max_concurrent_requests=1)
-    clock = sync._outside.clock
+    clock = sync._ports.clock
     assert isinstance(clock, WrongClock)
 
     def synchronize(_messages: object) -> None:
@@ -251,7 +251,7 @@ def test_going_back_to_a_commit_outbids_no_wrong_clock_either(world: World, stre
     scratch = tmp_path / "back"
     scratch.mkdir()
 
-    go_back(world.store, stream, 1, world.run_named("person"), world.clock, scratch)
+    roll_back(world.store, stream, 1, world.run_named("person"), world.clock, scratch)
 
     assert newest(world, stream).timestamp < "2027"
 
@@ -267,8 +267,8 @@ def test_an_export_that_a_wrong_clock_dated_in_the_future_is_used_for_seven_days
         world.amplitude.exports.clear()
         run = f"run-{days}"
         world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")] * 2
-        world.attempt("c1", run=run, waits=False, ahead=AHEAD)
-        world.attempt("c1", run=run, waits=False)
+        world.attempt("c1", run=run, wait_for_export=False, ahead=AHEAD)
+        world.attempt("c1", run=run, wait_for_export=False)
         world.clock.pass_by(days * DAY)
 
         world.sync("c1", run=run)

@@ -8,7 +8,7 @@ from fakes import World
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, Plan, Refusal
+from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, Plan, Rejection
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, folder_name
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
@@ -120,8 +120,8 @@ positions = st.sets(st.integers(0, 40))
 def test_journals_add_up_and_an_acknowledgement_outweighs_a_refusal(
     acked: set[int], other_acked: set[int], refused: set[int], other_refused: set[int]
 ) -> None:
-    one = Journal(Ranges.of_positions(acked), {p: Refusal(p, 400, "") for p in refused})
-    other = Journal(Ranges.of_positions(other_acked), {p: Refusal(p, 400, "") for p in other_refused})
+    one = Journal(Ranges.of_positions(acked), {p: Rejection(p, 400, "") for p in refused})
+    other = Journal(Ranges.of_positions(other_acked), {p: Rejection(p, 400, "") for p in other_refused})
 
     both = one.union(other)
 

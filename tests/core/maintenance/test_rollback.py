@@ -12,7 +12,7 @@ from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.maintenance.discovery import FoundStream, find_streams
-from airflow_provider_amplitude_segment.core.maintenance.rollback import Restated, go_back
+from airflow_provider_amplitude_segment.core.maintenance.rollback import RollbackResult, roll_back
 from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, CommitNotKeptError, SegmentUnavailableError
 
 TRAIT = "Power Users (c1)"
@@ -24,11 +24,11 @@ def stream_of(world: World) -> FoundStream:
     return stream
 
 
-def back(world: World, to: int, scratch: Path) -> Restated:
+def back(world: World, to: int, scratch: Path) -> RollbackResult:
     scratch = scratch / f"back-{to}"
     scratch.mkdir()
     try:
-        return go_back(world.store, stream_of(world), to, world.run_named("somebody"), world.clock, scratch)
+        return roll_back(world.store, stream_of(world), to, world.run_named("somebody"), world.clock, scratch)
     finally:
         world.clock.pass_by(60)
 
@@ -129,7 +129,7 @@ def test_a_million_users_go_back_in_the_memory_that_the_engine_has(world: World,
                        0 AS refused
                 FROM range({number * 25_000}, {number * 25_000 + 1_000_000}) users(i)"""
             engine.execute(write_parquet(rows, tmp_path / "state.parquet"))
-            snapshot = ledger.keep(f"snapshot-{number}-{number}.parquet", tmp_path / "state.parquet")
+            snapshot = ledger.store_file(f"snapshot-{number}-{number}.parquet", tmp_path / "state.parquet")
             time = world.clock.now()
             ledger.write_commit(
                 Commit(number, number, "run", "", TRAIT, later_timestamp(time, None), snapshot, "", "", "", {}, number)

@@ -8,7 +8,7 @@ from fakes import Killed, World
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
-from airflow_provider_amplitude_segment.core.maintenance.rollback import go_back
+from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import (
     ChangedKeyError,
     EmptyCohortError,
@@ -142,7 +142,7 @@ def test_a_run_without_full_goes_on_once_the_plan_of_a_full_one_stands(world: Wo
 def test_full_stays_full_over_a_deferral(world: World) -> None:
     lost_third(world)
     world.amplitude.answers_before_completion = [ExportPending("JOB INPROGRESS")]
-    world.attempt("c1", run="a", waits=False, on_missing_state="full")
+    world.attempt("c1", run="a", wait_for_export=False, on_missing_state="full")
 
     report = world.sync("c1", run="a", on_missing_state="full")
 
@@ -164,15 +164,15 @@ def test_a_full_sync_that_a_guard_refused_leaves_the_loss_remembered(world: Worl
 def test_neither_an_erasure_nor_going_back_makes_the_loss_forgotten(world: World, tmp_path: Path) -> None:
     lost_third(world)
     (stream,) = find_streams(world.store)
-    for number, restate in enumerate(
+    for number, write_corrective_commit in enumerate(
         (
             lambda scratch: erase_users(world.store, stream, ["ann"], world.run_named("x"), world.clock, scratch),
-            lambda scratch: go_back(world.store, stream, 1, world.run_named("y"), world.clock, scratch),
+            lambda scratch: roll_back(world.store, stream, 1, world.run_named("y"), world.clock, scratch),
         )
     ):
         kept = dict(world.store.objects)
         (tmp_path / f"{number}").mkdir()
-        restate(tmp_path / f"{number}")
+        write_corrective_commit(tmp_path / f"{number}")
         for remembered in ({"dst-default": 3}, {}):
             with pytest.raises(MissingStateError):
                 world.attempt("c1", remembered=remembered)

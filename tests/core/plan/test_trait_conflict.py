@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
-from airflow_provider_amplitude_segment.core.maintenance.rollback import go_back
+from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import TraitConflictError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_a_commit_that_no_plan_led_to_leaves_the_trait_with_its_task(
     scratch.mkdir()
     person = told.run_named("person")
     if what == "go back":
-        go_back(told.store, stream, 1, person, told.clock, scratch)
+        roll_back(told.store, stream, 1, person, told.clock, scratch)
     else:
         erase_users(told.store, stream, ["ann"], person, told.clock, scratch)
 

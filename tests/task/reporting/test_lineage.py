@@ -83,8 +83,8 @@ def test_a_wrong_setting_is_no_lineage_and_no_error(
 def test_without_openlineages_provider_there_is_no_lineage() -> None:
     program = (
         "import sys; sys.modules['airflow.providers.openlineage.extractors'] = None;"
-        "from airflow_provider_amplitude_segment.task.reporting.lineage import TellsLineage;"
-        "operator = TellsLineage(); operator.cohort_id, operator.amplitude_conn_id = 'c1', 'amplitude_default';"
+        "from airflow_provider_amplitude_segment.task.reporting.lineage import LineageMixin;"
+        "operator = LineageMixin(); operator.cohort_id, operator.amplitude_conn_id = 'c1', 'amplitude_default';"
         "sys.exit(operator.get_openlineage_facets_on_complete(None) is not None)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=PACKAGE.parent)  # noqa: S603 - our own program

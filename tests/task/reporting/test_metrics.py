@@ -62,9 +62,9 @@ def test_a_retry_counts_only_what_it_did(counted: Counted, sandbox: Sandbox, syn
 
 
 def test_a_plan_that_is_gone_on_with_counts_the_rest(counted: Counted) -> None:
-    begun = SyncReport("c1", destinations=(replace(TOLD, acknowledged=2, committed=False, known=None),))
+    report_at_start = SyncReport("c1", destinations=(replace(TOLD, acknowledged=2, committed=False, known=None),))
 
-    count_sync(SyncReport("c1", destinations=(TOLD,)), begun, ending="succeeded")
+    count_sync(SyncReport("c1", destinations=(TOLD,)), report_at_start, ending="succeeded")
 
     assert (counted.counters["entered"], counted.counters["acknowledged"]) == (5, 3)
 
