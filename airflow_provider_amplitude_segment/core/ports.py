@@ -1,22 +1,23 @@
-"""What a sync, or a retirement, meets outside of core, in one value."""
+"""The ports of a sync: everything outside of core that it meets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
-
 if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
     from airflow_provider_amplitude_segment.core.export.exporter import Amplitude
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncPorts(DeliveryPorts):
-    """What a sync meets on top.
+@dataclass(frozen=True, slots=True)
+class SyncPorts:
+    """What a sync meets outside of core.
 
     Attributes:
         amplitude: where the cohort is.
+        delivery: the rest, which a retirement meets as well.
     """
 
     amplitude: Amplitude
+    delivery: DeliveryPorts

@@ -14,49 +14,38 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.delivery.fan_out import deliver_all
-from airflow_provider_amplitude_segment.core.disk_space import retirement_room, stating_room
+from airflow_provider_amplitude_segment.core.disk_space import retirement_room
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
-from airflow_provider_amplitude_segment.core.engine.scratch import make_scratch
 from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
     RunCheckpoint,
-    delete_checkpoint,
     read_checkpoint,
-    write_checkpoint,
 )
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
-from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
-from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
-from airflow_provider_amplitude_segment.core.ledger.ledger_clock import warn_of_clocks
 from airflow_provider_amplitude_segment.core.ledger.pruning import count_pairs, purge
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import require_mark
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_cohort_streams, other_destinations
 from airflow_provider_amplitude_segment.core.membership.membership import empty_membership
+from airflow_provider_amplitude_segment.core.plan.diff import PlanTerms
 from airflow_provider_amplitude_segment.core.plan.draft import (
     Draft,
     compare,
-    is_unfinished_plan_of,
-    list_planned,
-    plan_fingerprint,
+    find_resumable,
     report_draft,
 )
-from airflow_provider_amplitude_segment.core.plan.missing_state import check_state
 from airflow_provider_amplitude_segment.core.report.outcome import raise_for_rejected
 from airflow_provider_amplitude_segment.core.report.progress import log_group
 from airflow_provider_amplitude_segment.core.report.report import (
     DestinationReport,
     SyncReport,
-    complete_report,
-    save_report,
 )
-from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
+from airflow_provider_amplitude_segment.core.session import SyncSession
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
-    from airflow_provider_amplitude_segment.core.ledger.stream import Run, Stream
+    from airflow_provider_amplitude_segment.core.ledger.stream import Run
+    from airflow_provider_amplitude_segment.core.plan.draft import Draft, NewDraft
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
 log = logging.getLogger(__name__)
@@ -66,11 +55,7 @@ _NO_EXPORT = ""
 
 
 class CohortRetirement:
-    """One retirement by one run's try. Used once.
-
-    ``report`` is filled as it goes on, and true at any time, also after an error. ``report_at_start`` is what it was
-    when this try began to work.
-    """
+    """One retirement by one run's try. Used once; ``report`` and ``report_at_start`` are its session's."""
 
     def __init__(
         self,
@@ -81,168 +66,124 @@ class CohortRetirement:
         app_id: str | None = None,
         remembered: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Prepare a retirement; nothing is asked of anybody yet.
+        """Prepare a retirement; nothing is read or sent yet.
 
-        ``app_id`` is the Amplitude project's number, where several have told the cohort; ``remembered`` is as in a
+        ``app_id`` is the Amplitude project's number, where several have synced the cohort; ``remembered`` is as in a
         sync. Of the settings those count that are not about an export or a trait's name.
         """
         self._settings = settings
-        self._this_run = run
-        self._ports = ports
-        self._store = ports.store
         self._app_id = app_id
-        self._remembered = remembered
-        self.report = self.report_at_start = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
+        self._session = SyncSession(settings, run, ports, "retire", remembered)
+
+    @property
+    def report(self) -> SyncReport:
+        """How far the retirement came; true at any time, also after an error."""
+        return self._session.report
+
+    @property
+    def report_at_start(self) -> SyncReport:
+        """What the report was when this try began to work."""
+        return self._session.report_at_start
 
     def run(self) -> SyncReport:
         """Retire, and return the report.
 
         Raises:
             StateMarkError: the place is no state path of this package; nothing was sent.
-            LedgerNotFoundError: the cohort was never told, or not at one of the destinations; nothing was sent.
-            AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` tells how far it came.
+            LedgerNotFoundError: the cohort was never synced, or not to one of the destinations; nothing was sent.
+            AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` says how far it came.
         """
+        session, store = self._session, self._session.ports.store
         try:
-            return self._retire()
+            require_mark(store)
+            streams = find_cohort_streams(
+                store, self._settings.cohort_id, tuple(session.ports.segment_clients), self._app_id
+            )
+            with session.claimed(streams):
+                self._retire_claimed()
+            if others := other_destinations(store, streams):
+                log.warning(
+                    "Cohort %s was also synced to other destinations, and stays there: %s",
+                    self._settings.cohort_id,
+                    others,
+                )
         except BaseException as error:
-            self.report = complete_report(self.report, tuple(self._ports.segment_clients), "retire", error)
+            session.complete_report(error)
             raise
+        raise_for_rejected(session.report, self._settings.on_rejected)
+        return session.report
 
-    def _retire(self) -> SyncReport:
-        settings, destinations = self._settings, tuple(self._ports.segment_clients)
-        require_mark(self._store)
-        streams = find_cohort_streams(self._store, settings.cohort_id, destinations, self._app_id)
-        above = {stream: self._remembered.get(stream.destination.name, 0) for stream in streams}
-        with HeldClaims(self._store, streams, self._this_run, self._ports.clock, above=above) as held_claims:
-            try:
-                with stating_room(lambda: self._ports.room_bytes):
-                    self._retire_claimed(streams, held_claims)
-            except BaseException as error:
-                self._save_reports(streams, held_claims, error)
-                if isinstance(error, StatePathError):
-                    raise StateUnavailableError(error.path, error.reason, error.advice) from error
-                raise
-        if elsewhere := other_destinations(self._store, streams):
-            log.warning("Cohort %s was told elsewhere, too, and stays there: %s", settings.cohort_id, elsewhere)
-        raise_for_rejected(self.report, settings.on_rejected)
-        return self.report
-
-    def _retire_claimed(self, streams: Sequence[Stream], held_claims: HeldClaims) -> None:
-        ledgers = {stream: Ledger(self._store, stream.folder) for stream in streams}
-        newest = {stream: ledger.newest() for stream, ledger in ledgers.items()}
-        self._ports = replace(self._ports, room_bytes=retirement_room(newest.values()))
-        warn_of_clocks(newest, self._ports.clock.now())
-        missing = check_state(self._store, newest, self._remembered, self._settings, self._ports.clock.now())
-        record = self._read_record(streams, newest)
-        for finished in record.finished.values():
-            self._note(DestinationReport(**finished))
-        self.report_at_start = self.report
-        unfinished = [stream for stream in streams if stream.folder not in record.finished]
-        with log_group("Compare with nobody"):
-            drafts = self._open_drafts(unfinished, ledgers, newest, missing)
-        self.report_at_start = self.report
+    def _retire_claimed(self) -> None:
+        session = self._session
+        session.read_ledgers()
+        session.ports = replace(session.ports, room_bytes=retirement_room(session.newest.values()))
+        session.check_state()
+        session.checkpoint = self._read_checkpoint()
+        for finished in session.checkpoint.finished.values():
+            session.note(DestinationReport(**finished))
+        session.report_at_start = session.report
+        with log_group("Compare with the ledger"):
+            drafts = self._open_drafts()
+        session.report_at_start = session.report
         if self._settings.dry_run:
-            self._list_planned(drafts)
+            session.list_planned(drafts)
         else:
-            told = {draft.stream for draft in drafts}
-            for stream in streams:
-                entry = newest[stream]
-                if stream not in told and not isinstance(entry, Plan):
-                    # A try that was killed after its commit has left something, and so has a dry run.
-                    held_claims.verify(stream)
-                    purge(ledgers[stream], entry, held_claims.generation(stream))
+            self._purge_all_but(drafts)
             if drafts:
-                self._deliver_all(drafts, record, held_claims)
-        self._save_reports(streams, held_claims, None)
-        if not (
-            self._settings.dry_run and any(is_unfinished_plan_of(entry, self._this_run) for entry in newest.values())
-        ):
-            delete_checkpoint(self._store, streams[0], self._this_run)
+                session.deliver(drafts)
+        session.end()
 
-    def _read_record(self, streams: Sequence[Stream], newest: Mapping[Stream, Plan | Commit | None]) -> RunCheckpoint:
-        """Return the run's record, with the destinations that this run has retired and where nothing was told since.
+    def _read_checkpoint(self) -> RunCheckpoint:
+        """Return the run's checkpoint, with the destinations that this run has retired and that no sync reached since.
 
         It is written before anything else is, so that a try that was killed after its commit is known by it.
         """
-        found = read_checkpoint(self._store, streams[0], self._this_run)
+        session = self._session
+        found = read_checkpoint(session.ports.store, session.streams[0], session.run)
         if found is None:
-            record = RunCheckpoint(_NO_EXPORT, self._ports.clock.now(), {})
+            checkpoint = RunCheckpoint(_NO_EXPORT, session.ports.clock.now(), {})
             if not self._settings.dry_run:
-                write_checkpoint(self._store, streams[0], self._this_run, record)
-            return record
+                session.keep(checkpoint)
+            return checkpoint
         finished = {
             stream.folder: entry.report
-            for stream, entry in newest.items()
+            for stream, entry in session.newest.items()
             if isinstance(entry, Commit)
-            and entry.run_key == self._this_run.key
+            and entry.run_key == session.run.key
             # A sync of the same task is no retirement.
             and entry.report.get("mode") == "retire"
         }
         return replace(found, export_request_id=_NO_EXPORT, finished=finished)
 
-    def _open_drafts(
-        self,
-        streams: Sequence[Stream],
-        ledgers: Mapping[Stream, Ledger],
-        newest: Mapping[Stream, Plan | Commit | None],
-        missing: frozenset[Stream],
-    ) -> list[Draft]:
-        """Return a draft for each destination where somebody is known, or something was begun."""
-        drafts = []
-        with open_engine(self._ports.scratch) as engine:
-            for number, stream in enumerate(streams):
-                scratch = self._ports.scratch / f"destination-{number}"
-                make_scratch(scratch)
-                draft = self._open_draft(
-                    stream, ledgers[stream], newest[stream], scratch, state_missing=stream in missing
-                )
-                if draft.resumed is None:
-                    draft = compare(engine, draft, empty_membership(engine, scratch))
-                    is_settled = not isinstance(draft.newest, Plan) and not draft.state_missing
+    def _open_drafts(self) -> list[Draft]:
+        """Return a draft for each destination where a user is known, or something was begun."""
+        session, drafts = self._session, []
+        with open_engine(session.ports.scratch) as engine:
+            for opened in session.open_streams():
+                terms = PlanTerms(opened.newest.trait if opened.newest is not None else "", "retire", _NO_EXPORT)
+                draft: Draft | None = find_resumable(opened, terms, self._settings, session.run)
+                if draft is None:
+                    draft = compare(engine, opened, terms, empty_membership(engine, opened.scratch))
+                    is_settled = not isinstance(opened.newest, Plan) and not opened.state_missing
                     if is_settled and count_pairs(engine, draft.base) == 0:
-                        self._note(self._nothing_known(draft))
+                        session.note(self._nothing_known(draft))
                         continue
                 report = report_draft(draft)
-                self._note(report)
-                log.info("%s: %s to be told false", report.segment_conn_id, f"{report.planned:,}")
+                session.note(report)
+                log.info("%s: %s users will be sent false", report.segment_conn_id, f"{report.planned:,}")
                 drafts.append(draft)
         return drafts
 
-    def _open_draft(
-        self, stream: Stream, ledger: Ledger, newest: Plan | Commit | None, scratch: Path, *, state_missing: bool
-    ) -> Draft:
-        """Decide whether this run's own retirement is gone on with."""
-        trait = newest.trait if newest is not None else ""
-        draft = Draft(stream, ledger, newest, trait, "retire", scratch, state_missing=state_missing)
-        if is_unfinished_plan_of(newest, self._this_run) and not self._settings.dry_run:
-            is_same = newest.fingerprint == plan_fingerprint(self._settings, trait, "retire")
-            return replace(draft, resumed=newest if is_same else None)
-        return draft
-
-    def _nothing_known(self, draft: Draft) -> DestinationReport:
-        destination = draft.stream.destination
-        log.info("%s: nothing is known any more of cohort %s", destination.segment_conn_id, self._settings.cohort_id)
+    def _nothing_known(self, draft: NewDraft) -> DestinationReport:
+        destination = draft.opened.stream.destination
+        log.info("%s: no user of cohort %s is known", destination.segment_conn_id, self._settings.cohort_id)
         return replace(report_draft(draft), committed=not self._settings.dry_run)
 
-    def _deliver_all(self, drafts: Sequence[Draft], record: RunCheckpoint, held_claims: HeldClaims) -> None:
-        self._ports.show({"step": "Tell Segment"})
-        with log_group("Tell Segment"):
-            deliver_all(
-                drafts, self._settings, self._this_run, record, held_claims, self._ports, self.report, self._note
-            )
-
-    def _list_planned(self, drafts: Sequence[Draft]) -> None:
-        """Leave a dry run's planned changes as files for people."""
-        with open_engine(self._ports.scratch) as engine:
-            for draft in drafts:
-                where = list_planned(engine, draft, self._this_run.key)
-                report = self.report.destination(draft.stream.destination.name)
-                self._note(replace(report, planned_changes=where))
-                log.info("Dry run: %s changes planned, nothing sent: %s", f"{report.planned:,}", where)
-
-    def _note(self, report: DestinationReport) -> None:
-        self.report = self.report.with_destination(report)
-
-    def _save_reports(self, streams: Sequence[Stream], held_claims: HeldClaims, error: BaseException | None) -> None:
-        self.report = complete_report(self.report, tuple(self._ports.segment_clients), "retire", error)
-        save_report(self._store, self.report, {s: held_claims.generation(s) for s in streams if held_claims.holds(s)})
+    def _purge_all_but(self, drafts: Sequence[Draft]) -> None:
+        """Purge the ledgers that need no delivery: a try that was killed after its commit, or a dry run, left files."""
+        session = self._session
+        pending = {draft.opened.stream for draft in drafts}
+        for stream, entry in session.newest.items():
+            if stream not in pending and not isinstance(entry, Plan):
+                session.held_claims.verify(stream)
+                purge(session.ledgers[stream], entry, session.held_claims.generation(stream))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -61,7 +60,7 @@ class AmplitudeCohortTraitRetireOperator(LineageMixin, BaseOperator):
     ui_fgcolor = "#FFFFFF"
 
     # Set while execute runs; an event cannot be copied, and Airflow copies operators while it parses.
-    _stop: threading.Event | None = None
+    stop_event: threading.Event | None = None
 
     def __init__(
         self,
@@ -96,40 +95,14 @@ class AmplitudeCohortTraitRetireOperator(LineageMixin, BaseOperator):
         """Retire the cohort.
 
         :raises AirflowFailException: what a retry cannot cure.
-        :raises AmplitudeSegmentError: what a retry may cure; it goes on where this try ended.
+        :raises AmplitudeSegmentError: what a retry may cure; the retry resumes where this try ended.
         """
-        from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.core.retirement import CohortRetirement  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.errors import translate_errors  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.ports import open_delivery_ports  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.reporting.publish import run_and_publish  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.reporting.xcom import pull_generations  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.run import configuration_of, run_of  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.settings import (  # noqa: PLC0415
-            read_app_id,
-            read_retire_settings,
-        )
-        from airflow_provider_amplitude_segment.task.start import begin_task  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.execution import execute_retirement  # noqa: PLC0415 - not while parsed
 
-        with translate_errors(), open_scratch() as scratch:
-            begin_task(self, context["ti"])
-            settings = replace(read_retire_settings(self), run_configuration=configuration_of(context))
-            app_id = read_app_id(self.app_id)
-            with open_delivery_ports(self, settings, scratch) as ports:
-                self._stop = ports.stop
-                remembered = pull_generations(context["ti"], settings.cohort_id, ports.segment_clients)
-                progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
-                ports = replace(ports, show=progress.show)  # noqa: PLW2901 - the same, with somebody who looks on
-                retirement = CohortRetirement(settings, run_of(context), ports, app_id=app_id, remembered=remembered)
-                try:
-                    run_and_publish(self, context, retirement, lambda: progress.during(retirement.run))
-                finally:
-                    self._stop = None
-                return retirement.report.as_dict()
+        return execute_retirement(self, context)
 
     def on_kill(self) -> None:
         """Stop after the batches in flight. What is right rests on the ledger alone."""
-        if self._stop is not None:
+        if self.stop_event is not None:
             # Airflow calls this from a signal handler: in the thread that may hold the event's lock just now.
-            threading.Thread(target=self._stop.set, daemon=True).start()
+            threading.Thread(target=self.stop_event.set, daemon=True).start()

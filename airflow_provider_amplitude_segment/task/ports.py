@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import conf
@@ -24,11 +23,10 @@ from airflow_provider_amplitude_segment.task.parameters import read_connection_i
 from airflow_provider_amplitude_segment.task.state_path import is_local_to_worker, state_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
-    from airflow_provider_amplitude_segment.core.delivery.response import Response
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.task.settings import DestinationParameters, SyncParameters
 
@@ -45,17 +43,7 @@ def open_sync_ports(operator: SyncParameters, settings: SyncSettings, scratch: P
         amplitude_conn_id = read_connection_id("amplitude_conn_id", operator.amplitude_conn_id)
         amplitude = AmplitudeHook(amplitude_conn_id).get_conn()
         stack.callback(amplitude.close)
-        telling = stack.enter_context(open_delivery_ports(operator, settings, scratch))
-        yield SyncPorts(
-            amplitude=amplitude,
-            segment_clients=telling.segment_clients,
-            store=telling.store,
-            clock=telling.clock,
-            random_source=telling.random_source,
-            stop=telling.stop,
-            scratch=telling.scratch,
-            integration=telling.integration,
-        )
+        yield SyncPorts(amplitude, stack.enter_context(open_delivery_ports(operator, settings, scratch)))
 
 
 @contextmanager
@@ -69,7 +57,7 @@ def open_delivery_ports(
     :raises SettingError: a connection lacks something.
     """
     with ExitStack() as stack:
-        segment_clients: dict[Destination, Callable[[bytes, int], Response]] = {}
+        segment_clients: dict[Destination, SegmentClient] = {}
         for segment_conn_id in read_connection_ids(operator.segment_conn_id):
             hook = SegmentHook(segment_conn_id)
             destination = _destination(hook, settings)
@@ -79,7 +67,7 @@ def open_delivery_ports(
                 continue
             client = hook.get_conn()
             stack.callback(client.close)
-            segment_clients[destination] = partial(_post, client)
+            segment_clients[destination] = client
         stack.enter_context(vendor_logs_at_warning())
         yield DeliveryPorts(
             segment_clients=segment_clients,
@@ -114,7 +102,3 @@ def _destination(hook: SegmentHook, settings: SyncSettings) -> Destination:
         workspace=described.workspace,
         key_fingerprint=described.key_fingerprint,
     ).with_integrations(settings.integrations)
-
-
-def _post(client: SegmentClient, body: bytes, retry: int) -> Response:
-    return client.post_batch(body, retry=retry)

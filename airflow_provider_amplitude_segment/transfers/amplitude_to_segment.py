@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_amplitude_segment.links.amplitude import AmplitudeCohortLink
 from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
-    from airflow_provider_amplitude_segment.core.report.report import SyncReport
-    from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 
 _TRIGGER_MARGIN = timedelta(minutes=5)
 
@@ -96,7 +91,7 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
     ui_fgcolor = "#FFFFFF"
 
     # Set while execute runs; an event cannot be copied, and Airflow copies operators while it parses.
-    _stop: threading.Event | None = None
+    stop_event: threading.Event | None = None
 
     def __init__(
         self,
@@ -153,103 +148,22 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
         """Sync, or defer until the export is complete.
 
         :raises AirflowFailException: what a retry cannot cure.
-        :raises AmplitudeSegmentError: what a retry may cure; it goes on where this try ended.
+        :raises AmplitudeSegmentError: what a retry may cure; the retry resumes where this try ended.
         :raises AirflowSkipException: ``on_empty_cohort='skip'`` met an empty cohort, or ``skip_when_unchanged`` a
-            sync that had nothing to tell.
+            sync without changes.
         """
-        from airflow_provider_amplitude_segment.task.errors import translate_errors  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.parameters import read_flag  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.start import begin_task  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.task.execution import execute_sync  # noqa: PLC0415 - not while parsed
 
-        with translate_errors():
-            begin_task(self, context["ti"])
-            wait_for_export = not read_flag("deferrable", self.deferrable)
-        return self._sync(context, wait_for_export=wait_for_export)
+        return execute_sync(self, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Go on after the deferral, in a new process: what is needed stands in the run record."""
-        from airflow_provider_amplitude_segment.task.errors import translate_errors  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.export_event import read_event  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.start import begin_task  # noqa: PLC0415
+        """Resume after the deferral, in a new process."""
+        from airflow_provider_amplitude_segment.task.execution import resume_sync  # noqa: PLC0415 - not while parsed
 
-        with translate_errors():
-            begin_task(self, context["ti"])
-            wait_error = read_event(self, event or {})
-        return self._sync(context, wait_for_export=True, wait_error=wait_error)
+        return resume_sync(self, context, event or {})
 
     def on_kill(self) -> None:
         """Stop after the batches in flight. What is right rests on the ledger alone."""
-        if self._stop is not None:
+        if self.stop_event is not None:
             # Airflow calls this from a signal handler: in the thread that may hold the event's lock just now.
-            threading.Thread(target=self._stop.set, daemon=True).start()
-
-    def _sync(
-        self, context: Context, *, wait_for_export: bool, wait_error: AmplitudeSegmentError | None = None
-    ) -> dict[str, Any]:
-        from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped  # noqa: PLC0415
-
-        outcome = self._run(context, wait_for_export=wait_for_export, wait_error=wait_error)
-        if isinstance(outcome, ExportIncomplete):
-            self._defer(outcome)
-            # Not reached: deferring raises.
-            return {}
-        if isinstance(outcome, Skipped):
-            raise AirflowSkipException(f"Nothing was sent: {outcome.reason}.")
-        return outcome.as_dict()
-
-    def _run(
-        self, context: Context, *, wait_for_export: bool, wait_error: AmplitudeSegmentError | None
-    ) -> SyncReport | ExportIncomplete | Skipped:
-        from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.core.sync import CohortSync  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.errors import translate_errors  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.ports import open_sync_ports  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.reporting.publish import run_and_publish  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.reporting.xcom import pull_generations  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.run import configuration_of, run_of  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.settings import read_settings  # noqa: PLC0415
-
-        with translate_errors(), open_scratch() as scratch:
-            settings = replace(read_settings(self), run_configuration=configuration_of(context))
-            with open_sync_ports(self, settings, scratch) as ports:
-                self._stop = ports.stop
-                remembered = pull_generations(context["ti"], settings.cohort_id, ports.segment_clients)
-                progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
-                ports = replace(ports, show=progress.show)  # noqa: PLW2901 - the same, with somebody who looks on
-                sync = CohortSync(settings, run_of(context), ports, remembered=remembered)
-                try:
-                    return run_and_publish(
-                        self,
-                        context,
-                        sync,
-                        lambda: progress.during(
-                            lambda: sync.run(wait_for_export=wait_for_export, wait_error=wait_error)
-                        ),
-                        skips_unchanged=settings.skip_when_unchanged,
-                    )
-                finally:
-                    self._stop = None
-
-    def _defer(self, outcome: ExportIncomplete) -> None:
-        from airflow_provider_amplitude_segment.task.settings import read_settings  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.task.state_path import state_place  # noqa: PLC0415
-        from airflow_provider_amplitude_segment.triggers.amplitude import (  # noqa: PLC0415
-            AmplitudeCohortExportTrigger,
-        )
-
-        settings = read_settings(self)
-        self.log.info("Deferring until export %s is complete", outcome.request_id)
-        self.defer(
-            trigger=AmplitudeCohortExportTrigger(
-                amplitude_conn_id=str(self.amplitude_conn_id).strip(),
-                request_id=outcome.request_id,
-                poll_interval=settings.poll_interval,
-                deadline=time.time() + settings.export_timeout,
-                state_place=state_place(self.state_path),
-                claims=dict(outcome.claims),
-            ),
-            method_name="execute_complete",
-            # The trigger ends by itself before; this is for one that nobody runs.
-            timeout=timedelta(seconds=settings.export_timeout) + _TRIGGER_MARGIN,
-        )
+            threading.Thread(target=self.stop_event.set, daemon=True).start()

@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fakes.segment import Source
+
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
 from airflow_provider_amplitude_segment.core.plan.draft import report_draft
 from benchmarks.plan import open_telling
@@ -36,7 +38,7 @@ def main() -> int:
     lock = threading.Lock()
     with Path(order["bodies"]).open("wb") as file, tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
 
-        def keep(body: bytes, _: int) -> Response:
+        def keep(body: bytes) -> Response:
             with lock:
                 file.write(len(body).to_bytes(_LENGTH_BYTES, "big") + bytes(body))
             return Acknowledged()
@@ -44,7 +46,7 @@ def main() -> int:
         state, scratch = Path(folder, "state"), Path(folder, "scratch")
         shutil.copytree(order["state"], state)
         scratch.mkdir()
-        with open_telling(state, scratch, keep) as destination_sync:
+        with open_telling(state, scratch, Source(keep)) as destination_sync:
             _, error = destination_sync.deliver(report_draft(destination_sync.draft))
     if error is not None:
         raise error

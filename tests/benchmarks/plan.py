@@ -14,27 +14,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fakes.segment import Source
+
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.system_clock import SystemClock, SystemRandomSource
 from airflow_provider_amplitude_segment.core.delivery.fan_out import plan_destination_syncs
+from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows
-from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunCheckpoint
 from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Stream
 from airflow_provider_amplitude_segment.core.membership.membership import Membership
-from airflow_provider_amplitude_segment.core.plan.draft import compare, open_draft
-from airflow_provider_amplitude_segment.core.ports import SyncPorts
+from airflow_provider_amplitude_segment.core.plan.diff import PlanTerms
+from airflow_provider_amplitude_segment.core.plan.draft import OpenedStream, compare, find_resumable
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from benchmarks.sink import COHORT_ID, COHORT_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from airflow_provider_amplitude_segment.core.delivery.destination_sync import DestinationSync
-    from airflow_provider_amplitude_segment.core.delivery.response import Response
+    from airflow_provider_amplitude_segment.core.delivery.ports import Segment
+    from airflow_provider_amplitude_segment.core.plan.draft import Draft
 
 SETTINGS = SyncSettings(cohort_id=COHORT_ID, events_per_second=None)
 """The operator's own, but for the pace, which is off."""
@@ -48,19 +51,18 @@ _STREAM = Stream("1", COHORT_ID, _DESTINATION)
 
 @contextmanager
 def open_telling(
-    state: Path, scratch: Path, post: Callable[[bytes, int], Response], *, members: Path | None = None
+    state: Path, scratch: Path, segment: Segment, *, members: Path | None = None
 ) -> Iterator[DestinationSync]:
     """Open the telling of the plan that stands in a state folder; it is written first where ``members`` are given.
 
     Args:
         state: where the ledger is.
         scratch: an empty folder.
-        post: posts a body to Segment.
+        segment: takes the bodies.
         members: Parquet with the column ``user_id``, distinct.
     """
-    ports = SyncPorts(
-        amplitude=_NoAmplitude(),  # type: ignore[arg-type]
-        segment_clients={_DESTINATION: post},
+    ports = DeliveryPorts(
+        segment_clients={_DESTINATION: segment},
         store=LedgerStore(state),
         clock=SystemClock(),
         random_source=SystemRandomSource(),
@@ -70,29 +72,17 @@ def open_telling(
     )
     with HeldClaims(ports.store, [_STREAM], _RUN, ports.clock) as held_claims:
         ledger = Ledger(ports.store, _STREAM.folder)
-        draft = open_draft(
-            _STREAM,
-            ledger,
-            ledger.newest(),
-            SETTINGS,
-            trait=TRAIT,
-            state_missing=False,
-            run=_RUN,
-            export_request_id=_EXPORT_REQUEST_ID,
-            scratch=scratch,
-        )
-        if members is not None:
+        opened = OpenedStream(_STREAM, ledger, ledger.newest(), scratch)
+        terms = PlanTerms(TRAIT, SETTINGS.sync_mode, _EXPORT_REQUEST_ID)
+        draft: Draft | None = find_resumable(opened, terms, SETTINGS, _RUN)
+        if draft is None:
+            assert members is not None
             # The engine opens nothing elsewhere.
             copy = Path(shutil.copy(members, scratch))
             with open_engine(scratch) as engine:
                 count = engine.execute(f"SELECT count(*) FROM {parquet_rows(copy)}").fetchall()[0][0]
-                draft = compare(engine, draft, Membership(copy, count, count, 0, 0))
-        record = RunCheckpoint(_EXPORT_REQUEST_ID, requested_at=0.0, generations={})
-        yield plan_destination_syncs([draft], SETTINGS, _RUN, record, held_claims, ports)[0]
-
-
-class _NoAmplitude:
-    """The plan stands already: Amplitude is asked nothing."""
+                draft = compare(engine, opened, terms, Membership(copy, count, count, 0, 0))
+        yield plan_destination_syncs([draft], SETTINGS, held_claims, ports)[0]
 
 
 def main() -> int:
@@ -100,7 +90,10 @@ def main() -> int:
     order = json.loads(sys.argv[1])
     Path(order["scratch"]).mkdir(parents=True)
     with open_telling(
-        Path(order["state"]), Path(order["scratch"]), lambda *_: Acknowledged(), members=Path(order["members"])
+        Path(order["state"]),
+        Path(order["scratch"]),
+        Source(lambda _body: Acknowledged()),
+        members=Path(order["members"]),
     ):
         return 0
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from fakes import World
+from fakes.segment import Source
 
-from airflow_provider_amplitude_segment.core.delivery.response import no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import Response, no_answer
 from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS, take_claim
@@ -81,14 +82,14 @@ def test_the_report_is_true_after_a_timeout_in_the_middle(world: World) -> None:
 def test_an_accident_at_one_destination_does_not_stop_another(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 3000))
     sync = world.prepare("c1", run="a", keys=("default", "emea"))
-    segment_clients = dict(sync._ports.segment_clients)
+    segment_clients = dict(sync._session.ports.segment_clients)
     broken = next(destination for destination in segment_clients if destination.name == "dst-default")
 
-    def break_down(_body: bytes, _retry: int) -> None:
+    def break_down(_body: bytes) -> Response:
         raise OSError("a text that may quote anything")
 
-    segment_clients[broken] = break_down  # type: ignore[assignment]
-    object.__setattr__(sync._ports, "segment_clients", segment_clients)
+    segment_clients[broken] = Source(break_down)
+    object.__setattr__(sync._session.ports, "segment_clients", segment_clients)
 
     with pytest.raises(OSError, match="anything"):
         sync.run()
@@ -134,7 +135,7 @@ def test_an_owner_that_was_paused_sends_nothing_before_it_has_looked(world: Worl
 def test_a_worker_without_disk_is_told_from_a_bad_export_and_keeps_the_export(world: World, tmp_path: Path) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     sync = world.prepare("c1", run="a")
-    (sync._ports.scratch / "members.parquet").mkdir()
+    (sync._session.ports.scratch / "members.parquet").mkdir()
 
     with pytest.raises(EngineError) as failed:
         sync.run()

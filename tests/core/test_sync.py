@@ -2,6 +2,7 @@
 
 import pytest
 from fakes import World
+from fakes.segment import Source
 
 from airflow_provider_amplitude_segment.core.delivery.response import UnexpectedResponse, no_answer
 from airflow_provider_amplitude_segment.core.export.responses import (
@@ -125,11 +126,11 @@ def test_two_destinations_from_one_export_both_get_everything(world: World) -> N
 def test_a_destination_that_fails_does_not_hold_the_other_up_and_is_told_by_the_retry(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     refusing = world.prepare("c1", run="a", keys=("default", "emea"))
-    segment_clients = dict(refusing._ports.segment_clients)
+    segment_clients = dict(refusing._session.ports.segment_clients)
     emea = next(destination for destination in segment_clients if destination.name == "dst-emea")
     good = segment_clients[emea]
-    segment_clients[emea] = lambda _body, _retry: no_answer("ConnectionError")
-    object.__setattr__(refusing._ports, "segment_clients", segment_clients)
+    segment_clients[emea] = Source(lambda _body: no_answer("ConnectionError"))
+    object.__setattr__(refusing._session.ports, "segment_clients", segment_clients)
 
     with pytest.raises(SegmentUnavailableError):
         refusing.run()

@@ -13,6 +13,16 @@ from typing import Any
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged, Rejected, Response, no_answer
 
 
+class Source:
+    """A Segment source that answers as a function says."""
+
+    def __init__(self, take: Callable[[bytes], Response]) -> None:
+        self._take = take
+
+    def post_batch(self, body: bytes, *, retry: int) -> Response:  # noqa: ARG002 - it is a header only
+        return self._take(body)
+
+
 class FakeSegment:
     """One Segment for all write keys.
 
@@ -38,13 +48,15 @@ class FakeSegment:
         self._values: dict[tuple[str, str, str], tuple[float, Any]] = {}
         self._lock = threading.Lock()
 
-    def post(self, write_key: str) -> Callable[[bytes, int], Response]:
-        def answer(body: bytes, _retry: int) -> Response:
+    def source(self, write_key: str) -> "Source":
+        """The Segment source with a write key."""
+
+        def take(body: bytes) -> Response:
             taken = self._take(write_key, json.loads(body))
             self.before_answer()
             return taken
 
-        return answer
+        return Source(take)
 
     def _take(self, write_key: str, body: dict[str, Any], skew: float | None = None) -> Response:
         self.before_batch(body["batch"])

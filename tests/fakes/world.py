@@ -79,7 +79,7 @@ class World:
         sync = CohortSync(
             SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
             self.next_try(run or f"run-{number}", **(identity or {})),
-            SyncPorts(amplitude=self.amplitude, **surroundings),
+            SyncPorts(self.amplitude, DeliveryPorts(**surroundings)),
             remembered=remembered or {},
         )
         self.last = sync
@@ -93,7 +93,7 @@ class World:
         segment_clients = {}
         for key in keys:
             destination = replace(self.destination(key), name=names.get(key, f"dst-{key}"))
-            segment_clients[destination.with_integrations(settings.get("integrations"))] = self.segment.post(key)
+            segment_clients[destination.with_integrations(settings.get("integrations"))] = self.segment.source(key)
         return {
             "segment_clients": segment_clients,
             "store": self.store,

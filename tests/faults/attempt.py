@@ -12,6 +12,7 @@ from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
+from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
 from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.report.report import SyncReport
@@ -23,9 +24,6 @@ from faults.virtual_time import ProcessClock
 from faults.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from airflow_provider_amplitude_segment.core.delivery.response import Response
     from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from faults.process import Accident
@@ -128,10 +126,9 @@ class Attempt:
     def _ports(self) -> SyncPorts:
         world, process = self._world, self.process
         clock = ProcessClock(world.time, process, world.tokens)
-        return SyncPorts(
-            amplitude=self._amplitude(clock),
+        delivery = DeliveryPorts(
             segment_clients={
-                destination: self._post(destination, key, clock) for destination, key in world.keys.items()
+                destination: self._segment(destination, key, clock) for destination, key in world.keys.items()
             },
             store=FaultyStore(world, process),
             clock=clock,
@@ -140,6 +137,7 @@ class Attempt:
             scratch=self._scratch,
             integration={"name": "airflow-provider-amplitude-segment", "version": "faults"},
         )
+        return SyncPorts(self._amplitude(clock), delivery)
 
     def _amplitude(self, clock: ProcessClock) -> AmplitudeClient:
         project = self._world.sandbox.amplitude
@@ -156,10 +154,9 @@ class Attempt:
             now=clock.now,
         )
 
-    def _post(self, destination: Destination, key: str, clock: ProcessClock) -> Callable[[bytes, int], Response]:
+    def _segment(self, destination: Destination, key: str, clock: ProcessClock) -> SegmentClient:
         wire = Wire(self.process, self._world, destination.name)
-        client = SegmentClient(self._session(wire, key), self._world.sandbox.url, _TIMEOUT_SECONDS, now=clock.now)
-        return lambda body, retry: client.post_batch(body, retry=retry)
+        return SegmentClient(self._session(wire, key), self._world.sandbox.url, _TIMEOUT_SECONDS, now=clock.now)
 
     def _session(self, wire: Wire, login: str | None = None, password: str = "") -> requests.Session:
         session = requests.Session()

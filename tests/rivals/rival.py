@@ -24,6 +24,7 @@ from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
 from airflow_provider_amplitude_segment.clients.system_clock import SystemClock, SystemRandomSource
+from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
 from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Stream
 from airflow_provider_amplitude_segment.core.ports import SyncPorts
@@ -179,9 +180,8 @@ def _serve(pipe: Connection, barrier: Barrier | None, place: Place) -> None:
 def _sync(order: Order, store: LedgerStore, amplitude: AmplitudeClient, segment: SegmentClient) -> None:
     before = order.stops_before_writing
     with tempfile.TemporaryDirectory() as scratch:
-        ports = SyncPorts(
-            amplitude=amplitude,
-            segment_clients={DESTINATION: lambda body, retry: segment.post_batch(body, retry=retry)},
+        delivery = DeliveryPorts(
+            segment_clients={DESTINATION: segment},
             store=_StoppingStore(store, before) if before else store,
             clock=SystemClock(),
             random_source=SystemRandomSource(),
@@ -192,7 +192,7 @@ def _sync(order: Order, store: LedgerStore, amplitude: AmplitudeClient, segment:
         settings = SyncSettings(
             cohort_id=order.cohort_id, events_per_second=None, max_concurrent_requests=2, poll_interval=0.02
         )
-        CohortSync(settings, _run(order), ports).run()
+        CohortSync(settings, _run(order), SyncPorts(amplitude, delivery)).run()
 
 
 def _run(order: Order) -> Run:

@@ -8,7 +8,7 @@ the same message IDs; nothing is ever taken for told that Segment did not acknow
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES, Batch, OversizedMessage
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.delivery.response import Failure
     from airflow_provider_amplitude_segment.core.delivery.sender import BatchSender
-    from airflow_provider_amplitude_segment.core.ledger.held_claims import ClaimMonitor
     from airflow_provider_amplitude_segment.core.report.progress import Progress
 
 FIRST_MESSAGES = 250
@@ -63,57 +62,38 @@ class Delivered:
     error: AmplitudeSegmentError | None
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
 class Delivery:
-    """Tells one destination what is pending of one plan. Used once."""
+    """Delivers what is pending of one plan to one destination. Used once.
 
-    def __init__(  # the roles of a delivery, each given by the sync
-        self,
-        label: str,
-        sender: BatchSender,
-        monitor: ClaimMonitor,
-        write_journal: Callable[[Journal], None],
-        *,
-        planned: int,
-        journal: Journal,
-        is_key_proved: bool,
-        workers: int,
-        stop: threading.Event,
-        clock: Clock,
-        progress: Progress,
-    ) -> None:
-        """Prepare a delivery.
+    Attributes:
+        sender: sends a batch there.
+        write_journal: keeps what is known; called only after the claims were verified.
+        planned: changes of the plan.
+        journal: what earlier claims know of it.
+        is_key_proved: Segment has acknowledged something with this write key before.
+        workers: batches in flight at most. What so many full batches hold is the most that may be in flight or
+            acknowledged and not yet in the journal: so much is sent twice after a kill.
+        stop: set when the task is to end; batches in flight are finished.
+        clock: time.
+        progress: counts how far it is.
+    """
 
-        Args:
-            label: the destination's connection, for messages.
-            sender: takes a batch there.
-            monitor: sees whether the stream is still ours.
-            write_journal: keeps what is known; called only after a look.
-            planned: changes of the plan.
-            journal: what earlier claims know of it.
-            is_key_proved: Segment has acknowledged something with this write key before.
-            workers: batches in flight at most. What so many full batches hold is the most that may be in flight or
-                acknowledged and not yet in the journal: so much is told twice after a kill.
-            stop: set when the task is to end; batches in flight are finished.
-            clock: time.
-            progress: told how far it is.
-        """
-        self._label = label
-        self._sender = sender
-        self._monitor = monitor
-        self._write_journal = write_journal
-        self._planned = planned
-        self._before = journal
-        self._is_key_proved = is_key_proved
-        self._workers = workers
-        self._stop = stop
-        self._clock = clock
-        self._progress = progress
-        self._told = BatchResult()
-        self._acked: list[tuple[int, int]] = []
-        self._unwritten = False
-        self._unwritten_messages = 0
-        self._first: Future[BatchResult] | None = None
-        self._in_flight: dict[Future[BatchResult], int] = {}
+    sender: BatchSender
+    write_journal: Callable[[Journal], None]
+    planned: int
+    journal: Journal
+    is_key_proved: bool
+    workers: int
+    stop: threading.Event
+    clock: Clock
+    progress: Progress
+    _settled: BatchResult = field(default_factory=BatchResult, init=False)
+    _acked: list[tuple[int, int]] = field(default_factory=list, init=False)
+    _unwritten: bool = field(default=False, init=False)
+    _unwritten_messages: int = field(default=0, init=False)
+    _first: Future[BatchResult] | None = field(default=None, init=False)
+    _in_flight: dict[Future[BatchResult], int] = field(default_factory=dict, init=False)
 
     def run(self, batches: Iterator[Batch | OversizedMessage]) -> Delivered:
         """Deliver batches until none is left, one fails for good, or the task is to stop.
@@ -123,13 +103,13 @@ class Delivery:
             StatePathError: the journal could not be written; what it misses is told again.
         """
         try:
-            with ThreadPoolExecutor(self._workers, thread_name_prefix="courier") as pool:
+            with ThreadPoolExecutor(self.workers, thread_name_prefix="courier") as pool:
                 try:
-                    self._monitor.verify()
+                    self.sender.monitor.verify()
                     self._run_first(batches, pool)
                     self._run_others(batches, pool)
                 finally:
-                    self._sender.halt.set()
+                    self.sender.halt.set()
         except LedgerError:
             # The claim or the place itself is gone: nothing more is written.
             raise
@@ -155,21 +135,21 @@ class Delivery:
             if isinstance(batch, OversizedMessage):
                 too_long.append(batch)
                 continue
-            self._first = pool.submit(self._sender.send, batch)
+            self._first = pool.submit(self.sender.send, batch)
             while not self._first.done():
                 self._wait({self._first})
-            self._sender.rate_limiter.arrived(len(batch), self._clock.monotonic())
+            self.sender.rate_limiter.arrived(len(batch), self.clock.monotonic())
             told += self._first.result()
             self._first = None
             if told.acked.pairs or told.failure or told.halted or len(told.refused) >= FIRST_MESSAGES:
                 break
         if told.refused and not told.acked.pairs:
-            pending = self._before.pending(self._planned).count
+            pending = self.journal.pending(self.planned).count
             if told.failure or told.halted:
                 # Too little was heard to say who is at fault, so nobody is marked.
                 told = replace(told, refused=())
-            elif not self._is_key_proved or len(told.refused) + len(too_long) < pending:
-                raise SegmentRefusedError(self._label, told.refused[0].status, pending)
+            elif not self.is_key_proved or len(told.refused) + len(too_long) < pending:
+                raise SegmentRefusedError(self.sender.label, told.refused[0].status, pending)
         self._settle(told)
         for message in too_long:
             self._settle_oversized(message)
@@ -177,10 +157,10 @@ class Delivery:
     def _run_others(self, batches: Iterator[Batch | OversizedMessage], pool: ThreadPoolExecutor) -> None:
         for batch in batches:
             if isinstance(batch, Batch):
-                self._settle_until_fewer_than(self._workers)
+                self._settle_until_fewer_than(self.workers)
                 if self._is_ending():
                     break
-                self._in_flight[pool.submit(self._sender.send, batch)] = len(batch)
+                self._in_flight[pool.submit(self.sender.send, batch)] = len(batch)
             else:
                 self._settle_oversized(batch)
         self._settle_until_fewer_than(1)
@@ -207,54 +187,54 @@ class Delivery:
     def _wait(self, in_flight: Collection[Future[BatchResult]]) -> None:
         """Wait for one of them, at most until the next look; on the way see whether the task is to stop."""
         wait(in_flight, timeout=VERIFY_SECONDS / 2, return_when=FIRST_COMPLETED)
-        self._progress.log_if_due()
-        if self._stop.is_set():
-            self._sender.halt.set()
+        self.progress.log_if_due()
+        if self.stop.is_set():
+            self.sender.halt.set()
         self._verify_if_due()
 
     def _settle(self, told: BatchResult) -> None:
         self._acked.extend(told.acked.pairs)
-        self._told += BatchResult(Ranges(), told.refused, told.batches, told.retries, told.failure, told.halted)
+        self._settled += BatchResult(Ranges(), told.refused, told.batches, told.retries, told.failure, told.halted)
         self._unwritten = True
         self._unwritten_messages += told.acked.count
         if told.failure:
-            self._sender.halt.set()
-        self._progress.add(told.acked.count + len(told.refused))
+            self.sender.halt.set()
+        self.progress.add(told.acked.count + len(told.refused))
 
     def _settle_oversized(self, message: OversizedMessage) -> None:
         reason = f"the message has {message.size:,} bytes, over Segment's limit; it was not sent"
         self._settle(BatchResult(refused=(Rejection(message.position, None, reason),)))
 
     def _is_ending(self) -> bool:
-        return self._told.failure is not None or self._stop.is_set() or self._sender.halt.is_set()
+        return self._settled.failure is not None or self.stop.is_set() or self.sender.halt.is_set()
 
     def _journal(self) -> Journal:
         ranges = Ranges.of(self._acked)
         # Kept merged, so that the list does not grow with the users.
         self._acked = list(ranges.pairs)
-        refused = {refusal.position: refusal for refusal in self._told.refused}
+        refused = {refusal.position: refusal for refusal in self._settled.refused}
         return Journal(ranges, refused)
 
     def _verify_if_due(self) -> None:
-        if self._monitor.verify_if_due():
+        if self.sender.monitor.verify_if_due():
             self._write_unwritten()
 
     def _look_and_write(self) -> None:
-        self._monitor.verify()
+        self.sender.monitor.verify()
         self._write_unwritten()
 
     def _write_unwritten(self) -> None:
         if self._unwritten:
-            self._write_journal(self._journal())
+            self.write_journal(self._journal())
             self._unwritten, self._unwritten_messages = False, 0
 
     def _delivered(self) -> Delivered:
-        journal = self._before.union(self._journal())
-        pending = journal.pending(self._planned).count
-        return Delivered(journal, self._told.batches, self._told.retries, self._error(pending))
+        journal = self.journal.union(self._journal())
+        pending = journal.pending(self.planned).count
+        return Delivered(journal, self._settled.batches, self._settled.retries, self._error(pending))
 
     def _error(self, pending: int) -> AmplitudeSegmentError | None:
-        return _error_of(self._label, pending, self._told.failure) if pending else None
+        return _error_of(self.sender.label, pending, self._settled.failure) if pending else None
 
 
 def _error_of(label: str, pending: int, failure: Failure | None) -> AmplitudeSegmentError:

@@ -29,23 +29,20 @@ from airflow_provider_amplitude_segment.core.report.report import DestinationRep
 from airflow_provider_amplitude_segment.exceptions import LedgerError, StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
-    from typing import Any
 
     import duckdb
 
-    from airflow_provider_amplitude_segment.core.clock import Clock, RandomSource
+    from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.delivery.batches import Batch, OversizedMessage
     from airflow_provider_amplitude_segment.core.delivery.delivery import Delivered
+    from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
     from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
-    from airflow_provider_amplitude_segment.core.delivery.response import Response
     from airflow_provider_amplitude_segment.core.ledger.entry import Journal, Plan
     from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
     from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
-    from airflow_provider_amplitude_segment.core.ledger.stream import Run
     from airflow_provider_amplitude_segment.core.plan.draft import Draft
-    from airflow_provider_amplitude_segment.core.report.progress import Show
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
 log = logging.getLogger(__name__)
@@ -53,37 +50,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DestinationSync:
-    """One destination's plan, and all it takes to tell it.
+    """One destination's plan, and all it takes to deliver it.
 
     Attributes:
         draft: what was decided.
         plan: what stands in the ledger.
-        post: posts a body to the destination.
-        pace: shared with the destinations of its workspace.
-        context: sent with each batch.
+        rate_limiter: shared with the destinations of its workspace.
         settings: of the sync.
-        run: who tells.
-        tenure: holds the claim.
-        clock: time.
-        chance: jitter.
-        stop: set when the task is to end.
+        held_claims: of the run; the destination's is among them.
+        ports: what is outside of core.
         memory_mib: what its engine may hold.
-        show: shown how far it is.
     """
 
     draft: Draft
     plan: Plan
-    post: Callable[[bytes, int], Response]
     rate_limiter: RateLimiter
-    context: Mapping[str, Any]
     settings: SyncSettings
-    run: Run
     held_claims: HeldClaims
-    clock: Clock
-    random_source: RandomSource
-    stop: threading.Event
+    ports: DeliveryPorts
     memory_mib: int
-    show: Show
 
     def deliver(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
         """Deliver what is pending, and commit when nothing is.
@@ -103,20 +88,20 @@ class DestinationSync:
     def known(self, report: DestinationReport) -> DestinationReport:
         """Return the report as the ledger has it now, where the ledger can be read."""
         try:
-            newest = self.draft.ledger.newest()
+            newest = self.draft.opened.ledger.newest()
             if isinstance(newest, Commit) and newest.generation == self.plan.generation:
                 return DestinationReport(**newest.report)
-            return report_plan(report, self.plan, self.draft.ledger.journal(self.plan))
+            return report_plan(report, self.plan, self.draft.opened.ledger.journal(self.plan))
         except LedgerError:
             return report
 
     def _tell(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
-        ledger, plan, label = self.draft.ledger, self.plan, self.plan.segment_conn_id
-        monitor = ClaimMonitor(lambda: self.held_claims.verify(self.draft.stream), self.clock)
+        ledger, plan, label = self.draft.opened.ledger, self.plan, self.plan.segment_conn_id
+        monitor = ClaimMonitor(lambda: self.held_claims.verify(self.draft.opened.stream), self.ports.clock)
         # The look at the claims comes right after the plan: whoever was taken over does not call damaged what the other
         # one took away,
         monitor.verify()
-        changes = ledger.load_file(plan.changes, self.draft.scratch / "changes.parquet")
+        changes = ledger.load_file(plan.changes, self.draft.opened.scratch / "changes.parquet")
         journal = ledger.journal(plan)
         pending = journal.pending(plan.planned)
         log.info("%s: %s of %s changes are to be told", label, f"{pending.count:,}", f"{plan.planned:,}")
@@ -124,25 +109,23 @@ class DestinationSync:
         monitor.verify()
         prune(ledger, self.settings.keep_snapshots)
         progress = Progress(
-            label, done=plan.planned - pending.count, planned=plan.planned, clock=self.clock, show=self.show
+            label, done=plan.planned - pending.count, planned=plan.planned, clock=self.ports.clock, show=self.ports.show
         )
-        clock = DeliveryClock(self.clock, plan.timestamp)
+        clock = DeliveryClock(self.ports.clock, plan.timestamp)
         sender = self._sender(monitor, clock)
         delivery = Delivery(
-            label,
-            sender,
-            monitor,
-            lambda told: ledger.write_journal(plan, self._claim, told),
+            sender=sender,
+            write_journal=lambda journal: ledger.write_journal(plan, self._claim, journal),
             planned=plan.planned,
             journal=journal,
             is_key_proved=self._is_key_proved(journal),
             workers=self.settings.max_concurrent_requests,
-            stop=self.stop,
-            clock=self.clock,
+            stop=self.ports.stop,
+            clock=self.ports.clock,
             progress=progress,
         )
         is_wide = bool(self.settings.user_properties)
-        with open_engine(self.draft.scratch, memory_mib=self.memory_mib, is_wide=is_wide) as engine:
+        with open_engine(self.draft.opened.scratch, memory_mib=self.memory_mib, is_wide=is_wide) as engine:
             delivered = delivery.run(self._batches(engine, changes, pending, sender.envelope, clock.moment))
             report = self._report(report, delivered, progress.seconds)
             if delivered.error is None:
@@ -159,27 +142,26 @@ class DestinationSync:
 
     @property
     def _claim(self) -> int:
-        return self.held_claims.generation(self.draft.stream)
+        return self.held_claims.generation(self.draft.opened.stream)
 
     def _sender(self, monitor: ClaimMonitor, clock: Clock) -> BatchSender:
-        envelope = Envelope(self.context, self.settings.integrations)
-        halt = threading.Event()
+        context = {**(self.settings.segment_context or {}), "integration": dict(self.ports.integration)}
         return BatchSender(
-            self.plan.segment_conn_id,
-            self.post,
-            envelope,
-            RetryPolicy(),
-            self.rate_limiter,
-            monitor,
-            clock,
-            self.random_source,
-            halt,
+            label=self.plan.segment_conn_id,
+            segment=self.ports.segment_clients[self.draft.opened.stream.destination],
+            envelope=Envelope(context, self.settings.integrations),
+            policy=RetryPolicy(),
+            rate_limiter=self.rate_limiter,
+            monitor=monitor,
+            clock=clock,
+            random_source=self.ports.random_source,
+            halt=threading.Event(),
         )
 
     def _batches(
         self, engine: duckdb.DuckDBPyConnection, changes: Path, pending: Ranges, envelope: Envelope, moment: str
     ) -> Iterator[Batch | OversizedMessage]:
-        stream = self.draft.stream
+        stream = self.draft.opened.stream
         key = plan_key(stream.app_id, stream.cohort_id, stream.destination.name, self.plan.plan_id)
         messages = identify_messages(engine, changes, pending, key=key, timestamp=moment)
         limit = min(MAX_BATCH_MESSAGES, self.rate_limiter.batch_messages or MAX_BATCH_MESSAGES)
@@ -192,7 +174,7 @@ class DestinationSync:
 
     def _is_key_proved(self, journal: Journal) -> bool:
         """Tell whether Segment has acknowledged something with this write key before; it then knows us."""
-        key = self.draft.stream.destination.key_fingerprint
+        key = self.draft.opened.stream.destination.key_fingerprint
         return self.plan.proved_key == key or (journal.acked.count > 0 and self.plan.key_fingerprint == key)
 
     def _report(self, report: DestinationReport, delivered: Delivered, seconds: float) -> DestinationReport:
@@ -213,7 +195,7 @@ class DestinationSync:
         moment: str,
     ) -> DestinationReport:
         """Write the state after the plan: its file, a look, the entry. Who was refused is listed before."""
-        ledger, plan, scratch = self.draft.ledger, self.plan, self.draft.scratch
+        ledger, plan, scratch = self.draft.opened.ledger, self.plan, self.draft.opened.scratch
         state = fold_plan(engine, ledger, plan, journal, scratch)
         if plan.mode == "retire":
             state = keep_in_doubt(engine, state, scratch / "doubtful.parquet")
@@ -221,13 +203,13 @@ class DestinationSync:
             report = replace(report, rejected_users=self._list_rejected(engine, journal))
         report = replace(report, committed=True, known=count_known(engine, state, plan.trait))
         snapshot = ledger.store_file(str(ObjectName("snapshot", plan.generation, self._claim)), state)
-        key = self.draft.stream.destination.key_fingerprint
+        key = self.draft.opened.stream.destination.key_fingerprint
         monitor.verify()
         ledger.write_commit(
             Commit(
                 generation=plan.generation,
                 claim=self._claim,
-                run_key=self.run.key,
+                run_key=self.held_claims.run.key,
                 export_request_id=plan.export_request_id,
                 trait=plan.trait,
                 timestamp=moment,
@@ -244,7 +226,7 @@ class DestinationSync:
 
     def _take_old_away(self, monitor: ClaimMonitor) -> None:
         """Prune; after a retirement nothing stays that names who is not known any more."""
-        ledger = self.draft.ledger
+        ledger = self.draft.opened.ledger
         if self.plan.mode == "retire":
             monitor.verify()
             purge(ledger, ledger.commit(self.plan.generation), self._claim)
@@ -254,8 +236,8 @@ class DestinationSync:
     def _list_rejected(self, engine: duckdb.DuckDBPyConnection, journal: Journal) -> str:
         """Write ``rejected/<generation>.csv`` with user, trait, value, status and reason; return where it is."""
         refused = list(journal.refused.values())
-        path = self.draft.scratch / "rejected.csv"
-        changes = parquet_rows(self.draft.scratch / "changes.parquet", numbered=True)
+        path = self.draft.opened.scratch / "rejected.csv"
+        changes = parquet_rows(self.draft.opened.scratch / "changes.parquet", numbered=True)
         engine.execute(
             write_csv(
                 f"""SELECT changes.user_id, changes.trait, changes.value, refused.status, refused.reason
@@ -268,4 +250,4 @@ class DestinationSync:
             ),
             [[r.position for r in refused], [r.status for r in refused], [r.reason for r in refused]],
         )
-        return self.draft.ledger.store_side_file(rejected_file(self.plan.generation), path)
+        return self.draft.opened.ledger.store_side_file(rejected_file(self.plan.generation), path)

@@ -1,150 +1,135 @@
-"""The fan-out: one export told to several destinations, side by side, each by itself."""
+"""The fan-out: one export delivered to several destinations in parallel, each by itself."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.delivery.destination_sync import DestinationSync
 from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
 from airflow_provider_amplitude_segment.core.engine.database import engine_memory_mib
-from airflow_provider_amplitude_segment.core.export.run_checkpoint import write_checkpoint
-from airflow_provider_amplitude_segment.core.plan.draft import write_plan
+from airflow_provider_amplitude_segment.core.plan.draft import PlanIdentity, ResumedDraft, report_draft, write_plan
 from airflow_provider_amplitude_segment.core.report.report import error_text
-from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ClaimLostError, EngineError
+from airflow_provider_amplitude_segment.exceptions import EngineError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
     from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
-    from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunCheckpoint
+    from airflow_provider_amplitude_segment.core.ledger.entry import Plan
     from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
-    from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run
+    from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Stream
     from airflow_provider_amplitude_segment.core.plan.draft import Draft
-    from airflow_provider_amplitude_segment.core.report.report import DestinationReport, SyncReport
+    from airflow_provider_amplitude_segment.core.report.report import DestinationReport
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
 _LEAST_MEMORY_MIB = 64
 
 
-def deliver_all(  # what every telling shares, and where to note how far each came
+@dataclass(frozen=True, slots=True)
+class DestinationOutcome:
+    """How one destination ended.
+
+    Attributes:
+        stream: the cohort there.
+        report: its counts.
+        error: why it is not committed; ``None`` where it is.
+    """
+
+    stream: Stream
+    report: DestinationReport
+    error: Exception | None
+
+
+def deliver_all(
     drafts: Sequence[Draft],
     settings: SyncSettings,
-    run: Run,
-    record: RunCheckpoint,
     held_claims: HeldClaims,
     ports: DeliveryPorts,
-    report: SyncReport,
     note: Callable[[DestinationReport], None],
-) -> None:
-    """Plan and tell all destinations; when each has ended, raise the error that a retry may cure, if any.
+) -> list[DestinationOutcome]:
+    """Plan and deliver each draft, and return how each destination ended once all have.
 
     ``note`` is called with a destination's report whenever there is a newer one, also before an error leaves.
-    Destinations that are committed while another is not are remembered in the run's record.
     """
-    destination_syncs = plan_destination_syncs(drafts, settings, run, record, held_claims, ports)
-    for destination_sync in destination_syncs:
-        known = destination_sync.known(report.destination(destination_sync.draft.stream.destination.name))
-        report = report.with_destination(known)
-        note(known)
+    syncs = plan_destination_syncs(drafts, settings, held_claims, ports)
+    known = [sync.known(report_draft(sync.draft)) for sync in syncs]
+    for report in known:
+        note(report)
     try:
-        outcomes = deliver_in_parallel(destination_syncs, report, ports.stop)
+        ended = deliver_in_parallel(syncs, known, ports.stop)
     except BaseException:
-        for destination_sync in destination_syncs:
-            note(destination_sync.known(report.destination(destination_sync.draft.stream.destination.name)))
+        for sync, report in zip(syncs, known, strict=True):
+            note(sync.known(report))
         raise
-    errors: list[Exception] = []
-    finished = dict(record.finished)
-    for destination_sync, told, caught in outcomes:
+    outcomes = []
+    for sync, (delivered, caught) in zip(syncs, ended, strict=True):
         error = caught.needing(ports.room_bytes) if isinstance(caught, EngineError) else caught
-        ended = told if error is None else replace(told, error=error_text(error))
-        note(ended)
-        if error is not None:
-            errors.append(error)
-        if ended.committed:
-            finished[destination_sync.draft.stream.folder] = asdict(ended)
-    if not errors:
-        return
-    if not any(isinstance(error, ClaimLostError) for error in errors):
-        write_checkpoint(ports.store, destination_syncs[0].draft.stream, run, replace(record, finished=finished))
-    # An error that is not ours may pass by the next try.
-    raise min(errors, key=lambda error: isinstance(error, AmplitudeSegmentError) and not error.retryable)
+        report = delivered if error is None else replace(delivered, error=error_text(error))
+        note(report)
+        outcomes.append(DestinationOutcome(sync.draft.opened.stream, report, error))
+    return outcomes
 
 
-def plan_destination_syncs(  # what every telling shares
-    drafts: Sequence[Draft],
-    settings: SyncSettings,
-    run: Run,
-    record: RunCheckpoint,
-    held_claims: HeldClaims,
-    ports: DeliveryPorts,
+def plan_destination_syncs(
+    drafts: Sequence[Draft], settings: SyncSettings, held_claims: HeldClaims, ports: DeliveryPorts
 ) -> list[DestinationSync]:
-    """Write the plan of each draft that resumes none, and give each telling what it shares with others."""
-    paces = share_rate_limiters([draft.stream.destination for draft in drafts], settings.events_per_second)
+    """Write the plan of each new draft, and give each destination what it shares with others."""
+    rate_limiters = share_rate_limiters(
+        [draft.opened.stream.destination for draft in drafts], settings.events_per_second
+    )
     memory_mib = engine_memory_mib(is_wide=bool(settings.user_properties))
-    destination_syncs = []
-    for draft in drafts:
-        destination = draft.stream.destination
-        plan = draft.resumed or write_plan(
-            draft,
-            settings,
-            generation=held_claims.generation(draft.stream),
-            run=run,
-            export_request_id=record.export_request_id,
-            clock=ports.clock,
-            random_source=ports.random_source,
+    return [
+        DestinationSync(
+            draft=draft,
+            plan=_plan(draft, settings, held_claims, ports),
+            rate_limiter=rate_limiters[draft.opened.stream.destination],
+            settings=settings,
+            held_claims=held_claims,
+            ports=ports,
+            memory_mib=max(_LEAST_MEMORY_MIB, memory_mib // len(drafts)),
         )
-        if draft.state_missing:
-            # From here on the ledger as it is counts: a hint at what was lost refuses no later sync.
-            draft.ledger.set_head(plan.generation)
-        destination_syncs.append(
-            DestinationSync(
-                draft=draft,
-                plan=plan,
-                post=ports.segment_clients[destination],
-                rate_limiter=paces[destination],
-                context={**(settings.segment_context or {}), "integration": dict(ports.integration)},
-                settings=settings,
-                run=run,
-                held_claims=held_claims,
-                clock=ports.clock,
-                random_source=ports.random_source,
-                stop=ports.stop,
-                memory_mib=max(_LEAST_MEMORY_MIB, memory_mib // len(drafts)),
-                show=ports.show,
-            )
-        )
-    return destination_syncs
+        for draft in drafts
+    ]
+
+
+def _plan(draft: Draft, settings: SyncSettings, held_claims: HeldClaims, ports: DeliveryPorts) -> Plan:
+    if isinstance(draft, ResumedDraft):
+        return draft.plan
+    identity = PlanIdentity(
+        generation=held_claims.generation(draft.opened.stream),
+        plan_id=ports.random_source.token(),
+        run_key=held_claims.run.key,
+        now=ports.clock.now(),
+    )
+    return write_plan(draft, identity, settings)
 
 
 def share_rate_limiters(
     destinations: Sequence[Destination], events_per_second: float | None
 ) -> dict[Destination, RateLimiter]:
-    """Return one pace for all destinations that name one workspace, and one of its own for each that names none."""
-    paces: dict[str, RateLimiter] = {}
-    # A slug has no ~, so a destination without a workspace shares its pace with nobody.
+    """Return one rate limiter for all destinations of a workspace, and its own for each that names none."""
+    by_workspace: dict[str, RateLimiter] = {}
+    # A slug has no ~, so a destination without a workspace shares its rate limiter with no other.
     workspaces = {destination: destination.workspace or f"~{destination.name}" for destination in destinations}
     return {
-        destination: paces.setdefault(workspace, RateLimiter(events_per_second))
+        destination: by_workspace.setdefault(workspace, RateLimiter(events_per_second))
         for destination, workspace in workspaces.items()
     }
 
 
 def deliver_in_parallel(
-    destination_syncs: Sequence[DestinationSync], report: SyncReport, stop: threading.Event
-) -> list[tuple[DestinationSync, DestinationReport, Exception | None]]:
-    """Tell all destinations, and return each with its report and its error once all have ended."""
-    before = [
-        report.destination(destination_sync.draft.stream.destination.name) for destination_sync in destination_syncs
-    ]
-    if len(destination_syncs) == 1:
-        return [(destination_syncs[0], *destination_syncs[0].deliver(before[0]))]
-    with ThreadPoolExecutor(max(1, len(destination_syncs)), thread_name_prefix="destination") as pool:
-        futures = [pool.submit(t.deliver, known) for t, known in zip(destination_syncs, before, strict=True)]
+    syncs: Sequence[DestinationSync], reports: Sequence[DestinationReport], stop: threading.Event
+) -> list[tuple[DestinationReport, Exception | None]]:
+    """Deliver to all destinations, and return each one's report and error once all have ended."""
+    if len(syncs) == 1:
+        return [syncs[0].deliver(reports[0])]
+    with ThreadPoolExecutor(max(1, len(syncs)), thread_name_prefix="destination") as pool:
+        futures = [pool.submit(sync.deliver, report) for sync, report in zip(syncs, reports, strict=True)]
         try:
-            return [(t, *future.result()) for t, future in zip(destination_syncs, futures, strict=True)]
+            return [future.result() for future in futures]
         except BaseException:
             # E.g. Airflow's execution_timeout: it reaches this thread alone.
             stop.set()

@@ -20,11 +20,11 @@ from airflow_provider_amplitude_segment.core.ledger.position_ranges import Range
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
 
     from airflow_provider_amplitude_segment.core.clock import Clock, RandomSource
     from airflow_provider_amplitude_segment.core.delivery.batches import Batch
     from airflow_provider_amplitude_segment.core.delivery.identify import Envelope
+    from airflow_provider_amplitude_segment.core.delivery.ports import Segment
     from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
     from airflow_provider_amplitude_segment.core.delivery.response import Failure, Response
     from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
@@ -74,7 +74,7 @@ class BatchSender:
 
     Attributes:
         label: the destination's connection, for the log.
-        post: posts a body, given the retry's number from 0, and reads the answer; raises nothing.
+        segment: takes the bodies.
         envelope: what is around the messages.
         policy: how often and how long to try again.
         pace: shared with the destination's neighbours.
@@ -85,7 +85,7 @@ class BatchSender:
     """
 
     label: str
-    post: Callable[[bytes, int], Response]
+    segment: Segment
     envelope: Envelope
     policy: RetryPolicy
     rate_limiter: RateLimiter
@@ -123,7 +123,7 @@ class BatchSender:
         while True:
             if not self._may_send(len(batch)):
                 return None, max(0, sent - 1)
-            answer = self.post(self.envelope.wrap(batch.text, timestamp(self.clock.now())), sent)
+            answer = self.segment.post_batch(self.envelope.wrap(batch.text, timestamp(self.clock.now())), retry=sent)
             sent += 1
             if not isinstance(answer, RetryLater):
                 return answer, sent - 1

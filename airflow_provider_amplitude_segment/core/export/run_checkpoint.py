@@ -1,4 +1,4 @@
-"""The run record: what one run remembers of its export over its tries and its deferral.
+"""The run checkpoint: what one run keeps of its export over its tries and its deferral.
 
 ``<app id>/<cohort id>/runs/<run key>.json``. Written as soon as Amplitude gave the request an ID, so that a second
 export is not spent, and forgotten when the run has ended: clearing a task that had finished is a new sync.
@@ -20,7 +20,6 @@ from airflow_provider_amplitude_segment.exceptions import CHECK_CLOCKS, StatePat
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.export.exporter import CohortExporter
     from airflow_provider_amplitude_segment.core.ledger.entry import Plan
     from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
@@ -72,7 +71,7 @@ class RunCheckpoint:
 
 
 def read_checkpoint(store: Store, stream: Stream, run: Run) -> RunCheckpoint | None:
-    """Return the run's record; ``None`` where there is none, or only what a dying writer left."""
+    """Return the run's checkpoint; ``None`` where there is none, or only what a dying writer left."""
     entry = decode_entry(store.get(_name(stream, run))) or {}
     try:
         requested_at = float(entry["requested_at"])
@@ -90,16 +89,16 @@ def read_checkpoint(store: Store, stream: Stream, run: Run) -> RunCheckpoint | N
         return None
 
 
-def write_checkpoint(store: Store, stream: Stream, run: Run, record: RunCheckpoint) -> None:
+def write_checkpoint(store: Store, stream: Stream, run: Run, checkpoint: RunCheckpoint) -> None:
     """Remember the run's export."""
     entry = {
         "run": run.label,
-        "export_request_id": record.export_request_id,
-        "requested_at": record.requested_at,
-        "generations": dict(record.generations),
-        "finished": dict(record.finished),
-        "counts": dict(record.counts),
-        "user_properties": list(record.user_properties),
+        "export_request_id": checkpoint.export_request_id,
+        "requested_at": checkpoint.requested_at,
+        "generations": dict(checkpoint.generations),
+        "finished": dict(checkpoint.finished),
+        "counts": dict(checkpoint.counts),
+        "user_properties": list(checkpoint.user_properties),
     }
     store.put(_name(stream, run), encode_entry(entry))
 
@@ -121,68 +120,72 @@ def _name(stream: Stream, run: Run) -> str:
     return f"{stream.cohort_folder}/{run_file(run.key)}"
 
 
-def reuse_or_request_export(  # who asks, whom, and what is known
+def reuse_or_request_export(
     store: Store,
-    run: Run,
-    order: CohortExporter,
+    exporter: CohortExporter,
     newest: Mapping[Stream, Plan | Commit | None],
     held_claims: HeldClaims,
     settings: SyncSettings,
-    clock: Clock,
 ) -> RunCheckpoint:
-    """Return the record of the run's export, requesting one where it has none that may be told.
+    """Return the checkpoint of the run's export; request an export where the run has none that may be delivered.
 
     Args:
-        store: where the record is.
-        run: whose export.
-        order: requests one.
+        store: where the checkpoint is.
+        exporter: requests an export; its clock dates the request.
         newest: the newest entry of each stream's ledger.
-        held_claims: the claims under which a new export is requested.
+        held_claims: the claims under which a new export is requested, and the run that holds them.
         settings: how many exports must be left, and which user properties go along.
-        clock: time.
 
     Raises:
         ClaimLostError: a stream was taken over; no export was spent.
         FewExportsLeftError: too few are left this month; no export was spent.
     """
-    stream = next(iter(newest))
-    record = read_checkpoint(store, stream, run)
+    stream, run, clock = next(iter(newest)), held_claims.run, exporter.clock
+    checkpoint = read_checkpoint(store, stream, run)
     # One without an export is a retirement's.
-    if record is not None and record.export_request_id:
-        record = _with_own_commits(record, run, newest)
-        if record.requested_at - clock.now() > CLOCK_TOLERANCE_SECONDS:
-            record = _requested_now(record, clock.now())
+    if checkpoint is not None and checkpoint.export_request_id:
+        checkpoint = _with_own_commits(checkpoint, run, newest)
+        if checkpoint.requested_at - clock.now() > CLOCK_TOLERANCE_SECONDS:
+            checkpoint = _requested_now(checkpoint, clock.now())
             held_claims.verify_all()
-            write_checkpoint(store, stream, run, record)
-        unfinished = {s.folder: entry for s, entry in newest.items() if s.folder not in record.finished}
+            write_checkpoint(store, stream, run, checkpoint)
+        unfinished = {s.folder: entry for s, entry in newest.items() if s.folder not in checkpoint.finished}
         # Cleared with other parameters, the run needs other columns than its file has.
-        fits = record.user_properties == settings.user_properties
-        if fits and record.is_usable(unfinished, clock.now()):
-            log.info("Going on with export %s of this run", record.export_request_id)
-            return record
+        fits = checkpoint.user_properties == settings.user_properties
+        if fits and checkpoint.is_usable(unfinished, clock.now()):
+            log.info("This run reuses its export %s.", checkpoint.export_request_id)
+            return checkpoint
+    checkpoint = _request_export(exporter, newest, held_claims, settings)
+    write_checkpoint(store, stream, run, checkpoint)
+    log.info("Requested export %s of cohort %s.", checkpoint.export_request_id, stream.cohort_id)
+    return checkpoint
+
+
+def _request_export(
+    exporter: CohortExporter,
+    newest: Mapping[Stream, Plan | Commit | None],
+    held_claims: HeldClaims,
+    settings: SyncSettings,
+) -> RunCheckpoint:
     counts = {}
     if settings.min_exports_left:
         counts["exports_left"] = check_exports_left(
-            order.amplitude.usage(),
+            exporter.amplitude.usage(),
             min_exports_left=settings.min_exports_left,
             run_configuration=settings.run_configuration,
         )
     # An owner that was paused here spends nothing, and takes no export away from its own retry.
     held_claims.verify_all()
-    request_id = order.request(stream.cohort_id, settings.user_properties)
-    record = RunCheckpoint(
-        request_id,
-        clock.now(),
-        {s.folder: held_claims.generation(s) for s in newest},
+    return RunCheckpoint(
+        exporter.request(next(iter(newest)).cohort_id, settings.user_properties),
+        exporter.clock.now(),
+        {stream.folder: held_claims.generation(stream) for stream in newest},
         counts=counts,
         user_properties=settings.user_properties,
     )
-    write_checkpoint(store, stream, run, record)
-    log.info("Requested export %s of cohort %s", request_id, stream.cohort_id)
-    return record
 
 
-def _requested_now(record: RunCheckpoint, now: float) -> RunCheckpoint:
+def _requested_now(checkpoint: RunCheckpoint, now: float) -> RunCheckpoint:
     """Count an export's age from now on, where a bad clock dated its request in the future.
 
     Else it would never be too old to be used.
@@ -190,20 +193,22 @@ def _requested_now(record: RunCheckpoint, now: float) -> RunCheckpoint:
     log.warning(
         "Export %s of this run was requested %s ahead of this worker's clock by the clock of the worker that requested "
         "it. Its age counts from now on. %s",
-        record.export_request_id,
-        duration(record.requested_at - now),
+        checkpoint.export_request_id,
+        duration(checkpoint.requested_at - now),
         CHECK_CLOCKS,
     )
-    return replace(record, requested_at=now)
+    return replace(checkpoint, requested_at=now)
 
 
-def _with_own_commits(record: RunCheckpoint, run: Run, newest: Mapping[Stream, Plan | Commit | None]) -> RunCheckpoint:
+def _with_own_commits(
+    checkpoint: RunCheckpoint, run: Run, newest: Mapping[Stream, Plan | Commit | None]
+) -> RunCheckpoint:
     """Count as finished what this run has committed, although it died before it noted that."""
     finished = {
         stream.folder: entry.report
         for stream, entry in newest.items()
         if isinstance(entry, Commit)
         and entry.run_key == run.key
-        and entry.export_request_id == record.export_request_id
+        and entry.export_request_id == checkpoint.export_request_id
     }
-    return replace(record, finished={**record.finished, **finished})
+    return replace(checkpoint, finished={**checkpoint.finished, **finished})

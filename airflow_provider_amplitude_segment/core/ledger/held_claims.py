@@ -31,7 +31,9 @@ class HeldClaims:
 
     A context manager: a thread renews the claims whatever the body is doing, and on leaving, those still held are
     released. A renewal that fails is tried again at the next turn; if none succeeds the claim expires by itself, and
-    the look at the claims keeps the body from telling then.
+    verifying the claims keeps the body from sending then.
+
+    ``run`` is the run that holds them.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class HeldClaims:
         """
         self._store = store
         self._clock = clock
+        self.run = run
         self._held = take_claims(store, streams, run, clock, above)
         self._generations = {stream: claim.generation for stream, claim in self._held.items()}
         # Held while a claim is written, so that no renewal follows a release.

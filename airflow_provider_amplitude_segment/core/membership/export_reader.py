@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.disk_space import stating_room, sync_room
@@ -26,42 +27,50 @@ _DIFFERENCE = 0.05
 """Share of the listed size by which a file whose end nothing announced may differ (ADR 0021)."""
 
 
+@dataclass(frozen=True, slots=True)
+class ExportFacts:
+    """What is known of an export before its file is read.
+
+    Attributes:
+        request_id: Amplitude's ID of it.
+        listed: the cohort's size in Amplitude's list; ``None`` where Amplitude never computed it.
+        destinations: how many it is compared with, for what an error says of the disk space that takes.
+    """
+
+    request_id: str
+    listed: int | None = None
+    destinations: int = 1
+
+
 def fetch_membership(
-    amplitude: Amplitude,
-    request_id: str,
-    scratch: Path,
-    properties: Sequence[str] = (),
-    *,
-    listed: int | None = None,
-    destinations: int = 1,
+    amplitude: Amplitude, facts: ExportFacts, scratch: Path, properties: Sequence[str] = ()
 ) -> Membership:
-    """Fetch a completed export and read who is in it.
+    """Download a completed export and read its members.
 
     Args:
         amplitude: where the export is.
-        request_id: Amplitude's ID of it.
+        facts: of the export.
         scratch: an existing folder; the membership's Parquet file stays there.
         properties: names of user properties to read along.
-        listed: the cohort's size in Amplitude's list.
-        destinations: that it is compared with, for what an error says of the room that takes.
 
     Raises:
         ExportFileError: the file is not a cohort of users, lacks a property, or holds as many rows as Amplitude
             exports at most.
-        ExportCutOffError: it ends early, or may, as nothing announced its end and its rows do not fit ``listed``.
+        ExportCutOffError: it ends early, or may, as nothing announced its end and its rows do not fit the listed size.
         EngineError: the worker's disk or memory failed.
     """
+    request_id = facts.request_id
     file = scratch / "export"
     download = amplitude.download(request_id, file)
     log.info("Fetched export %s: %s bytes", request_id, f"{download.received_bytes:,}")
     is_end_announced = download.is_end_announced or is_gzip(file)
     try:
         with (
-            stating_room(lambda: sync_room(inflated_bytes(file), destinations)),
+            stating_room(lambda: sync_room(inflated_bytes(file), facts.destinations)),
             open_engine(scratch, is_wide=bool(properties)) as engine,
         ):
             membership = read_membership(engine, file, scratch, properties, is_end_announced=is_end_announced)
-        if not is_end_announced and (fault := find_missing_rows(membership.rows, listed)):
+        if not is_end_announced and (fault := find_missing_rows(membership.rows, facts.listed)):
             raise ExportCutOffError(fault)
     except ExportFileError as error:
         raise type(error)(error.fault, request_id) from None

@@ -52,6 +52,7 @@ class Membership:
         duplicates: rows that repeat a user ID.
         properties: Parquet ``user_id`` and a column for each user property, text or NULL; ``None`` where none were
             asked for. Of a member who is not in it nothing is known: what Amplitude has is too long for Segment.
+        property_names: of those columns.
         too_long: members who are not in it.
         file_bytes: of the file, inflated.
     """
@@ -62,6 +63,7 @@ class Membership:
     anonymous: int
     duplicates: int
     properties: Path | None = None
+    property_names: tuple[str, ...] = ()
     too_long: int = 0
     file_bytes: int = 0
 
@@ -155,7 +157,9 @@ def _with_properties(
     )
     remove_scratch(exported)
     (known,) = one_row(engine, f"SELECT count(*) FROM {parquet_rows(path)}")
-    return replace(membership, properties=path, too_long=membership.members - int(known))
+    return replace(
+        membership, properties=path, property_names=tuple(properties), too_long=membership.members - int(known)
+    )
 
 
 def is_gzip(export_file: Path) -> bool:

@@ -18,13 +18,12 @@ from airflow_provider_amplitude_segment.core.engine.engine_file import literal, 
 from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, properties_query
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
 
+    from airflow_provider_amplitude_segment.core.ledger.entry import PlanMode, TraitOrigin
     from airflow_provider_amplitude_segment.core.membership.membership import Membership
-    from airflow_provider_amplitude_segment.core.settings import SyncMode
 
 
 _MOST_SORTED_PROPERTIES = 8
@@ -70,28 +69,37 @@ class Diff:
     known: int
 
 
-def diff_membership(  # four values in, one file and its counts out
-    engine: duckdb.DuckDBPyConnection,
-    membership: Membership,
-    state: Path | None,
-    *,
-    trait: str,
-    mode: SyncMode,
-    to: Path,
-    properties: Sequence[str] = (),
+@dataclass(frozen=True, slots=True)
+class PlanTerms:
+    """What a plan is made for, before it is known what it changes.
+
+    Attributes:
+        trait: the trait key that is sent.
+        mode: ``incremental`` sends what differs, ``full`` everything; ``retire`` sends ``false`` to everyone known.
+        export_request_id: the export that is delivered; empty for a retirement.
+        origin: the task that named the trait key; ``None`` for a retirement.
+    """
+
+    trait: str
+    mode: PlanMode
+    export_request_id: str = ""
+    origin: TraitOrigin | None = None
+
+
+def diff_membership(
+    engine: duckdb.DuckDBPyConnection, membership: Membership, state: Path | None, terms: PlanTerms, to: Path
 ) -> Diff:
-    """Compare a membership with a state, and write what is to tell.
+    """Compare a membership with a state, and write the changes.
 
     Args:
         engine: a DuckDB connection.
-        membership: who is in the cohort.
-        state: what Segment was told; ``None`` for nothing yet.
-        trait: the current trait key.
-        mode: ``incremental`` tells what differs, ``full`` everything.
+        membership: the members, and their user properties where those are sent.
+        state: what was last delivered; ``None`` for nothing yet.
+        terms: the current trait key, and the mode; ``retire`` repeats what is known, as ``full`` does.
         to: the Parquet file to write.
-        properties: names of the user properties that go along; the membership has them.
     """
-    engine.execute(f"CREATE OR REPLACE TEMP VIEW pairs AS {_pairs(engine, membership, state, trait, mode, properties)}")
+    properties = membership.property_names
+    engine.execute(f"CREATE OR REPLACE TEMP VIEW pairs AS {_pairs(engine, membership, state, terms)}")
     counts = one_row(
         engine,
         """SELECT count(*) FILTER (wanted AND NOT waits),
@@ -115,32 +123,25 @@ def diff_membership(  # four values in, one file and its counts out
     return Diff(to, *map(int, counts))
 
 
-def _pairs(
-    engine: duckdb.DuckDBPyConnection,
-    membership: Membership,
-    state: Path | None,
-    trait: str,
-    mode: SyncMode,
-    properties: Sequence[str],
-) -> str:
-    """Return the query of all pairs: what is wanted, what was told, and whether it is to be told now."""
-    is_full = "true" if mode == "full" else "false"
-    waits = "false" if mode == "full" else f"refused >= {REJECTIONS_BEFORE_WAITING}"
+def _pairs(engine: duckdb.DuckDBPyConnection, membership: Membership, state: Path | None, terms: PlanTerms) -> str:
+    """Return the query of all pairs: what is wanted, what was delivered, and whether it is to be sent now."""
+    is_full = "false" if terms.mode == "incremental" else "true"
+    waits = f"refused >= {REJECTIONS_BEFORE_WAITING}" if terms.mode == "incremental" else "false"
+    trait, listed = literal(terms.trait), user_properties.listed(membership.property_names)
     return f"""SELECT *, (told IS DISTINCT FROM value OR doubtful OR moved OR {is_full}) AS wanted, ({waits}) AS waits
         FROM (
-            SELECT trait, user_id, member IS NOT NULL AS value, told, trait = {literal(trait)} AS is_current,
+            SELECT trait, user_id, member IS NOT NULL AS value, told, trait = {trait} AS is_current,
                    coalesce(in_doubt, false) AS doubtful, coalesce(refused, 0) AS refused,
-                   coalesce(moved, false) AS moved{user_properties.listed(properties)}
+                   coalesce(moved, false) AS moved{listed}
             FROM ({pairs_query(state)}) FULL OUTER JOIN (
-                SELECT {literal(trait)} AS trait, * FROM ({_members(engine, membership, state, properties)})
+                SELECT {trait} AS trait, * FROM ({_members(engine, membership, state)})
             ) USING (trait, user_id)
         )"""
 
 
-def _members(
-    engine: duckdb.DuckDBPyConnection, membership: Membership, state: Path | None, properties: Sequence[str]
-) -> str:
+def _members(engine: duckdb.DuckDBPyConnection, membership: Membership, state: Path | None) -> str:
     """Return the query of the members, ``user_id, member, moved``, and what to send of each property."""
+    properties = membership.property_names
     members = f"SELECT user_id, true AS member FROM {parquet_rows(membership.path)} WHERE user_id IS NOT NULL"
     if membership.properties is None or not properties:
         return f"SELECT *, false AS moved FROM ({members})"

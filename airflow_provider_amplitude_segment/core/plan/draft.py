@@ -12,17 +12,15 @@ from airflow_provider_amplitude_segment.core.ledger.entry import Plan, TraitOrig
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, dry_run_file
 from airflow_provider_amplitude_segment.core.ledger.state import read_state
 from airflow_provider_amplitude_segment.core.ledger.stream import fingerprint
-from airflow_provider_amplitude_segment.core.plan.diff import diff_membership
+from airflow_provider_amplitude_segment.core.plan.diff import PlanTerms, diff_membership
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport
 from airflow_provider_amplitude_segment.core.user_properties import check_names, members_of_object, names_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
 
-    from airflow_provider_amplitude_segment.core.clock import Clock, RandomSource
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, PlanMode
     from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
     from airflow_provider_amplitude_segment.core.ledger.stream import Run, Stream
@@ -36,34 +34,72 @@ _REPORTED_COUNTS = ("entered", "exited", "retired", "changed", "unchanged", "in_
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """One destination before it is told.
+class OpenedStream:
+    """One stream, and its ledger as it is before this sync; its claim is held.
 
     Attributes:
-        stream: the cohort there.
+        stream: the cohort at one destination.
         ledger: its ledger.
         newest: the entry the state is taken from.
-        trait: the trait key that is told.
-        mode: how it is told; ``full`` also where the state was lost, ``retire`` only by a retirement.
-        scratch: a folder of its own.
-        resumed: this run's own unfinished plan of the same export and parameters, to be gone on with.
-        diff: what a new plan would tell; ``None`` where one is resumed.
-        base: the state before, on the worker's disk.
-        state_missing: the state was lost, and this says so no more once its plan stands.
-        origin: which task named the trait key; ``None`` for a retirement.
+        scratch: a folder of its own, empty.
+        state_missing: Airflow remembers a sync that the ledger does not have, and it is sent in full.
     """
 
     stream: Stream
     ledger: Ledger
     newest: Plan | Commit | None
-    trait: str
-    mode: PlanMode
     scratch: Path
-    resumed: Plan | None = None
-    diff: Diff | None = None
-    base: Path | None = None
     state_missing: bool = False
-    origin: TraitOrigin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewDraft:
+    """The changes of one destination, before their plan is written.
+
+    Attributes:
+        opened: the stream.
+        terms: the trait key and the mode.
+        diff: what the plan will send.
+        base: the state before, on the worker's disk; ``None`` where there is none.
+    """
+
+    opened: OpenedStream
+    terms: PlanTerms
+    diff: Diff
+    base: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedDraft:
+    """This run's own unfinished plan of the same export and parameters.
+
+    Attributes:
+        opened: the stream.
+        plan: what is resumed.
+    """
+
+    opened: OpenedStream
+    plan: Plan
+
+
+Draft = NewDraft | ResumedDraft
+
+
+@dataclass(frozen=True, slots=True)
+class PlanIdentity:
+    """What a plan is known by.
+
+    Attributes:
+        generation: of the claim that it is written under.
+        plan_id: random; it makes the message IDs of two plans differ.
+        run_key: of the run that writes it.
+        now: seconds since 1970.
+    """
+
+    generation: int
+    plan_id: str
+    run_key: str
+    now: float
 
 
 def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
@@ -80,47 +116,52 @@ def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
     )
 
 
-def open_draft(  # what is known of a destination before the export's file is
-    stream: Stream,
-    ledger: Ledger,
-    newest: Plan | Commit | None,
-    settings: SyncSettings,
-    *,
-    trait: str,
-    state_missing: bool,
-    run: Run,
-    export_request_id: str,
-    scratch: Path,
-) -> Draft:
-    """Decide the trait key, and whether this run's own plan is gone on with.
+def decide_terms(
+    opened: OpenedStream, settings: SyncSettings, trait: str, export_request_id: str, run: Run
+) -> PlanTerms:
+    """Decide which trait key a destination is sent, and in which mode.
 
-    A destination whose state was lost ``state_missing``: it is told in full, and so are the plan's later tries.
+    Args:
+        opened: the destination; one whose state is missing is sent in full.
+        settings: ``on_trait_change``, ``sync_mode`` and ``user_properties``.
+        trait: the trait key by the cohort's name of now.
+        export_request_id: of the run's export.
+        run: whose task names the trait key.
 
     Raises:
         SettingError: a user property has the name of the trait key; nothing was sent.
     """
+    newest = opened.newest
     origin: TraitOrigin | None = TraitOrigin(run.task, settings.trait_name, run.dag_run, run.key)
     if settings.on_trait_change == "keep" and newest is not None and newest.trait != trait:
         log.warning(
             "%s: the trait key would now be %r; on_trait_change='keep' stays with %r.",
-            stream.destination.segment_conn_id,
+            opened.stream.destination.segment_conn_id,
             trait,
             newest.trait,
         )
         trait, origin = newest.trait, newest.origin
     check_names(settings.user_properties, trait)
-    mode: SyncMode = "full" if state_missing else settings.sync_mode
-    modes = {mode, "full"} if settings.on_missing_state == "full" else {mode}
-    resumed = None
-    # A dry run plans anew, beside whatever this run has begun.
+    mode: SyncMode = "full" if opened.state_missing else settings.sync_mode
+    return PlanTerms(trait, mode, export_request_id, origin)
+
+
+def find_resumable(opened: OpenedStream, terms: PlanTerms, settings: SyncSettings, run: Run) -> ResumedDraft | None:
+    """Return this run's own plan, where it is unfinished and of the same export and parameters.
+
+    A dry run plans again, beside the plan that its run has begun. The tries after one that found its state missing are
+    sent in full as well.
+    """
+    newest = opened.newest
+    modes: set[PlanMode] = {terms.mode, "full"} if settings.on_missing_state == "full" else {terms.mode}
     if (
         is_unfinished_plan_of(newest, run)
         and not settings.dry_run
-        and newest.export_request_id == export_request_id
-        and newest.fingerprint in {plan_fingerprint(settings, trait, m) for m in modes}
+        and newest.export_request_id == terms.export_request_id
+        and newest.fingerprint in {plan_fingerprint(settings, terms.trait, mode) for mode in modes}
     ):
-        resumed = newest
-    return Draft(stream, ledger, newest, trait, mode, scratch, resumed, state_missing=state_missing, origin=origin)
+        return ResumedDraft(opened, newest)
+    return None
 
 
 def is_unfinished_plan_of(newest: Plan | Commit | None, run: Run) -> TypeGuard[Plan]:
@@ -129,63 +170,49 @@ def is_unfinished_plan_of(newest: Plan | Commit | None, run: Run) -> TypeGuard[P
 
 
 def compare(
-    engine: duckdb.DuckDBPyConnection, draft: Draft, membership: Membership, properties: Sequence[str] = ()
-) -> Draft:
-    """Return the draft with the difference between the membership and what this destination was told."""
-    base = read_state(engine, draft.ledger, draft.newest, draft.scratch)
-    diff = diff_membership(
-        engine,
-        membership,
-        base,
-        trait=draft.trait,
-        # A retirement repeats what is known, as ``full`` does.
-        mode="incremental" if draft.mode == "incremental" else "full",
-        to=draft.scratch / "planned.parquet",
-        properties=properties,
+    engine: duckdb.DuckDBPyConnection, opened: OpenedStream, terms: PlanTerms, membership: Membership
+) -> NewDraft:
+    """Return the draft of what differs between the membership and the destination's state."""
+    base = read_state(engine, opened.ledger, opened.newest, opened.scratch)
+    return NewDraft(
+        opened, terms, diff_membership(engine, membership, base, terms, opened.scratch / "planned.parquet"), base
     )
-    return replace(draft, diff=diff, base=base)
 
 
-def write_plan(  # a draft in, a plan out, in the ledger's order of writes
-    draft: Draft,
-    settings: SyncSettings,
-    *,
-    generation: int,
-    run: Run,
-    export_request_id: str,
-    clock: Clock,
-    random_source: RandomSource,
-) -> Plan:
-    """Write a new plan into the ledger, data first, and return it. Nothing of it may be sent before a look."""
-    ledger, newest, diff = draft.ledger, draft.newest, draft.diff
-    if diff is None:
-        msg = "a draft without a difference has nothing to write"
-        raise AssertionError(msg)
+def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) -> Plan:
+    """Write a new plan into the ledger, data first; nothing of it may be sent before the claims are verified.
+
+    A state that was missing is missing no more once the plan stands.
+    """
+    ledger, newest, diff = draft.opened.ledger, draft.opened.newest, draft.diff
     base = None
     if isinstance(newest, Plan) and draft.base is not None:
-        base = ledger.store_file(str(ObjectName("base", generation)), draft.base)
+        base = ledger.store_file(str(ObjectName("base", identity.generation)), draft.base)
     elif newest is not None and not isinstance(newest, Plan):
         base = newest.snapshot
+    destination = draft.opened.stream.destination
     plan = Plan(
-        generation=generation,
-        plan_id=random_source.token(),
-        run_key=run.key,
-        export_request_id=export_request_id,
-        fingerprint=plan_fingerprint(settings, draft.trait, draft.mode),
-        mode=draft.mode,
-        trait=draft.trait,
-        timestamp=later_timestamp(clock.now(), newest.timestamp if newest else None),
+        generation=identity.generation,
+        plan_id=identity.plan_id,
+        run_key=identity.run_key,
+        export_request_id=draft.terms.export_request_id,
+        fingerprint=plan_fingerprint(settings, draft.terms.trait, draft.terms.mode),
+        mode=draft.terms.mode,
+        trait=draft.terms.trait,
+        timestamp=later_timestamp(identity.now, newest.timestamp if newest else None),
         planned=diff.planned,
         counts=_counts(diff),
-        changes=ledger.store_file(str(ObjectName("changes", generation)), diff.changes),
+        changes=ledger.store_file(str(ObjectName("changes", identity.generation)), diff.changes),
         base=base,
-        segment_conn_id=draft.stream.destination.segment_conn_id,
-        destination=draft.stream.destination.name,
-        key_fingerprint=draft.stream.destination.key_fingerprint,
+        segment_conn_id=destination.segment_conn_id,
+        destination=destination.name,
+        key_fingerprint=destination.key_fingerprint,
         proved_key=_proved_key(ledger, newest),
-        origin=draft.origin,
+        origin=draft.terms.origin,
     )
     ledger.write_plan(plan)
+    if draft.opened.state_missing:
+        ledger.set_head(plan.generation)
     return plan
 
 
@@ -198,32 +225,31 @@ def _proved_key(ledger: Ledger, newest: Plan | Commit | None) -> str:
     return newest.proved_key
 
 
-def list_planned(engine: duckdb.DuckDBPyConnection, draft: Draft, name: str) -> str | None:
-    """Write a draft's changes to ``dry-runs/<name>.csv`` for people, and return where that is.
-
-    ``None`` where this run's own plan stands already, so that nothing new is planned.
-    """
-    if draft.diff is None:
-        return None
-    path = draft.scratch / "planned.csv"
+def list_planned(engine: duckdb.DuckDBPyConnection, draft: NewDraft, name: str) -> str:
+    """Write a draft's changes to ``dry-runs/<name>.csv`` for people, and return where that is."""
+    path = draft.opened.scratch / "planned.csv"
     names = names_in(engine, draft.diff.changes)
     properties = f", concat('{{', substr({members_of_object(names)}, 2), '}}') AS properties" if names else ""
     changes = parquet_rows(draft.diff.changes)
     engine.execute(write_csv(f"SELECT trait, user_id, value{properties} FROM {changes}", path))
-    return draft.ledger.store_side_file(dry_run_file(name), path)
+    return draft.opened.ledger.store_side_file(dry_run_file(name), path)
+
+
+def report_opened(opened: OpenedStream, terms: PlanTerms) -> DestinationReport:
+    """Return a destination's report before anything is compared."""
+    destination, newest = opened.stream.destination, opened.newest
+    follows = None if isinstance(newest, Plan) else newest.generation if newest else 0
+    return DestinationReport(destination.segment_conn_id, destination.name, terms.mode, terms.trait, follows=follows)
 
 
 def report_draft(draft: Draft) -> DestinationReport:
-    """Return what the report tells of a destination before it is told."""
-    destination = draft.stream.destination
-    follows = None if isinstance(draft.newest, Plan) else draft.newest.generation if draft.newest else 0
-    report = DestinationReport(destination.segment_conn_id, destination.name, draft.mode, draft.trait, follows=follows)
-    if draft.resumed:
-        return report_plan(report, draft.resumed, draft.ledger.journal(draft.resumed))
-    if draft.diff is None:
-        return report
+    """Return a destination's report before it is delivered."""
+    if isinstance(draft, ResumedDraft):
+        terms = PlanTerms(draft.plan.trait, draft.plan.mode)
+        return report_plan(report_opened(draft.opened, terms), draft.plan, draft.opened.ledger.journal(draft.plan))
     diff = draft.diff
-    return replace(report.with_counts(_counts(diff)), planned=diff.planned, pending=diff.planned)
+    report = report_opened(draft.opened, draft.terms).with_counts(_counts(diff))
+    return replace(report, planned=diff.planned, pending=diff.planned)
 
 
 def report_plan(report: DestinationReport, plan: Plan, journal: Journal) -> DestinationReport:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.plan.draft import NewDraft
 from airflow_provider_amplitude_segment.exceptions import (
     EmptyCohortError,
     ExitRatioError,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.plan.diff import Diff
     from airflow_provider_amplitude_segment.core.plan.draft import Draft
     from airflow_provider_amplitude_segment.core.report.report import SyncReport
-    from airflow_provider_amplitude_segment.core.settings import EmptyCohortPolicy, SyncSettings
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
 log = logging.getLogger(__name__)
 
@@ -93,24 +94,17 @@ def check_drafts(
     """Apply the guards to all destinations; a dry run only notes what they say.
 
     Returns:
-        The report, with what a guard said of a destination, and why the sync is to be skipped, if it is.
+        The report, and why the sync is to be skipped, if it is.
 
     Raises:
-        GuardError: of the first destination that refuses.
+        GuardError: of the first destination where a guard refuses the sync; nothing was sent to any.
     """
     for draft in drafts:
-        if draft.diff is None:
+        if not isinstance(draft, NewDraft):
             continue
-        destination = draft.stream.destination
+        destination = draft.opened.stream.destination
         try:
-            check_guards(
-                draft.diff,
-                membership,
-                destination=destination.segment_conn_id,
-                on_empty_cohort=settings.on_empty_cohort,
-                max_exit_ratio=settings.max_exit_ratio,
-                run_configuration=settings.run_configuration,
-            )
+            check_guards(draft.diff, membership, settings, destination.segment_conn_id)
         except GuardError as error:
             if not settings.dry_run:
                 raise
@@ -127,16 +121,8 @@ def is_suddenly_empty(membership: Membership, diff: Diff) -> bool:
     return membership.members == 0 and diff.known > 0
 
 
-def check_guards(
-    diff: Diff,
-    membership: Membership,
-    *,
-    destination: str,
-    on_empty_cohort: EmptyCohortPolicy,
-    max_exit_ratio: float | None,
-    run_configuration: Mapping[str, Any],
-) -> None:
-    """Refuse a sync that looks wrong. Only users told ``true`` under the current key count.
+def check_guards(diff: Diff, membership: Membership, settings: SyncSettings, segment_conn_id: str) -> None:
+    """Refuse a sync that looks wrong. Only users who were sent ``true`` under the current key count.
 
     A cohort that may be empty (``on_empty_cohort`` other than ``fail``) has no ratio to exceed.
 
@@ -144,11 +130,12 @@ def check_guards(
         EmptyCohortError: no member where members were known.
         ExitRatioError: more leave than ``max_exit_ratio`` allows, and at least 100.
     """
+    configuration, ratio = settings.run_configuration, settings.max_exit_ratio
     if is_suddenly_empty(membership, diff):
-        if on_empty_cohort == "fail":
-            raise EmptyCohortError(destination, diff.known, membership.anonymous, run_configuration)
+        if settings.on_empty_cohort == "fail":
+            raise EmptyCohortError(segment_conn_id, diff.known, membership.anonymous, configuration)
         return
-    if max_exit_ratio is None or diff.leaving < MIN_LEAVING:
+    if ratio is None or diff.leaving < MIN_LEAVING:
         return
-    if diff.leaving > max_exit_ratio * diff.told:
-        raise ExitRatioError(destination, diff.leaving, diff.told, max_exit_ratio, run_configuration)
+    if diff.leaving > ratio * diff.told:
+        raise ExitRatioError(segment_conn_id, diff.leaving, diff.told, ratio, configuration)

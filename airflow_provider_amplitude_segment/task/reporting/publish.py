@@ -83,8 +83,15 @@ def publish_result(
 class Sync(Protocol):
     """What there is to tell of: ``CohortSync``, or another one that leaves a report."""
 
-    report: SyncReport
-    report_at_start: SyncReport
+    @property
+    def report(self) -> SyncReport:
+        """How far the try came."""
+        ...
+
+    @property
+    def report_at_start(self) -> SyncReport:
+        """What the report was when the try began to work."""
+        ...
 
 
 def run_and_publish(

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fakes.segment import Source
+
 from airflow_provider_amplitude_segment.core.delivery.identify import Envelope
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
@@ -22,7 +24,7 @@ def main() -> int:
         state, scratch = Path(folder, "state"), Path(folder, "scratch")
         shutil.copytree(order["state"], state)
         scratch.mkdir()
-        with open_telling(state, scratch, lambda *_: Acknowledged()) as destination_sync:
+        with open_telling(state, scratch, Source(lambda _body: Acknowledged())) as destination_sync:
             ledger, plan = destination_sync.draft.ledger, destination_sync.plan
             changes = ledger.load_file(plan.changes, scratch / "changes.parquet")
             pending = ledger.journal(plan).pending(plan.planned)

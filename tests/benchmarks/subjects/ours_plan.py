@@ -17,16 +17,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_amplitude_segment.core.delivery import destination_sync as telling_module
 from airflow_provider_amplitude_segment.core.delivery.fan_out import deliver_in_parallel
 from airflow_provider_amplitude_segment.core.plan.draft import report_draft
-from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 from benchmarks.plan import open_telling
-from benchmarks.sink import COHORT_ID
 from benchmarks.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from airflow_provider_amplitude_segment.core.delivery.response import Response
 
 
 def main() -> int:
@@ -34,23 +30,20 @@ def main() -> int:
     order = json.loads(sys.argv[1])
     client = SegmentHook("segment_default").get_conn()
 
-    def post(body: bytes, retry: int) -> Response:
-        return client.post_batch(body, retry=retry)
-
     delivery, shares = Stopwatch(), Shares()
     _time_delivery(delivery, shares)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         state, scratch = Path(folder, "state"), Path(folder, "scratch")
         shutil.copytree(order["state"], state)
         scratch.mkdir()
-        with open_telling(state, scratch, post) as destination_sync:
-            report = SyncReport(COHORT_ID).with_destination(report_draft(destination_sync.draft))
+        with open_telling(state, scratch, client) as destination_sync:
+            report = report_draft(destination_sync.draft)
             with Stopwatch() as whole:
-                [(_, told, error)] = deliver_in_parallel([destination_sync], report, destination_sync.stop)
+                [(told, error)] = deliver_in_parallel([destination_sync], [report], destination_sync.ports.stop)
     if error is not None:
         raise error
     assert told.committed
-    delivery.deliver(
+    delivery.tell(
         acknowledged=told.acknowledged,
         whole_seconds=whole.seconds,
         whole_processor_seconds=whole.processor_seconds,

@@ -29,7 +29,7 @@ def users(first: int, last: int) -> list[str]:
 def folder_of(world: World) -> Path:
     """The temporary folder of the last sync."""
     assert world.last is not None
-    return world.last._ports.scratch.parent
+    return world.last._session.ports.scratch.parent
 
 
 def assert_names_the_folder(error: EngineError, folder: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_room_is_by_the_export_as_soon_as_that_is_there(world: World) -> Non
 
     sync = world.prepare("c1", run="a")
     # The export arrives whole, and its copy without gzip does not.
-    (sync._ports.scratch / "cohort.csv").mkdir()
+    (sync._session.ports.scratch / "cohort.csv").mkdir()
     with pytest.raises(EngineError) as failed:
         sync.run()
 
@@ -151,7 +151,7 @@ def test_a_scratch_folder_that_is_gone_is_no_damage_of_the_ledger(world: World) 
     world.amplitude.cohort("c1", "Power Users", users(0, 300))
     world.sync("c1")
     sync = world.prepare("c1", run="a")
-    sync._ports.scratch.rmdir()
+    sync._session.ports.scratch.rmdir()
 
     with pytest.raises(EngineError, match="No such file or directory"):
         sync.run()

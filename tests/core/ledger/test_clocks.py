@@ -230,7 +230,7 @@ def test_a_plan_that_a_wrong_clock_dated_is_resumed_under_its_message_ids_and_da
 def test_a_clock_that_is_set_while_a_plan_is_sent_dates_no_message_in_the_future(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 6_000))
     sync = world.prepare("c1", ahead=AHEAD, max_concurrent_requests=1)
-    clock = sync._ports.clock
+    clock = sync._session.ports.clock
     assert isinstance(clock, WrongClock)
 
     def synchronize(_messages: object) -> None:

@@ -1,0 +1,123 @@
+"""What a task of an operator does from beginning to end."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch
+from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
+from airflow_provider_amplitude_segment.core.retirement import CohortRetirement
+from airflow_provider_amplitude_segment.core.sync import CohortSync
+from airflow_provider_amplitude_segment.task.errors import translate_errors
+from airflow_provider_amplitude_segment.task.export_event import read_event
+from airflow_provider_amplitude_segment.task.parameters import read_flag
+from airflow_provider_amplitude_segment.task.ports import open_delivery_ports, open_sync_ports
+from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore
+from airflow_provider_amplitude_segment.task.reporting.publish import run_and_publish
+from airflow_provider_amplitude_segment.task.reporting.xcom import pull_generations
+from airflow_provider_amplitude_segment.task.run import configuration_of, run_of
+from airflow_provider_amplitude_segment.task.settings import read_app_id, read_retire_settings, read_settings
+from airflow_provider_amplitude_segment.task.start import begin_task
+from airflow_provider_amplitude_segment.task.state_path import state_place
+from airflow_provider_amplitude_segment.triggers.amplitude import AmplitudeCohortExportTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
+    from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
+
+_TRIGGER_MARGIN = timedelta(minutes=5)
+
+
+def execute_sync(operator: Any, context: Context) -> dict[str, Any]:
+    """Sync, or defer until the export is complete; see the sync operator's ``execute``."""
+    with translate_errors():
+        begin_task(operator, context["ti"])
+        wait_for_export = not read_flag("deferrable", operator.deferrable)
+    return _sync(operator, context, wait_for_export=wait_for_export)
+
+
+def resume_sync(operator: Any, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Resume a sync after its deferral, in a new process: what it needs is in the run's checkpoint."""
+    with translate_errors():
+        begin_task(operator, context["ti"])
+        wait_error = read_event(operator, event)
+    return _sync(operator, context, wait_for_export=True, wait_error=wait_error)
+
+
+def execute_retirement(operator: Any, context: Context) -> dict[str, Any]:
+    """Retire a cohort; see the retire operator's ``execute``."""
+    with translate_errors(), open_scratch() as scratch:
+        begin_task(operator, context["ti"])
+        settings = replace(read_retire_settings(operator), run_configuration=configuration_of(context))
+        app_id = read_app_id(operator.app_id)
+        progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
+        with open_delivery_ports(operator, settings, scratch) as opened, _stoppable(operator, opened):
+            ports = replace(opened, show=progress.show)
+            remembered = pull_generations(context["ti"], settings.cohort_id, ports.segment_clients)
+            retirement = CohortRetirement(settings, run_of(context), ports, app_id=app_id, remembered=remembered)
+            run_and_publish(operator, context, retirement, lambda: progress.during(retirement.run))
+            return retirement.report.as_dict()
+
+
+def _sync(
+    operator: Any, context: Context, *, wait_for_export: bool, wait_error: AmplitudeSegmentError | None = None
+) -> dict[str, Any]:
+    with translate_errors(), open_scratch() as scratch:
+        settings = replace(read_settings(operator), run_configuration=configuration_of(context))
+        progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
+        with open_sync_ports(operator, settings, scratch) as opened, _stoppable(operator, opened.delivery):
+            ports = replace(opened, delivery=replace(opened.delivery, show=progress.show))
+            remembered = pull_generations(context["ti"], settings.cohort_id, ports.delivery.segment_clients)
+            sync = CohortSync(settings, run_of(context), ports, remembered=remembered)
+            outcome = run_and_publish(
+                operator,
+                context,
+                sync,
+                lambda: progress.during(lambda: sync.run(wait_for_export=wait_for_export, wait_error=wait_error)),
+                skips_unchanged=settings.skip_when_unchanged,
+            )
+    if isinstance(outcome, ExportIncomplete):
+        _defer(operator, settings, outcome)
+        # Not reached: deferring raises.
+        return {}
+    if isinstance(outcome, Skipped):
+        raise AirflowSkipException(f"Nothing was sent: {outcome.reason}.")
+    return outcome.as_dict()
+
+
+@contextmanager
+def _stoppable(operator: Any, ports: DeliveryPorts) -> Iterator[None]:
+    """Let the operator's ``on_kill`` stop what runs within."""
+    operator.stop_event = ports.stop
+    try:
+        yield
+    finally:
+        operator.stop_event = None
+
+
+def _defer(operator: Any, settings: SyncSettings, outcome: ExportIncomplete) -> None:
+    operator.log.info("Deferring until export %s is complete", outcome.request_id)
+    operator.defer(
+        trigger=AmplitudeCohortExportTrigger(
+            amplitude_conn_id=str(operator.amplitude_conn_id).strip(),
+            request_id=outcome.request_id,
+            poll_interval=settings.poll_interval,
+            deadline=time.time() + settings.export_timeout,
+            state_place=state_place(operator.state_path),
+            claims=dict(outcome.claims),
+        ),
+        method_name="execute_complete",
+        # The trigger ends by itself before; this is for one that no triggerer runs.
+        timeout=timedelta(seconds=settings.export_timeout) + _TRIGGER_MARGIN,
+    )
