@@ -28,6 +28,7 @@ from airflow_provider_amplitude_segment.core.ledger.state_path_mark import requi
 from airflow_provider_amplitude_segment.core.ledger.stream import Run
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_stream, find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.core.maintenance.user_list import read_user_list
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, LedgerError
@@ -127,7 +128,7 @@ def _roll_back(store: Store, folder: str, to: int) -> int:
         print(f"There is no ledger {folder} in {store.locate('').rstrip('/')}. Nothing was changed.", file=sys.stderr)
         return 1
     with open_scratch() as scratch:
-        restated = roll_back(store, stream, to, _this_run(), SystemClock(), scratch)
+        restated = roll_back(MaintenancePorts(store, _this_run(), SystemClock(), scratch), stream, to)
     print(
         f"{stream.folder}: went back to commit {to} as commit {restated.generation}; {restated.in_doubt:,} of "
         f"{restated.pairs:,} told users are in doubt and told again by the next sync"
@@ -171,7 +172,7 @@ def _erase_from(store: Store, stream: Stream, user_ids: Sequence[str]) -> Erased
     """Erase users from one ledger and say so; return ``None`` where that failed."""
     try:
         with open_scratch() as scratch:
-            erased = erase_users(store, stream, user_ids, _this_run(), SystemClock(), scratch)
+            erased = erase_users(MaintenancePorts(store, _this_run(), SystemClock(), scratch), stream, user_ids)
     except AmplitudeSegmentError as error:
         print(f"{stream.folder}: NOT erased: {error}", file=sys.stderr)
         return None

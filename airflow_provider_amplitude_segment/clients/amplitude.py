@@ -14,8 +14,8 @@ from airflow_provider_amplitude_segment.clients.amplitude_fault import transient
 from airflow_provider_amplitude_segment.clients.export_file import ExportFiles
 from airflow_provider_amplitude_segment.clients.request import (
     ends_announced,
-    lower_names,
     never_connected,
+    received,
     send,
     suppress_request_logs,
 )
@@ -161,13 +161,7 @@ class AmplitudeClient:
                 self._wait(doing, fault.reason, None, retry)
                 continue
             break
-        return read_export_request(
-            response.status_code,
-            lower_names(response),
-            response.content,
-            now=self._now(),
-            is_end_announced=ends_announced(response),
-        )
+        return read_export_request(received(response), now=self._now())
 
     def export_status(self, request_id: str) -> ExportCompleted | ExportPending | RetryLater:
         """Ask once how an export is doing; a network's failure is an :class:`RetryLater` without a status.
@@ -182,14 +176,7 @@ class AmplitudeClient:
             response = self._get(self._url(f"/api/5/cohorts/request-status/{_path_part(request_id)}"))
         except requests.RequestException as error:
             return RetryLater(None, None, transient_fault("asking after an export", error).reason)
-        return read_export_status(
-            request_id,
-            response.status_code,
-            lower_names(response),
-            response.content,
-            now=self._now(),
-            is_end_announced=ends_announced(response),
-        )
+        return read_export_status(request_id, received(response), now=self._now())
 
     def download(self, request_id: str, to: Path) -> Download:
         """Fetch the file of a completed export, byte for byte as it comes: gzip is not undone.

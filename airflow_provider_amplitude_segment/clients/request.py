@@ -13,7 +13,12 @@ from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, announced_bytes, is_end_announced
+from airflow_provider_amplitude_segment.core.http.response_body import (
+    CUT_OFF,
+    HttpResponse,
+    announced_bytes,
+    is_end_announced,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -108,6 +113,13 @@ def lower_names(response: requests.Response) -> dict[str, str]:
 def ends_announced(response: requests.Response) -> bool:
     """Return whether a response says where its body ends."""
     return is_end_announced(response.status_code, lower_names(response))
+
+
+def received(response: requests.Response) -> HttpResponse:
+    """Return a response as core reads it."""
+    return HttpResponse(
+        response.status_code, lower_names(response), response.content, is_end_announced=ends_announced(response)
+    )
 
 
 def never_connected(error: requests.RequestException) -> bool:

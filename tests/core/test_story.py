@@ -13,10 +13,10 @@ from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError,
 
 PENDING = ExportPending("JOB INPROGRESS")
 STEPS = [
-    "Amplitude: request the export",
-    "Amplitude: wait for the export and read it",
-    "Compare with what Segment was told",
-    "Tell Segment",
+    "Request the export",
+    "Read the export",
+    "Compare with the ledger",
+    "Send to Segment",
 ]
 
 

@@ -214,7 +214,7 @@ def test_the_run_ends_well_with_the_same_links_and_a_log_that_tells_it(
     log = ui.page.locator("body").inner_text()
     assert "Lifecycle: at risk of leaving" in log
     assert f"Debugger of segment_default: {DEBUGGER}" in log
-    for heading in ("Amplitude: request the export", "Compare with what Segment was told", "Tell Segment"):
+    for heading in ("Request the export", "Compare with the ledger", "Send to Segment"):
         assert heading in log
     assert "Summary: done." in log
     ui.picture("task-log", 900)

@@ -18,7 +18,7 @@ from airflow_provider_amplitude_segment.core.export.response_errors import (
     one_line,
     raise_for_status,
 )
-from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, read_object
+from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, HttpResponse, is_cut_object, read_object
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, read_retry_after
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
@@ -27,7 +27,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 MAYBE_SPENT = "one of the month's exports may have been spent"
 """Said wherever it is not known whether Amplitude counted a request."""
@@ -102,19 +102,14 @@ class Usage:
         return max(0, self.limit - self.usage)
 
 
-def read_export_request(
-    status: int, headers: Mapping[str, str], body: bytes, *, now: float, is_end_announced: bool = True
-) -> ExportRequested | ExportsLimited:
+def read_export_request(response: HttpResponse, *, now: float) -> ExportRequested | ExportsLimited:
     """Read the answer of ``GET /api/5/cohorts/request/<cohort id>``, section "Get one cohort".
 
     Documented is 202; Segment's own client is tested against 200. So any 2xx with a ``request_id`` is taken.
 
     Args:
-        status: HTTP status code.
-        headers: Response headers with lower-case names.
-        body: Response body.
+        response: What Amplitude answered.
         now: Seconds since 1970-01-01 UTC.
-        is_end_announced: Whether anything said where the body ends.
 
     Raises:
         AmplitudeCredentialsError: 401 and 403.
@@ -122,18 +117,18 @@ def read_export_request(
         ExportFailedError: Any other 4xx.
         AmplitudeAnswerError: A redirect, or a 2xx without a request ID.
 
-    >>> read_export_request(202, {}, b'{"request_id": "qfaZya", "cohort_id": "26umsb5"}', now=0)
+    >>> read_export_request(HttpResponse(202, {}, b'{"request_id": "qfaZya", "cohort_id": "26umsb5"}'), now=0)
     ExportRequested(request_id='qfaZya')
-    >>> read_export_request(429, {"retry-after": "60"}, b"", now=0).after_seconds
+    >>> read_export_request(HttpResponse(429, {"retry-after": "60"}, b""), now=0).after_seconds
     60.0
     """
-    doing = "requesting an export"
+    doing, status, body = "requesting an export", response.status, response.body
     if status == 429:  # noqa: PLR2004 - HTTP's own number
-        return ExportsLimited(read_retry_after(headers.get("retry-after"), now=now), error_reason(body))
+        return ExportsLimited(read_retry_after(response.headers.get("retry-after"), now=now), error_reason(body))
     raise_for_status(doing, status, f"{error_reason(body)}; {MAYBE_SPENT}")
     if not is_success(status):
         raise ExportFailedError(None, status, error_reason(body))
-    if is_cut_object(body, is_end_announced=is_end_announced):
+    if is_cut_object(body, is_end_announced=response.is_end_announced):
         raise AmplitudeUnavailableError(doing, status, f"{CUT_OFF}; {MAYBE_SPENT}")
     request_id = (read_object(body) or {}).get("request_id")
     if isinstance(request_id, int) and not isinstance(request_id, bool):
@@ -144,7 +139,7 @@ def read_export_request(
 
 
 def read_export_status(
-    request_id: str, status: int, headers: Mapping[str, str], body: bytes, *, now: float, is_end_announced: bool = True
+    request_id: str, response: HttpResponse, *, now: float
 ) -> ExportCompleted | ExportPending | RetryLater:
     """Read the answer of ``GET /api/5/cohorts/request-status/<request id>``, section "Get request status".
 
@@ -155,32 +150,30 @@ def read_export_status(
 
     Args:
         request_id: For the error's sake.
-        status: HTTP status code.
-        headers: Response headers with lower-case names.
-        body: Response body.
+        response: What Amplitude answered.
         now: Seconds since 1970-01-01 UTC.
-        is_end_announced: Whether anything said where the body ends.
 
     Raises:
         AmplitudeCredentialsError: 401 and 403.
         ExportFailedError: Any other 4xx but 408 and 429.
         AmplitudeAnswerError: A redirect.
 
-    >>> read_export_status("qfaZya", 202, {}, b'{"async_status": "JOB INPROGRESS"}', now=0)
+    >>> read_export_status("qfaZya", HttpResponse(202, {}, b'{"async_status": "JOB INPROGRESS"}'), now=0)
     ExportPending(said='JOB INPROGRESS')
-    >>> read_export_status("qfaZya", 200, {}, b'{"async_status": "JOB COMPLETED"}', now=0)
+    >>> read_export_status("qfaZya", HttpResponse(200, {}, b'{"async_status": "JOB COMPLETED"}'), now=0)
     ExportCompleted()
-    >>> read_export_status("qfaZya", 200, {}, b'{"async_status": "JOB QUEUED"}', now=0)
+    >>> read_export_status("qfaZya", HttpResponse(200, {}, b'{"async_status": "JOB QUEUED"}'), now=0)
     ExportPending(said='JOB QUEUED')
-    >>> read_export_status("qfaZya", 503, {}, b"", now=0)
+    >>> read_export_status("qfaZya", HttpResponse(503, {}, b""), now=0)
     RetryLater(status=503, after_seconds=None, reason='')
     """
+    status, body = response.status, response.body
     if is_transient(status):
-        return RetryLater(status, read_retry_after(headers.get("retry-after"), now=now))
+        return RetryLater(status, read_retry_after(response.headers.get("retry-after"), now=now))
     raise_for_status("asking after an export", status)
     if not is_success(status):
         raise ExportFailedError(request_id, status, error_reason(body))
-    if is_cut_object(body, is_end_announced=is_end_announced):
+    if is_cut_object(body, is_end_announced=response.is_end_announced):
         return RetryLater(None, None, CUT_OFF)
     answer = read_object(body)
     text = (answer or {}).get("async_status")

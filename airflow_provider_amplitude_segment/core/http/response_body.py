@@ -7,6 +7,7 @@ A body whose end nothing announces ends where the connection does, so a cut look
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,23 @@ if TYPE_CHECKING:
 CUT_OFF = "the response was cut off"
 
 _WITHOUT_BODY = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A response as it came.
+
+    Attributes:
+        status: HTTP status code.
+        headers: with lower-case names.
+        body: what came of it.
+        is_end_announced: whether anything said where the body ends.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    is_end_announced: bool = True
 
 
 def is_end_announced(status: int, headers: Mapping[str, str]) -> bool:

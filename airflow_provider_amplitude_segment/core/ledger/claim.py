@@ -230,12 +230,16 @@ def release_by_folder(store: Store, folder: str, generation: int) -> bool:
     return claim is not None
 
 
-def extend_claim(
-    store: Store, stream: Stream, claim: Claim, now: float, seconds: float = CLAIM_SECONDS, *, deferred: bool = False
-) -> None:
-    """Let the claim last for ``seconds`` from ``now`` on; ``deferred`` says that another process continues the try."""
-    extended = replace(claim, written_at=now, expires_at=now + seconds, deferred=deferred)
-    store.put(_name(stream, claim.generation), extended.to_json())
+def renew_claim(store: Store, stream: Stream, claim: Claim, now: float) -> None:
+    """Let the claim last for another ``CLAIM_SECONDS`` from ``now`` on."""
+    renewed = replace(claim, written_at=now, expires_at=now + CLAIM_SECONDS, deferred=False)
+    store.put(_name(stream, claim.generation), renewed.to_json())
+
+
+def defer_claim(store: Store, stream: Stream, claim: Claim, now: float, seconds: float) -> None:
+    """Let the claim last for ``seconds`` from ``now`` on, while no process renews it: another one resumes the try."""
+    deferred = replace(claim, written_at=now, expires_at=now + seconds, deferred=True)
+    store.put(_name(stream, claim.generation), deferred.to_json())
 
 
 def verify_claims(store: Store, stream: Stream, claim: Claim) -> None:

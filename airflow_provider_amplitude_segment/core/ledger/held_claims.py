@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 from airflow_provider_amplitude_segment.core.ledger.claim import (
     CLAIM_SECONDS,
     claim_lost,
-    extend_claim,
+    defer_claim,
     release_claim,
+    renew_claim,
     take_claims,
     verify_claims,
 )
@@ -125,7 +126,7 @@ class HeldClaims:
         self._renewal.join()
         with self._writing:
             for stream, claim in self._held.items():
-                extend_claim(self._store, stream, claim, self._clock.now(), seconds, deferred=True)
+                defer_claim(self._store, stream, claim, self._clock.now(), seconds)
             kept = {stream.folder: claim.generation for stream, claim in self._held.items()}
             self._held.clear()
         return kept
@@ -138,7 +139,7 @@ class HeldClaims:
                     if claim is None:
                         continue
                     try:
-                        extend_claim(self._store, stream, claim, self._clock.now())
+                        renew_claim(self._store, stream, claim, self._clock.now())
                     except StatePathError:
                         continue
 

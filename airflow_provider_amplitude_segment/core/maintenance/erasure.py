@@ -20,6 +20,7 @@ from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaim
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.object_names import (
     FOR_PEOPLE,
+    ObjectName,
     is_beside,
     is_unfinished_beside,
     parse_object,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from airflow_provider_amplitude_segment.core.clock import Clock
-    from airflow_provider_amplitude_segment.core.ledger.stream import Run, Store, Stream
+    from airflow_provider_amplitude_segment.core.ledger.stream import Store, Stream
+    from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 
 _CHANGED = "names one of the users, and is no CSV file as it is written here"
 _FOREIGN = "is not this package's, and was not read"
@@ -60,23 +61,21 @@ class Erased:
     left: tuple[str, ...] = ()
 
 
-def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run, clock: Clock, scratch: Path) -> Erased:
+def erase_users(ports: MaintenancePorts, stream: Stream, user_ids: Sequence[str]) -> Erased:
     """Erase users from one ledger; a ledger that does not name them stays as it is, its earlier commits included.
 
     Args:
-        store: where the ledger is.
-        stream: whose.
+        ports: the ledger's place, and who erases.
+        stream: whose ledger.
         user_ids: whom, as Amplitude exports them.
-        run: who does it, for the claim.
-        clock: time.
-        scratch: an empty folder on this machine.
 
     Raises:
         ClaimHeldError: a sync is at work.
         LedgerDamagedError: the newest state is missing or changed, so that it cannot be written without them.
         EngineError: the worker's disk or memory failed; what was not erased by then is erased by doing it again.
     """
-    with HeldClaims(store, [stream], run, clock) as held_claims:
+    store, scratch = ports.store, ports.scratch
+    with HeldClaims(store, [stream], ports.run, ports.clock) as held_claims:
         ledger = Ledger(store, stream.folder)
         newest = ledger.newest()
         with stating_room(lambda: erasure_room(ledger.readable_entries())), open_engine(scratch) as engine:
@@ -96,11 +95,12 @@ def erase_users(store: Store, stream: Stream, user_ids: Sequence[str], run: Run,
                     )
                     kept = scratch / "kept.parquet"
                     engine.execute(write_parquet(f"FROM {parquet_rows(state)} ANTI JOIN erased USING (user_id)", kept))
-                    restated = write_corrective_commit(
-                        engine, ledger, newest, kept, held_claims=held_claims, stream=stream, run=run, clock=clock
-                    )
-                    prune_before(ledger, restated.generation)
-                    erased = Erased(int(pairs), restated.generation, 0)
+                    generation = held_claims.generation(stream)
+                    snapshot = ledger.store_file(str(ObjectName("snapshot", generation, generation)), kept)
+                    held_claims.verify(stream)
+                    write_corrective_commit(ledger, newest, snapshot, ports, generation)
+                    prune_before(ledger, generation)
+                    erased = Erased(int(pairs), generation, 0)
             left = tuple(f"{ledger.locate(name)} {_FOREIGN}" for name in ledger.foreign())
             erased = replace(erased, users=users, left=left)
             return _erase_from_files(store, ledger, frozenset(user_ids), scratch, erased)

@@ -7,7 +7,7 @@ that no sync is at work meanwhile, and under a higher generation than all before
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from airflow_provider_amplitude_segment.core.clock import Clock
-    from airflow_provider_amplitude_segment.core.ledger.entry import Plan
-    from airflow_provider_amplitude_segment.core.ledger.stream import Run, Store, Stream
+    from airflow_provider_amplitude_segment.core.ledger.entry import Plan, StoredFile
+    from airflow_provider_amplitude_segment.core.ledger.stream import Store, Stream
+    from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 
 log = logging.getLogger(__name__)
 
@@ -52,16 +52,13 @@ class RollbackResult:
     all_known: bool = True
 
 
-def roll_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scratch: Path) -> RollbackResult:
+def roll_back(ports: MaintenancePorts, stream: Stream, to: int) -> RollbackResult:
     """Say that Segment was told what commit ``to`` says; everything told since is in doubt, and told again next time.
 
     Args:
-        store: where the ledger is.
-        stream: whose.
+        ports: the ledger's place, and who rolls back.
+        stream: whose ledger.
         to: generation of a commit that is kept.
-        run: who does it, for the claim.
-        clock: time.
-        scratch: an empty folder on this machine.
 
     Raises:
         CommitNotKeptError: there is no such commit before the newest entry.
@@ -69,7 +66,8 @@ def roll_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scr
         LedgerDamagedError: the snapshot to go back to is missing or changed.
         EngineError: the worker's disk or memory failed; nothing was changed.
     """
-    with HeldClaims(store, [stream], run, clock) as held_claims:
+    store, scratch = ports.store, ports.scratch
+    with HeldClaims(store, [stream], ports.run, ports.clock) as held_claims:
         ledger = Ledger(store, stream.folder)
         commits, newest = ledger.commits(), ledger.newest_number()
         if to not in commits or to == newest:
@@ -84,10 +82,14 @@ def roll_back(store: Store, stream: Stream, to: int, run: Run, clock: Clock, scr
             all_known = _gather_since(engine, ledger, store, to, scratch)
             state = scratch / "restated.parquet"
             _restate_old(engine, old, state, all_known=all_known)
-            restated = write_corrective_commit(
-                engine, ledger, target, state, held_claims=held_claims, stream=stream, run=run, clock=clock
+            generation = held_claims.generation(stream)
+            snapshot = ledger.store_file(str(ObjectName("snapshot", generation, generation)), state)
+            held_claims.verify(stream)
+            write_corrective_commit(ledger, target, snapshot, ports, generation)
+            pairs, in_doubt = one_row(
+                engine, f"SELECT count(*), count(*) FILTER (in_doubt) FROM ({pairs_query(state)})"
             )
-            return replace(restated, all_known=all_known)
+            return RollbackResult(generation, int(pairs), int(in_doubt), all_known)
 
 
 def _restate_old(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_known: bool) -> None:
@@ -143,29 +145,22 @@ def _restated_properties(
 
 
 def write_corrective_commit(
-    engine: duckdb.DuckDBPyConnection,
-    ledger: Ledger,
-    like: Plan | Commit,
-    state: Path,
-    *,
-    held_claims: HeldClaims,
-    stream: Stream,
-    run: Run,
-    clock: Clock,
-) -> RollbackResult:
-    """Commit a state under the tenure's generation; ``like`` gives what a state alone does not say."""
-    generation = held_claims.generation(stream)
-    snapshot = ledger.store_file(str(ObjectName("snapshot", generation, generation)), state)
-    held_claims.verify(stream)
+    ledger: Ledger, like: Plan | Commit, snapshot: StoredFile, ports: MaintenancePorts, generation: int
+) -> None:
+    """Commit a state that no delivery led to; ``like`` gives what its file alone does not say.
+
+    The claim of ``generation`` was verified just before, after the file was stored.
+    """
+    now = ports.clock.now()
     ledger.write_commit(
         Commit(
             generation=generation,
             claim=generation,
-            run_key=run.key,
+            run_key=ports.run.key,
             # Of no export: a run that had requested one before asks for a new one.
             export_request_id="",
             trait=like.trait,
-            timestamp=later_timestamp(clock.now(), _latest_timestamp(ledger, clock.now())),
+            timestamp=later_timestamp(now, _latest_timestamp(ledger, now)),
             snapshot=snapshot,
             proved_key=like.proved_key,
             segment_conn_id=like.segment_conn_id,
@@ -175,8 +170,6 @@ def write_corrective_commit(
             origin=like.origin,
         )
     )
-    pairs, in_doubt = one_row(engine, f"SELECT count(*), count(*) FILTER (in_doubt) FROM ({pairs_query(state)})")
-    return RollbackResult(generation, int(pairs), int(in_doubt))
 
 
 def _delivered_generation(ledger: Ledger) -> int:

@@ -15,6 +15,7 @@ from airflow_provider_amplitude_segment.core.engine.engine_file import csv_rows,
 from airflow_provider_amplitude_segment.core.engine.scratch import make_scratch
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import EngineError
 
@@ -57,11 +58,13 @@ def live_through(world: World, scratch: Path) -> None:
     world.sync("c1", dry_run=True)
     world.sync("c1", user_properties=properties)
     make_scratch(scratch / "back")
-    roll_back(world.store, stream, 1, world.run_named("back"), world.clock, scratch / "back")
+    roll_back(MaintenancePorts(world.store, world.run_named("back"), world.clock, scratch / "back"), stream, 1)
     world.clock.pass_by(60)
     world.sync("c1", user_properties=properties)
     make_scratch(scratch / "erased")
-    erase_users(world.store, stream, ["user-319"], world.run_named("erasure"), world.clock, scratch / "erased")
+    erase_users(
+        MaintenancePorts(world.store, world.run_named("erasure"), world.clock, scratch / "erased"), stream, ["user-319"]
+    )
     world.clock.pass_by(60)
     world.amplitude.cohort("c1", "Power Users", users(20, 319))
     world.sync("c1", user_properties=properties, sync_mode="full")

@@ -15,6 +15,7 @@ from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.scratch import ScratchFile, make_scratch, on_scratch, scratch_chunks
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import EngineError
 
@@ -97,11 +98,13 @@ def test_the_room_is_by_the_export_as_soon_as_that_is_there(world: World) -> Non
 
 
 def back(world: World, stream: Stream, scratch: Path) -> object:
-    return roll_back(world.store, stream, 1, world.run_named("back"), world.clock, scratch)
+    return roll_back(MaintenancePorts(world.store, world.run_named("back"), world.clock, scratch), stream, 1)
 
 
 def erase(world: World, stream: Stream, scratch: Path) -> object:
-    return erase_users(world.store, stream, ["user-000001"], world.run_named("erasure"), world.clock, scratch)
+    return erase_users(
+        MaintenancePorts(world.store, world.run_named("erasure"), world.clock, scratch), stream, ["user-000001"]
+    )
 
 
 def retire(world: World, _stream: Stream, _scratch: Path) -> object:

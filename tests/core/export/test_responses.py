@@ -18,6 +18,7 @@ from airflow_provider_amplitude_segment.core.export.responses import (
     read_export_status,
     read_usage,
 )
+from airflow_provider_amplitude_segment.core.http.response_body import HttpResponse
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
@@ -44,13 +45,13 @@ BODIES = st.binary() | st.sampled_from(
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_any_success_with_a_request_id_is_a_request(status: int) -> None:
     """202 is documented, and 200 was seen."""
-    answer = read_export_request(status, {}, b'{"request_id": "qfaZya", "cohort_id": "x"}', now=0)
+    answer = read_export_request(HttpResponse(status, {}, b'{"request_id": "qfaZya", "cohort_id": "x"}'), now=0)
     assert answer == ExportRequested("qfaZya")
 
 
 def test_429_is_a_limit_and_says_what_amplitude_says() -> None:
     """Which of the two limits it is stays open."""
-    answer = read_export_request(429, {"retry-after": "60"}, b'{"error": {"message": "too many"}}', now=0)
+    answer = read_export_request(HttpResponse(429, {"retry-after": "60"}, b'{"error": {"message": "too many"}}'), now=0)
     assert answer == ExportsLimited(60.0)
     assert isinstance(answer, ExportsLimited)
     assert answer.reason == "too many"
@@ -60,29 +61,29 @@ def test_429_is_a_limit_and_says_what_amplitude_says() -> None:
 def test_a_failing_server_may_have_counted_the_request(status: int) -> None:
     """The error can be retried, and says that an export may have been spent."""
     with pytest.raises(AmplitudeUnavailableError, match="may have been spent"):
-        read_export_request(status, {}, b"", now=0)
+        read_export_request(HttpResponse(status, {}, b""), now=0)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"request_id": null}', b'{"request_id": " "}'])
 def test_a_success_without_a_request_id_is_no_answer_of_amplitude(body: bytes) -> None:
     """It says that an export may have been spent, too."""
     with pytest.raises(AmplitudeAnswerError, match="may have been spent"):
-        read_export_request(202, {}, body, now=0)
+        read_export_request(HttpResponse(202, {}, body), now=0)
 
 
 def test_a_refused_request_says_why() -> None:
     """Amplitude's own words are in the error."""
     with pytest.raises(ExportFailedError, match="HTTP 400: invalid cohort"):
-        read_export_request(400, {}, b'{"error": {"message": "invalid cohort"}}', now=0)
+        read_export_request(HttpResponse(400, {}, b'{"error": {"message": "invalid cohort"}}'), now=0)
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_credentials_are_never_waited_out(status: int) -> None:
     """Neither while requesting nor while asking."""
     with pytest.raises(AmplitudeCredentialsError):
-        read_export_request(status, {}, b"", now=0)
+        read_export_request(HttpResponse(status, {}, b""), now=0)
     with pytest.raises(AmplitudeCredentialsError):
-        read_export_status("qfaZya", status, {}, b"", now=0)
+        read_export_status("qfaZya", HttpResponse(status, {}, b""), now=0)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_refused_credentials_are_never_waited_out(status: int) -> None:
 )
 def test_an_export_is_completed_by_its_status_or_its_text(status: int, body: bytes) -> None:
     """Amplitude's own clients go by the status, others by the text."""
-    assert read_export_status("qfaZya", status, {}, body, now=0) == ExportCompleted()
+    assert read_export_status("qfaZya", HttpResponse(status, {}, body), now=0) == ExportCompleted()
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_an_export_is_completed_by_its_status_or_its_text(status: int, body: byt
 )
 def test_everything_else_that_succeeds_is_waited_out(status: int, body: bytes, text: str, *, documented: bool) -> None:
     """What is not documented can be told, for the log."""
-    answer = read_export_status("qfaZya", status, {}, body, now=0)
+    answer = read_export_status("qfaZya", HttpResponse(status, {}, body), now=0)
     assert answer == ExportPending(text)
     assert isinstance(answer, ExportPending)
     assert answer.documented is documented
@@ -123,14 +124,16 @@ def test_everything_else_that_succeeds_is_waited_out(status: int, body: bytes, t
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_what_passes_is_asked_again(status: int) -> None:
     """With the wait that was asked for."""
-    assert read_export_status("qfaZya", status, {"retry-after": "9"}, b"", now=0) == RetryLater(status, 9.0)
+    assert read_export_status("qfaZya", HttpResponse(status, {"retry-after": "9"}, b""), now=0) == RetryLater(
+        status, 9.0
+    )
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])
 def test_any_other_refusal_ends_the_export(status: int) -> None:
     """The error holds the request's ID."""
     with pytest.raises(ExportFailedError) as caught:
-        read_export_status("qfaZya", status, {}, b"gone", now=0)
+        read_export_status("qfaZya", HttpResponse(status, {}, b"gone"), now=0)
     assert caught.value.request_id == "qfaZya"
 
 
@@ -169,6 +172,6 @@ def test_no_answer_crashes_a_reader(status: int, body: bytes, retry_after: str) 
     headers = {"retry-after": retry_after}
     read_usage(status, body)
     with suppress(AmplitudeError):
-        read_export_request(status, headers, body, now=0)
+        read_export_request(HttpResponse(status, headers, body), now=0)
     with suppress(AmplitudeError):
-        read_export_status("qfaZya", status, headers, body, now=0)
+        read_export_status("qfaZya", HttpResponse(status, headers, body), now=0)

@@ -12,9 +12,16 @@ from fakes.clock import WrongClock
 
 from airflow_provider_amplitude_segment.core.clock import CLOCK_TOLERANCE_SECONDS
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
-from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS, Claim, extend_claim, take_claim
+from airflow_provider_amplitude_segment.core.ledger.claim import (
+    CLAIM_SECONDS,
+    Claim,
+    defer_claim,
+    renew_claim,
+    take_claim,
+)
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import ChangedKeyError, ClaimHeldError
 
@@ -99,7 +106,7 @@ def test_an_owner_whose_clock_is_ahead_holds_its_claim_for_as_long_as_it_renews_
 
     for minute in range(30):
         world.clock.pass_by(60)
-        extend_claim(world.store, stream, claim, world.clock.now() + AHEAD)
+        renew_claim(world.store, stream, claim, world.clock.now() + AHEAD)
         with pytest.raises(ClaimHeldError):
             take_claim(world.store, stream, world.run_named(f"b-{minute}"), world.clock.now())
 
@@ -108,7 +115,7 @@ def test_a_deferred_owner_whose_clock_was_ahead_holds_its_claim_for_the_length_i
     world: World, stream: Stream
 ) -> None:
     claim = take_claim(world.store, stream, world.run_named("a"), world.clock.now() + AHEAD)
-    extend_claim(world.store, stream, claim, world.clock.now() + AHEAD, 4_200.0, deferred=True)
+    defer_claim(world.store, stream, claim, world.clock.now() + AHEAD, 4_200.0)
     with pytest.raises(ClaimHeldError):
         take_claim(world.store, stream, world.run_named("b"), world.clock.now())
 
@@ -251,7 +258,7 @@ def test_going_back_to_a_commit_outbids_no_wrong_clock_either(world: World, stre
     scratch = tmp_path / "back"
     scratch.mkdir()
 
-    roll_back(world.store, stream, 1, world.run_named("person"), world.clock, scratch)
+    roll_back(MaintenancePorts(world.store, world.run_named("person"), world.clock, scratch), stream, 1)
 
     assert newest(world, stream).timestamp < "2027"
 

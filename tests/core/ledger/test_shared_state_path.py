@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.core.ledger.state_path_mark import MARKE
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_stream, find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import Erased, erase_users
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.exceptions import (
     LedgerDamagedError,
     LedgerFormatError,
@@ -64,7 +65,11 @@ def erase(world: World, scratch: Path, *user_ids: str) -> list[Erased]:
     for number, stream in enumerate(find_streams(world.store)):
         folder = scratch / f"erasure-{number}-{world.clock.now()}"
         folder.mkdir()
-        found.append(erase_users(world.store, stream, user_ids, world.run_named("privacy"), world.clock, folder))
+        found.append(
+            erase_users(
+                MaintenancePorts(world.store, world.run_named("privacy"), world.clock, folder), stream, user_ids
+            )
+        )
     world.clock.pass_by(60)
     return found
 

@@ -11,6 +11,7 @@ from fakes import Killed, World
 from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import Erased, erase_users
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, RejectedUsersError
 
 TRAIT = "Power Users (c1)"
@@ -21,7 +22,9 @@ def erase(world: World, scratch: Path, *user_ids: str, run: str = "privacy") -> 
     for number, stream in enumerate(find_streams(world.store)):
         folder = scratch / f"erasure-{run}-{number}"
         folder.mkdir()
-        found.append(erase_users(world.store, stream, user_ids, world.run_named(run), world.clock, folder))
+        found.append(
+            erase_users(MaintenancePorts(world.store, world.run_named(run), world.clock, folder), stream, user_ids)
+        )
     world.clock.pass_by(60)
     return found
 

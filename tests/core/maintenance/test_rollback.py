@@ -12,6 +12,7 @@ from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.maintenance.discovery import FoundStream, find_streams
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import RollbackResult, roll_back
 from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, CommitNotKeptError, SegmentUnavailableError
 
@@ -28,7 +29,9 @@ def back(world: World, to: int, scratch: Path) -> RollbackResult:
     scratch = scratch / f"back-{to}"
     scratch.mkdir()
     try:
-        return roll_back(world.store, stream_of(world), to, world.run_named("somebody"), world.clock, scratch)
+        return roll_back(
+            MaintenancePorts(world.store, world.run_named("somebody"), world.clock, scratch), stream_of(world), to
+        )
     finally:
         world.clock.pass_by(60)
 

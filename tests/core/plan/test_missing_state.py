@@ -8,6 +8,7 @@ from fakes import Killed, World
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import (
     ChangedKeyError,
@@ -164,15 +165,19 @@ def test_a_full_sync_that_a_guard_refused_leaves_the_loss_remembered(world: Worl
 def test_neither_an_erasure_nor_going_back_makes_the_loss_forgotten(world: World, tmp_path: Path) -> None:
     lost_third(world)
     (stream,) = find_streams(world.store)
-    for number, write_corrective_commit in enumerate(
+    for number, correct in enumerate(
         (
-            lambda scratch: erase_users(world.store, stream, ["ann"], world.run_named("x"), world.clock, scratch),
-            lambda scratch: roll_back(world.store, stream, 1, world.run_named("y"), world.clock, scratch),
+            lambda scratch: erase_users(
+                MaintenancePorts(world.store, world.run_named("x"), world.clock, scratch), stream, ["ann"]
+            ),
+            lambda scratch: roll_back(
+                MaintenancePorts(world.store, world.run_named("y"), world.clock, scratch), stream, 1
+            ),
         )
     ):
         kept = dict(world.store.objects)
         (tmp_path / f"{number}").mkdir()
-        write_corrective_commit(tmp_path / f"{number}")
+        correct(tmp_path / f"{number}")
         for remembered in ({"dst-default": 3}, {}):
             with pytest.raises(MissingStateError):
                 world.attempt("c1", remembered=remembered)
@@ -183,7 +188,7 @@ def test_neither_an_erasure_nor_going_back_makes_the_loss_forgotten(world: World
 def test_after_an_erasure_what_airflow_remembers_is_still_known(world: World, tmp_path: Path) -> None:
     told_world(world)
     (stream,) = find_streams(world.store)
-    erase_users(world.store, stream, ["ann"], world.run_named("x"), world.clock, tmp_path)
+    erase_users(MaintenancePorts(world.store, world.run_named("x"), world.clock, tmp_path), stream, ["ann"])
 
     assert world.sync("c1", remembered={"dst-default": 2}).destinations[0].committed
 

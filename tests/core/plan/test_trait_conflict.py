@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import TraitConflictError
 
@@ -152,9 +153,9 @@ def test_a_commit_that_no_plan_led_to_leaves_the_trait_with_its_task(
     scratch.mkdir()
     person = told.run_named("person")
     if what == "go back":
-        roll_back(told.store, stream, 1, person, told.clock, scratch)
+        roll_back(MaintenancePorts(told.store, person, told.clock, scratch), stream, 1)
     else:
-        erase_users(told.store, stream, ["ann"], person, told.clock, scratch)
+        erase_users(MaintenancePorts(told.store, person, told.clock, scratch), stream, ["ann"])
 
     with pytest.raises(TraitConflictError):
         told.attempt("c1", trait_name=OURS, identity=OTHER_TASK)

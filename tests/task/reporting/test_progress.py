@@ -52,7 +52,7 @@ def test_a_write_holds_the_step_and_how_far_each_destination_is() -> None:
     progress = ProgressStore(store, 2, seconds_between_writes=0.01)
 
     def work() -> None:
-        progress.show({"step": "Tell Segment"})
+        progress.show({"step": "Send to Segment"})
         for told in (4000, 12_000):
             progress.show({"destination": "segment_default", "told": told, "planned": 40_000})
         progress.show({"destination": "segment_emea", "told": 1, "planned": 2})
@@ -61,7 +61,7 @@ def test_a_write_holds_the_step_and_how_far_each_destination_is() -> None:
     progress.during(work)
 
     assert {**store.writes[-1], "at": ""} == {
-        "step": "Tell Segment",
+        "step": "Send to Segment",
         "try_number": 2,
         "at": "",
         "destinations": {
@@ -76,7 +76,7 @@ def test_nothing_is_left_of_a_sync_that_ended_well() -> None:
     progress = ProgressStore(store, 1, seconds_between_writes=0.01)
 
     def work() -> str:
-        progress.show({"step": "Tell Segment"})
+        progress.show({"step": "Send to Segment"})
         wait_for(lambda: store.values)
         return "done"
 
@@ -103,12 +103,12 @@ def test_what_a_deferred_task_waits_for_stays() -> None:
     progress = ProgressStore(store, 1)
 
     def work() -> ExportIncomplete:
-        progress.show({"step": "Amplitude: wait for the export and read it"})
+        progress.show({"step": "Read the export"})
         return ExportIncomplete("export-1")
 
     progress.during(work)
 
-    assert store.values[KEY]["step"] == "Amplitude: wait for the export and read it"
+    assert store.values[KEY]["step"] == "Read the export"
 
 
 def test_ten_thousand_facts_a_second_are_few_writes() -> None:
@@ -161,7 +161,7 @@ def test_a_sync_that_fails_leaves_where_it_was(sandbox: Sandbox, sync: Sync, ti:
         sync(ti)
 
     left = store.values[KEY]
-    assert left["step"] == "Tell Segment"
+    assert left["step"] == "Send to Segment"
     assert (left["destinations"]["segment_default"]["told"], left["try_number"]) == (0, 1)
     assert "bob" not in json.dumps(left)
 
@@ -174,7 +174,7 @@ def test_a_sync_that_is_deferred_shows_that_it_waits_and_nothing_once_it_is_done
 
     with pytest.raises(TaskDeferred):
         sync(ti, deferrable=True)
-    assert store.values[KEY]["step"] == "Amplitude: wait for the export and read it"
+    assert store.values[KEY]["step"] == "Read the export"
     sync(ti, deferrable=True, event={"status": "completed"})
 
     assert store.values == {}
@@ -204,7 +204,7 @@ def test_airflow_keeps_it_where_its_api_looks(
     assert run.state == "failed"
     if AIRFLOW_3:
         (kept,) = [value for value in _kept_values() if value not in before]
-        assert json.loads(kept)["step"] == "Tell Segment"
+        assert json.loads(kept)["step"] == "Send to Segment"
 
 
 def _kept_values() -> list[str]:
