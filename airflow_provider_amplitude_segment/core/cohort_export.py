@@ -18,6 +18,7 @@ from airflow_provider_amplitude_segment.core.amplitude_answer import (
     quote,
     refuse_common_errors,
 )
+from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
 from airflow_provider_amplitude_segment.core.response_body import CUT_OFF, is_cut_object, read_object
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
 from airflow_provider_amplitude_segment.exceptions import (
@@ -38,7 +39,7 @@ _OK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ExportRequested:
+class ExportRequested(NotForXCom):
     """Amplitude took the request; it counts, and its file can be had for seven days.
 
     Attributes:
@@ -49,7 +50,7 @@ class ExportRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportsLimited:
+class ExportsLimited(NotForXCom):
     """429: the month's exports are spent, or too many are asked for at once. Only the usage tells which.
 
     Attributes:
@@ -62,12 +63,12 @@ class ExportsLimited:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportCompleted:
+class ExportCompleted(NotForXCom):
     """The file can be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
-class ExportPending:
+class ExportPending(NotForXCom):
     """Amplitude is still at work.
 
     Attributes:
@@ -83,7 +84,7 @@ class ExportPending:
 
 
 @dataclass(frozen=True, slots=True)
-class AskAgain:
+class AskAgain(NotForXCom):
     """No answer to the question came; the export itself is not concerned.
 
     Attributes:
@@ -103,7 +104,7 @@ class AskAgain:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NotForXCom):
     """Exports of this month, by Amplitude's own count.
 
     Attributes:

@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.core.amplitude_answer import (
     refuse_common_errors,
 )
 from airflow_provider_amplitude_segment.core.cohort_export import AskAgain
+from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
 from airflow_provider_amplitude_segment.exceptions import AmplitudeAnswerError, ExportFailedError
 
@@ -27,7 +28,7 @@ _OK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class Download(NotForXCom):
     """An export's file as it came.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
 from airflow_provider_amplitude_segment.core.response_body import CUT_OFF, is_cut_object, read_object
 from airflow_provider_amplitude_segment.core.retry_after import read_retry_after
 
@@ -43,12 +44,12 @@ _REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(NotForXCom):
     """The batch is queued at Segment, which is as much as it ever promises."""
 
 
 @dataclass(frozen=True, slots=True)
-class RetryLater:
+class RetryLater(NotForXCom):
     """Whether the batch was queued is not known; the same messages may be posted again.
 
     Attributes:
@@ -66,7 +67,7 @@ class RetryLater:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NotForXCom):
     """Nothing of this batch was queued, and the same bytes never will be.
 
     Attributes:
@@ -79,7 +80,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialsRefused:
+class CredentialsRefused(NotForXCom):
     """We are refused, not the batch. Segment does not document this, a gateway before it may do it.
 
     Attributes:
@@ -90,7 +91,7 @@ class CredentialsRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class NotSegment:
+class NotSegment(NotForXCom):
     """What answered is not Segment's Tracking API: a redirect, a missing page, a proxy's own page.
 
     Attributes:
@@ -103,7 +104,7 @@ class NotSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable:
+class Unreachable(NotForXCom):
     """Nothing was sent, and no retry changes that: an untrusted certificate, a missing package.
 
     Attributes:

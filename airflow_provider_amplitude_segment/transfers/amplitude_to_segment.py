@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -245,11 +244,11 @@ class AmplitudeCohortToSegmentOperator(TellsLineage, BaseOperator):
                 amplitude_conn_id=str(self.amplitude_conn_id).strip(),
                 request_id=outcome.request_id,
                 poll_interval=settings.poll_interval,
-                deadline=time.time() + settings.export_timeout,
+                export_timeout=settings.export_timeout,
                 state_place=state_place(self.state_path),
                 claims=dict(outcome.claims),
             ),
             method_name="execute_complete",
-            # The trigger ends by itself before; this is for one that nobody runs.
+            # The trigger ends by itself before. This ends one that no triggerer runs, or that began to count again.
             timeout=timedelta(seconds=settings.export_timeout) + _TRIGGER_MARGIN,
         )
