@@ -47,6 +47,10 @@ class Store(Protocol):
         """Return the names, without the folder, of the objects and folders right below it, in any order."""
         ...
 
+    def folders(self, folder: str) -> list[str]:
+        """Return the names, without the folder, of the folders right below it, in any order."""
+        ...
+
     def delete(self, name: str) -> None:
         """Remove an object; nothing happens where there is none."""
         ...

@@ -2,9 +2,10 @@ r"""A list of user IDs as a person hands it over: a CSV file as Amplitude export
 
 It is CSV where its first line that is not blank names the column ``user_id``; only that column is read. Else each line
 is an ID, to the last character, blanks at its ends included; a line that begins with a quotation mark is one quoted
-field, which may hold line breaks. A list with a header below other lines, or with NUL characters, is refused: its IDs
-would be found in no ledger, and the erasure would end well. As in an export, an ID that is empty or white space alone is no ID. Either form is UTF-8, with or
-without a byte order mark, gzip or not, and ends its lines with ``\n``, ``\r\n`` or ``\r``.
+field, which may hold line breaks. A list with a header below other lines, or with NUL characters, is refused: no ledger
+would have its IDs, and the erasure would end well. As in an export, an ID that is empty or white space alone is no ID.
+Either form is UTF-8, with or without a byte order mark, gzip or not, and ends its lines with ``\n``, ``\r\n`` or
+``\r``.
 """
 
 from __future__ import annotations
