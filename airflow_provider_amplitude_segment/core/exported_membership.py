@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.cohort import MAX_EXPORT_MEMBERS
 from airflow_provider_amplitude_segment.core.engine import open_engine
-from airflow_provider_amplitude_segment.core.membership import inflated_bytes, is_gzip, read_membership
+from airflow_provider_amplitude_segment.core.membership import inflated_bytes, read_membership
 from airflow_provider_amplitude_segment.core.room import stating_room, sync_room
 from airflow_provider_amplitude_segment.core.scratch import remove_scratch
 from airflow_provider_amplitude_segment.core.user_properties import MAX_BYTES
@@ -54,7 +54,8 @@ def fetch_membership(
     file = scratch / "export"
     download = amplitude.download(request_id, file)
     log.info("Fetched export %s: %s bytes", request_id, f"{download.received_bytes:,}")
-    is_end_announced = download.is_end_announced or is_gzip(file)
+    # Nor does gzip announce it: a file may have several members, and the first of them alone is a whole gzip file.
+    is_end_announced = download.is_end_announced
     try:
         with (
             stating_room(lambda: sync_room(inflated_bytes(file), destinations)),

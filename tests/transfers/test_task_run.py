@@ -46,6 +46,8 @@ def test_two_airflows_have_two_keys_for_the_same_run(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(ADDRESS, GREEN)
     assert run().key != blue.key
     assert run().dag_run != blue.dag_run
+    assert run().installation != blue.installation
+    assert run().task == blue.task
 
 
 def test_two_airflows_of_one_address_have_two_keys_when_each_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,6 +56,7 @@ def test_two_airflows_of_one_address_have_two_keys_when_each_is_named(monkeypatc
     blue = run()
     monkeypatch.setenv("AIRFLOW__AMPLITUDE_SEGMENT__INSTALLATION", "green")
     assert run().key != blue.key
+    assert (blue.airflow, run().airflow) == ("blue", "green")
     assert "in Airflow 'green' on host" in run().label
 
 
