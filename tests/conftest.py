@@ -17,7 +17,7 @@ os.environ.setdefault("AIRFLOW__CORE__DAGS_FOLDER", f"{os.environ['AIRFLOW_HOME'
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what a real Airflow is started for at the end: it takes a third of a processor until the last test is over."""
+    """Run what a real Airflow is started for at the end: it goes on working until the last test is over."""
     items.sort(key=lambda item: "cluster" in item.path.parts)
 
 
