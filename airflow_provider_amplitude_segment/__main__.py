@@ -28,6 +28,7 @@ from airflow_provider_amplitude_segment.core.ledger.state_path_mark import requi
 from airflow_provider_amplitude_segment.core.ledger.stream import Run
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_stream, find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
+from airflow_provider_amplitude_segment.core.maintenance.marked_copies import find_marked_copies
 from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.core.maintenance.user_list import read_user_list
@@ -141,6 +142,7 @@ def _roll_back(store: Store, folder: str, to: int) -> int:
 def _erase(store: Store, users: UserList) -> int:
     passed: list[PassedOver] = []
     streams = find_streams(store, passed.append)
+    copies = list(find_marked_copies(store, passed.append))
     _say_what_was_read(users)
     erased = [_erase_from(store, stream, users.user_ids) for stream in streams]
     found = {user_id for done in erased if done for user_id in done.users}
@@ -149,9 +151,20 @@ def _erase(store: Store, users: UserList) -> int:
     for folder in passed:
         effect = " NOT erased: what it holds was not looked into." if folder.may_be_ledger else ""
         print(f"{folder}{effect}", file=sys.stderr)
+    for copy in copies:
+        print(
+            f"{store.locate(copy)} has a ledger's entries, and no ledger has a folder of this name: it is a copy. NOT "
+            "erased: what it holds was not looked into. Take it away by hand, or move it to where it was copied from "
+            "and erase again.",
+            file=sys.stderr,
+        )
     if not streams:
         return _nothing_there(store)
-    is_done = all(done and not done.left for done in erased) and not any(folder.may_be_ledger for folder in passed)
+    is_done = (
+        not copies
+        and all(done and not done.left for done in erased)
+        and not any(folder.may_be_ledger for folder in passed)
+    )
     return 0 if is_done else 1
 
 

@@ -523,7 +523,7 @@ class TraitConflictError(GuardError):
     """Another task keeps this cohort up under another trait key, which this sync would retire; no export was spent.
 
     Attributes:
-        other_task: the DAG and the task that named the cohort's trait key.
+        other_task: the DAG and the task that named the cohort's trait key, with their Airflow where that is another.
         other_trait: that trait key.
         trait: the trait key of this task.
     """

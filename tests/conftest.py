@@ -16,6 +16,11 @@ os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 os.environ.setdefault("AIRFLOW__CORE__DAGS_FOLDER", f"{os.environ['AIRFLOW_HOME']}/dags")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what a real Airflow is started for at the end: it goes on working until the last test is over."""
+    items.sort(key=lambda item: "cluster" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def airflow_db() -> None:
     """Make Airflow's metadata database in ``AIRFLOW_HOME``, once: what ``dag.test()`` needs."""

@@ -167,6 +167,17 @@ class LedgerStore:
                 return
             (self._folder / name).unlink(missing_ok=True)
 
+    def folders(self, folder: str) -> list[str]:
+        """Return the names, without the folder, of the folders right below it, in any order."""
+        with self._translated(folder):
+            if self._folder is None:
+                return self._objects.folders(folder)
+            try:
+                with os.scandir(self._folder / folder) as entries:
+                    return [entry.name for entry in entries if entry.is_dir()]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
     def locate(self, name: str) -> str:
         """Return where an object is, for a reader of messages."""
         return f"{str(self._root).rstrip('/')}/{name}"

@@ -121,6 +121,15 @@ class ObjectStore:
         except FileNotFoundError:
             return
 
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders right below a folder."""
+        path = self._at(folder)
+        try:
+            listed = [str(entry["name"]) for entry in self._fs.ls(path, detail=True) if entry["type"] == "directory"]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [name.rstrip("/").rpartition("/")[2] for name in listed if name.strip("/") != path.strip("/")]
+
     def _get_again(self, name: str, content: bytes) -> bytes:
         """Return what may be the part of an object; read again if it is, for another run may have been writing it."""
         whole = self._size(name)

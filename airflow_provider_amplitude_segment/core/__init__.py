@@ -41,6 +41,7 @@ Time, randomness, waiting and IDs are arguments. The packages, in the order of t
     http/           response_body: was it cut off; retry: how often and how long after; network_kind, network_fault:
                     why there was no response
     settings, clock the checked parameters; timestamps that only grow
+    not_for_xcom    values that stay in the task that got them
 
 Each package imports only from those below it in ``pyproject.toml``'s contract of import-linter.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -113,11 +112,11 @@ def _defer(operator: Any, settings: SyncSettings, outcome: ExportIncomplete) -> 
             amplitude_conn_id=str(operator.amplitude_conn_id).strip(),
             request_id=outcome.request_id,
             poll_interval=settings.poll_interval,
-            deadline=time.time() + settings.export_timeout,
+            export_timeout=settings.export_timeout,
             state_place=state_place(operator.state_path),
             claims=dict(outcome.claims),
         ),
         method_name="execute_complete",
-        # The trigger ends by itself before; this is for one that no triggerer runs.
+        # The trigger ends by itself before. This ends one that no triggerer runs, or that began to count again.
         timeout=timedelta(seconds=settings.export_timeout) + _TRIGGER_MARGIN,
     )

@@ -5,12 +5,26 @@ Why it is these facts, and which pairs of installations they do not tell apart: 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 _FIRST_WITH_EXECUTION_API = 3
 # Airflow's own, where [api] base_url names no host (airflow.executors.base_executor.get_execution_api_server_url).
 _DEFAULT_HOST = "http://localhost:8080"
+
+# Host and port, path, query. What has no path has no "@" behind it, so a user and a password are never taken for a
+# host and a port.
+_PLACE = re.compile(r"((?:\[[^]]*\]|[^]:/?@[]*)(?::\d*)?)(?:(/[^?@]*)(?:\?(.*))?|(?:\?([^@]*))?)", re.DOTALL)
+
+# What says where a database is, in the queries that its drivers read: libpq's
+# (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS), mysqlclient's and PyMySQL's. The
+# others are secrets, or settings that change and name no other database.
+_PLACE_KEYS = frozenset(
+    {"database", "db", "dbname", "host", "hostaddr", "port", "read_default_file", "service", "unix_socket"}
+)
+_SEARCH_PATH = re.compile(r"search_path=((?:\\.|\S)+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +54,9 @@ def installation_of_task() -> Installation:
         return Installation(named, named)
     if int(__version__.partition(".")[0]) < _FIRST_WITH_EXECUTION_API:
         database, base_url = _option(conf, "database", "sql_alchemy_conn"), _option(conf, "webserver", "base_url")
-        return Installation(without_login(database), without_login(base_url))
+        # Two Airflows may use two schemas of one database.
+        identity = f"{without_login(database)} {_option(conf, 'database', 'sql_alchemy_schema')}".rstrip()
+        return Installation(identity, without_login(base_url))
     base_url = _option(conf, "api", "base_url")
     if not base_url or base_url.startswith("/"):
         base_url = f"{_DEFAULT_HOST}{base_url}"
@@ -50,16 +66,51 @@ def installation_of_task() -> Installation:
 
 
 def without_login(url: str) -> str:
-    """Return a URL without its user, password, driver and query, any of which may be secret or may change.
+    """Return where a URL leads, without user, password, driver and settings, which may be secret or may change.
+
+    Of the query, what names a host or a database stays: a URL may name them there alone.
 
     >>> without_login("postgresql+psycopg2://airflow:p@ss/word@db.example.com:5432/airflow?sslmode=require")
     'postgresql://db.example.com:5432/airflow'
     >>> without_login("https://airflow.example.com/team-a/")
     'https://airflow.example.com/team-a'
+    >>> without_login("postgresql:///airflow?host=db-blue&user=airflow&password=p@ss&sslmode=require")
+    'postgresql:///airflow?host=db-blue'
+    >>> without_login("postgresql://db/airflow?options=-csearch_path%3Dteam_a%20-cstatement_timeout%3D9")
+    'postgresql://db/airflow?search_path=team_a'
     """
     scheme, separator, rest = url.partition("://")
-    place = rest.rpartition("@")[2].partition("?")[0].rstrip("/")
-    return f"{scheme.partition('+')[0]}{separator}{place}" if separator else url.rstrip("/")
+    if not separator:
+        return url.rstrip("/")
+    host, path, query = _split_place(rest)
+    place = f"{host}{path.rstrip('/')}{'?' if query else ''}{'&'.join(query)}"
+    return f"{scheme.partition('+')[0]}{separator}{place}"
+
+
+def _split_place(rest: str) -> tuple[str, str, list[str]]:
+    """Return host and port, path, and what a query says of the place; ``rest`` is what follows a URL's scheme.
+
+    A password may hold any character unquoted, so the user's part ends at the first "@" that a place can follow.
+
+    >>> _split_place("airflow:p?ss@db:5432/airflow"), _split_place("db:5432/airflow?password=p@ss")
+    (('db:5432', '/airflow', []), ('db:5432', '/airflow', []))
+    """
+    ends = [0, *(found.end() for found in re.finditer("@", rest))]
+    match = next((match for end in ends if (match := _PLACE.fullmatch(rest, end))), None)
+    if match is None:
+        return rest.rpartition("@")[2].partition("?")[0], "", []
+    host, path, query, query_without_path = match.groups(default="")
+    return host, path, _place_of_query(query or query_without_path)
+
+
+def _place_of_query(query: str) -> list[str]:
+    said = []
+    for key, value in parse_qsl(query):
+        if key in _PLACE_KEYS:
+            said.append(f"{key}={value}")
+        elif key == "options" and (found := _SEARCH_PATH.search(value)):
+            said.append(f"search_path={found[1]}")
+    return said
 
 
 def _option(conf: Any, section: str, name: str) -> str:

@@ -45,6 +45,8 @@ def run_of(context: Context) -> Run:
         clear_number=getattr(dag_run, "clear_number", None) or 0,
         dag_run=_hash(installation.identity, ti.dag_id, ti.run_id),
         task=f"DAG {ti.dag_id!r}, task {ti.task_id!r}",
+        installation=_hash(installation.identity),
+        airflow=installation.label,
     )
 
 

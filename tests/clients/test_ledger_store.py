@@ -21,6 +21,7 @@ def test_what_is_put_is_got_and_listed_and_deleted(tmp_path: Path) -> None:
 
     assert store.get("a/b/plan-1.json") == b"two"
     assert store.names("a/b") == ["plan-1.json"]
+    assert (store.folders("a"), store.folders("a/b"), store.folders("no")) == (["b"], [], [])
     store.delete("a/b/plan-1.json")
     store.delete("a/b/plan-1.json")
     assert store.names("a/b") == []

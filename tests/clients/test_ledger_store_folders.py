@@ -53,6 +53,7 @@ def test_folders_are_made_and_objects_are_written_over(tmp_path: Path) -> None:
     assert store.get("a/b/plan-1.json") == b"two"
     assert store.get("a/c/changes") == b"rows"
     assert (store.names("a/b"), sorted(store.names("a"))) == (["plan-1.json"], ["b", "c"])
+    assert (sorted(store.folders("a")), store.folders("a/b"), store.folders("no")) == (["b", "c"], [], [])
     store.delete("a/b/plan-1.json")
     store.delete("a/b/plan-1.json")
     assert store.names("a/b") == []

@@ -41,6 +41,7 @@ def test_what_is_put_is_got_and_listed_and_deleted(store: LedgerStore, tmp_path:
 
     assert store.get("a/b/plan-1.json") == b"two"
     assert sorted(store.names("a/b")) == ["plan-1.json", "reports"]
+    assert (store.folders("a/b"), store.folders("a/b/reports"), store.folders("no")) == (["reports"], [], [])
     assert store.get_file("a/b/reports/changes", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b"rows"
     store.delete("a/b/plan-1.json")
@@ -178,7 +179,7 @@ def test_a_look_is_one_request(s3_server: S3Server, bucket: str, store: LedgerSt
 def test_a_folder_that_a_console_made_is_no_object_of_itself(root: Root, store: LedgerStore) -> None:
     root.fs.touch(f"{root.path}/a/")
 
-    assert store.names("a") == []
+    assert (store.names("a"), store.folders("a")) == ([], [])
 
 
 def test_a_bucket_that_nobody_made_is_named_and_not_made(s3_server: S3Server) -> None:

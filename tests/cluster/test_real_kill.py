@@ -1,6 +1,13 @@
-"""A task process that is killed with SIGKILL in the middle of a delivery, and Airflow's own retry after it."""
+"""A task process that is killed with SIGKILL in the middle of a delivery, and Airflow's own retry after it.
+
+Airflow 3.0 retries no task whose process was killed, whatever its ``retries``: ``final_state`` of its supervisor calls
+the task failed (https://github.com/apache/airflow/blob/3.0.6/task-sdk/src/airflow/sdk/execution_time/supervisor.py).
+There a person clears it.
+"""
 
 from __future__ import annotations
+
+from importlib.metadata import version
 
 import pytest
 from cluster.airflow_cluster import TASK, AirflowCluster
@@ -27,7 +34,12 @@ def test_a_task_killed_in_the_middle_of_100000_users_is_retried_and_ends_right(
 
     killed_at = cluster.sandbox.segment.identifies_received
     assert 30_000 <= killed_at <= 60_000
-    assert cluster.airflow.wait_for_run(dag_id, run_id, 120) == "success"
+    ended = cluster.airflow.wait_for_run(dag_id, run_id, 120)
+    if version("apache-airflow").startswith("3.0."):
+        assert ended == "failed"
+        cluster.airflow.clear(dag_id, run_id, TASK)
+        ended = cluster.airflow.wait_for_run(dag_id, run_id, 120)
+    assert ended == "success"
     assert cluster.airflow.task(dag_id, run_id, TASK)["try_number"] == 2
     assert cluster.sandbox.compare(dag_id).equal
     assert cluster.sandbox.amplitude.exports_spent == 1

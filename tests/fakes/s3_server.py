@@ -6,6 +6,7 @@
 import json
 import subprocess
 import sys
+import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable
@@ -92,6 +93,7 @@ class _Told:
         self._denied: list[str] = []
         self._refused: dict[str, Any] = {"headers": []}
         self._requests: list[str] = []
+        self._conditional = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
@@ -113,6 +115,10 @@ class _Told:
             return [f"<Error><Code>{self._refused['code']}</Code><Message>told to</Message>{header}</Error>".encode()]
         wanted = (method, path.split("/")[1])
         fault = next((fault for fault in self._faults if (fault["method"], fault["bucket"]) == wanted), None)
+        if fault is None and "HTTP_IF_NONE_MATCH" in environ:
+            # moto looks whether there is an object and then writes its own; S3 does both at once.
+            with self._conditional:
+                return list(self._moto(environ, start_response))
         if fault is None:
             return self._moto(environ, start_response)
         self._faults.remove(fault)

@@ -85,6 +85,10 @@ class FakeStore:
         below = (name.removeprefix(above) for name in list(self.objects) if name.startswith(above))
         return list({name.partition("/")[0] for name in below})
 
+    def folders(self, folder: str) -> list[str]:
+        above = f"{folder}/" if folder else ""
+        return [name for name in self.names(folder) if any(full.startswith(f"{above}{name}/") for full in self.objects)]
+
     def delete(self, name: str) -> None:
         (self.before_delete if "/runs/" in name else self.before_pruning)()
         self._begin_write(name)

@@ -86,6 +86,9 @@ class FaultyStore:
     def names(self, folder: str) -> list[str]:
         return self._take(f"{folder}/", "look", lambda: self._store.names(folder))
 
+    def folders(self, folder: str) -> list[str]:
+        return self._take(f"{folder}/", "look", lambda: self._store.folders(folder))
+
     def delete(self, name: str) -> None:
         kind = "forget" if _kind(name) == "record" else "prune"
         self._take(name, kind, lambda: self._store.delete(name))

@@ -1,7 +1,7 @@
 """Strangers: who else uses the ledgers of a history, beside the runs of its one task.
 
-Another Airflow that is configured alike runs the same DAG run; a second process runs one try; a second task sends the
-same cohort under a trait key of its own. They meet no accidents.
+Another Airflow that is configured alike runs the same DAG run; a second process runs one try; a second task, or the
+same task in another Airflow, sends the same cohort under a trait key of its own. They meet no accidents.
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ _TASK = "DAG 'daily', task 'sync'"
 _OTHER_TASK = "DAG 'weekly', task 'send'"
 _OTHER_TEMPLATE = "Weekly: {cohort_name}"
 
+_AIRFLOW, _OTHER_AIRFLOW = "blue", "green"
+
 SAME_RUN, SAME_TRY, OTHER_TRAIT = "another Airflow's same run", "second process of one try", "second task's trait"
+OTHER_AIRFLOWS_TRAIT = "another Airflow's trait"
+OTHER_TRAITS = (OTHER_TRAIT, OTHER_AIRFLOWS_TRAIT)
 
 
 def run_of(key: str) -> Run:
     """Return the first try of a run of the history's own task."""
-    return Run(f"run {key}", key, 1, started_at=f"start of {key}", dag_run=key, task=_TASK)
+    started_at = f"start of {key}"
+    return Run(f"run {key}", key, 1, started_at=started_at, dag_run=key, task=_TASK, installation=_AIRFLOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,11 @@ class Stranger:
         """Return what was survived, if anything."""
         outcome = self.attempt.outcome
         if isinstance(outcome, TraitConflictError):
-            return f"{OTHER_TRAIT} refused"
-        if isinstance(outcome, ClaimHeldError) and self.kind != OTHER_TRAIT:
+            return f"{self.kind} refused"
+        if isinstance(outcome, ClaimHeldError) and self.kind not in OTHER_TRAITS:
             return f"{self.kind} kept out"
-        if self.kind == OTHER_TRAIT and self.is_let_through and self.attempt.has_succeeded:
-            return f"{OTHER_TRAIT} let through"
+        if self.kind in OTHER_TRAITS and self.is_let_through and self.attempt.has_succeeded:
+            return f"{self.kind} let through"
         return None
 
 
@@ -74,32 +79,38 @@ class Strangers:
         return Stranger(kind, attempt, self._newest())
 
     def other_task(self, settings: SyncSettings) -> Stranger:
-        """Return a second task with another template; seldom one that replaces the first one."""
+        """Return a task with another template, which is the same one in another Airflow half of the time.
+
+        Seldom it replaces the first one.
+        """
         self._number += 1
         is_let_through = self._random.random() < 0.3
         policy = "take-over" if is_let_through else "retire"
         own = replace(settings, trait_name=_OTHER_TEMPLATE, on_trait_change=policy)
-        attempt = Attempt(self._world, replace(run_of(f"o{self._number}"), task=_OTHER_TASK), own, [])
-        return Stranger(OTHER_TRAIT, attempt, self._newest(), is_let_through)
+        run = run_of(f"o{self._number}")
+        # By its number, so that a seed's other draws stay as they were.
+        kind = OTHER_TRAITS[self._number % 2]
+        run = replace(run, task=_OTHER_TASK) if kind == OTHER_TRAIT else replace(run, installation=_OTHER_AIRFLOW)
+        return Stranger(kind, Attempt(self._world, run, own, []), self._newest(), is_let_through)
 
     def is_replaced(self) -> bool:
         """Whether a second task named the trait of a destination last."""
         origins = [entry.origin for entry in self._newest().values() if entry is not None]
-        return any(origin is not None and origin.task == _OTHER_TASK for origin in origins)
+        return any(origin is not None and origin.template == _OTHER_TEMPLATE for origin in origins)
 
     def judge(self, stranger: Stranger) -> list[Finding]:
         """Hold it against a task that it retired another one's trait, although nobody let it through."""
         if stranger.is_let_through:
             return []
         return [
-            ("traits", f"{newest.origin.task} retired {earlier.trait!r}, the trait of {earlier.origin.task}")
+            ("traits", f"{newest.origin} retired {earlier.trait!r}, the trait of {earlier.origin}")
             for destination, newest in self._newest().items()
             if (earlier := stranger.found[destination]) is not None
             and newest is not None
             and newest.generation > earlier.generation
             and newest.origin is not None
             and earlier.origin is not None
-            and newest.origin.task != earlier.origin.task
+            and (newest.origin.task, newest.origin.installation) != (earlier.origin.task, earlier.origin.installation)
             and newest.trait != earlier.trait
         ]
 

@@ -306,6 +306,13 @@ def test_a_deferred_sync_is_resumed_by_a_new_process_with_the_same_export(sandbo
     assert sandbox.amplitude.exports_spent == 1
 
 
+def test_a_trigger_is_handed_a_length_and_no_moment_of_the_workers_clock(sync: Sync) -> None:
+    with pytest.raises(TaskDeferred) as deferred:
+        sync(deferrable=True, export_timeout=90)
+    _, arguments = deferred.value.trigger.serialize()
+    assert {value for value in arguments.values() if isinstance(value, float)} == {0.05, 90}
+
+
 @pytest.mark.parametrize(
     ("event", "error"),
     [

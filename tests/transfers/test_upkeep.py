@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,27 @@ def test_the_steps_to_erase_a_user_leave_nothing_that_names_them(sandbox: Sandbo
     assert not [path for path in files if b"bob@" in path.read_bytes()]
     sandbox.amplitude.cohorts["c1"].user_ids = ["ann@example.com"]
     assert sync(FakeTaskInstance("manual__3"))["destinations"][0]["planned"] == 0
+
+
+def test_an_erasure_beside_a_copy_of_a_ledger_names_it_and_does_not_end_well(
+    sandbox: Sandbox, sync: Sync, tmp_path: Path
+) -> None:
+    sandbox.amplitude.cohorts["c1"].user_ids = ["ann@example.com", "bob@example.com"]
+    sync()
+    (app,) = (folder for folder in (tmp_path / "state").iterdir() if folder.is_dir())
+    copy = shutil.copytree(app, app.with_name(f"{app.name}.bak"))
+
+    status, told = run_step(tmp_path / "state", "erase", user_ids="bob@example.com\n")
+
+    assert (status, "1 told traits erased" in told, f"{copy}/c1/" in told, "it is a copy. NOT erased" in told) == (
+        1,
+        True,
+        True,
+        True,
+    ), told
+    shutil.rmtree(copy)
+    status, told = run_step(tmp_path / "state", "erase", user_ids="bob@example.com\n")
+    assert status == 0, told
 
 
 @pytest.mark.parametrize("arguments", [["--state-path", "relative/path", "list"], ["nonsense"]])

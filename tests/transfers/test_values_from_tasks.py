@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import pickle
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +15,11 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from fakes.tested_dag import parse_dag
 
+from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
+from airflow_provider_amplitude_segment.clients.segment import SegmentClient
+from airflow_provider_amplitude_segment.core import cohort, cohort_export, export_file, segment_answer
 from airflow_provider_amplitude_segment.exceptions import XComValueError
+from airflow_provider_amplitude_segment.hooks import segment as segment_hook
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, WRITE_KEY_EMEA, Sandbox, SandboxCohort
@@ -81,12 +88,38 @@ def test_what_a_task_returns_and_no_task_could_read_fails_the_task_that_returns_
 ) -> None:
     states = states_of("values_that_cannot_be_read")
 
-    assert states == {"cohorts": {"failed"}, "destination": {"failed"}, "report": {"failed"}}
+    assert states == {name: {"failed"} for name in ("cohorts", "destination", "report", "usage", "export")}
     printed = "".join(capfd.readouterr())
     assert "Return AmplitudeHook().map_cohorts(), which expand_kwargs of an operator takes" in printed
     assert "Return plain values, such as dataclasses.asdict(destination)" in printed
     assert "Return report.as_dict()" in printed
+    for kind in ("Usage", "ExportRequested"):
+        assert f"A value of the class {kind} cannot cross from one task to another" in printed
     assert "allow list" not in printed
+
+
+def values_of(owner: type) -> Iterator[type]:
+    """Give every dataclass that a public method returns, alone, in a collection or as one of several."""
+    methods = [method for name, method in inspect.getmembers(owner, inspect.isfunction) if not name.startswith("_")]
+    for method in methods:
+        names = {"Path": Path, "AmplitudeClient": AmplitudeClient, "SegmentClient": SegmentClient}
+        for module in (typing, cohort, cohort_export, export_file, segment_answer, segment_hook):
+            names |= vars(module)
+        remaining = [typing.get_type_hints(method, localns=names)["return"]]
+        while remaining:
+            kind = remaining.pop()
+            remaining += typing.get_args(kind)
+            if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+                yield kind
+
+
+def test_nothing_that_a_hook_or_a_client_returns_crosses_an_xcom() -> None:
+    owners = (AmplitudeHook, SegmentHook, AmplitudeClient, SegmentClient)
+    kinds = {kind for owner in owners for kind in values_of(owner)}
+    assert {"Cohort", "Usage", "RetryLater", "Download", "Acknowledged"} <= {kind.__name__ for kind in kinds}
+    for kind in kinds:
+        with pytest.raises(XComValueError, match=f"class {kind.__name__} cannot"):
+            object.__new__(kind).serialize()
 
 
 @pytest.mark.parametrize("hook", [AmplitudeHook, SegmentHook])

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from airflow_provider_amplitude_segment.sandbox import Fault, Sandbox, SandboxCohort
 from airflow_provider_amplitude_segment.triggers.amplitude import AmplitudeCohortExportTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -81,7 +87,7 @@ def test_an_unknown_status_is_waited_out_and_logged(
 def test_an_export_that_never_completes_is_told_in_time(sandbox: Sandbox) -> None:
     """With what Amplitude said last; another try goes on waiting for the same one."""
     sandbox.amplitude.cohorts["26umsb5"].ready_after_polls = 10**9
-    event = fire(sandbox, deadline=time.time() + 0.3)
+    event = fire(sandbox, export_timeout=0.3)
     assert (event["status"], event["retryable"]) == ("timeout", True)
     assert event["last_status"] == "JOB INPROGRESS"
     assert "JOB INPROGRESS" in event["message"]
@@ -90,7 +96,13 @@ def test_an_export_that_never_completes_is_told_in_time(sandbox: Sandbox) -> Non
 def test_a_trigger_that_comes_late_asks_once(sandbox: Sandbox) -> None:
     """A completed export is not thrown away for a triggerer's pause."""
     sandbox.amplitude.cohorts["26umsb5"].ready_after_polls = 0
-    assert fire(sandbox, deadline=time.time() - 60)["status"] == "completed"
+    assert fire(sandbox, export_timeout=0)["status"] == "completed"
+
+
+def test_a_trigger_that_an_earlier_version_wrote_ends_when_that_version_said(sandbox: Sandbox) -> None:
+    """By a clock, and no later than before."""
+    sandbox.amplitude.cohorts["26umsb5"].ready_after_polls = 10**9
+    assert fire(sandbox, deadline=time.time() - 60)["status"] == "timeout"
 
 
 def test_an_export_that_failed_is_told(sandbox: Sandbox) -> None:
@@ -152,9 +164,83 @@ def test_the_loop_runs_on_while_amplitude_is_slow(sandbox: Sandbox) -> None:
     assert asyncio.run(longest_pause()) < 0.4
 
 
+@contextmanager
+def waiting_for_silence(silent: socket.socket) -> Iterator[asyncio.Task[list[dict[str, Any]]]]:
+    """Give the task of a trigger whose Amplitude takes connections and says nothing."""
+    trigger = AmplitudeCohortExportTrigger("amplitude_silent", "qfaZya")
+    waiting = asyncio.create_task(events(trigger))
+    try:
+        yield waiting
+    finally:
+        waiting.cancel()
+        # A question that is still in the queue is refused now, and the others are cut.
+        silent.close()
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Take connections for an Airflow connection of its own; whoever accepts one decides when it ends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        silent = {"conn_type": "amplitude", "login": "k", "password": "w", "host": "127.0.0.1"}
+        silent |= {"schema": "http", "port": server.getsockname()[1]}
+        monkeypatch.setenv("AIRFLOW_CONN_AMPLITUDE_SILENT", json.dumps(silent))
+        yield server
+
+
+def test_a_silent_amplitude_keeps_nobody_elses_look_ups_waiting(silent: socket.socket) -> None:
+    """Names of hosts are looked up in the loop's own threads, connections in the one thread of asgiref."""
+
+    async def look_up() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
+        with waiting_for_silence(silent) as waiting:
+            asked, _ = await asyncio.wait_for(loop.sock_accept(silent), 30)
+            with asked:
+                await asyncio.wait_for(loop.getaddrinfo("127.0.0.1", 80), 10)
+                await asyncio.wait_for(sync_to_async(int)(), 10)
+                assert not waiting.done()
+
+    asyncio.run(look_up())
+
+
+def test_a_kill_while_amplitude_is_silent_is_known_as_one(silent: socket.socket) -> None:
+    """By the message that Airflow cancels with; without it, Airflow never calls ``on_kill``."""
+
+    async def kill() -> None:
+        loop = asyncio.get_running_loop()
+        with waiting_for_silence(silent) as waiting:
+            asked, _ = await asyncio.wait_for(loop.sock_accept(silent), 30)
+            with asked:
+                waiting.cancel("a user's action")
+                with pytest.raises(asyncio.CancelledError) as cancelled:
+                    await waiting
+                assert cancelled.value.args == ("a user's action",)
+
+    asyncio.run(kill())
+
+
+def test_a_state_path_that_is_slow_keeps_nobody_elses_look_ups_waiting(tmp_path: Path) -> None:
+    """While a killed task's claim is given back."""
+    claim = tmp_path / "folder" / "claim-1.json"
+    claim.parent.mkdir()
+    os.mkfifo(claim)
+    trigger = AmplitudeCohortExportTrigger(state_place=str(tmp_path), claims={"folder": 1})
+
+    async def look_up() -> None:
+        killing = asyncio.create_task(trigger.on_kill())
+        # It opens once the trigger reads, and keeps it reading until it is closed.
+        with await asyncio.to_thread(claim.open, "wb"):
+            await asyncio.wait_for(sync_to_async(int)(), 10)
+            assert not killing.done()
+        await killing
+
+    asyncio.run(look_up())
+
+
 def test_a_trigger_is_made_again_from_what_it_says_of_itself() -> None:
     """From JSON; every argument has a default, for what an older version did not write."""
-    made = AmplitudeCohortExportTrigger("amplitude_eu", "qfaZya", 7.5, 1_795_442_209.5)
+    made = AmplitudeCohortExportTrigger("amplitude_eu", "qfaZya", 7.5, 1_795_442_209.5, export_timeout=60)
     path, arguments = json.loads(json.dumps(made.serialize()))
     module, _, name = path.rpartition(".")
     again = getattr(importlib.import_module(module), name)(**arguments)

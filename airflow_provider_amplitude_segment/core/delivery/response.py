@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, read_object
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, read_retry_after
+from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +44,12 @@ _REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(NotForXCom):
     """The batch is queued at Segment, which is as much as it ever promises."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NotForXCom):
     """Nothing of this batch was queued, and the same bytes never will be.
 
     Attributes:
@@ -61,7 +62,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialsRejected:
+class CredentialsRejected(NotForXCom):
     """We are refused, not the batch. Segment does not document this, a gateway before it may do it.
 
     Attributes:
@@ -72,7 +73,7 @@ class CredentialsRejected:
 
 
 @dataclass(frozen=True, slots=True)
-class UnexpectedResponse:
+class UnexpectedResponse(NotForXCom):
     """What answered is not Segment's Tracking API: a redirect, a missing page, a proxy's own page.
 
     Attributes:
@@ -85,7 +86,7 @@ class UnexpectedResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable:
+class Unreachable(NotForXCom):
     """Nothing was sent, and no retry changes that: an untrusted certificate, a missing package.
 
     Attributes:

@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.core.export.response_errors import (
     raise_for_status,
 )
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, read_retry_after
+from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
 from airflow_provider_amplitude_segment.exceptions import AmplitudeAnswerError, ExportFailedError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _OK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class Download(NotForXCom):
     """An export's file as it came.
 
     Attributes:

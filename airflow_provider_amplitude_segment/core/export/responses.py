@@ -20,6 +20,7 @@ from airflow_provider_amplitude_segment.core.export.response_errors import (
 )
 from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, HttpResponse, is_cut_object, read_object
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, read_retry_after
+from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeUnavailableError,
@@ -38,7 +39,7 @@ _OK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ExportRequested:
+class ExportRequested(NotForXCom):
     """Amplitude took the request; it counts, and its file can be had for seven days.
 
     Attributes:
@@ -49,7 +50,7 @@ class ExportRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportsLimited:
+class ExportsLimited(NotForXCom):
     """429: the month's exports are spent, or too many are asked for at once. Only the usage tells which.
 
     Attributes:
@@ -62,12 +63,12 @@ class ExportsLimited:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportCompleted:
+class ExportCompleted(NotForXCom):
     """The file can be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
-class ExportPending:
+class ExportPending(NotForXCom):
     """Amplitude is still at work.
 
     Attributes:
@@ -83,7 +84,7 @@ class ExportPending:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NotForXCom):
     """Exports of this month, by Amplitude's own count.
 
     Attributes:

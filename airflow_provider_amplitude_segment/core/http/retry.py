@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
+from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
+
 # 2.0 ** 60 is far over any cap and far under what a float overflows at.
 _HIGHEST_POWER = 60
 
@@ -54,7 +56,7 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryLater:
+class RetryLater(NotForXCom):
     """A response that is not final: the same request may be sent again.
 
     Attributes:

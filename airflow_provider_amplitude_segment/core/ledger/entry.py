@@ -20,12 +20,16 @@ class TraitOrigin:
         template: ``trait_name`` of that task.
         dag_run: the DAG run in which it did, as ``Run.dag_run`` has it.
         run_key: the task instance that did.
+        installation: the Airflow of that task, as ``Run.installation`` has it; empty in an entry of before it was kept.
+        airflow: that Airflow, for a reader.
     """
 
     task: str
     template: str
     dag_run: str
     run_key: str
+    installation: str = ""
+    airflow: str = ""
 
 
 PlanMode = Literal["incremental", "full", "retire"]

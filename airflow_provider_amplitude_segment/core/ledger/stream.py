@@ -47,6 +47,10 @@ class Store(Protocol):
         """Return the names, without the folder, of the objects and folders right below it, in any order."""
         ...
 
+    def folders(self, folder: str) -> list[str]:
+        """Return the names, without the folder, of the folders right below it, in any order."""
+        ...
+
     def delete(self, name: str) -> None:
         """Remove an object; nothing happens where there is none."""
         ...
@@ -133,6 +137,8 @@ class Run:
         clear_number: how often the DAG run was cleared. A finished run that is cleared is started again.
         dag_run: differs for every installation, DAG and run; the same for all of its tasks.
         task: the DAG and the task, for a reader; the same for all runs, map indexes and installations.
+        installation: differs for every Airflow; the same for all of its tasks.
+        airflow: that Airflow, for a reader; two can have the same.
     """
 
     label: str
@@ -142,3 +148,5 @@ class Run:
     clear_number: int = 0
     dag_run: str = ""
     task: str = ""
+    installation: str = ""
+    airflow: str = ""

@@ -1,9 +1,11 @@
 r"""A list of user IDs as a person hands it over: a CSV file as Amplitude exports it, or one ID a line.
 
-It is CSV where its first line names the column ``user_id``; only that column is read. Else each line is an ID, to the
-last character, blanks at its ends included; a line that begins with a quotation mark is one quoted field, which may
-hold line breaks. As in an export, an ID that is empty or white space alone is no ID. Either form is UTF-8, with or
-without a byte order mark, gzip or not, and ends its lines with ``\n``, ``\r\n`` or ``\r``.
+It is CSV where its first line that is not blank names the column ``user_id``; only that column is read. Else each line
+is an ID, to the last character, blanks at its ends included; a line that begins with a quotation mark is one quoted
+field, which may hold line breaks. A list with a header below other lines, or with NUL characters, is refused: no ledger
+would have its IDs, and the erasure would end well. As in an export, an ID that is empty or white space alone is no ID.
+Either form is UTF-8, with or without a byte order mark, gzip or not, and ends its lines with ``\n``, ``\r\n`` or
+``\r``.
 """
 
 from __future__ import annotations
@@ -28,10 +30,16 @@ if TYPE_CHECKING:
 
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?:\r\n|\n|\r|\Z)')
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n|\n|\r|\Z)")
+_NUL = "\0"
 _BREAK = re.compile(r"\r\n|\n|\r")
 
-# Names that stand in the first line of a list only where that is a header.
-_HEADER_NAMES = frozenset({"user_id", "user id", "userid", "amplitude_id", "group_value"})
+# A line of a list that holds one of these names, alone or between separators, is taken for a header.
+_HEADER = re.compile(
+    r"""(?:\A|[,;|\t\r\n])[\ufeff "']*((?:user|amplitude)[_ -]?id|group_value)[ "']*(?=[,;|\t\r\n]|\Z)""",
+    re.IGNORECASE,
+)
+# A spreadsheet writes empty rows above a table as separators.
+_BLANK_LINES = re.compile(r"""(?:(?:[\s,;]|"")*[\r\n])?""")
 _ODD = re.compile(r"""\s.*|.*\s|["'].*|.*["']|.*[,;\t].*""", re.DOTALL)
 
 
@@ -96,28 +104,53 @@ def _text(content: bytes) -> str:
 
 
 def _is_csv(text: str) -> bool:
-    """Tell whether the first line is a header, and refuse one that has no column ``user_id`` as it must be written."""
-    first = _LINE.match(text)
-    line = first[1] if first else ""
+    """Tell whether the first line that is not blank is a header with a column ``user_id``."""
+    blank = _BLANK_LINES.match(text)
+    first = _LINE.match(text, blank.end() if blank else 0)
     try:
-        names = plain_names(next(csv.reader([line], strict=True), []))
+        names = plain_names(next(csv.reader([first[1] if first else ""], strict=True), []))
     except csv.Error:
         names = []
     if "user_id" in names:
         return True
-    words = {word.strip(" \t\"'").lower() for word in re.split(r"[,;|\t]", line)}
-    if words & _HEADER_NAMES:
-        raise UserListError("its first line is a header, and has no column user_id between commas")
+    _refuse_what_is_no_list(text, first.end() if first else 0)
     return False
 
 
+def _refuse_what_is_no_list(text: str, first_line_end: int) -> None:
+    """Refuse a text whose lines are no IDs: none of them would be found, and the erasure would end well."""
+    if _NUL in text:
+        raise UserListError(
+            f"line {_line_number(text, text.index(_NUL))} has a NUL character, as text in UTF-16 has. Save it as "
+            "UTF-8; an ID that has one must stand in a CSV file"
+        )
+    header = _HEADER.search(text)
+    if header is None:
+        return
+    if header.start(1) < first_line_end:
+        raise UserListError("its first line is a header, and has no column user_id between commas")
+    raise UserListError(
+        f"line {_line_number(text, header.start(1))} is a header, and other lines stand above it. Remove those lines; "
+        "an ID that reads like a header must stand in a CSV file"
+    )
+
+
+def _line_number(text: str, position: int) -> int:
+    return len(_BREAK.findall(text, 0, position)) + 1
+
+
 def _column(text: str) -> Iterator[str]:
-    """Yield the column ``user_id`` of a CSV text with a header."""
+    """Yield the column ``user_id`` of a CSV text with a header, which blank lines may stand above."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        names = next(reader)
+        names = next((row for row in reader if "user_id" in plain_names(row)), [])
         column = user_id_column(names)
         for row in reader:
+            if "user_id" in plain_names([*row[:column], *row[column + 1 :]]):
+                raise UserListError(
+                    f"line {reader.line_num} is a header, and has user_id in another column than the header above "
+                    "it. Give the two CSV files one after the other"
+                )
             if row and len(row) != len(names):
                 raise UserListError(
                     f"line {reader.line_num} has {len(row)} fields, and the header {len(names)}: an ID with a comma "
@@ -137,11 +170,10 @@ def _lines(text: str) -> Iterator[str]:
         quoted = text[position] == '"'
         match = (_QUOTED if quoted else _LINE).match(text, position)
         if match is None:
-            number = len(_BREAK.findall(text, 0, position)) + 1
             raise UserListError(
-                f"line {number} begins with a quotation mark, and is no quoted ID: the mark is not closed, or "
-                "something follows where it is. Double the marks within an ID, and give rows of several columns with "
-                "their header"
+                f"line {_line_number(text, position)} begins with a quotation mark, and is no quoted ID: the mark is "
+                "not closed, or something follows where it is. Double the marks within an ID, and give rows of several "
+                "columns with their header"
             )
         yield match[1].replace('""', '"') if quoted else match[1]
         position = match.end()

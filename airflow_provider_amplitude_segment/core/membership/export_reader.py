@@ -10,7 +10,7 @@ from airflow_provider_amplitude_segment.core.disk_space import stating_room, syn
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.scratch import remove_scratch
 from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS
-from airflow_provider_amplitude_segment.core.membership.membership import inflated_bytes, is_gzip, read_membership
+from airflow_provider_amplitude_segment.core.membership.membership import inflated_bytes, read_membership
 from airflow_provider_amplitude_segment.core.user_properties import MAX_BYTES
 from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
 
@@ -63,7 +63,8 @@ def fetch_membership(
     file = scratch / "export"
     download = amplitude.download(request_id, file)
     log.info("Fetched export %s: %s bytes", request_id, f"{download.received_bytes:,}")
-    is_end_announced = download.is_end_announced or is_gzip(file)
+    # Nor does gzip announce it: a file may have several members, and the first of them alone is a whole gzip file.
+    is_end_announced = download.is_end_announced
     try:
         with (
             stating_room(lambda: sync_room(inflated_bytes(file), facts.destinations)),

@@ -162,13 +162,10 @@ def _with_properties(
     )
 
 
-def is_gzip(export_file: Path) -> bool:
-    """Return whether a file is compressed: it then says itself where it ends."""
-    return next(scratch_chunks(export_file), b"").startswith(_GZIP_MAGIC)
-
-
 def inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield a file's bytes without gzip, member after member.
+    """Yield a file's bytes without gzip, member after member (RFC 1952, 2.2).
+
+    Each member says where it ends, and none says that it is the last: a file that is cut between two is not refused.
 
     Raises:
         ExportFileError: its gzip stream is damaged.

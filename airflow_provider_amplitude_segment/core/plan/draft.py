@@ -132,7 +132,9 @@ def decide_terms(
         SettingError: a user property has the name of the trait key; nothing was sent.
     """
     newest = opened.newest
-    origin: TraitOrigin | None = TraitOrigin(run.task, settings.trait_name, run.dag_run, run.key)
+    origin: TraitOrigin | None = TraitOrigin(
+        run.task, settings.trait_name, run.dag_run, run.key, run.installation, run.airflow
+    )
     if settings.on_trait_change == "keep" and newest is not None and newest.trait != trait:
         log.warning(
             "%s: the trait key would now be %r; on_trait_change='keep' stays with %r.",

@@ -55,7 +55,7 @@ def check_origins(newest: Mapping[Stream, Plan | Commit | None], trait: str, run
             continue
         error = TraitConflictError(
             stream.destination.segment_conn_id,
-            origin.task if origin.task != run.task else f"{origin.task}, with another map index",
+            _other_task(origin, run),
             entry.trait,
             origin.template,
             trait,
@@ -69,7 +69,8 @@ def check_origins(newest: Mapping[Stream, Plan | Commit | None], trait: str, run
 def is_anothers(origin: TraitOrigin, run: Run, template: str) -> bool:
     """Tell whether another task, with another template, named a trait key.
 
-    A task that is mapped over templates is two: in one DAG run it does not edit its template.
+    A task that is mapped over templates is two: in one DAG run it does not edit its template. So is a task of two
+    Airflows: each runs its own copy of the DAG.
 
     >>> from airflow_provider_amplitude_segment.core.ledger.entry import TraitOrigin
     >>> from airflow_provider_amplitude_segment.core.ledger.stream import Run
@@ -80,12 +81,29 @@ def is_anothers(origin: TraitOrigin, run: Run, template: str) -> bool:
     False
     >>> is_anothers(origin, Run("", "monday.1", task="daily.sync", dag_run="monday"), "{cohort_id}")
     True
+    >>> blue = TraitOrigin("daily.sync", "{cohort_name}", dag_run="monday", run_key="monday.0", installation="blue")
+    >>> runs = [Run("", "t", task="daily.sync", dag_run="t", installation=airflow) for airflow in ("blue", "green")]
+    >>> [is_anothers(blue, run, "{cohort_id}") for run in runs]
+    [False, True]
     """
     if origin.template == template:
         return False
-    if origin.task != run.task:
+    if origin.task != run.task or _is_elsewhere(origin, run):
         return True
     return origin.dag_run == run.dag_run and origin.run_key != run.key
+
+
+def _is_elsewhere(origin: TraitOrigin, run: Run) -> bool:
+    """Tell whether a trait key was named in another Airflow than the run's; an old entry does not say where."""
+    return bool(origin.installation) and origin.installation != run.installation
+
+
+def _other_task(origin: TraitOrigin, run: Run) -> str:
+    """Return what a reader tells the other task by."""
+    if _is_elsewhere(origin, run):
+        is_alike = origin.airflow == run.airflow
+        return f"{origin.task} in {'another Airflow, also at' if is_alike else 'Airflow'} {origin.airflow!r}"
+    return origin.task if origin.task != run.task else f"{origin.task}, with another map index"
 
 
 def check_drafts(

@@ -17,7 +17,7 @@ from airflow_provider_amplitude_segment.exceptions import SettingError
 from airflow_provider_amplitude_segment.hooks.connection.field import setting
 from airflow_provider_amplitude_segment.hooks.connection.pasted_url import before_call
 from airflow_provider_amplitude_segment.hooks.connection.proxies import read_proxies
-from airflow_provider_amplitude_segment.hooks.connection.short_values import without_warning_of_short_values
+from airflow_provider_amplitude_segment.hooks.connection.short_values import without_airflows_own_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ def find_connection(hook: BaseHook, conn_id: str) -> Connection:
         answer as if there were none.
     """
     try:
-        with without_warning_of_short_values():
+        with without_airflows_own_warnings():
             return hook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise SettingError(

@@ -1,8 +1,9 @@
-"""Airflow's warning of a value that is too short to be masked: dropped while a connection is read."""
+"""Airflow's warnings of its own ways: dropped while a connection is read."""
 
 from __future__ import annotations
 
 import logging
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,14 @@ if TYPE_CHECKING:
 # SecretsMasker.add_mask(): https://github.com/apache/airflow/blob/main/shared/secrets_masker
 _WARNING = "Skipping masking for a secret as it's too short"
 
+# Of Airflow 3.0's BaseHook, which looks every connection up in a way that 3.0 deprecates:
+# https://github.com/apache/airflow/blob/3.0.6/airflow-core/src/airflow/models/connection.py
+_DEPRECATION = "Using Connection.get_connection_from_secrets from `airflow.models` is deprecated"
+
 
 @contextmanager
-def without_warning_of_short_values() -> Iterator[None]:
-    """Drop that warning inside of the context.
+def without_airflows_own_warnings() -> Iterator[None]:
+    """Drop Airflow's warnings of short values and of its own look-up inside of the context.
 
     Airflow 3 hands all of Extra to its masker, which warns of a short value before it looks at its name. So each task
     of a connection with ``{"region": "EU"}`` would warn of a secret. Keys of Amplitude and Segment have 32 characters.
@@ -24,7 +29,9 @@ def without_warning_of_short_values() -> Iterator[None]:
     for handler in handlers:
         handler.addFilter(_is_another)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", _DEPRECATION, DeprecationWarning)
+            yield
     finally:
         for handler in handlers:
             handler.removeFilter(_is_another)

@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.core.ledger.state_path_mark import MARKE
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_stream, find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import Erased, erase_users
+from airflow_provider_amplitude_segment.core.maintenance.marked_copies import find_marked_copies
 from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.exceptions import (
     LedgerDamagedError,
@@ -427,3 +428,76 @@ def test_a_state_path_of_a_newer_version_is_refused(world: World) -> None:
 def test_what_is_no_ledger_is_not_found_by_its_folder_either(shared: World, folder: str) -> None:
     assert find_stream(shared.store, folder) is None
     assert find_stream(shared.store, f"/{LEDGER}/") is not None
+
+
+# Marked copies ----------------------------------------------------------------------------------------------------
+
+
+def copy_of(world: World, folder: str, to: str) -> None:
+    below = {name: body for name, body in world.store.objects.items() if name.startswith(f"{folder}/")}
+    world.store.objects.update({name.replace(folder, to, 1): body for name, body in below.items()})
+
+
+def marked_copies(world: World) -> tuple[list[str], list[str]]:
+    passed: list[str] = []
+    return list(find_marked_copies(world.store, lambda one: passed.append(str(one)))), passed
+
+
+@pytest.mark.parametrize(
+    ("folder", "to", "found"),
+    [
+        ("1234", "1234.bak", "1234.bak/c1/dst-default"),
+        ("1234", ".1234", ".1234/c1/dst-default"),
+        ("1234", "1234 (copy)", "1234 (copy)/c1/dst-default"),
+        ("1234/c1", "1234/c1.2026-11-24", "1234/c1.2026-11-24/dst-default"),
+        (LEDGER, "1234/c1/dst-default.old", "1234/c1/dst-default.old"),
+        (LEDGER, "1234/c1/runs", "1234/c1/runs"),
+        (LEDGER, "1234 copy/c1 copy/dst copy", "1234 copy/c1 copy/dst copy"),
+        (LEDGER, "ledger.bak", "ledger.bak"),
+        (LEDGER, "1234/ledger", "1234/ledger"),
+    ],
+)
+def test_a_copy_of_a_ledger_under_a_name_that_no_ledger_has_is_named(
+    shared: World, folder: str, to: str, found: str
+) -> None:
+    assert marked_copies(shared) == ([], [])
+
+    copy_of(shared, folder, to)
+
+    assert marked_copies(shared) == ([found], [])
+
+
+@pytest.mark.parametrize("closed", ["1234/c1.bak", "1234/c1/dst.old", "1234.bak/c1", "1234.bak/c1/dst/claim-1.json"])
+def test_a_folder_of_another_name_that_is_closed_is_named(shared: World, closed: str) -> None:
+    shared.store.objects[closed if closed.endswith(".json") else f"{closed}/claim-1.json"] = b""
+    shared.store.closed = {closed}
+
+    copies, passed = marked_copies(shared)
+
+    assert copies == []
+    place = closed.removesuffix("/claim-1.json")
+    assert [one.startswith(f"memory:{place} was passed over: it cannot be read") for one in passed] == [True]
+    assert passed_over(shared) == []
+
+
+def test_a_folder_of_another_name_whose_entries_are_torn_is_named(shared: World) -> None:
+    shared.store.objects["1234/c1/dst.old/claim-1.json"] = b""
+
+    copies, (passed,) = marked_copies(shared)
+
+    assert copies == []
+    assert passed.startswith("memory:1234/c1/dst.old was passed over: it has a ledger's entries")
+
+
+def test_a_folder_that_fails_for_a_while_is_no_folder_without_copies(shared: World) -> None:
+    copy_of(shared, "1234/c1", "1234/c1.bak")
+    listed = shared.store.names
+
+    def names(folder: str) -> list[str]:
+        if folder == "1234/c1.bak":
+            raise StateUnavailableError("memory:", "Input/output error")
+        return listed(folder)
+
+    shared.store.names = names  # type: ignore[method-assign]
+    with pytest.raises(StateUnavailableError):
+        marked_copies(shared)

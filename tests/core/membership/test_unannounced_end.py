@@ -73,18 +73,53 @@ def test_a_size_that_is_unknown_or_old_vouches_for_no_file(behind_a_proxy: World
     assert world.segment.members(TRAIT) == set(users(0, 2_000))
 
 
-def test_a_compressed_file_announces_its_own_end(behind_a_proxy: World, tmp_path: Path) -> None:
+def members_of_gzip(*ids: range) -> list[bytes]:
+    """A file of several gzip members, as a writer makes it that appends: each by itself is a gzip file."""
+    header = '"amplitude_id","user_id"\n'
+    rows = ["".join(f'"{number}","user-{number:06d}"\n' for number in numbers) for numbers in ids]
+    return [gzip.compress((header + part if not index else part).encode()) for index, part in enumerate(rows)]
+
+
+def test_a_compressed_file_that_is_cut_between_two_of_its_members_is_refused(
+    behind_a_proxy: World, tmp_path: Path
+) -> None:
+    """What is left is a whole gzip file, and nothing in it says that more should come."""
     world = behind_a_proxy
-    world.amplitude.cohorts["c1"] = replace(world.amplitude.cohorts["c1"], size=None)
-    content = gzip.compress(b'"amplitude_id","user_id"\n"1","ann"\n')
+    first, second = members_of_gzip(range(1_000), range(1_000, 2_000))
     world.amplitude.files["export-2"] = tmp_path / "file.csv.gz"
-    world.amplitude.files["export-2"].write_bytes(content)
+    world.amplitude.files["export-2"].write_bytes(first + second)
+    world.amplitude.cut_after_bytes = len(first)
 
-    world.sync("c1", max_exit_ratio=None)
-    assert world.segment.members(TRAIT) == {"ann"}
+    with pytest.raises(ExportCutOffError, match=r"1,000 rows, Amplitude lists 2,000 users"):
+        world.sync("c1", run="daily", max_exit_ratio=None)
 
-    world.amplitude.files["export-3"] = world.amplitude.files["export-2"]
-    world.amplitude.cut_after_bytes = len(content) - 1
+    world.amplitude.cut_after_bytes = None
+    assert world.sync("c1", run="daily").rows == 2_000
+    assert world.segment.members(TRAIT) == set(users(0, 2_000))
+    assert world.amplitude.exports_spent == 2
+
+
+def test_a_compressed_file_is_cut_off_where_a_member_ends_inside_a_line(behind_a_proxy: World, tmp_path: Path) -> None:
+    world = behind_a_proxy
+    (whole,) = members_of_gzip(range(2_000))
+    text = gzip.decompress(whole)
+    world.amplitude.files["export-2"] = tmp_path / "file.csv.gz"
+    world.amplitude.files["export-2"].write_bytes(gzip.compress(text[:-2]) + gzip.compress(text[-2:]))
+    world.amplitude.cut_after_bytes = len(gzip.compress(text[:-2]))
+
+    with pytest.raises(ExportCutOffError, match="ends inside a"):
+        world.sync("c1")
+
+
+@pytest.mark.parametrize("kept", [-1, 40])
+def test_a_compressed_file_that_is_cut_inside_a_member_is_refused_whatever_its_size(
+    behind_a_proxy: World, tmp_path: Path, kept: int
+) -> None:
+    world = behind_a_proxy
+    (content,) = members_of_gzip(range(2_000))
+    world.amplitude.files["export-2"] = tmp_path / "file.csv.gz"
+    world.amplitude.files["export-2"].write_bytes(content[:kept])
+
     with pytest.raises(ExportCutOffError, match="gzip stream ends early"):
         world.sync("c1", max_exit_ratio=None)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 THEIRS, OURS = "{cohort_name} ({cohort_id})", "[Amplitude] {cohort_name}"
 THEIR_TRAIT, OUR_TRAIT = "Power Users (c1)", "[Amplitude] Power Users"
 OTHER_TASK: dict[str, Any] = {"task": "DAG 'weekly', task 'send'"}
+BLUE: dict[str, Any] = {"installation": "1", "airflow": "https://blue.example.com"}
+GREEN: dict[str, Any] = {"installation": "2", "airflow": "https://green.example.com"}
 
 
 @pytest.fixture
@@ -134,6 +136,55 @@ def test_a_task_mapped_over_destinations_with_one_template_is_no_conflict(world:
         world.sync("c1", run=f"monday.{index}", identity={"dag_run": "monday"})
 
     assert world.segment.members(THEIR_TRAIT) == {"ann", "bob"}
+
+
+@pytest.mark.parametrize(
+    ("green", "said"),
+    [
+        (GREEN, "task 'sync' in Airflow 'https://blue.example.com'"),
+        ({**GREEN, "airflow": BLUE["airflow"]}, "task 'sync' in another Airflow, also at 'https://blue.example.com'"),
+    ],
+    ids=["of two addresses", "of one address for readers"],
+)
+def test_one_task_in_two_airflows_with_two_templates_is_two_tasks(
+    world: World, green: dict[str, Any], said: str
+) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+    for _ in range(3):
+        world.sync("c1", trait_name=THEIRS, identity=BLUE)
+        with pytest.raises(TraitConflictError, match=said):
+            world.attempt("c1", trait_name=OURS, identity=green)
+
+    assert world.segment.members(THEIR_TRAIT) == {"ann", "bob"}
+    assert (world.segment.identifies, world.amplitude.exports_spent) == (2, 3)
+
+
+def test_one_task_in_two_airflows_with_one_template_is_no_conflict(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+    world.sync("c1", identity=BLUE)
+    world.amplitude.cohort("c1", "Big Spenders", ["ann", "bob"])
+
+    world.sync("c1", identity=GREEN)
+
+    assert world.segment.members("Big Spenders (c1)") == {"ann", "bob"}
+
+
+def test_an_airflow_that_has_replaced_the_other_is_let_through_once(world: World) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+    world.sync("c1", identity=BLUE)
+    world.sync("c1", trait_name=OURS, identity=GREEN, on_trait_change="take-over")
+
+    world.sync("c1", trait_name=OURS, identity=GREEN)
+
+    assert world.segment.members(OUR_TRAIT) == {"ann", "bob"}
+    with pytest.raises(TraitConflictError, match=GREEN["airflow"]):
+        world.attempt("c1", identity=BLUE)
+
+
+def test_an_entry_of_before_the_airflow_was_kept_conflicts_with_no_airflow(told: World) -> None:
+    told.sync("c1", trait_name=OURS, identity=GREEN)
+
+    assert (told.segment.members(OUR_TRAIT), told.segment.members(THEIR_TRAIT)) == ({"ann", "bob"}, set())
 
 
 def test_after_a_retirement_the_trait_is_no_tasks_any_more(told: World) -> None:

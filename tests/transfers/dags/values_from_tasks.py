@@ -79,3 +79,5 @@ with DAG("values_that_cannot_be_read", schedule=None, start_date=START):
     task(lambda: AmplitudeHook().list_cohorts(), task_id="cohorts")()
     task(lambda: SegmentHook().describe(), task_id="destination")()
     task(lambda: [SyncReport("c1")], task_id="report")()
+    task(lambda: AmplitudeHook().get_conn().usage(), task_id="usage")()
+    task(lambda: AmplitudeHook().get_conn().request_export("c1"), task_id="export")()
