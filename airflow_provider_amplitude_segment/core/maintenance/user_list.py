@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.membership.membership import (
+from airflow_provider_amplitude_segment.core.membership.csv_file import (
     has_tabs,
     inflate,
     plain_names,
@@ -94,7 +94,7 @@ def read_user_list(content: bytes) -> UserList:
 
 def _text(content: bytes) -> str:
     try:
-        plain = b"".join(without_mark(inflate(iter([content]))))
+        plain = b"".join(without_mark(inflate(io.BytesIO(content))))
         return plain.decode()
     except ExportFileError:
         raise UserListError("its gzip stream is damaged, or ends early") from None

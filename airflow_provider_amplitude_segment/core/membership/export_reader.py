@@ -10,7 +10,8 @@ from airflow_provider_amplitude_segment.core.disk_space import stating_room, syn
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.scratch import remove_scratch
 from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS
-from airflow_provider_amplitude_segment.core.membership.membership import inflated_bytes, read_membership
+from airflow_provider_amplitude_segment.core.membership.csv_file import inflated_bytes
+from airflow_provider_amplitude_segment.core.membership.membership import read_membership
 from airflow_provider_amplitude_segment.core.user_properties import MAX_BYTES
 from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
 

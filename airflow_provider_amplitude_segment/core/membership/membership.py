@@ -8,30 +8,22 @@ read to its last character is refused as a whole; a smaller cohort is never gues
 
 from __future__ import annotations
 
-import codecs
-import csv
-import re
-import zlib
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any
-
-import duckdb
 
 from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine.database import one_row
-from airflow_provider_amplitude_segment.core.engine.engine_file import csv_rows, parquet_rows, write_parquet
+from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.engine.scratch import (
-    ScratchFile,
-    on_scratch,
     remove_scratch,
-    scratch_chunks,
 )
-from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
+from airflow_provider_amplitude_segment.core.membership.csv_file import property_column, read_csv_file, user_id_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+
+    import duckdb
 
 _MAX_RECORD_BYTES = 8_000_000
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -105,30 +97,26 @@ def read_membership(
         ExportFileError: the file is not a cohort of users, or lacks a property; names the fault, never a row's text.
         ExportCutOffError: the file ends early.
     """
-    plain = scratch / "cohort.csv"
-    file_bytes, last = _write_plain(export_file, plain)
-    # A field that is cut behind a doubled quote, or before a comma, is a field, and another user's.
-    if not (is_end_announced or last in {b"\r", b"\n"}):
-        raise ExportCutOffError("ends inside a line")
-    names = _header(plain)
-    user_id = _text_of(names, user_id_column(names))
-    columns = {name: _text_of(names, _property_column(names, name)) for name in properties}
+    file = read_csv_file(export_file, scratch / "cohort.csv", is_end_announced=is_end_announced)
+    user_id = file.text_of(user_id_column(file.names))
+    columns = {name: file.text_of(property_column(file.names, name)) for name in properties}
+    group_rows = user_properties.group_rows(properties)
     path, exported = scratch / "members.parquet", scratch / "exported.parquet"
     if columns:
         more = "".join(f", nullif({text}, '') AS {user_properties.column(name)}" for name, text in columns.items())
-        _write_from_csv(engine, plain, len(names), f"SELECT {_id(user_id)}{more} FROM csv", exported, properties)
+        file.write(engine, f"SELECT {_id(user_id)}{more} FROM csv", exported, group_rows)
         counted = f"SELECT user_id, count(*) AS rows FROM {parquet_rows(exported)} GROUP BY 1"
         engine.execute(write_parquet(counted, path))
     else:
-        _write_from_csv(engine, plain, len(names), f"SELECT {_id(user_id)}, count(*) AS rows FROM csv GROUP BY 1", path)
-    remove_scratch(plain)
+        file.write(engine, f"SELECT {_id(user_id)}, count(*) AS rows FROM csv GROUP BY 1", path, group_rows)
+    remove_scratch(file.path)
     rows, members, anonymous = one_row(
         engine,
         f"""SELECT coalesce(sum(rows), 0)::BIGINT, count(user_id),
                    coalesce(sum(rows) FILTER (user_id IS NULL), 0)::BIGINT
             FROM {parquet_rows(path)}""",
     )
-    membership = Membership(path, rows, members, anonymous, rows - anonymous - members, file_bytes=file_bytes)
+    membership = Membership(path, rows, members, anonymous, rows - anonymous - members, file_bytes=file.file_bytes)
     return _with_properties(engine, membership, exported, properties) if columns else membership
 
 
@@ -162,169 +150,6 @@ def _with_properties(
     )
 
 
-def inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield a file's bytes without gzip, member after member (RFC 1952, 2.2).
-
-    Each member says where it ends, and none says that it is the last: a file that is cut between two is not refused.
-
-    Raises:
-        ExportFileError: its gzip stream is damaged.
-        ExportCutOffError: its gzip stream ends early.
-    """
-    first = next(chunks, b"")
-    if not first.startswith(_GZIP_MAGIC):
-        yield first
-        yield from chunks
-        return
-    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    for compressed in chain([first], chunks):
-        chunk = compressed
-        while chunk:
-            if inflater.eof:
-                inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-            try:
-                yield inflater.decompress(chunk)
-            except zlib.error:
-                raise ExportFileError("its gzip stream is damaged") from None
-            chunk = inflater.unused_data
-    if not inflater.eof:
-        raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort")
-
-
-def inflated_bytes(export_file: Path) -> int:
-    """Return how large an export's file is without gzip.
-
-    Raises:
-        ExportFileError: its gzip stream is damaged or ends early.
-        EngineError: it cannot be read.
-    """
-    return sum(map(len, inflate(scratch_chunks(export_file))))
-
-
-def without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the chunks without a byte order mark, of which the first chunk may hold only a part."""
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= len(codecs.BOM_UTF8):
-            break
-    yield head.removeprefix(codecs.BOM_UTF8)
-    yield from chunks
-
-
-def _write_plain(export_file: Path, plain: Path) -> tuple[int, bytes]:
-    """Write the file inflated and without a byte order mark, and refuse what is not whole UTF-8 text.
-
-    Returns:
-        Its size in bytes, and its last byte, which is empty for an empty file.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    lines = quotes = written = 0
-    last = b""
-    with ScratchFile(plain) as file:
-        for chunk in without_mark(inflate(scratch_chunks(export_file))):
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                # ``error.object`` begins with the bytes that were left over of the chunk before.
-                line = lines + error.object[: error.start].count(b"\n") + 1
-                raise ExportFileError(f"not UTF-8, line {line}: nothing is guessed") from None
-            lines += chunk.count(b"\n")
-            quotes += chunk.count(b'"')
-            last = chunk[-1:] or last
-            file.write(chunk)
-            written += len(chunk)
-    if decoder.getstate()[0]:
-        raise ExportCutOffError("ends inside a character")
-    # RFC 4180 doubles a quote inside a field, so a whole file has an even number of them.
-    if quotes % 2:
-        raise ExportCutOffError("ends inside a quoted field")
-    return written, last
-
-
-def _header(plain: Path) -> list[str]:
-    with on_scratch(plain), plain.open(encoding="utf-8", newline="") as file:
-        try:
-            names = next(csv.reader(iter(lambda: file.readline(_MAX_RECORD_BYTES), ""), strict=True), None)
-        except csv.Error:
-            raise ExportFileError("not CSV, line 1") from None
-    if not names:
-        raise ExportFileError("no header: the export is not a cohort file")
-    # The engine may take such a file's rows for none.
-    if any("\n" in name or "\r" in name for name in names):
-        raise ExportFileError("a line break in its header")
-    return names
-
-
-def plain_names(names: Sequence[str]) -> list[str]:
-    """Return a header's names without the tab that some of Amplitude's exports put before every string.
-
-    The tab is not documented (amplitude-api.md 1.6).
-    """
-    return [name.removeprefix("\t") for name in names]
-
-
-def has_tabs(names: Sequence[str], column: int) -> bool:
-    """Tell whether a tab stands before each value of a column: then one does before its name, too."""
-    return names[column].startswith("\t")
-
-
-def user_id_column(names: Sequence[str]) -> int:
-    """Return the first column that holds user IDs.
-
-    Raises:
-        ExportFileError: there is none.
-
-    >>> user_id_column(["amplitude_id", "user_id", "plan", "amplitude_id"])
-    1
-    """
-    found = plain_names(names)
-    if "user_id" in found:
-        return found.index("user_id")
-    if "group_value" in found:
-        raise ExportFileError("no user_id column: a cohort of groups, not of users")
-    raise ExportFileError("no user_id column")
-
-
-def _property_column(names: list[str], name: str) -> int:
-    """Return the first column of a user property.
-
-    >>> _property_column(["amplitude_id", "user_id", "plan"], "plan")
-    2
-    """
-    found = plain_names(names)
-    if name not in found:
-        others = ", ".join(other for other in found if other not in {"amplitude_id", "user_id"})
-        raise ExportFileError(f"no column for the user property {name!r}; its properties are: {others or 'none'}")
-    return found.index(name)
-
-
-def _text_of(names: list[str], column: int) -> str:
-    """Return the expression of a column's text, without the tab before each where there is one."""
-    return rf"regexp_replace(c{column}, '^\t', '')" if has_tabs(names, column) else f"c{column}"
-
-
 def _id(text: str) -> str:
     """Return the column ``user_id``: NULL of an anonymous user."""
     return f"CASE WHEN regexp_full_match({text}, '{_BLANK}') THEN NULL ELSE {text} END AS user_id"
-
-
-def _write_from_csv(  # one file in, one file out
-    engine: duckdb.DuckDBPyConnection,
-    plain: Path,
-    columns: int,
-    query: str,
-    to: Path,
-    properties: Sequence[str] = (),
-) -> None:
-    """Write what a query makes of the file, ``csv`` in it, whose columns are ``c0``, ``c1`` and so on."""
-    rows = csv_rows(plain, [f"c{index}" for index in range(columns)], _MAX_RECORD_BYTES)
-    try:
-        engine.execute(
-            write_parquet(f"WITH csv AS (FROM {rows}) {query}", to, group_rows=user_properties.group_rows(properties))
-        )
-    except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-        # The engine's own message quotes the line, and with it user IDs: only the number is taken from it, if any.
-        line = re.search(r"Line: (\d+)", str(error))
-        where = f", line {line[1]}" if line else ""
-        raise ExportFileError(f"not CSV with {columns} columns throughout{where}") from None
