@@ -110,7 +110,8 @@ def _said(error: Exception, place: str, at: str, root: str, advice: str = "") ->
     if (fault := find_store_fault(error)) is not None:
         kind = StatePathError if fault.is_lasting else StateUnavailableError
         return kind(place, f"{fault.reason}{at}", fault.advice)
-    file = find_other_file(error, root)
+    # A copy that finds no room names the file that it is a copy of, which is in no way to blame.
+    file = find_other_file(error, root) if isinstance(error, _LASTING_KINDS) else None
     is_nameless = isinstance(error, FileNotFoundError) and error.errno is not None and error.filename is None
     if file is None and not is_nameless:
         return None

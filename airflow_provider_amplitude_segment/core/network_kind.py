@@ -164,6 +164,9 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(found))
         yield found
         inner = [getattr(found, "reason", None), *found.args, found.__cause__, found.__context__]
+        # botocore raises an error again where another one is handled, which takes the place of what caused it.
+        kept = getattr(found, "kwargs", None)
+        inner += [kept.get("error")] if isinstance(kept, dict) else []
         waiting += [other for other in inner if isinstance(other, BaseException)]
 
 
