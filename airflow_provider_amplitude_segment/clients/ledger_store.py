@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_amplitude_segment.clients.object_store import ObjectStore
-from airflow_provider_amplitude_segment.clients.store_response import response_of
+from airflow_provider_amplitude_segment.clients.store_failure import folder_error, store_error
 from airflow_provider_amplitude_segment.core.engine.scratch import (
     NO_ROOM,
     ScratchFile,
@@ -25,46 +25,13 @@ from airflow_provider_amplitude_segment.core.engine.scratch import (
     scratch_chunks,
     scratch_error,
 )
-from airflow_provider_amplitude_segment.core.http.network_fault import find_fault
-from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, StatePathError, StateUnavailableError
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_amplitude_segment.core.http.network_fault import NetworkFault
-    from airflow_provider_amplitude_segment.core.ledger.store_response import StoreResponse
-
 # What mounted file systems answer that cannot sync a folder.
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
-
-# What no later try finds otherwise: no such place, no right to it, not writable, something else in its place.
-_LASTING = frozenset(
-    {
-        errno.ENOENT,
-        errno.EACCES,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ENOTDIR,
-        errno.EISDIR,
-        errno.EEXIST,
-        errno.ENOTSUP,
-        errno.ELOOP,
-        errno.ENAMETOOLONG,
-    }
-)
-# Object stores raise these without a number.
-_LASTING_KINDS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
-
-# boto's, which are no OSError; it is not imported here.
-_LASTING_NAMES = ("Credentials", "ParamValidation", "NoLength")
-_WORDS = {
-    "NoCredentialsError": "no credentials are found",
-    "PartialCredentialsError": "a part of the credentials is missing",
-    "ParamValidationError": "no bucket can have this name (ParamValidationError)",
-    "FlexibleChecksumError": "an object came with another checksum than it was put with",
-    "ResponseParserError": "the answer is not one of an object store, or only a part of one",
-    "NoLengthError": "the answers do not say how long an object is; a proxy on the way may drop Content-Length",
-}
 
 
 class ObjectRoot(Protocol):
@@ -190,7 +157,7 @@ class LedgerStore:
         try:
             is_there = objects.get_file(name, to)
         except OSError as error:
-            if error.errno in NO_ROOM:
+            if error.errno in NO_ROOM or error.filename == str(to):
                 raise scratch_error(to, error) from error
             raise
         if not is_there:
@@ -209,43 +176,13 @@ class LedgerStore:
             yield
         except AmplitudeSegmentError:
             raise
-        except OSError as error:
-            if (answer := response_of(error)) is not None:
-                raise self._answered(answer, name) from error
-            if self._folder is None and (fault := find_fault(error, "store")) is not None:
-                raise self._not_reached(fault, name) from error
-            lasting = error.errno in _LASTING or (error.errno is None and isinstance(error, _LASTING_KINDS))
-            kind = StatePathError if lasting else StateUnavailableError
-            reason, advice = error.strerror or type(error).__name__, getattr(error, "advice", "")
-            if error.errno in NO_ROOM:
-                advice = "Give it more space, inodes or quota."
-            raise kind(str(self._root), _at(name, reason), advice) from error
         except Exception as error:
-            if self._folder is not None:
-                raise
-            if (answer := response_of(error)) is not None:
-                raise self._answered(answer, name) from error
-            if (fault := find_fault(error, "store")) is not None:
-                raise self._not_reached(fault, name) from error
-            # s3fs asks for an object's length, and takes it for given that the answer has one.
-            is_length = isinstance(error, KeyError) and error.args == ("ContentLength",)
-            kind_name = "NoLengthError" if is_length else type(error).__name__
-            lasting = isinstance(error, ImportError) or any(part in kind_name for part in _LASTING_NAMES)
-            kind = StatePathError if lasting else StateUnavailableError
-            raise kind(str(self._root), _at(name, _WORDS.get(kind_name, kind_name))) from error
-
-    def _not_reached(self, fault: NetworkFault, name: str) -> StatePathError:
-        kind = StatePathError if fault.is_lasting else StateUnavailableError
-        return kind(str(self._root), _at(name, fault.reason), fault.advice)
-
-    def _answered(self, answer: StoreResponse, name: str) -> StatePathError:
-        kind = StatePathError if answer.is_lasting else StateUnavailableError
-        return kind(str(self._root), _at(name, str(answer)))
-
-
-def _at(name: str, reason: str) -> str:
-    """Say which object or folder a reason is about; the root says so itself."""
-    return f"{reason}, at {name}" if name else reason
+            if self._folder is None:
+                root: Any = self._root
+                raise store_error(error, str(root), name, root.path) from error
+            if isinstance(error, OSError):
+                raise folder_error(error, str(self._root), name) from error
+            raise
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_amplitude_segment.clients.refused_header import find_refused
 from airflow_provider_amplitude_segment.clients.store_response import response_of
 from airflow_provider_amplitude_segment.core.http.response_body import read_object
+from airflow_provider_amplitude_segment.core.ledger.absence import find_other_file, is_absence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +93,8 @@ class ObjectStore:
         try:
             content = bytes(self._fs.cat_file(self._at(name)))
             return content if read_object(content) is not None else self._get_again(name, content)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            self._require_absence(error, name)
             return None
 
     def get_file(self, name: str, to: Path) -> bool:
@@ -100,7 +102,8 @@ class ObjectStore:
         try:
             self._fs.get_file(self._at(name), str(to), **self._parts("get_file"))
             self._refuse_part(name, to.stat().st_size, self._size(name))
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            self._require_absence(error, name)
             return False
         return True
 
@@ -109,7 +112,8 @@ class ObjectStore:
         path = self._at(folder)
         try:
             listed = [str(entry).rstrip("/") for entry in self._fs.ls(path, detail=False)]
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError) as error:
+            self._require_absence(error, folder)
             return []
         # Consoles make an empty object for a "folder", and it is listed below itself.
         return [entry.rpartition("/")[2] for entry in listed if entry.strip("/") != path.strip("/")]
@@ -118,17 +122,23 @@ class ObjectStore:
         """Remove an object; nothing happens where there is none."""
         try:
             self._fs.rm_file(self._at(name))
-        except FileNotFoundError:
-            return
+        except FileNotFoundError as error:
+            self._require_absence(error, name)
 
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders right below a folder."""
         path = self._at(folder)
         try:
             listed = [str(entry["name"]) for entry in self._fs.ls(path, detail=True) if entry["type"] == "directory"]
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError) as error:
+            self._require_absence(error, folder)
             return []
         return [name.rstrip("/").rpartition("/")[2] for name in listed if name.strip("/") != path.strip("/")]
+
+    def _require_absence(self, error: OSError, name: str) -> None:
+        """Raise an error again that is not about the object: a credentials' file may be missing, or the bucket."""
+        if not is_absence(error, self._at(name), response_of(error), has_folders=self._has_folders):
+            raise error
 
     def _get_again(self, name: str, content: bytes) -> bytes:
         """Return what may be the part of an object; read again if it is, for another run may have been writing it."""
@@ -182,7 +192,9 @@ class ObjectStore:
             # fsspec's own pipe_file looks first and then writes: two could do so at once.
             with self._fs.open(target, "xb") as file:
                 file.write(content)
-        except FileExistsError:
+        except FileExistsError as error:
+            if find_other_file(error, self._path) is not None:
+                raise
             return False
         except (NotImplementedError, TypeError, ValueError) as error:
             if response_of(error) is not None:

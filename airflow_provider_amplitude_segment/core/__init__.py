@@ -31,7 +31,8 @@ Time, randomness, waiting and IDs are arguments. The packages, in the order of t
                     claim: the lease, its format and how long it lasts; held_claims: renewing and verifying it
                     entry: plan, journal and commit; position_ranges: the positions in a journal
                     state: the value last delivered, in doubt, rejections; pruning: what is kept, what is purged
-                    ledger_clock: clocks that are ahead; store_response: what a response of an object store means
+                    ledger_clock: clocks that are ahead; store_response, store_fault, absence: what an object
+                    store answers, and when an object is not there
     report/         report: the counts; summary: the last log lines; progress: the lines before; outcome: how it ends
     maintenance/    discovery: which ledgers there are; rollback; erasure, user_list: users to erase
     user_properties what is sent beside the trait

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from airflow_provider_amplitude_segment.clients.store_failure import opening_error
 from airflow_provider_amplitude_segment.exceptions import SettingError, StatePathError
 from airflow_provider_amplitude_segment.hooks.connection.pasted_url import suggest_place
 
@@ -31,7 +32,8 @@ def open_state_root(place: str) -> Root:
 
     :param place: an absolute path, or a URL.
     :raises SettingError: it is neither, or a URL with a password, with a query or without a bucket.
-    :raises StatePathError: no file system is installed for the URL.
+    :raises StatePathError: no file system is installed for the URL, or its connection cannot be used; as a
+        ``StateUnavailableError`` where its credentials could not be fetched, which may pass.
     """
     return local_path(place) or _object_root(place)
 
@@ -133,7 +135,19 @@ def _object_root(url: str) -> Root:
         root.fs  # noqa: B018
     except AirflowNotFoundException as error:
         raise StatePathError(url, "the connection it names does not exist") from error
-    except (ValueError, ImportError, OSError) as error:
-        advice = "Install this package with the extra for it (s3, gcs, azure) on every worker."
-        raise StatePathError(url, f"no file system is installed for {scheme}://", advice) from error
+    except Exception as error:
+        if _is_not_installed(error):
+            advice = "Install this package with the extra for it (s3, gcs, azure) on every worker."
+            raise StatePathError(url, f"no file system is installed for {scheme}://", advice) from error
+        raise opening_error(error, url) from error
     return root
+
+
+def _is_not_installed(error: Exception) -> bool:
+    """Tell whether a file system is missing: by fixed words of Airflow, fsspec and UPath, or a failed import.
+
+    >>> _is_not_installed(ValueError("Protocol not known: ftps")), _is_not_installed(ValueError("Invalid endpoint: a"))
+    (True, False)
+    """
+    said = ("No filesystem registered for scheme", "Protocol not known", "Unsupported filesystem")
+    return isinstance(error, ImportError) or (isinstance(error, ValueError) and str(error).startswith(said))

@@ -12,6 +12,8 @@ from cryptography import x509
 from fakes.certificates import Authority
 from fakes.http10_proxy import Http10Proxy
 from fakes.recording_server import RecordingServer, Told
+from fakes.s3_server import KEY, SECRET
+from s3fs import S3FileSystem
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
@@ -119,3 +121,42 @@ def test_a_proxy_that_drops_every_length_is_named(s3_server: S3Server, root: Roo
         with pytest.raises(StatePathError, match="may drop Content-Length") as failed:
             behind.get("a/plan-1.json")
     assert not failed.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "cure"),
+    [
+        ({"endpoint_url": "minio:9000"}, "the address of the endpoint cannot be used", "endpoint_url"),
+        ({"endpoint_url": "minio.example.com"}, "the address of the endpoint cannot be used", "endpoint_url"),
+        ({"endpoint_url": "http://minio:90000"}, "the address of the endpoint cannot be used", "endpoint_url"),
+        ({"profile": "nobody-made-this"}, "the profile that is named is not in", "profile_name"),
+        ({"client_kwargs": {"region_name": "us east"}}, "the region is missing, or its name is none", "region_name"),
+        (
+            {"client_kwargs": {"endpoint_url": "https://127.0.0.1:9", "verify": "/gone.pem"}},
+            "a file of trusted authorities or of a client certificate is missing",
+            "AWS_CA_BUNDLE",
+        ),
+        (
+            {"config_kwargs": {"proxies": {"https": "http://user:hush@127.0.0.1:99999"}}},
+            "the address of the proxy cannot be used",
+            "HTTPS_PROXY",
+        ),
+        (
+            {"config_kwargs": {"retries": {"mode": "hush"}}},
+            "the AWS library does not take one of its settings",
+            "Extra",
+        ),
+    ],
+    ids=str,
+)
+def test_a_setting_that_no_retry_cures_is_lasting_and_named(options: dict[str, Any], reason: str, cure: str) -> None:
+    login = {} if "profile" in options else {"key": KEY, "secret": SECRET}
+    endpoint = {"endpoint_url": "https://store.example.com"} if "config_kwargs" in options else {}
+    fs = S3FileSystem(skip_instance_cache=True, **login, **endpoint, **options)
+    fs.retries = 1
+
+    with pytest.raises(StatePathError, match=f"cannot be used: {reason}") as failed:
+        LedgerStore(Root(fs, "bucket/state")).names("a")
+    assert not failed.value.retryable
+    assert cure in failed.value.advice
+    assert "hush" not in str(failed.value)

@@ -24,6 +24,7 @@ Kind = Literal[
     "authorities",
     "own certificate",
     "own files",
+    "tls files",
     "plain",
     "old tls",
     "tls ended",
@@ -91,6 +92,7 @@ _NUMBERS: dict[int, Kind] = {
 # Classes of requests, urllib3, http.client, aiohttp and botocore, the more telling ones first.
 _CLASSES: dict[str, Kind] = {
     "InvalidProxyURL": "proxy address",
+    "InvalidProxiesConfigError": "proxy address",
     "ProxySchemeUnknown": "proxy address",
     "CertificateError": "name",
     "ConnectTimeout": "connect time-out",
@@ -121,6 +123,13 @@ _CLASSES: dict[str, Kind] = {
 }
 
 _PROXY_CLASSES = frozenset({"ProxyError", "ProxyConnectionError", "ClientProxyConnectionError", "ClientHttpProxyError"})
+
+# botocore writes http:// before a proxy's address of another scheme, so that the scheme is asked for as a host.
+_SOCKS_HOSTS = frozenset({"socks", "socks4", "socks4a", "socks5", "socks5h"})
+
+# What these wrap without a file's name is OpenSSL's: it names none.
+_TLS_WRAPPERS = frozenset({"HTTPClientError", "SSLError"})
+
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
 _TRANSIENT_PROXY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _PROXY_LOGIN = 407
@@ -132,7 +141,7 @@ def find_kind(error: BaseException) -> Kind | None:
     >>> find_kind(OSError(errno.ECONNREFUSED, "")), find_kind(ValueError("mine"))
     ('refused', None)
     """
-    chain = tuple(_chain(error))
+    chain = tuple(causes(error))
     for found in chain:
         kind = _kind_of_tls(found) or _kind_of_proxy(found) or _kind_of_files(found)
         if kind is not None:
@@ -142,10 +151,10 @@ def find_kind(error: BaseException) -> Kind | None:
 
 def is_proxys(error: BaseException) -> bool:
     """Return whether the fault was met at a proxy, not behind it."""
-    return any(type(found).__name__ in _PROXY_CLASSES for found in _chain(error))
+    return any(type(found).__name__ in _PROXY_CLASSES for found in causes(error))
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception and all that it was made from: libraries keep that in different places."""
     waiting, seen = [error], set()
     while waiting:
@@ -155,20 +164,38 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(found))
         yield found
         inner = [getattr(found, "reason", None), *found.args, found.__cause__, found.__context__]
+        # botocore raises an error again where another one is handled, which takes the place of what caused it.
+        kept = getattr(found, "kwargs", None)
+        inner += [kept.get("error")] if isinstance(kept, dict) else []
         waiting += [other for other in inner if isinstance(other, BaseException)]
 
 
 def _kind_of_connection(chain: Sequence[BaseException]) -> Kind | None:
+    if any(_is_nameless_file(found) for found in chain) and not _TLS_WRAPPERS.isdisjoint(map(_name, chain)):
+        return "tls files"
     for found in chain:
         if isinstance(found, socket.gaierror):
-            return "dns"
+            return "proxy address" if any(_asked_host(found) in _SOCKS_HOSTS for found in chain) else "dns"
         if isinstance(found, OSError) and found.errno in _NUMBERS:
             return _NUMBERS[found.errno]
     if any(isinstance(found, ssl.SSLError) for found in chain):
         is_certificates = any(isinstance(found, ssl.SSLCertVerificationError) for found in chain)
         return "certificate" if is_certificates else "tls"
-    names = {type(found).__name__ for found in chain}
+    names = set(map(_name, chain))
     return next((kind for name, kind in _CLASSES.items() if name in names), None)
+
+
+def _name(found: BaseException) -> str:
+    return type(found).__name__
+
+
+def _is_nameless_file(found: BaseException) -> bool:
+    return isinstance(found, FileNotFoundError) and found.errno == errno.ENOENT and found.filename is None
+
+
+def _asked_host(found: BaseException) -> object:
+    """Return the host whose name was asked for, where aiohttp or urllib3 keep it."""
+    return getattr(found, "host", None) or getattr(getattr(found, "conn", None), "host", None)
 
 
 def _kind_of_tls(found: BaseException) -> Kind | None:

@@ -14,18 +14,26 @@ _TRANSIENT_STATUSES = frozenset({408, 409, 412, 425, 429})
 _LASTING_STATUSES = frozenset({301, 308, 501, 505})
 
 # Below a status that is lasting otherwise: what came was cut or changed on its way, took too long, belonged to an
-# upload that was ended meanwhile, or was signed with credentials that a new process renews.
+# upload that was ended meanwhile, or was signed with credentials that a new process renews. Or the service of the
+# credentials (STS) was asked too often, or did not reach its own: these are 400 there.
 _TRANSIENT_CODES = frozenset(
     {
         "BadDigest",
         "ExpiredToken",
+        "IDPCommunicationError",
         "IncompleteBody",
         "InvalidPart",
         "NoSuchUpload",
+        "RequestLimitExceeded",
         "RequestTimeout",
+        "Throttling",
+        "ThrottlingException",
         "TokenRefreshRequired",
     }
 )
+
+# S3's and Azure's names for an object that is not there; both have others for a bucket or a container.
+_ABSENT_CODES = frozenset({"NoSuchKey", "BlobNotFound", "PathNotFound", "ResourceNotFound"})
 
 # Over https the checksum stands behind the body, which is sent in chunks of AWS's own.
 _CHECKSUM_WORDS = (
@@ -86,6 +94,15 @@ class StoreResponse:
         if self.code in _TRANSIENT_CODES or self.status in _TRANSIENT_STATUSES:
             return False
         return self.status in _LASTING_STATUSES or 400 <= self.status < 500  # noqa: PLR2004 - HTTP's own numbers
+
+    @property
+    def says_absent(self) -> bool:
+        """Whether the store says, by name, that there is no such object.
+
+        >>> StoreResponse(404, "NoSuchKey").says_absent, StoreResponse(404, "NoSuchBucket").says_absent
+        (True, False)
+        """
+        return self.code in _ABSENT_CODES
 
     @property
     def may_refuse_a_header(self) -> bool:
