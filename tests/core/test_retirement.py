@@ -3,11 +3,11 @@
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import duckdb
 import pytest
 from fakes import Killed, World
+from fakes.segment import Source
 
 from airflow_provider_amplitude_segment.core.delivery.response import CredentialsRejected, no_answer
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
@@ -273,16 +273,16 @@ def test_two_destinations_are_retired_each_by_itself(tmp_path: Path) -> None:
     """One of them is down at first; the retry does not tell the other again, and reports both."""
     world = told_world(tmp_path, ("default", "emea"))
     keys = ("default", "emea")
-    post = world.segment.post
+    source = world.segment.source
 
-    def post_but_emea(write_key: str) -> Any:
-        return post(write_key) if write_key == "default" else lambda _body, _retry: no_answer("down")
+    def source_but_emea(write_key: str) -> Source:
+        return source(write_key) if write_key == "default" else Source(lambda _body: no_answer("down"))
 
-    world.segment.post = post_but_emea  # type: ignore[method-assign]
+    world.segment.source = source_but_emea  # type: ignore[method-assign]
     with pytest.raises(SegmentUnavailableError):
         world.retire("c1", run="retire", keys=keys)
     assert (believed(world), believed(world, "emea")) == (set(), {"bob@x"})
-    world.segment.post = post  # type: ignore[method-assign]
+    world.segment.source = source  # type: ignore[method-assign]
     identifies = world.segment.identifies
 
     report = world.retire("c1", run="retire", keys=keys)

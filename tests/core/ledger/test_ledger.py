@@ -61,7 +61,7 @@ def test_a_file_that_is_read_wrong_once_is_no_damage(synced: World, tmp_path: Pa
 
     synced.store.get_file = get_file  # type: ignore[method-assign]
 
-    to = ledger(synced).fetch(newest.snapshot, tmp_path / "snapshot.parquet")
+    to = ledger(synced).load_file(newest.snapshot, tmp_path / "snapshot.parquet")
     assert to.read_bytes() == synced.store.objects[path_of(synced, "snapshot-")]
 
 
