@@ -186,7 +186,7 @@ def test_keep_stays_with_the_old_key_and_says_so(world: World, caplog: pytest.Lo
     assert world.segment.members(TRAIT) == {"ann", "bob"}
     assert world.segment.members("Heavy Users (c1)") == set()
     assert report.destinations[0].trait == TRAIT
-    assert caplog.text.count("stays with 'Power Users (c1)'") == 2
+    assert caplog.text.count("the trait key stays 'Power Users (c1)'") == 2
 
 
 def test_full_tells_everyone_again_and_former_members_false(world: World) -> None:
