@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DEFERRAL_MARGIN_SECONDS = 600.0
-"""How long a claim outlives ``export_timeout`` while the run is deferred, because a resumed task may queue for a slot."""
+"""How long a deferred run's claim outlives ``export_timeout``, because a resumed task may queue for a slot."""
 
 
 class CohortSync:

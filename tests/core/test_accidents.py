@@ -7,7 +7,7 @@ import pytest
 from fakes import World
 from fakes.segment import Source
 
-from airflow_provider_amplitude_segment.core.delivery.response import Response, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import Response, no_response
 from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS, take_claim
@@ -167,7 +167,7 @@ def test_a_skipped_sync_leaves_a_report_too(world: World) -> None:
 
 def test_a_dry_run_beside_an_unfinished_plan_plans_anew_and_leaves_the_plan_alone(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 600))
-    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a", max_concurrent_requests=1)
     world.segment.script = []
@@ -184,7 +184,7 @@ def test_a_dry_run_beside_an_unfinished_plan_plans_anew_and_leaves_the_plan_alon
 
 def test_a_resumed_sync_reports_what_the_export_held_although_it_is_not_read_again(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob", ""])
-    world.segment.script = [no_answer("ConnectionError")] * 20
+    world.segment.script = [no_response("ConnectionError")] * 20
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a")
     world.segment.script = []
@@ -200,8 +200,8 @@ def test_a_refused_user_of_whom_segment_may_hold_either_value_stays_in_doubt(wor
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
     world.sync("c1")
     world.amplitude.cohort("c1", "Power Users", ["bob"])
-    world.segment.lost = [no_answer("ReadTimeout")]
-    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    world.segment.lost = [no_response("ReadTimeout")]
+    world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1")
     world.segment.script = []

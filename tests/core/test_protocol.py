@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from airflow_provider_amplitude_segment.core.delivery.response import (
     CredentialsRejected,
     Response,
-    no_answer,
+    no_response,
 )
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
@@ -55,7 +55,7 @@ class LateSegment(FakeSegment):
         if self.to_hold:
             self.to_hold -= 1
             self.held.append((write_key, body, self.skew(body)))
-            return no_answer("ReadTimeout")
+            return no_response("ReadTimeout")
         return super()._take(write_key, body, skew)
 
     def _apply(self, write_key: str, message: dict[str, Any], skew: float = 0.0) -> None:
@@ -135,7 +135,7 @@ class Protocol(RuleBasedStateMachine):
     def choose_destinations(self, both: bool) -> None:
         self.keys = KEYS if both else KEYS[:1]
 
-    @rule(answer=st.sampled_from([no_answer("ReadTimeout"), RetryLater(503, None, "")]))
+    @rule(answer=st.sampled_from([no_response("ReadTimeout"), RetryLater(503, None, "")]))
     def lose_the_next_answer(self, answer: Response) -> None:
         self.segment.lost = [answer]
 

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 from fakes import Killed, World
 
-from airflow_provider_amplitude_segment.core.delivery.response import CredentialsRejected, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import CredentialsRejected, no_response
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import MARKER, mark_state_path
@@ -108,7 +108,7 @@ def test_a_second_retirement_tells_nobody_and_succeeds(tmp_path: Path) -> None:
     first = world.retire("c1").destinations[0]
     identifies = world.segment.identifies
 
-    told = world.retire("c1", remembered={"dst-default": first.generation or 0}).destinations[0]
+    told = world.retire("c1", recorded={"dst-default": first.generation or 0}).destinations[0]
 
     assert world.segment.identifies == identifies
     assert (told.mode, told.planned, told.pending, told.committed, told.error) == ("retire", 0, 0, True, None)
@@ -120,7 +120,7 @@ def test_the_next_sync_is_a_first_one_although_airflow_remembers_those_before(tm
 
     world.amplitude.cohort("c1", "Heavy Users", ["ann@x", "bob@x"])
     # The third sync left its generation.
-    told = world.sync("c1", remembered={"dst-default": 3}).destinations[0]
+    told = world.sync("c1", recorded={"dst-default": 3}).destinations[0]
 
     assert (told.entered, told.exited, told.unchanged, told.planned) == (2, 0, 0, 2)
     assert world.segment.members("Heavy Users (c1)") == {"ann@x", "bob@x"}
@@ -257,7 +257,7 @@ def test_users_refused_in_three_syncs_are_not_left_out(world: World) -> None:
 def test_a_sync_that_was_not_told_to_its_end_is_retired_too(world: World, tmp_path: Path) -> None:
     """Segment took the batch, and its answer was lost."""
     world.amplitude.cohort("c1", "Power Users", ["ann@x", "bob@x"])
-    world.segment.lost = [no_answer("lost")] * 40
+    world.segment.lost = [no_response("lost")] * 40
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1")
     assert world.segment.members(TRAIT) == {"ann@x", "bob@x"}
@@ -276,7 +276,7 @@ def test_two_destinations_are_retired_each_by_itself(tmp_path: Path) -> None:
     post = world.segment.post
 
     def post_but_emea(write_key: str) -> Any:
-        return post(write_key) if write_key == "default" else lambda _body, _retry: no_answer("down")
+        return post(write_key) if write_key == "default" else lambda _body, _retry: no_response("down")
 
     world.segment.post = post_but_emea  # type: ignore[method-assign]
     with pytest.raises(SegmentUnavailableError):
@@ -296,7 +296,7 @@ def test_two_destinations_are_retired_each_by_itself(tmp_path: Path) -> None:
 def test_a_destination_that_was_synced_since_is_retired_again_by_the_retry(tmp_path: Path) -> None:
     world = told_world(tmp_path, ("default", "emea"))
     keys = ("default", "emea")
-    world.segment.script = [None, *[no_answer("down")] * 40]
+    world.segment.script = [None, *[no_response("down")] * 40]
     with pytest.raises(SegmentUnavailableError):
         world.retire("c1", run="retire", keys=keys)
     world.segment.script = []
@@ -320,7 +320,7 @@ def test_the_other_destinations_stay_as_they_are_and_are_named(
     assert "dst-emea (connection 'segment_emea')" in caplog.text
     caplog.clear()
     world.retire("c1", keys=("emea",))
-    assert "told elsewhere" not in caplog.text
+    assert "also synced to other destinations" not in caplog.text
 
 
 def test_a_cohort_without_a_ledger_is_refused_and_the_others_are_named(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_the_summary_of_a_quiet_day_says_that_nobody_moved(world: World) -> None
     last = summarize(world.sync("c1"), ending="done.")[-1]
 
     assert last == (
-        "- segment_default: nobody moved. Now 1 users are true under 'Power Users (c1)'. Saved as generation 2."
+        "- segment_default: no changes. Now 1 users are true under 'Power Users (c1)'. Saved as generation 2."
     )
 
 
@@ -162,7 +162,7 @@ def test_the_summary_of_a_failed_sync_says_what_is_still_to_be_told_and_why(worl
 
     last = summarize(world.report, ending="FAILED.")[-1]
 
-    assert "0 of 2 changes acknowledged by Segment; 2 still to be told" in last
+    assert "0 of 2 changes acknowledged by Segment; 2 pending" in last
     assert "not committed" in last
     assert "retries are spent" in last
 
@@ -174,7 +174,7 @@ def test_a_refused_user_is_not_among_those_known(world: World) -> None:
     report = world.sync("c1", on_rejected="warn")
 
     assert report.destinations[0].known == 2
-    assert "1 refused by Segment (listed in " in summarize(report, ending="done.")[-1]
+    assert "1 rejected by Segment (listed in " in summarize(report, ending="done.")[-1]
 
 
 def test_the_summary_of_a_dry_run_promises_nothing(world: World) -> None:
@@ -203,7 +203,7 @@ def test_what_a_sync_shows_of_itself_ends_with_all_that_was_planned(world: World
     world.sync("c1")
 
     assert [facts["step"] for facts in shown if "step" in facts] == STEPS
-    assert shown[-1] == {"destination": "segment_default", "told": 2, "planned": 2, **_unmeasured(shown[-1])}
+    assert shown[-1] == {"destination": "segment_default", "delivered": 2, "planned": 2, **_unmeasured(shown[-1])}
     assert "someone" not in repr(shown)
 
 

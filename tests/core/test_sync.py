@@ -4,7 +4,7 @@ import pytest
 from fakes import World
 from fakes.segment import Source
 
-from airflow_provider_amplitude_segment.core.delivery.response import UnexpectedResponse, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import UnexpectedResponse, no_response
 from airflow_provider_amplitude_segment.core.export.responses import (
     ExportPending,
     ExportsLimited,
@@ -82,7 +82,7 @@ def test_a_lost_answer_and_a_user_who_left_since_ends_right(world: World) -> Non
     """Who may have been told true is told false, although nobody knows that Segment ever heard of the user."""
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
     world.segment.lost = [RetryLater(None, None, "ReadTimeout")]
-    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a")
     assert world.segment.members(TRAIT) == {"ann", "bob"}
@@ -98,7 +98,7 @@ def test_a_lost_answer_and_a_user_who_left_since_ends_right(world: World) -> Non
 
 def test_a_retry_of_the_run_sends_the_same_message_ids_and_spends_no_second_export(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 600))
-    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a", max_concurrent_requests=1)
     told_before = world.report.destinations[0].acknowledged
@@ -129,7 +129,7 @@ def test_a_destination_that_fails_does_not_hold_the_other_up_and_is_told_by_the_
     segment_clients = dict(refusing._session.ports.segment_clients)
     emea = next(destination for destination in segment_clients if destination.name == "dst-emea")
     good = segment_clients[emea]
-    segment_clients[emea] = Source(lambda _body: no_answer("ConnectionError"))
+    segment_clients[emea] = Source(lambda _body: no_response("ConnectionError"))
     object.__setattr__(refusing._session.ports, "segment_clients", segment_clients)
 
     with pytest.raises(SegmentUnavailableError):

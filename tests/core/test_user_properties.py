@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fakes import Killed, World
 
-from airflow_provider_amplitude_segment.core.delivery.response import no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import no_response
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.membership.membership import read_membership
 from airflow_provider_amplitude_segment.exceptions import ExportFileError, SettingError
@@ -119,7 +119,7 @@ def test_a_rename_tells_properties_under_the_new_key_and_takes_back_what_the_old
 def test_a_value_whose_answer_was_lost_is_taken_back_when_it_is_gone(world: World) -> None:
     """Segment may hold it, so it is not taken for never told."""
     world.sync("c1")
-    world.segment.lost = [no_answer("ConnectionError")] * 50
+    world.segment.lost = [no_response("ConnectionError")] * 50
     with pytest.raises(Exception, match="acknowledged"):
         world.sync("c1", user_properties=("country", "plan"))
     assert world.segment.traits("ann") == {TRAIT: True, "plan": "pro", "country": "NO"}
@@ -245,7 +245,7 @@ def test_a_lost_answer_stays_in_doubt_although_a_message_without_the_property_is
     """Amplitude goes back to what was told before, and Segment may hold what was told in between."""
     world.sync("c1", user_properties=("plan",))
     world.amplitude.properties["bob"]["plan"] = "pro"
-    world.segment.lost = [no_answer("ConnectionError")] * 50
+    world.segment.lost = [no_response("ConnectionError")] * 50
     with pytest.raises(Exception, match="acknowledged"):
         world.sync("c1", user_properties=("plan",))
     world.segment.lost = []

@@ -28,9 +28,9 @@ _MEASURED_SECONDS = 10.0
 class RateLimiter:
     """An even rate that threads share. It counts requests, retries included, because Segment counts them.
 
-    Each batch reserves the time that its messages take at the rate, so that no second, from the first on, exceeds
-    ``events_per_second``. Idle time is not saved up. A connection that is slow to open may add one batch to its first
-    seconds. Without a limit, a 429 halves the rate measured in the last seconds.
+    Each batch reserves the time that its messages take at the rate, so that neither the first second nor any ten
+    seconds exceed ``events_per_second``. Idle time is not saved up. A connection that is slow to open may add one batch
+    to its first seconds. Without a limit, a 429 halves the rate measured in the last seconds.
     """
 
     def __init__(self, events_per_second: float | None) -> None:

@@ -126,7 +126,7 @@ def diff_membership(
 
 
 def _pairs(engine: duckdb.DuckDBPyConnection, membership: Membership, state: Path | None, terms: PlanTerms) -> str:
-    """Return the query of all pairs; ``value`` is wanted, ``is_due`` says that it differs, ``is_sent`` that it is sent."""
+    """Return the query of all pairs: ``value`` is wanted, ``is_due`` if it differs, ``is_sent`` if it does not wait."""
     is_full = "false" if terms.mode == "incremental" else "true"
     waits = f"rejections >= {REJECTIONS_BEFORE_WAITING}" if terms.mode == "incremental" else "false"
     trait, listed = literal(terms.trait), user_properties.listed(membership.property_names)

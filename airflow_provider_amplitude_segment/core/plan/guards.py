@@ -93,7 +93,7 @@ def is_of_another_task(origin: TraitOrigin, run: Run, template: str) -> bool:
 
 
 def _is_elsewhere(origin: TraitOrigin, run: Run) -> bool:
-    """Return whether another Airflow than the run's named a trait key; an entry without an installation counts as no."""
+    """Return whether another Airflow than the run's named a trait key; false if the entry names no installation."""
     return bool(origin.installation) and origin.installation != run.installation
 
 

@@ -11,7 +11,7 @@ from airflow_provider_amplitude_segment.core.delivery.response import (
     CredentialsRejected,
     Rejected,
     UnexpectedResponse,
-    no_answer,
+    no_response,
     read_response,
 )
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, RetryPolicy
@@ -82,7 +82,7 @@ def test_a_reason_is_one_line_of_at_most_200_characters() -> None:
 
 def test_no_answer_is_retried() -> None:
     """Segment may have queued the batch."""
-    assert no_answer("ReadTimeout") == RetryLater(None, None, "ReadTimeout")
+    assert no_response("ReadTimeout") == RetryLater(None, None, "ReadTimeout")
 
 
 @given(st.integers(0, 999), st.binary(), st.text(max_size=20))

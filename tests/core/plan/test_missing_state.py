@@ -39,7 +39,7 @@ def test_an_empty_ledger_where_a_sync_is_remembered_is_refused_before_an_export_
     take_away(world)
 
     with pytest.raises(MissingStateError, match=r"number 2 is remembered, and the ledger .* is empty") as refused:
-        world.attempt("c1", remembered={"dst-default": 2})
+        world.attempt("c1", recorded={"dst-default": 2})
 
     assert world.amplitude.exports_spent == 2
     assert refused.value.run_configuration == {"on_missing_state": "full"}
@@ -51,7 +51,7 @@ def test_a_ledger_from_an_older_backup_is_refused(world: World) -> None:
     take_away(world, "plan-3.json", "commit-3.json", "current.json")
 
     with pytest.raises(MissingStateError, match="ends at number 2"):
-        world.attempt("c1", remembered={"dst-default": 3})
+        world.attempt("c1", recorded={"dst-default": 3})
 
 
 def test_the_hint_tells_of_a_commit_that_is_gone_where_airflow_remembers_nothing(world: World) -> None:
@@ -68,24 +68,24 @@ def test_full_tells_everyone_who_is_known_anew_and_counts_on_from_what_is_rememb
     world.sync("c1")
     take_away(world, "plan-2.json", "commit-2.json", "current.json")
 
-    report = world.sync("c1", remembered={"dst-default": 2}, on_missing_state="full")
+    report = world.sync("c1", recorded={"dst-default": 2}, on_missing_state="full")
 
     destination = report.destinations[0]
     assert (destination.mode, destination.planned, destination.committed) == ("full", 3, True)
     assert world.segment.members(TRAIT) == {"bob", "cat"}
     assert destination.generation is not None
     assert destination.generation > 2
-    world.sync("c1", remembered={"dst-default": destination.generation})
+    world.sync("c1", recorded={"dst-default": destination.generation})
 
 
 def test_full_begins_above_what_is_remembered_so_that_the_next_sync_is_let_through(world: World) -> None:
     told_world(world, times=3)
     take_away(world)
 
-    report = world.sync("c1", remembered={"dst-default": 3}, on_missing_state="full")
+    report = world.sync("c1", recorded={"dst-default": 3}, on_missing_state="full")
 
     assert report.destinations[0].generation == 4
-    assert world.sync("c1", remembered={"dst-default": 4}).destinations[0].planned == 0
+    assert world.sync("c1", recorded={"dst-default": 4}).destinations[0].planned == 0
 
 
 def test_a_full_sync_after_a_loss_that_dies_goes_on_with_its_plan(world: World) -> None:
@@ -178,9 +178,9 @@ def test_neither_an_erasure_nor_going_back_makes_the_loss_forgotten(world: World
         kept = dict(world.store.objects)
         (tmp_path / f"{number}").mkdir()
         correct(tmp_path / f"{number}")
-        for remembered in ({"dst-default": 3}, {}):
+        for recorded in ({"dst-default": 3}, {}):
             with pytest.raises(MissingStateError):
-                world.attempt("c1", remembered=remembered)
+                world.attempt("c1", recorded=recorded)
         world.store.objects = kept
         world.clock.pass_by(3600)
 
@@ -190,7 +190,7 @@ def test_after_an_erasure_what_airflow_remembers_is_still_known(world: World, tm
     (stream,) = find_streams(world.store)
     erase_users(MaintenancePorts(world.store, world.run_named("x"), world.clock, tmp_path), stream, ["ann"])
 
-    assert world.sync("c1", remembered={"dst-default": 2}).destinations[0].committed
+    assert world.sync("c1", recorded={"dst-default": 2}).destinations[0].committed
 
 
 def test_a_claim_that_was_taken_away_by_hand_does_not_let_numbers_be_used_again(world: World) -> None:
