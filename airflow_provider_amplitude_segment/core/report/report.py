@@ -91,7 +91,7 @@ class DestinationReport:
 
     def changes_line(self) -> str:
         """Return the counts of the comparison as a log line."""
-        retired = f"{self.retired:,} retired under an earlier trait key, " if self.retired else ""
+        retired = f"{self.retired:,} sent false under an earlier trait key, " if self.retired else ""
         return (
             f"{self.segment_conn_id}: {self.entered:,} entered, {self.exited:,} exited, {retired}"
             f"{self.changed:,} changed, {self.in_doubt:,} in doubt; "

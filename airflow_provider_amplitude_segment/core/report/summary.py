@@ -58,7 +58,7 @@ def _changes(part: DestinationReport) -> str:
     counts = [
         (part.entered, "entered"),
         (part.exited, "exited"),
-        (part.retired, "retired under an earlier trait key"),
+        (part.retired, "sent false under an earlier trait key"),
         (part.changed, "changed a property"),
         (part.in_doubt, "sent again because they were in doubt"),
     ]
