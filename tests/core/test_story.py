@@ -51,23 +51,23 @@ def test_a_sync_is_told_in_four_steps(world: World, caplog: pytest.LogCaptureFix
 
     world.sync("c1")
 
-    told = groups(caplog)
-    assert list(told) == STEPS
-    assert any("2 members, 3 anonymous (skipped)" in line for line in told[STEPS[1]])
-    assert any("2 entered, 0 exited" in line for line in told[STEPS[2]])
-    assert any("2 planned = 2 acknowledged + 0 rejected + 0 pending" in line for line in told[STEPS[3]])
+    logged = groups(caplog)
+    assert list(logged) == STEPS
+    assert any("2 members, 3 anonymous (skipped)" in line for line in logged[STEPS[1]])
+    assert any("2 entered, 0 exited" in line for line in logged[STEPS[2]])
+    assert any("2 planned = 2 acknowledged + 0 rejected + 0 pending" in line for line in logged[STEPS[3]])
 
 
 def test_several_destinations_share_one_heading_and_each_line_names_its_own(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They are told side by side: headings of their own would lie in each other."""
+    """They are delivered in parallel, so headings of their own would overlap."""
     world.amplitude.cohort("c1", "Power Users", ["ann"])
 
     world.sync("c1", keys=("default", "emea"))
 
-    told = groups(caplog)[STEPS[3]]
-    assert {line.partition(":")[0] for line in told} == {"segment_default", "segment_emea"}
+    logged = groups(caplog)[STEPS[3]]
+    assert {line.partition(":")[0] for line in logged} == {"segment_default", "segment_emea"}
 
 
 def test_a_group_ends_when_segment_cannot_be_told(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -79,7 +79,7 @@ def test_a_user_who_leaves_and_comes_back_within_minutes_ends_as_a_member(world:
 
 
 def test_a_lost_answer_and_a_user_who_left_since_ends_right(world: World) -> None:
-    """Who may have been told true is told false, although nobody knows that Segment ever heard of the user."""
+    """A user who may have been sent true is sent false, although Segment may never have received it."""
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
     world.segment.lost = [RetryLater(None, None, "ReadTimeout")]
     world.segment.script = [None, *[no_response("ConnectionError")] * 20]
@@ -101,12 +101,12 @@ def test_a_retry_of_the_run_sends_the_same_message_ids_and_spends_no_second_expo
     world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a", max_concurrent_requests=1)
-    told_before = world.report.destinations[0].acknowledged
+    acknowledged_before = world.report.destinations[0].acknowledged
     world.segment.script = []
 
     report = world.sync("c1", run="a")
 
-    assert told_before == 250
+    assert acknowledged_before == 250
     assert world.amplitude.exports_spent == 1
     assert world.segment.members(TRAIT) == set(users(0, 600))
     assert set(world.segment.times_received.values()) == {1}

@@ -32,7 +32,7 @@ def test_a_success_that_says_it_is_none_is_refused() -> None:
 
 @pytest.mark.parametrize("body", [b"<html>Please log in</html>", b"OK", b"[]", b"true", b"\xff\xfe"])
 def test_a_success_without_a_json_object_is_somebody_elses(body: bytes) -> None:
-    """A captive portal answers 200 to everything; nothing was told to Segment."""
+    """A captive portal answers 200 to everything; Segment received nothing."""
     assert isinstance(read_response(200, {}, body, now=0), UnexpectedResponse)
 
 
