@@ -437,7 +437,7 @@ def test_a_rival_that_comes_after_the_commit_keeps_all_that_it_reads(tmp_path: P
 
 
 def test_lost_state_is_refused_and_can_be_let_through(tmp_path: Path) -> None:
-    """Users recorded only in the lost part cannot be sent ``false``, so the state is kept until a person has checked."""
+    """Users only in the lost part cannot be sent ``false``, so the state stays until a person has checked it."""
     world = synced_world(tmp_path)
     for name in [name for name in world.store.objects if "commit-3" in name or "plan-3" in name or "-4" in name]:
         del world.store.objects[name]

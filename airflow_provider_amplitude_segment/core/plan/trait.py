@@ -38,7 +38,7 @@ def trait_key(template: str, cohort: Cohort) -> str:
     '<{cohort_id}>'
     """
     if "{{" in template or "}}" in template or "{%" in template:
-        raise SettingError(_SETTING, f"{template!r} has something to evaluate in it", _TAKES)
+        raise SettingError(_SETTING, f"{template!r} contains an expression", _TAKES)
     values = {"cohort_name": cohort.name, "cohort_id": cohort.cohort_id}
     try:
         parts = list(Formatter().parse(template))
@@ -58,5 +58,5 @@ def trait_key(template: str, cohort: Cohort) -> str:
     if spelled != template:
         raise SettingError(_SETTING, f"{template!r} formats or converts a field", _TAKES)
     if not key.strip():
-        raise SettingError(_SETTING, f"{template!r} comes to a blank trait name", _TAKES)
+        raise SettingError(_SETTING, f"{template!r} gives a blank trait name", _TAKES)
     return key
