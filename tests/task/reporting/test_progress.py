@@ -53,8 +53,8 @@ def test_a_write_holds_the_step_and_how_far_each_destination_is() -> None:
 
     def work() -> None:
         progress.show({"step": "Send to Segment"})
-        for told in (4000, 12_000):
-            progress.show({"destination": "segment_default", "delivered": told, "planned": 40_000})
+        for delivered in (4000, 12_000):
+            progress.show({"destination": "segment_default", "delivered": delivered, "planned": 40_000})
         progress.show({"destination": "segment_emea", "delivered": 1, "planned": 2})
         wait_for(lambda: "segment_emea" in store.values.get(KEY, {}).get("destinations", {}))
 
@@ -116,8 +116,8 @@ def test_ten_thousand_facts_a_second_are_few_writes() -> None:
     progress = ProgressStore(store, 1, seconds_between_writes=0.1)
 
     def work() -> None:
-        for told in range(10_000):
-            progress.show({"destination": "segment_default", "delivered": told, "planned": 10_000})
+        for delivered in range(10_000):
+            progress.show({"destination": "segment_default", "delivered": delivered, "planned": 10_000})
         time.sleep(0.3)
 
     progress.during(work)
@@ -130,8 +130,8 @@ def test_a_store_that_fails_is_left_alone_after_one_warning(caplog: pytest.LogCa
     progress = ProgressStore(store, 1, seconds_between_writes=0.01)
 
     def work() -> str:
-        for told in range(50):
-            progress.show({"destination": "segment_default", "delivered": told, "planned": 50})
+        for delivered in range(50):
+            progress.show({"destination": "segment_default", "delivered": delivered, "planned": 50})
             time.sleep(0.005)
         return "done"
 
