@@ -109,7 +109,7 @@ def read_response(
 ) -> Response:
     """Return what a response to ``POST /v1/batch`` means.
 
-    A status 200 with a truncated body is retried under the same message IDs, because it may have been a rejection.
+    A status 2xx with a truncated body is retried under the same message IDs, because it may have been a rejection.
 
     Args:
         status: HTTP status code.
