@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from airflow_provider_amplitude_segment.clients.request import ends_announced, lower_names, send
-from airflow_provider_amplitude_segment.core.delivery.response import Unreachable, no_answer, read_response
+from airflow_provider_amplitude_segment.core.delivery.response import Unreachable, no_response, read_response
 from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
 from airflow_provider_amplitude_segment.exceptions import XComValueError
 
@@ -106,7 +106,7 @@ class SegmentClient:
 
 def _no_connection(error: requests.RequestException) -> RetryLater | Unreachable:
     fault = read_fault(error)
-    return Unreachable(fault.reason, fault.advice) if fault.is_lasting else no_answer(fault.reason, fault.advice)
+    return Unreachable(fault.reason, fault.advice) if fault.is_lasting else no_response(fault.reason, fault.advice)
 
 
 def without_version(base_url: str) -> str:

@@ -1,4 +1,4 @@
-"""The ports of a sync: everything outside of core that it meets."""
+"""Name everything outside of core that a sync uses."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SyncPorts:
-    """What a sync meets outside of core.
+    """What a sync uses outside of core.
 
     Attributes:
-        amplitude: where the cohort is.
-        delivery: the rest, which a retirement meets as well.
+        amplitude: the source of the cohort.
+        delivery: everything else, which a retirement uses as well.
     """
 
     amplitude: Amplitude

@@ -1,10 +1,10 @@
-"""The retirement: ``false`` to everyone ever told ``true`` for a cohort, and the cohort's state is forgotten.
+"""Retire a cohort: send ``false`` to every user in its state, then purge the state.
 
-    find the ledgers by their folders → claim all → compare each destination's state with nobody
-    → plans → each destination told, committed and forgotten by itself → report, forget the run, release
+    find the ledgers by their folders → claim all → compare each destination's state with an empty membership
+    → plans → each destination delivered, committed and purged by itself → report, delete the checkpoint, release
 
-Amplitude is not asked: the cohort may be archived or deleted. All of the ledger's rules hold as in a sync, so a
-retirement that ends early is gone on with by its retry, and a sync after it tells who is in doubt.
+Amplitude is not asked, because the cohort may be archived or deleted. The ledger's rules hold as in a sync: a retry
+resumes a retirement that ended early, and a later sync sends the changes that are in doubt.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NO_EXPORT = ""
-"""A retirement tells no export: a sync that had requested one before asks for a new one."""
+"""A retirement delivers no export. A sync of the same run that had requested one requests a new one."""
 
 
 class CohortRetirement:
@@ -64,34 +64,38 @@ class CohortRetirement:
         ports: DeliveryPorts,
         *,
         app_id: str | None = None,
-        remembered: Mapping[str, int] = MappingProxyType({}),
+        recorded: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Prepare a retirement; nothing is read or sent yet.
 
-        ``app_id`` is the Amplitude project's number, where several have synced the cohort; ``remembered`` is as in a
-        sync. Of the settings those count that are not about an export or a trait's name.
+        Args:
+            settings: checked; those about an export or the trait's name are ignored.
+            run: whose try this is.
+            ports: what is outside of core.
+            app_id: the Amplitude project's ID; needed if several projects synced the cohort.
+            recorded: as in a sync.
         """
         self._settings = settings
         self._app_id = app_id
-        self._session = SyncSession(settings, run, ports, "retire", remembered)
+        self._session = SyncSession(settings, run, ports, "retire", recorded)
 
     @property
     def report(self) -> SyncReport:
-        """How far the retirement came; true at any time, also after an error."""
+        """How far the retirement came; correct at any time, also after an error."""
         return self._session.report
 
     @property
     def report_at_start(self) -> SyncReport:
-        """What the report was when this try began to work."""
+        """The report when this try began to work, with what earlier tries of the run delivered."""
         return self._session.report_at_start
 
     def run(self) -> SyncReport:
         """Retire, and return the report.
 
         Raises:
-            StateMarkError: the place is no state path of this package; nothing was sent.
-            LedgerNotFoundError: the cohort was never synced, or not to one of the destinations; nothing was sent.
-            AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` says how far it came.
+            StateMarkError: ``state_path`` is no state path of this package; nothing was sent.
+            LedgerNotFoundError: the cohort was never synced to one of the destinations; nothing was sent.
+            AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` shows how far the retirement came.
         """
         session, store = self._session, self._session.ports.store
         try:
@@ -103,7 +107,7 @@ class CohortRetirement:
                 self._retire_claimed()
             if others := other_destinations(store, streams):
                 log.warning(
-                    "Cohort %s was also synced to other destinations, and stays there: %s",
+                    "Cohort %s was also synced to other destinations, and is not retired there: %s",
                     self._settings.cohort_id,
                     others,
                 )
@@ -134,9 +138,9 @@ class CohortRetirement:
         session.end()
 
     def _read_checkpoint(self) -> RunCheckpoint:
-        """Return the run's checkpoint, with the destinations that this run has retired and that no sync reached since.
+        """Return the run's checkpoint, with the destinations that this run retired and that were not synced since.
 
-        It is written before anything else is, so that a try that was killed after its commit is known by it.
+        It is written first, so that a retry recognizes the commits of a killed try.
         """
         session = self._session
         found = read_checkpoint(session.ports.store, session.streams[0], session.run)
@@ -150,13 +154,13 @@ class CohortRetirement:
             for stream, entry in session.newest.items()
             if isinstance(entry, Commit)
             and entry.run_key == session.run.key
-            # A sync of the same task is no retirement.
+            # The same run may also have synced.
             and entry.report.get("mode") == "retire"
         }
         return replace(found, export_request_id=_NO_EXPORT, finished=finished)
 
     def _open_drafts(self) -> list[Draft]:
-        """Return a draft for each destination where a user is known, or something was begun."""
+        """Return a draft for each destination whose state has a user, or that has an unfinished plan."""
         session, drafts = self._session, []
         with open_engine(session.ports.scratch) as engine:
             for opened in session.open_streams():
@@ -166,7 +170,7 @@ class CohortRetirement:
                     draft = compare(engine, opened, terms, empty_membership(engine, opened.scratch))
                     is_settled = not isinstance(opened.newest, Plan) and not opened.state_missing
                     if is_settled and count_pairs(engine, draft.base) == 0:
-                        session.note(self._nothing_known(draft))
+                        session.note(self._report_empty_state(draft))
                         continue
                 report = report_draft(draft)
                 session.note(report)
@@ -174,13 +178,13 @@ class CohortRetirement:
                 drafts.append(draft)
         return drafts
 
-    def _nothing_known(self, draft: NewDraft) -> DestinationReport:
+    def _report_empty_state(self, draft: NewDraft) -> DestinationReport:
         destination = draft.opened.stream.destination
-        log.info("%s: no user of cohort %s is known", destination.segment_conn_id, self._settings.cohort_id)
+        log.info("%s: the state of cohort %s has no user", destination.segment_conn_id, self._settings.cohort_id)
         return replace(report_draft(draft), committed=not self._settings.dry_run)
 
     def _purge_all_but(self, drafts: Sequence[Draft]) -> None:
-        """Purge the ledgers that need no delivery: a try that was killed after its commit, or a dry run, left files."""
+        """Purge the ledgers that need no delivery: a killed try or a dry run may have left files there."""
         session = self._session
         pending = {draft.opened.stream for draft in drafts}
         for stream, entry in session.newest.items():

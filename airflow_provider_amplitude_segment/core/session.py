@@ -1,4 +1,4 @@
-"""The session: what carries one try of a sync or a retirement, from its claims to its report."""
+"""Carry one try of a sync or a retirement, from its claims to its report."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ log = logging.getLogger(__name__)
 class SyncSession:
     """One try of one run at one cohort. Used once.
 
-    ``report`` is filled as the try goes on, and true at any time, also after an error. ``report_at_start`` is what it
-    was when this try began to work: with what earlier tries of the run have delivered. ``held_claims``, ``newest``,
-    ``streams`` and ``checkpoint`` are there once the claims are held.
+    ``report`` grows during the try, and is correct at any time, also after an error. ``report_at_start`` is the report
+    when this try began to work, with what earlier tries of the run delivered. ``held_claims``, ``newest``, ``streams``
+    and ``checkpoint`` are set once the claims are held.
     """
 
     held_claims: HeldClaims
@@ -73,8 +73,8 @@ class SyncSession:
             settings: checked.
             run: whose try this is.
             ports: what is outside of core.
-            mode: what the report says of a destination that was not come to.
-            recorded: by the destination's name, the generation that an earlier sync left with Airflow.
+            mode: what the report shows for a destination that the try did not reach.
+            recorded: by the destination's name, the generation that an earlier sync left in an XCom.
         """
         self.settings = settings
         self.run = run
@@ -89,11 +89,11 @@ class SyncSession:
 
     @contextmanager
     def claimed(self, streams: Sequence[Stream]) -> Iterator[None]:
-        """Hold the claims of all streams, and save the report where an error ends the try.
+        """Hold the claims of all streams, and save the report if an error ends the try.
 
         Raises:
             ClaimHeldError: another run holds one of them.
-            StateUnavailableError: the state path failed while the claims were held, whatever the cause.
+            StateUnavailableError: the state path failed while the claims were held.
         """
         self.streams = tuple(streams)
         above = {stream: self._recorded.get(stream.destination.name, 0) for stream in streams}
@@ -117,17 +117,17 @@ class SyncSession:
         self.newest = {stream: ledger.newest() for stream, ledger in self.ledgers.items()}
 
     def check_state(self) -> None:
-        """Refuse, or send in full, where Airflow remembers a sync that a ledger does not have.
+        """Refuse the sync, or send in full, if Airflow recorded a sync that a ledger does not have.
 
         Raises:
-            MissingStateError, ChangedKeyError: as ``on_missing_state`` says; nothing was sent.
+            MissingStateError, ChangedKeyError: ``on_missing_state`` is ``fail``; nothing was sent.
         """
         now = self.ports.clock.now()
         warn_of_clocks(self.newest, now)
         self._state_missing = check_state(self.ports.store, self.newest, self._recorded, self.settings, now)
 
     def open_streams(self) -> list[OpenedStream]:
-        """Return each destination that this run has not finished, with a scratch folder of its own."""
+        """Return each destination that this run has not finished, each with its own scratch folder."""
         opened: list[OpenedStream] = []
         for stream in self.streams:
             if stream.folder in self.checkpoint.finished:
@@ -140,15 +140,16 @@ class SyncSession:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Show a step of the try, and fold its log lines."""
+        """Show a step of the try as progress, and fold its log lines."""
         self.ports.show({"step": title})
         with log_group(title):
             yield
 
     def deliver(self, drafts: Sequence[Draft]) -> None:
-        """Deliver all drafts; when each has ended, raise the error that a retry may cure, if any.
+        """Deliver all drafts, and raise an error of a destination after all have ended.
 
-        Destinations that are committed while another is not are kept in the checkpoint.
+        A retryable error is raised before one that is final. The checkpoint keeps the destinations that are committed
+        while another is not.
         """
         with self.step("Send to Segment"):
             outcomes = deliver_all(drafts, self.settings, self.held_claims, self.ports, self.note)
@@ -158,11 +159,11 @@ class SyncSession:
         if not any(isinstance(error, ClaimLostError) for error in errors):
             committed = {o.stream.folder: asdict(o.report) for o in outcomes if o.report.committed}
             self.keep(replace(self.checkpoint, finished={**self.checkpoint.finished, **committed}))
-        # An error that is not ours may pass by the next try.
+        # An error of another library may be transient, so it counts as retryable.
         raise min(errors, key=lambda error: isinstance(error, AmplitudeSegmentError) and not error.retryable)
 
     def list_planned(self, drafts: Sequence[Draft]) -> None:
-        """Leave a dry run's planned changes as files for people."""
+        """Write a dry run's planned changes as files for people."""
         with open_engine(self.ports.scratch) as engine:
             for draft in drafts:
                 # A dry run resumes nothing.
@@ -174,7 +175,7 @@ class SyncSession:
                 log.info("Dry run: %s changes planned, nothing sent: %s", f"{report.planned:,}", where)
 
     def note(self, report: DestinationReport) -> None:
-        """Take over a destination's newer report."""
+        """Replace a destination's report with a newer one."""
         self.report = self.report.with_destination(report)
 
     def keep(self, checkpoint: RunCheckpoint) -> None:
@@ -183,9 +184,9 @@ class SyncSession:
         write_checkpoint(self.ports.store, self.streams[0], self.run, checkpoint)
 
     def end(self, *, skipped: bool = False) -> None:
-        """Save the reports and delete the checkpoint: the run's next sync, if it is cleared, begins with a new export.
+        """Save the reports and delete the checkpoint, so that a cleared task requests a new export.
 
-        A dry run that was not skipped leaves the checkpoint of its run's unfinished plan, which a later try resumes.
+        A dry run that was not skipped keeps the checkpoint if its run has an unfinished plan: a later try resumes it.
         """
         self.save_reports(None)
         is_unfinished = any(is_unfinished_plan_of(entry, self.run) for entry in self.newest.values())
@@ -193,11 +194,11 @@ class SyncSession:
             delete_checkpoint(self.ports.store, self.streams[0], self.run)
 
     def save_reports(self, error: BaseException | None) -> None:
-        """Complete the report, and write it beside each ledger whose claim is still held."""
+        """Complete the report, and write it to each ledger whose claim is still held."""
         self.complete_report(error)
         held = {s: self.held_claims.generation(s) for s in self.streams if self.held_claims.holds(s)}
         save_report(self.ports.store, self.report, held)
 
     def complete_report(self, error: BaseException | None) -> None:
-        """Give each destination a report, and the error where it is not committed."""
+        """Add each missing destination to the report, and the error to each that is not committed."""
         self.report = complete_report(self.report, tuple(self.ports.segment_clients), self._mode, error)

@@ -1,4 +1,4 @@
-"""The settings of one sync, after they were read and checked."""
+"""Hold the settings of one sync after they were read and checked."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MissingStatePolicy = Literal["fail", "full"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncSettings:
-    """What the operator's parameters of the same names say; design 3 tells what each means.
+    """The operator's parameters of the same names, which the operator documents.
 
-    ``poll_interval`` and ``export_timeout`` are seconds; ``None`` is no limit where it may stand.
+    ``poll_interval`` and ``export_timeout`` are seconds; ``None`` means no limit.
     ``user_properties`` are sorted and distinct.
-    ``keep_snapshots`` is ``[amplitude_segment] keep_snapshots``: commits that a ledger keeps.
-    ``run_configuration`` is the DAG run's, to which a guard adds what lets the sync through.
+    ``keep_snapshots`` is ``[amplitude_segment] keep_snapshots``: how many commits a ledger keeps.
+    ``run_configuration`` is the DAG run's; a guard's error shows it with the entry that lets the sync through.
     """
 
     cohort_id: str

@@ -1,10 +1,10 @@
-"""The sync: one cohort to one or more destinations, from Amplitude's list to the commit.
+"""Sync one cohort to one or more destinations, from Amplitude's list to the commit.
 
     claim all streams → the run's export → membership → diff with each destination's state → guards
     → plans → each destination delivered and committed by itself → report, delete the checkpoint, release
 
-A sync that ends early leaves the ledger so that the next try resumes where this one ended. The run's claims are held
-throughout; nothing is read from a ledger before its claim is won.
+The claims are held throughout, and a ledger is read only after its claim is won. When a sync ends early, the next try
+resumes where it ended.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DEFERRAL_MARGIN_SECONDS = 600.0
-"""How long a claim outlives ``export_timeout`` while the run is deferred: a resumed task may wait for a slot."""
+"""How long a deferred run's claim outlives ``export_timeout``, because a resumed task may queue for a slot."""
 
 
 class CohortSync:
@@ -66,27 +66,27 @@ class CohortSync:
         run: Run,
         ports: SyncPorts,
         *,
-        remembered: Mapping[str, int] = MappingProxyType({}),
+        recorded: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Prepare a sync; nothing is read or sent yet.
 
-        ``remembered`` are the generations that an earlier sync left with Airflow, by the destination's name.
+        ``recorded`` maps a destination's name to the generation that an earlier sync left in an XCom.
         """
         self._settings = settings
         self._amplitude = ports.amplitude
-        self._session = SyncSession(settings, run, ports.delivery, settings.sync_mode, remembered)
+        self._session = SyncSession(settings, run, ports.delivery, settings.sync_mode, recorded)
         self._exporter = CohortExporter(
             ports.amplitude, settings.poll_interval, settings.export_timeout, ports.delivery.clock, ports.delivery.stop
         )
 
     @property
     def report(self) -> SyncReport:
-        """How far the sync came; true at any time, also after an error."""
+        """How far the sync came; correct at any time, also after an error."""
         return self._session.report
 
     @property
     def report_at_start(self) -> SyncReport:
-        """What the report was when this try began to work: with what earlier tries of the run have delivered."""
+        """The report when this try began to work, with what earlier tries of the run delivered."""
         return self._session.report_at_start
 
     def run(
@@ -95,13 +95,13 @@ class CohortSync:
         """Sync, and return the report.
 
         Args:
-            wait_for_export: whether to wait here for the export; else an export that is not complete ends this call,
-                and a later one of the same run resumes it.
-            wait_error: what the trigger met while it waited for the export. It is raised once the claims that were
-                held meanwhile are this call's, so that they are released.
+            wait_for_export: wait here until the export is complete. If false, an incomplete export ends this call, and
+                a later call of the same run resumes.
+            wait_error: the error that the trigger met while it polled the export. It is raised after this call has
+                taken over the run's claims, so that they are released.
 
         Raises:
-            AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` says how far it came.
+            AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` shows how far the sync came.
         """
         session = self._session
         try:
@@ -131,7 +131,7 @@ class CohortSync:
                 return self._sync_claimed(trait, wait_for_export=wait_for_export)
             except (GuardError, ExportError) as error:
                 if not error.retryable:
-                    # Who clears the task has looked at the cohort: a new export shows how it is by then.
+                    # Only a cleared task runs again: it requests a new export, because the cohort may have changed.
                     delete_checkpoint_best_effort(session.ports.store, streams[0], session.run)
                 raise
 
@@ -183,7 +183,7 @@ class CohortSync:
         session.report_at_start = session.report
 
     def _candidate(self, opened: OpenedStream, trait: str) -> tuple[OpenedStream, PlanTerms, ResumedDraft | None]:
-        """Return on which terms a destination is sent what, and this run's own plan where that is resumed."""
+        """Return a destination's terms, and this run's own unfinished plan if it can be resumed."""
         session = self._session
         terms = decide_terms(opened, self._settings, trait, session.checkpoint.export_request_id, session.run)
         resumed = find_resumable(opened, terms, self._settings, session.run)
@@ -210,7 +210,7 @@ class CohortSync:
     def _compare(
         self, candidates: Sequence[tuple[OpenedStream, PlanTerms, ResumedDraft | None]], membership: Membership
     ) -> list[Draft]:
-        """Return the draft of each destination, in their order; a resumed plan is not compared."""
+        """Return a draft for each destination, in order; a resumed plan is not compared again."""
         session = self._session
         drafts: list[Draft] = []
         is_wide = bool(self._settings.user_properties)
@@ -219,12 +219,12 @@ class CohortSync:
                 draft = resumed or compare(engine, opened, terms, membership)
                 report = report_draft(draft)
                 session.note(report)
-                log.info("%s", report.moves())
+                log.info("%s", report.changes_line())
                 drafts.append(draft)
         return drafts
 
     def _take_room(self, export_bytes: int) -> None:
-        """Note what this sync takes of the worker's disk, by what is known of its export by now."""
+        """Estimate the disk space that this sync needs, from what is known of its export so far."""
         session = self._session
         room_bytes = sync_room(export_bytes, len(session.ports.segment_clients))
         session.ports = replace(session.ports, room_bytes=room_bytes)

@@ -1,14 +1,15 @@
-"""User properties of Amplitude that go along as traits, as columns of Parquet files and the engine's expressions.
+"""Send Amplitude's user properties as traits: their columns in Parquet files, and the SQL expressions for them.
 
-Each property is a column of its own, so that it is compared without being parsed. In the membership it holds the text;
-in the changes what to send, and in the state what was told:
+Each property has a column of its own, so that DuckDB compares it without parsing. The membership holds the text, the
+changes what to send, and the state the value last delivered:
 
-    changes   ``=<text>`` send it, ``-`` send null, NULL say nothing
-    state     ``=<text>`` told for certain, ``?`` Segment may hold something, NULL it holds nothing of ours
+    changes   ``=<text>`` send the text, ``-`` send null, NULL send nothing
+    state     ``=<text>`` acknowledged, ``?`` in doubt, NULL nothing was delivered
 
-In the state they stand in rows of their own, one a user, under the blank trait key, which no cohort has: a trait that
-comes of a property belongs to the user, whatever the cohort is called. A trait is taken back only where it was, or may
-have been, told before, as it may be somebody else's. Values are text: Amplitude's file is CSV and does not say more.
+The state holds them in rows of their own, one per user, under the blank trait key, which no cohort has. The reason is
+that a property's trait belongs to the user, not to a cohort's name. A trait is set to null only if this package
+delivered it, or may have, because another source may have set it. Values are text, because Amplitude's CSV has no
+types.
 """
 
 from __future__ import annotations
@@ -26,31 +27,31 @@ if TYPE_CHECKING:
     import duckdb
 
 KEY = ""
-"""The trait key of the rows that hold a user's properties."""
+"""The trait key of the rows with users' properties."""
 
 MAX_BYTES = 4_000
-"""What a user's properties may take as JSON.
+"""The most bytes that a user's properties take as JSON.
 
-Far below Segment's 32 KB a message, so that the membership always fits; and the engine holds thousands of such rows in
-memory, several times.
+This is far below Segment's 32 KB per message, so that the cohort's trait always fits. DuckDB also holds thousands of
+these rows in memory, several times.
 """
 
 _PREFIX = "p_"
 
 
 def check_names(names: Iterable[str], trait: str) -> None:
-    """Refuse a property that has the name of the cohort's own trait.
+    """Refuse a property that is named like the cohort's own trait.
 
     Raises:
-        SettingError: it has; nothing was sent.
+        SettingError: a property has that name; nothing was sent.
     """
     if trait in names:
         takes = "names of properties that differ from the cohort's trait, which trait_name sets"
-        raise SettingError("user_properties", f"{trait!r} is the trait that tells the membership", takes)
+        raise SettingError("user_properties", f"{trait!r} is the trait of the cohort", takes)
 
 
 def group_rows(names: Sequence[str]) -> int:
-    """Return how many rows with properties a file's group has, so that it takes no more memory than another file's.
+    """Return the rows per row group of a file with properties, so that a group takes no more memory than without them.
 
     >>> group_rows([]), group_rows(["plan"]), group_rows(["plan"] * 500)
     (122880, 61440, 2048)
@@ -59,7 +60,7 @@ def group_rows(names: Sequence[str]) -> int:
 
 
 def column(name: str) -> str:
-    """Return a property's column. The engine takes ``Plan`` and ``plan`` for one name, so it is spelled in numbers.
+    """Return a property's column, in hexadecimal because DuckDB does not distinguish ``Plan`` from ``plan``.
 
     >>> column("plan")
     'p_706c616e'
@@ -68,7 +69,7 @@ def column(name: str) -> str:
 
 
 def names_in(engine: duckdb.DuckDBPyConnection, file: Path | None) -> tuple[str, ...]:
-    """Return the names of the properties that a Parquet file has columns for, sorted."""
+    """Return the sorted names of the properties that a Parquet file has columns for."""
     if file is None:
         return ()
     found = engine.execute(f"SELECT name FROM {parquet_columns(file)}").fetchall()
@@ -77,7 +78,7 @@ def names_in(engine: duckdb.DuckDBPyConnection, file: Path | None) -> tuple[str,
 
 
 def listed(names: Iterable[str], prefix: str = "") -> str:
-    """Return the columns of properties, each behind a comma.
+    """Return the columns of properties, each after a comma.
 
     >>> listed(["plan"], "known.")
     ', known.p_706c616e'
@@ -86,39 +87,39 @@ def listed(names: Iterable[str], prefix: str = "") -> str:
 
 
 def encoded_bytes(names: Iterable[str]) -> str:
-    """Return how many bytes a user's texts take as JSON, with their names."""
+    """Return the expression of the bytes that a user's properties take as JSON, with their names."""
     texts = (f"coalesce(strlen(to_json({column(name)})) + {len(_key(name).encode())}, 0)" for name in names)
     return " + ".join(texts)
 
 
-def moved(now: str, told: str) -> str:
-    """Return whether a property is to be told: its text is another than told for certain, or it is to be taken back."""
-    return f"(CASE WHEN {now} IS NULL THEN {told} IS NOT NULL ELSE {told} IS DISTINCT FROM '=' || {now} END)"
+def has_changed(now: str, delivered: str) -> str:
+    """Return the condition that a property is sent: its value differs from the one delivered, or is gone."""
+    return f"(CASE WHEN {now} IS NULL THEN {delivered} IS NOT NULL ELSE {delivered} IS DISTINCT FROM '=' || {now} END)"
 
 
-def to_send(name: str, now: str, told: str) -> str:
-    """Return what to send of a property, in a column of its name."""
-    return f"CASE WHEN {now} IS NOT NULL THEN '=' || {now} WHEN {told} IS NOT NULL THEN '-' END AS {column(name)}"
+def to_send(name: str, now: str, delivered: str) -> str:
+    """Return the column of a property's changes: what to send."""
+    return f"CASE WHEN {now} IS NOT NULL THEN '=' || {now} WHEN {delivered} IS NOT NULL THEN '-' END AS {column(name)}"
 
 
-def folded(name: str, told: str, sent: str, acked: str) -> str:
-    """Return what is told of a property after a change, in a column of its name.
+def folded(name: str, delivered: str, sent: str, acked: str) -> str:
+    """Return the column of a property's state after a change.
 
-    Whatever was sent and not acknowledged is not certain until a message with this name is.
+    A value that was sent and not acknowledged stays in doubt until a later message with the property is acknowledged.
     """
     return (
-        f"CASE WHEN {sent} IS NULL THEN {told} WHEN NOT {acked} THEN '?' WHEN {sent} <> '-' THEN {sent} END "
+        f"CASE WHEN {sent} IS NULL THEN {delivered} WHEN NOT {acked} THEN '?' WHEN {sent} <> '-' THEN {sent} END "
         f"AS {column(name)}"
     )
 
 
 def any_of(names: Sequence[str], prefix: str = "") -> str:
-    """Return whether any of the columns holds something."""
+    """Return the condition that any of the columns has a value."""
     return f"coalesce({', '.join(f'{prefix}{column(name)}' for name in names)}) IS NOT NULL"
 
 
 def members_of_object(names: Iterable[str]) -> str:
-    """Return the text of what is to send, each as a member of a JSON object behind a comma."""
+    """Return the expression of the changes to send, each as a member of a JSON object after a comma."""
     parts = (
         f"CASE WHEN {column(name)} = '-' THEN {literal(_key(name) + 'null')} "
         f"WHEN {column(name)} IS NOT NULL THEN concat({literal(_key(name))}, to_json(substr({column(name)}, 2))) END"

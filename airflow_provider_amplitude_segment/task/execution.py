@@ -63,8 +63,8 @@ def execute_retirement(operator: Any, context: Context) -> dict[str, Any]:
         progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
         with open_delivery_ports(operator, settings, scratch) as opened, _stoppable(operator, opened):
             ports = replace(opened, show=progress.show)
-            remembered = pull_generations(context["ti"], settings.cohort_id, ports.segment_clients)
-            retirement = CohortRetirement(settings, run_of(context), ports, app_id=app_id, remembered=remembered)
+            recorded = pull_generations(context["ti"], settings.cohort_id, ports.segment_clients)
+            retirement = CohortRetirement(settings, run_of(context), ports, app_id=app_id, recorded=recorded)
             run_and_publish(operator, context, retirement, lambda: progress.during(retirement.run))
             return retirement.report.as_dict()
 
@@ -77,8 +77,8 @@ def _sync(
         progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
         with open_sync_ports(operator, settings, scratch) as opened, _stoppable(operator, opened.delivery):
             ports = replace(opened, delivery=replace(opened.delivery, show=progress.show))
-            remembered = pull_generations(context["ti"], settings.cohort_id, ports.delivery.segment_clients)
-            sync = CohortSync(settings, run_of(context), ports, remembered=remembered)
+            recorded = pull_generations(context["ti"], settings.cohort_id, ports.delivery.segment_clients)
+            sync = CohortSync(settings, run_of(context), ports, recorded=recorded)
             outcome = run_and_publish(
                 operator,
                 context,

@@ -1,4 +1,4 @@
-"""What goes wrong around a sync is told truly, and holds up nobody else."""
+"""An accident of a sync is reported correctly, and holds up no other destination."""
 
 import threading
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from fakes import World
 from fakes.segment import Source
 
-from airflow_provider_amplitude_segment.core.delivery.response import Response, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import Response, no_response
 from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS, take_claim
@@ -113,23 +113,23 @@ def test_a_place_that_is_slow_to_list_is_waited_for_and_one_that_is_too_slow_is_
 
 
 def test_an_owner_that_was_paused_sends_nothing_before_it_has_looked(world: World) -> None:
-    """Its courier waits for a fresh look, and that look finds the rival."""
+    """Its sender waits until the claims are verified, and finds the rival."""
     world.amplitude.cohort("c1", "Power Users", users(0, 3000))
     stream = Stream("1234", "c1", world.destination())
-    told_when_paused: list[int] = []
+    sent_when_paused: list[int] = []
 
     def pause(_messages: object) -> None:
-        if world.segment.identifies >= 250 and not told_when_paused:
+        if world.segment.identifies >= 250 and not sent_when_paused:
             world.clock.pass_by(CLAIM_SECONDS + 10)
             take_claim(world.store, stream, world.run_named("b"), world.clock.now())
-            told_when_paused.append(world.segment.identifies)
+            sent_when_paused.append(world.segment.identifies)
 
     world.segment.before_batch = pause
     with pytest.raises(ClaimLostError):
         world.attempt("c1", run="a", max_concurrent_requests=1)
 
     # The batch in flight when it was paused arrives; none after it.
-    assert world.segment.identifies <= told_when_paused[0] + 2500
+    assert world.segment.identifies <= sent_when_paused[0] + 2500
 
 
 def test_a_worker_without_disk_is_told_from_a_bad_export_and_keeps_the_export(world: World, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_skipped_sync_leaves_a_report_too(world: World) -> None:
 
 def test_a_dry_run_beside_an_unfinished_plan_plans_anew_and_leaves_the_plan_alone(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 600))
-    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a", max_concurrent_requests=1)
     world.segment.script = []
@@ -184,7 +184,7 @@ def test_a_dry_run_beside_an_unfinished_plan_plans_anew_and_leaves_the_plan_alon
 
 def test_a_resumed_sync_reports_what_the_export_held_although_it_is_not_read_again(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob", ""])
-    world.segment.script = [no_answer("ConnectionError")] * 20
+    world.segment.script = [no_response("ConnectionError")] * 20
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a")
     world.segment.script = []
@@ -196,12 +196,12 @@ def test_a_resumed_sync_reports_what_the_export_held_although_it_is_not_read_aga
 
 
 def test_a_refused_user_of_whom_segment_may_hold_either_value_stays_in_doubt(world: World) -> None:
-    """False was told and its answer lost, false again was refused: who comes back is told true again."""
+    """False was sent and its response lost; false again was rejected. A user who returns is sent true again."""
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
     world.sync("c1")
     world.amplitude.cohort("c1", "Power Users", ["bob"])
-    world.segment.lost = [no_answer("ReadTimeout")]
-    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    world.segment.lost = [no_response("ReadTimeout")]
+    world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1")
     world.segment.script = []

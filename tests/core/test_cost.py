@@ -123,10 +123,10 @@ def test_the_engine_holds_some_thousand_messages_at_a_time_however_long_the_plan
     """Half a million messages have 90 MB."""
     rows, held, most = 500_000, 0, 0
     with open_engine(tmp_path) as engine:
-        told = identify_messages(
+        chunks = identify_messages(
             engine, _changes(tmp_path, rows), Ranges.of([(0, rows - 1)]), key="k" * 64, timestamp="2026-11-23T13:56:49Z"
         )
-        for number, some in enumerate(told):
+        for number, some in enumerate(chunks):
             held = max(held, len(some.texts))
             if number % 40 == 0:
                 (memory,) = (

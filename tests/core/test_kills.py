@@ -1,4 +1,4 @@
-"""A process that dies before any one of its writes loses nothing and lies to nobody."""
+"""A process that dies before any one of its writes loses no change and leaves no false state."""
 
 import itertools
 from pathlib import Path
@@ -30,7 +30,7 @@ def killed_world(tmp_path: Path, write: int) -> tuple[World, bool]:
 
 
 def test_a_run_killed_before_any_write_goes_on_to_the_same_end(tmp_path: Path) -> None:
-    """The retry of the run ends right, with one export, and no message told under two IDs."""
+    """The retry of the run ends right, with one export, and no change sent under two message IDs."""
     write, killed = 1, True
     while killed:
         world, killed = killed_world(tmp_path / f"own-{write}", write)
@@ -46,7 +46,7 @@ def test_a_run_killed_before_any_write_goes_on_to_the_same_end(tmp_path: Path) -
 
 
 def test_another_run_after_a_kill_before_any_write_ends_right_although_users_moved(tmp_path: Path) -> None:
-    """Once the dead claim has expired, whoever comes next tells everyone in doubt what is true now."""
+    """After the dead claim has expired, the next sync sends the current value to every user in doubt."""
     write, killed = 1, True
     while killed:
         world, killed = killed_world(tmp_path / f"other-{write}", write)

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from airflow_provider_amplitude_segment.core.delivery.response import (
     CredentialsRejected,
     Response,
-    no_answer,
+    no_response,
 )
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
@@ -49,20 +49,20 @@ class LateSegment(FakeSegment):
         # With the skew of the sender's clock when they left: Segment takes what a body is late for a wrong clock, and
         # no protocol can heal that.
         self.held: list[tuple[str, dict[str, Any], float]] = []
-        self.told: dict[tuple[str, str, str, str], set[str]] = {}
+        self.message_ids: dict[tuple[str, str, str, str], set[str]] = {}
 
     def _take(self, write_key: str, body: dict[str, Any], skew: float | None = None) -> Response:
         if self.to_hold:
             self.to_hold -= 1
             self.held.append((write_key, body, self.skew(body)))
-            return no_answer("ReadTimeout")
+            return no_response("ReadTimeout")
         return super()._take(write_key, body, skew)
 
     def _apply(self, write_key: str, message: dict[str, Any], skew: float = 0.0) -> None:
         super()._apply(write_key, message, skew)
         for trait in message["traits"]:
             place = (write_key, trait, message["userId"], message["messageId"].partition("-")[0])
-            self.told.setdefault(place, set()).add(message["messageId"])
+            self.message_ids.setdefault(place, set()).add(message["messageId"])
 
     def let_arrive(self) -> None:
         held, self.held = self.held, []
@@ -135,7 +135,7 @@ class Protocol(RuleBasedStateMachine):
     def choose_destinations(self, both: bool) -> None:
         self.keys = KEYS if both else KEYS[:1]
 
-    @rule(answer=st.sampled_from([no_answer("ReadTimeout"), RetryLater(503, None, "")]))
+    @rule(answer=st.sampled_from([no_response("ReadTimeout"), RetryLater(503, None, "")]))
     def lose_the_next_answer(self, answer: Response) -> None:
         self.segment.lost = [answer]
 
@@ -213,7 +213,7 @@ class Protocol(RuleBasedStateMachine):
     @precondition(lambda self: self.last_run)
     @rule(write=st.integers(1, 12), again=st.booleans())
     def sync_from_another_airflow_meanwhile(self, write: int, again: bool) -> None:
-        """While the owner sleeps, its twin begins: the same run of another Airflow, which nothing else tells apart."""
+        """While the owner sleeps, its twin begins: the same run of another Airflow, which differs in nothing else."""
         run = self.last_run if again and self.last_run else self.new_run()
         ahead, before = self.ahead, self.newest_claim()
 
@@ -266,8 +266,8 @@ class Protocol(RuleBasedStateMachine):
         except AmplitudeSegmentError as error:
             outcome = error
         self.world.store.revive()
-        for told in sync.report.destinations:
-            assert told.planned == told.acknowledged + told.rejected + told.pending
+        for part in sync.report.destinations:
+            assert part.planned == part.acknowledged + part.rejected + part.pending
         if not isinstance(outcome, ClaimLostError):
             self.judge_ledgers()
         return outcome if isinstance(outcome, SyncReport) else None
@@ -281,15 +281,17 @@ class Protocol(RuleBasedStateMachine):
         scratch.mkdir()
         path = read_state(self.engine, ledger, ledger.newest(), scratch)
         rows = self.engine.execute(f"FROM ({pairs_query(path)})").fetchall()
-        return {(trait, user): (told, in_doubt, refused) for trait, user, told, in_doubt, refused in rows}
+        return {
+            (trait, user): (delivered, in_doubt, rejections) for trait, user, delivered, in_doubt, rejections in rows
+        }
 
     def judge_ledgers(self) -> None:
-        """Of whatever the ledger is sure, Segment believes the same; and it knows everybody that Segment knows."""
+        """Segment has the values that the ledger has without doubt, and the ledger has every user that Segment has."""
         for key in sorted(self.known_keys):
             state = self.state(key)
-            for (trait, user), (told, in_doubt, _) in state.items():
-                believed = self.segment.members(trait, key) if told else self.segment.former(trait, key)
-                assert in_doubt or user in believed, (key, trait, user, told)
+            for (trait, user), (delivered, in_doubt, _) in state.items():
+                believed = self.segment.members(trait, key) if delivered else self.segment.former(trait, key)
+                assert in_doubt or user in believed, (key, trait, user, delivered)
             for name in NAMES:
                 trait = f"{name} (c1)"
                 for user in self.segment.members(trait, key) | self.segment.former(trait, key):
@@ -323,8 +325,8 @@ class Protocol(RuleBasedStateMachine):
         waiting = {
             user
             for key in self.keys
-            for (_, user), (_, _, refused) in self.state(key).items()
-            if refused >= REJECTIONS_BEFORE_WAITING
+            for (_, user), (_, _, rejections) in self.state(key).items()
+            if rejections >= REJECTIONS_BEFORE_WAITING
         }
         self.judge_members(spared=waiting)
         self.judge_ledgers()
@@ -336,8 +338,8 @@ class Protocol(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def judge_messages(self) -> None:
-        """Nobody was told twice in one plan, whose message IDs begin alike, under two of them."""
-        assert all(len(message_ids) == 1 for message_ids in self.segment.told.values())
+        """No change was sent under two message IDs of one plan, which begin alike."""
+        assert all(len(message_ids) == 1 for message_ids in self.segment.message_ids.values())
 
 
 TestProtocol = Protocol.TestCase

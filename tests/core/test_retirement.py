@@ -1,4 +1,4 @@
-"""A retirement: everyone ever told ``true`` is told ``false``, and nothing names them afterwards."""
+"""A retirement: every user with ``true`` is sent ``false``, and no file names them afterwards."""
 
 from functools import cache
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from fakes import Killed, World
 from fakes.segment import Source
 
-from airflow_provider_amplitude_segment.core.delivery.response import CredentialsRejected, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import CredentialsRejected, no_response
 from airflow_provider_amplitude_segment.core.export.responses import ExportPending
 from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import MARKER, mark_state_path
@@ -28,12 +28,12 @@ from airflow_provider_amplitude_segment.exceptions import (
 
 TRAIT = "Power Users (c1)"
 EVERYONE = {"ann@x", "bob@x", "cat@x", "dan@x"}
-"""Who was ever told anything in ``told_world``."""
+"""The users with a value in ``synced_world``."""
 
 
 @cache
 def history(keys: tuple[str, ...]) -> World:
-    """A cohort that was told twice, dry, under two names, and with one user refused; made once."""
+    """A cohort that was synced twice, dry, under two names, and with one rejected user; made once."""
     with TemporaryDirectory() as scratch:
         world = World(Path(scratch))
         world.amplitude.cohort("c1", "Power Users", ["ann@x", "bob@x", "cat@x"])
@@ -47,14 +47,14 @@ def history(keys: tuple[str, ...]) -> World:
         return world
 
 
-def told_world(scratch: Path, keys: tuple[str, ...] = ("default",)) -> World:
+def synced_world(scratch: Path, keys: tuple[str, ...] = ("default",)) -> World:
     """The world after that history, in which the cohort is deleted in Amplitude."""
-    told, world = history(keys), World(scratch)
-    world.clock.seconds, world.random_source.tokens = told.clock.seconds, told.random_source.tokens
-    world.store.objects = dict(told.store.objects)
-    world.segment.bodies = list(told.segment.bodies)
-    world.segment.times_received = dict(told.segment.times_received)
-    world.segment._values = dict(told.segment._values)
+    source, world = history(keys), World(scratch)
+    world.clock.seconds, world.random_source.tokens = source.clock.seconds, source.random_source.tokens
+    world.store.objects = dict(source.store.objects)
+    world.segment.bodies = list(source.segment.bodies)
+    world.segment.times_received = dict(source.segment.times_received)
+    world.segment._values = dict(source.segment._values)
     return world
 
 
@@ -78,7 +78,7 @@ def naming(world: World, scratch: Path) -> dict[str, set[str]]:
 
 
 def test_everyone_ever_told_is_told_false_under_every_key_and_nothing_names_them(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     assert believed(world) == {"bob@x"}
     assert len(naming(world, tmp_path)) > 5
 
@@ -88,9 +88,9 @@ def test_everyone_ever_told_is_told_false_under_every_key_and_nothing_names_them
     assert world.segment.former(TRAIT) == {"ann@x", "bob@x", "cat@x"}
     assert world.segment.former("Heavy Users (c1)") == {"bob@x", "dan@x"}
     assert naming(world, tmp_path) == {}
-    (told,) = report.destinations
-    assert (told.mode, told.planned, told.acknowledged, told.committed) == ("retire", 5, 5, True)
-    assert (told.exited, told.in_doubt) == (1, 1)
+    (part,) = report.destinations
+    assert (part.mode, part.planned, part.acknowledged, part.committed) == ("retire", 5, 5, True)
+    assert (part.exited, part.in_doubt) == (1, 1)
 
 
 def test_a_cohort_that_amplitude_still_lists_is_retired_without_asking_it(world: World) -> None:
@@ -104,38 +104,38 @@ def test_a_cohort_that_amplitude_still_lists_is_retired_without_asking_it(world:
 
 
 def test_a_second_retirement_tells_nobody_and_succeeds(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     first = world.retire("c1").destinations[0]
     identifies = world.segment.identifies
 
-    told = world.retire("c1", remembered={"dst-default": first.generation or 0}).destinations[0]
+    part = world.retire("c1", recorded={"dst-default": first.generation or 0}).destinations[0]
 
     assert world.segment.identifies == identifies
-    assert (told.mode, told.planned, told.pending, told.committed, told.error) == ("retire", 0, 0, True, None)
+    assert (part.mode, part.planned, part.pending, part.committed, part.error) == ("retire", 0, 0, True, None)
 
 
 def test_the_next_sync_is_a_first_one_although_airflow_remembers_those_before(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     world.retire("c1")
 
     world.amplitude.cohort("c1", "Heavy Users", ["ann@x", "bob@x"])
     # The third sync left its generation.
-    told = world.sync("c1", remembered={"dst-default": 3}).destinations[0]
+    part = world.sync("c1", recorded={"dst-default": 3}).destinations[0]
 
-    assert (told.entered, told.exited, told.unchanged, told.planned) == (2, 0, 0, 2)
+    assert (part.entered, part.exited, part.unchanged, part.planned) == (2, 0, 0, 2)
     assert world.segment.members("Heavy Users (c1)") == {"ann@x", "bob@x"}
 
 
 def test_a_dry_run_counts_and_lists_and_neither_tells_nor_forgets(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     named, identifies = naming(world, tmp_path), world.segment.identifies
 
-    (told,) = world.retire("c1", run="dry", dry_run=True).destinations
+    (part,) = world.retire("c1", run="dry", dry_run=True).destinations
 
     assert world.segment.identifies == identifies
-    assert (told.planned, told.pending, told.committed) == (5, 5, False)
+    assert (part.planned, part.pending, part.committed) == (5, 5, False)
     (listed,) = set(naming(world, tmp_path)) - set(named)
-    assert told.planned_changes == f"memory:{listed}"
+    assert part.planned_changes == f"memory:{listed}"
     assert world.store.objects[listed].decode().splitlines()[0] == "trait,user_id,value"
     assert world.retire("c1", dry_run=True).destinations[0].planned == 5
 
@@ -144,7 +144,7 @@ def test_a_retirement_killed_before_any_write_is_finished_by_its_retry(tmp_path:
     write, killed = 1, True
     while killed:
         folder = tmp_path / f"own-{write}"
-        world = told_world(folder)
+        world = synced_world(folder)
         world.store.die_before_write(write)
         try:
             world.retire("c1", run="retire")
@@ -157,7 +157,7 @@ def test_a_retirement_killed_before_any_write_is_finished_by_its_retry(tmp_path:
 
         assert believed(world) == set(), f"killed before write {write}"
         assert naming(world, folder) == {}, f"killed before write {write}"
-        # What the killed try told and noted is gone on with under the same message IDs.
+        # The retry resumes what the killed try journaled, under the same message IDs.
         assert len(world.segment.times_received) == world.segment.identifies - _twice(world)
         write += 1
     assert write > 20
@@ -168,10 +168,10 @@ def _twice(world: World) -> int:
 
 
 def test_a_sync_after_a_kill_before_any_write_ends_right(tmp_path: Path) -> None:
-    """The cohort was restored in Amplitude meanwhile: its members are told ``true``, everybody else ``false``."""
+    """The cohort was restored in Amplitude meanwhile: its members are sent ``true``, all others ``false``."""
     write, killed = 1, True
     while killed:
-        world = told_world(tmp_path / f"other-{write}")
+        world = synced_world(tmp_path / f"other-{write}")
         world.store.die_before_write(write)
         try:
             world.retire("c1", run="retire")
@@ -194,7 +194,7 @@ def test_another_retirement_after_a_killed_one_leaves_nothing_that_names_anybody
     write, killed = 1, True
     while killed:
         folder = tmp_path / f"new-{write}"
-        world = told_world(folder)
+        world = synced_world(folder)
         ledger = find_streams(world.store)[0].folder
         world.store.objects[f"{ledger}/.changes-2.parquet.0123456789abcdef"] = b"PAR1 half of ann@x"
         world.store.die_before_write(write)
@@ -208,14 +208,14 @@ def test_another_retirement_after_a_killed_one_leaves_nothing_that_names_anybody
         world.retire("c1", run="other")
 
         assert believed(world) == set(), f"killed before write {write}"
-        # A process that was killed while it renamed: nobody can read it, and it goes as well.
+        # A process was killed while it renamed this file; it cannot be read, and is deleted as well.
         assert [name for name in world.store.objects if "/." in name] == []
         assert naming(world, folder) == {}, f"killed before write {write}"
         write += 1
 
 
 def test_users_whom_segment_refuses_stay_known_and_nobody_else_does(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     world.segment.poisoned.add("bob@x")
 
     with pytest.raises(RejectedUsersError):
@@ -226,14 +226,14 @@ def test_users_whom_segment_refuses_stay_known_and_nobody_else_does(tmp_path: Pa
     assert len([name for name in world.store.objects if "/rejected/" in name]) == 1
     # Doing it again tries them again, and only them.
     world.segment.poisoned.clear()
-    (told,) = world.retire("c1").destinations
-    assert (told.planned, told.in_doubt, told.acknowledged) == (2, 2, 2)
+    (part,) = world.retire("c1").destinations
+    assert (part.planned, part.in_doubt, part.acknowledged) == (2, 2, 2)
     assert believed(world) == set()
     assert naming(world, tmp_path) == {}
 
 
 def test_refused_users_fail_the_task_only_where_that_is_wanted(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     world.segment.poisoned.add("bob@x")
 
     report = world.retire("c1", on_rejected="warn")
@@ -257,7 +257,7 @@ def test_users_refused_in_three_syncs_are_not_left_out(world: World) -> None:
 def test_a_sync_that_was_not_told_to_its_end_is_retired_too(world: World, tmp_path: Path) -> None:
     """Segment took the batch, and its answer was lost."""
     world.amplitude.cohort("c1", "Power Users", ["ann@x", "bob@x"])
-    world.segment.lost = [no_answer("lost")] * 40
+    world.segment.lost = [no_response("lost")] * 40
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1")
     assert world.segment.members(TRAIT) == {"ann@x", "bob@x"}
@@ -270,13 +270,13 @@ def test_a_sync_that_was_not_told_to_its_end_is_retired_too(world: World, tmp_pa
 
 
 def test_two_destinations_are_retired_each_by_itself(tmp_path: Path) -> None:
-    """One of them is down at first; the retry does not tell the other again, and reports both."""
-    world = told_world(tmp_path, ("default", "emea"))
+    """One of them is down at first; the retry does not send to the other again, and reports both."""
+    world = synced_world(tmp_path, ("default", "emea"))
     keys = ("default", "emea")
     source = world.segment.source
 
     def source_but_emea(write_key: str) -> Source:
-        return source(write_key) if write_key == "default" else Source(lambda _body: no_answer("down"))
+        return source(write_key) if write_key == "default" else Source(lambda _body: no_response("down"))
 
     world.segment.source = source_but_emea  # type: ignore[method-assign]
     with pytest.raises(SegmentUnavailableError):
@@ -294,9 +294,9 @@ def test_two_destinations_are_retired_each_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_destination_that_was_synced_since_is_retired_again_by_the_retry(tmp_path: Path) -> None:
-    world = told_world(tmp_path, ("default", "emea"))
+    world = synced_world(tmp_path, ("default", "emea"))
     keys = ("default", "emea")
-    world.segment.script = [None, *[no_answer("down")] * 40]
+    world.segment.script = [None, *[no_response("down")] * 40]
     with pytest.raises(SegmentUnavailableError):
         world.retire("c1", run="retire", keys=keys)
     world.segment.script = []
@@ -312,7 +312,7 @@ def test_a_destination_that_was_synced_since_is_retired_again_by_the_retry(tmp_p
 def test_the_other_destinations_stay_as_they_are_and_are_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world = told_world(tmp_path, ("default", "emea"))
+    world = synced_world(tmp_path, ("default", "emea"))
 
     world.retire("c1")
 
@@ -320,11 +320,11 @@ def test_the_other_destinations_stay_as_they_are_and_are_named(
     assert "dst-emea (connection 'segment_emea')" in caplog.text
     caplog.clear()
     world.retire("c1", keys=("emea",))
-    assert "told elsewhere" not in caplog.text
+    assert "also synced to other destinations" not in caplog.text
 
 
 def test_a_cohort_without_a_ledger_is_refused_and_the_others_are_named(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     before = dict(world.store.objects)
 
     with pytest.raises(LedgerNotFoundError, match=r"no ledger of cohort c9 .*ledgers of cohort c1\. Nothing was sent"):
@@ -343,7 +343,7 @@ def test_a_state_path_without_a_ledger_says_that_there_is_none_at_all(world: Wor
 
 
 def test_a_destination_without_a_ledger_is_refused_and_those_with_one_are_named(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
 
     with pytest.raises(LedgerNotFoundError, match=r"destination dst-default \(connection 'segment_default'\)"):
         world.retire("c1", keys=("default", "emea"))
@@ -352,7 +352,7 @@ def test_a_destination_without_a_ledger_is_refused_and_those_with_one_are_named(
 
 
 def test_another_routing_is_another_ledger(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
 
     with pytest.raises(LedgerNotFoundError, match="integrations"):
         world.retire("c1", integrations={"All": False, "Braze": True})
@@ -360,7 +360,7 @@ def test_another_routing_is_another_ledger(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("app_id", ["1234", "5678"])
 def test_of_two_projects_that_have_the_cohort_one_must_be_named(tmp_path: Path, app_id: str) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     for name, content in list(world.store.objects.items()):
         world.store.objects[name.replace("1234/", "5678/", 1)] = content
     other = {"1234": "5678", "5678": "1234"}[app_id]
@@ -385,7 +385,7 @@ def test_a_name_that_is_no_folder_is_found_by_its_hash(world: World) -> None:
 
 
 def test_a_sync_at_work_is_not_disturbed(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     take_claim(world.store, find_streams(world.store)[0], world.run_named("sync"), world.clock.now())
 
     with pytest.raises(ClaimHeldError, match="run 'sync'"):
@@ -395,7 +395,7 @@ def test_a_sync_at_work_is_not_disturbed(tmp_path: Path) -> None:
 
 
 def test_a_retirement_that_was_overtaken_sends_and_takes_away_nothing_more(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     stream = find_streams(world.store)[0]
 
     def overtake(name: str) -> None:
@@ -415,7 +415,7 @@ def test_a_retirement_that_was_overtaken_sends_and_takes_away_nothing_more(tmp_p
 
 
 def test_a_rival_that_comes_after_the_commit_keeps_all_that_it_reads(tmp_path: Path) -> None:
-    world = told_world(tmp_path)
+    world = synced_world(tmp_path)
     stream = find_streams(world.store)[0]
 
     def overtake(name: str) -> None:
@@ -430,15 +430,15 @@ def test_a_rival_that_comes_after_the_commit_keeps_all_that_it_reads(tmp_path: P
     world.clock.pass_by(3600)
     world.amplitude.cohort("c1", "Heavy Users", ["ann@x"])
 
-    told = world.sync("c1").destinations[0]
+    part = world.sync("c1").destinations[0]
 
-    assert (told.entered, told.planned) == (1, 1)
+    assert (part.entered, part.planned) == (1, 1)
     assert believed(world) == {"ann@x"}
 
 
 def test_lost_state_is_refused_and_can_be_let_through(tmp_path: Path) -> None:
-    """Whom only the lost part names nobody can tell ``false``, so nothing is forgotten before somebody has looked."""
-    world = told_world(tmp_path)
+    """Users only in the lost part cannot be sent ``false``, so the state stays until a person has checked it."""
+    world = synced_world(tmp_path)
     for name in [name for name in world.store.objects if "commit-3" in name or "plan-3" in name or "-4" in name]:
         del world.store.objects[name]
 
@@ -476,8 +476,8 @@ def test_the_retry_of_a_retirement_that_was_killed_after_its_commit_reports_whom
             break
         # Killed behind its end, while it gave the claim back, it has forgotten that it ran.
         had_ended = world.segment.identifies == 4 and not any("/runs/" in name for name in world.store.objects)
-        (told,) = world.retire("c1", run="r").destinations
-        assert (told.planned, told.acknowledged, told.committed) == (0 if had_ended else 2, told.planned, True)
+        (part,) = world.retire("c1", run="r").destinations
+        assert (part.planned, part.acknowledged, part.committed) == (0 if had_ended else 2, part.planned, True)
         assert world.segment.members("Power Users (c1)") == set()
         (again,) = world.retire("c1", run="r").destinations
         assert again.planned == 0

@@ -51,23 +51,23 @@ def test_a_sync_is_told_in_four_steps(world: World, caplog: pytest.LogCaptureFix
 
     world.sync("c1")
 
-    told = groups(caplog)
-    assert list(told) == STEPS
-    assert any("2 members, 3 anonymous (skipped)" in line for line in told[STEPS[1]])
-    assert any("2 entered, 0 exited" in line for line in told[STEPS[2]])
-    assert any("2 planned = 2 acknowledged + 0 rejected + 0 pending" in line for line in told[STEPS[3]])
+    logged = groups(caplog)
+    assert list(logged) == STEPS
+    assert any("2 members, 3 anonymous (skipped)" in line for line in logged[STEPS[1]])
+    assert any("2 entered, 0 exited" in line for line in logged[STEPS[2]])
+    assert any("2 planned = 2 acknowledged + 0 rejected + 0 pending" in line for line in logged[STEPS[3]])
 
 
 def test_several_destinations_share_one_heading_and_each_line_names_its_own(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They are told side by side: headings of their own would lie in each other."""
+    """They are delivered in parallel, so headings of their own would overlap."""
     world.amplitude.cohort("c1", "Power Users", ["ann"])
 
     world.sync("c1", keys=("default", "emea"))
 
-    told = groups(caplog)[STEPS[3]]
-    assert {line.partition(":")[0] for line in told} == {"segment_default", "segment_emea"}
+    logged = groups(caplog)[STEPS[3]]
+    assert {line.partition(":")[0] for line in logged} == {"segment_default", "segment_emea"}
 
 
 def test_a_group_ends_when_segment_cannot_be_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -150,7 +150,7 @@ def test_the_summary_of_a_quiet_day_says_that_nobody_moved(world: World) -> None
     last = summarize(world.sync("c1"), ending="done.")[-1]
 
     assert last == (
-        "- segment_default: nobody moved. Now 1 users are true under 'Power Users (c1)'. Saved as generation 2."
+        "- segment_default: no changes. Now 1 users are true under 'Power Users (c1)'. Saved as generation 2."
     )
 
 
@@ -162,7 +162,7 @@ def test_the_summary_of_a_failed_sync_says_what_is_still_to_be_told_and_why(worl
 
     last = summarize(world.report, ending="FAILED.")[-1]
 
-    assert "0 of 2 changes acknowledged by Segment; 2 still to be told" in last
+    assert "0 of 2 changes acknowledged by Segment; 2 pending" in last
     assert "not committed" in last
     assert "retries are spent" in last
 
@@ -174,7 +174,7 @@ def test_a_refused_user_is_not_among_those_known(world: World) -> None:
     report = world.sync("c1", on_rejected="warn")
 
     assert report.destinations[0].known == 2
-    assert "1 refused by Segment (listed in " in summarize(report, ending="done.")[-1]
+    assert "1 rejected by Segment (listed in " in summarize(report, ending="done.")[-1]
 
 
 def test_the_summary_of_a_dry_run_promises_nothing(world: World) -> None:
@@ -203,7 +203,7 @@ def test_what_a_sync_shows_of_itself_ends_with_all_that_was_planned(world: World
     world.sync("c1")
 
     assert [facts["step"] for facts in shown if "step" in facts] == STEPS
-    assert shown[-1] == {"destination": "segment_default", "told": 2, "planned": 2, **_unmeasured(shown[-1])}
+    assert shown[-1] == {"destination": "segment_default", "delivered": 2, "planned": 2, **_unmeasured(shown[-1])}
     assert "someone" not in repr(shown)
 
 

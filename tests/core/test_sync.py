@@ -4,7 +4,7 @@ import pytest
 from fakes import World
 from fakes.segment import Source
 
-from airflow_provider_amplitude_segment.core.delivery.response import UnexpectedResponse, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import UnexpectedResponse, no_response
 from airflow_provider_amplitude_segment.core.export.responses import (
     ExportPending,
     ExportsLimited,
@@ -79,10 +79,10 @@ def test_a_user_who_leaves_and_comes_back_within_minutes_ends_as_a_member(world:
 
 
 def test_a_lost_answer_and_a_user_who_left_since_ends_right(world: World) -> None:
-    """Who may have been told true is told false, although nobody knows that Segment ever heard of the user."""
+    """A user who may have been sent true is sent false, although Segment may never have received it."""
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
     world.segment.lost = [RetryLater(None, None, "ReadTimeout")]
-    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a")
     assert world.segment.members(TRAIT) == {"ann", "bob"}
@@ -98,15 +98,15 @@ def test_a_lost_answer_and_a_user_who_left_since_ends_right(world: World) -> Non
 
 def test_a_retry_of_the_run_sends_the_same_message_ids_and_spends_no_second_export(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 600))
-    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a", max_concurrent_requests=1)
-    told_before = world.report.destinations[0].acknowledged
+    acknowledged_before = world.report.destinations[0].acknowledged
     world.segment.script = []
 
     report = world.sync("c1", run="a")
 
-    assert told_before == 250
+    assert acknowledged_before == 250
     assert world.amplitude.exports_spent == 1
     assert world.segment.members(TRAIT) == set(users(0, 600))
     assert set(world.segment.times_received.values()) == {1}
@@ -129,7 +129,7 @@ def test_a_destination_that_fails_does_not_hold_the_other_up_and_is_told_by_the_
     segment_clients = dict(refusing._session.ports.segment_clients)
     emea = next(destination for destination in segment_clients if destination.name == "dst-emea")
     good = segment_clients[emea]
-    segment_clients[emea] = Source(lambda _body: no_answer("ConnectionError"))
+    segment_clients[emea] = Source(lambda _body: no_response("ConnectionError"))
     object.__setattr__(refusing._session.ports, "segment_clients", segment_clients)
 
     with pytest.raises(SegmentUnavailableError):
@@ -186,7 +186,7 @@ def test_keep_stays_with_the_old_key_and_says_so(world: World, caplog: pytest.Lo
     assert world.segment.members(TRAIT) == {"ann", "bob"}
     assert world.segment.members("Heavy Users (c1)") == set()
     assert report.destinations[0].trait == TRAIT
-    assert caplog.text.count("stays with 'Power Users (c1)'") == 2
+    assert caplog.text.count("the trait key stays 'Power Users (c1)'") == 2
 
 
 def test_full_tells_everyone_again_and_former_members_false(world: World) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fakes import Killed, World
 
-from airflow_provider_amplitude_segment.core.delivery.response import no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import no_response
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.membership.membership import read_membership
 from airflow_provider_amplitude_segment.exceptions import ExportFileError, SettingError
@@ -62,7 +62,7 @@ def test_a_value_that_is_gone_takes_the_trait_back_once(world: World) -> None:
 
 
 def test_a_trait_that_was_never_told_is_never_taken_back(world: World) -> None:
-    """It may be somebody else's."""
+    """Another source may have set it."""
     world.sync("c1", user_properties=("country", "plan"))
     world.amplitude.properties["bob"]["plan"] = "pro"
 
@@ -117,9 +117,9 @@ def test_a_rename_tells_properties_under_the_new_key_and_takes_back_what_the_old
 
 
 def test_a_value_whose_answer_was_lost_is_taken_back_when_it_is_gone(world: World) -> None:
-    """Segment may hold it, so it is not taken for never told."""
+    """Segment may hold it, so it does not count as never sent."""
     world.sync("c1")
-    world.segment.lost = [no_answer("ConnectionError")] * 50
+    world.segment.lost = [no_response("ConnectionError")] * 50
     with pytest.raises(Exception, match="acknowledged"):
         world.sync("c1", user_properties=("country", "plan"))
     assert world.segment.traits("ann") == {TRAIT: True, "plan": "pro", "country": "NO"}
@@ -166,9 +166,9 @@ def test_a_full_sync_tells_every_member_every_property(world: World) -> None:
 
     world.sync("c1", user_properties=("country", "plan"), sync_mode="full")
 
-    told = [message["traits"] for message in world.segment.bodies[-1]["batch"]]
+    traits = [message["traits"] for message in world.segment.bodies[-1]["batch"]]
     assert world.segment.identifies == sent + 2
-    assert told == [{TRAIT: True, "country": "NO", "plan": "pro"}, {TRAIT: True, "plan": "free"}]
+    assert traits == [{TRAIT: True, "country": "NO", "plan": "pro"}, {TRAIT: True, "plan": "free"}]
 
 
 def test_a_run_cleared_with_other_properties_exports_anew(world: World) -> None:
@@ -199,9 +199,9 @@ def test_twenty_properties_of_hundreds_of_members_are_told_and_told_again_where_
     world.sync("c1", user_properties=names)
     world.amplitude.properties["user-7"]["property 7"] = "another one"
 
-    told = world.sync("c1", user_properties=names).destinations[0]
+    part = world.sync("c1", user_properties=names).destinations[0]
 
-    assert (told.planned, told.changed) == (1, 1)
+    assert (part.planned, part.changed) == (1, 1)
     for user in users:
         assert world.segment.traits(user) == {TRAIT: True, **world.amplitude.properties[user]}
 
@@ -221,9 +221,9 @@ def test_a_list_that_was_taken_away_leaves_a_state_that_syncs_can_still_read_and
 
     assert world.sync("c1").destinations[0].in_doubt == len(users)
     assert world.sync("c1").destinations[0].planned == 0
-    told = world.sync("c1", user_properties=names).destinations[0]
+    part = world.sync("c1", user_properties=names).destinations[0]
 
-    assert told.changed == len(users)
+    assert part.changed == len(users)
     assert world.segment.traits("user-7")["property 7"] == "property 7 of user-7; " * 5
 
 
@@ -242,10 +242,10 @@ def test_after_many_renames_what_was_told_first_is_still_taken_back(world: World
 
 
 def test_a_lost_answer_stays_in_doubt_although_a_message_without_the_property_is_acknowledged(world: World) -> None:
-    """Amplitude goes back to what was told before, and Segment may hold what was told in between."""
+    """Amplitude returns to the value delivered before, and Segment may hold the one sent in between."""
     world.sync("c1", user_properties=("plan",))
     world.amplitude.properties["bob"]["plan"] = "pro"
-    world.segment.lost = [no_answer("ConnectionError")] * 50
+    world.segment.lost = [no_response("ConnectionError")] * 50
     with pytest.raises(Exception, match="acknowledged"):
         world.sync("c1", user_properties=("plan",))
     world.segment.lost = []
@@ -263,9 +263,9 @@ def test_who_has_more_than_fits_is_told_of_the_membership_alone(world: World, ca
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob", "cid"])
     world.amplitude.properties["cid"] = {"bio": "x" * 40_000}
 
-    told = world.sync("c1", user_properties=("bio", "plan")).destinations[0]
+    part = world.sync("c1", user_properties=("bio", "plan")).destinations[0]
 
-    assert (told.planned, told.acknowledged, told.rejected) == (1, 1, 0)
+    assert (part.planned, part.acknowledged, part.rejected) == (1, 1, 0)
     assert world.segment.traits("cid") == {TRAIT: True}
     assert world.segment.traits("ann") == {TRAIT: True, "plan": "pro"}
     assert "2 members have user properties of more than 4,000 bytes" in caplog.text
@@ -278,10 +278,10 @@ def test_a_dry_run_lists_what_would_be_sent_of_each_property(world: World) -> No
     world.sync("c1", user_properties=("country", "plan"))
     world.amplitude.properties["ann"] = {"plan": 'the "best"'}
 
-    told = world.sync("c1", user_properties=("country", "plan"), dry_run=True).destinations[0]
+    part = world.sync("c1", user_properties=("country", "plan"), dry_run=True).destinations[0]
 
-    assert told.planned_changes is not None
-    listed = world.store.objects[told.planned_changes.partition(":")[2]].decode()
+    assert part.planned_changes is not None
+    listed = world.store.objects[part.planned_changes.partition(":")[2]].decode()
     (row,) = csv.DictReader(io.StringIO(listed))
     assert (row["user_id"], json.loads(row["properties"])) == ("ann", {"country": None, "plan": 'the "best"'})
 
@@ -302,9 +302,9 @@ def test_values_and_names_arrive_to_the_last_character(world: World) -> None:
         values = {user: f"{value}{ending}" for user, value in zip(users, VALUES, strict=True)}
         world.amplitude.properties = {user: dict.fromkeys(NAMES, value) for user, value in values.items()}
 
-        told = world.sync("c1", user_properties=(*NAMES, "nobody has it")).destinations[0]
+        part = world.sync("c1", user_properties=(*NAMES, "nobody has it")).destinations[0]
 
-        assert told.planned == len(users)
+        assert part.planned == len(users)
         for user, value in values.items():
             assert world.segment.traits(user) == {TRAIT: True, **dict.fromkeys(NAMES, value)}
         assert world.sync("c1", user_properties=(*NAMES, "nobody has it")).destinations[0].planned == 0

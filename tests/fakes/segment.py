@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged, Rejected, Response, no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged, Rejected, Response, no_response
 
 
 class Source:
@@ -62,7 +62,7 @@ class FakeSegment:
         self.before_batch(body["batch"])
         with self._lock:
             if self.refuses_connections:
-                return no_answer("ConnectionError")
+                return no_response("ConnectionError")
             if self.script and (answer := self.script.pop(0)) is not None:
                 return answer
             if self.refuses_everything or any(m["userId"] in self.poisoned for m in body["batch"]):

@@ -61,7 +61,7 @@ class World:
         *,
         run: str | None = None,
         keys: tuple[str, ...] = ("default",),
-        remembered: dict[str, int] | None = None,
+        recorded: dict[str, int] | None = None,
         names: dict[str, str] | None = None,
         ahead: float = 0.0,
         identity: dict[str, Any] | None = None,
@@ -80,7 +80,7 @@ class World:
             SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
             self.next_try(run or f"run-{number}", **(identity or {})),
             SyncPorts(self.amplitude, DeliveryPorts(**surroundings)),
-            remembered=remembered or {},
+            recorded=recorded or {},
         )
         self.last = sync
         return sync
@@ -113,7 +113,7 @@ class World:
         run: str | None = None,
         keys: tuple[str, ...] = ("default",),
         app_id: str | None = None,
-        remembered: dict[str, int] | None = None,
+        recorded: dict[str, int] | None = None,
         names: dict[str, str] | None = None,
         **settings: Any,
     ) -> SyncReport:
@@ -124,7 +124,7 @@ class World:
             self.next_try(run or f"run-{number}"),
             DeliveryPorts(**self._surroundings(number, keys, names or {}, settings)),
             app_id=app_id,
-            remembered=remembered or {},
+            recorded=recorded or {},
         )
         self.last = retirement
         try:

@@ -255,7 +255,7 @@ def test_no_user_and_no_secret_is_logged(
     keys = [json.loads(value).get("password") for value in sandbox.airflow_connections().values()]
     logged = caplog.text + "".join(capsys.readouterr()) + json.dumps(report)
     assert "2 users will be sent false" in logged
-    assert "told elsewhere" in logged
+    assert "also synced to other destinations" in logged
     for hidden in ("carla-4711", "poisoned-0815", *keys):
         assert hidden not in logged
 

@@ -1,1 +1,1 @@
-"""From a plan to Segment's acknowledgments."""
+"""Deliver a plan to Segment."""

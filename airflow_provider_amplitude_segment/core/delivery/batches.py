@@ -1,11 +1,11 @@
-"""Batches within Segment's limits, and their halves.
+"""Pack messages into batches within Segment's limits, and halve a batch.
 
-500 KB a request, 32 KB a message, 2,500 messages a batch
+The limits are 500 KB a request, 32 KB a message and 2,500 messages a batch
 (https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server/http-api, "Batch" and "Errors").
-What a KB is, is not said, so bytes are counted as thousands, uncompressed, and with a margin.
+Segment does not define KB, so this module takes 1,000 bytes, uncompressed, and keeps a margin.
 
-Nothing here is done for each message but adding up its length: at some hundred thousand messages a second, one line of
-Python for each of them is what the whole delivery waits for.
+The only work per message is to add up its length, because at several hundred thousand messages a second one line of
+Python per message would slow down the whole delivery.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Batch:
     """Messages that go in one request.
 
     Attributes:
-        positions: of the changes that are told.
-        text: the messages in UTF-8 in the positions' order, with commas between them. Joined by whoever packs, while
-            they are in the processor's cache; that costs less than handing thousands of objects to another thread.
+        positions: of the changes that are sent.
+        text: the messages in UTF-8 in the order of their positions, separated by commas. ``pack`` joins them, because
+            that costs less than to hand thousands of objects to another thread.
     """
 
     positions: Ranges
@@ -53,7 +53,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class OversizedMessage:
-    """A message that fits into no request of Segment's, which never leaves the machine."""
+    """A message over Segment's size limit, which is not sent."""
 
     position: int
     size: int
@@ -67,35 +67,35 @@ def pack(
     max_messages: int = MAX_BATCH_MESSAGES,
     max_bytes: int = MAX_BATCH_BYTES,
 ) -> Iterator[Batch | OversizedMessage]:
-    """Pack messages into full batches, in order; one batch and one of ``messages`` are held at a time.
+    """Yield full batches of the messages, in order; one batch and one chunk are in memory at a time.
 
     Args:
-        messages: in any number.
-        envelope_bytes: what is around the messages of each batch.
-        first_messages: messages of the first batch at most.
-        max_messages: messages of each batch at most.
-        max_bytes: bytes of a request's body at most, envelope and commas included.
+        messages: chunks in the order of their positions.
+        envelope_bytes: bytes of a request's body around the messages.
+        first_messages: most messages of the first batch.
+        max_messages: most messages of each batch.
+        max_bytes: most bytes of a request's body, envelope and commas included.
     """
     room = max_bytes - envelope_bytes
     limit = min(first_messages, max_messages)
     pairs: list[tuple[int, int]] = []
     texts: list[bytes] = []
     size = 0
-    for told in _without_too_long(messages, min(MAX_MESSAGE_BYTES, room - 1)):
-        if isinstance(told, OversizedMessage):
-            yield told
+    for chunk in _split_oversized(messages, min(MAX_MESSAGE_BYTES, room - 1)):
+        if isinstance(chunk, OversizedMessage):
+            yield chunk
             continue
-        # Bytes of the first messages, by how many.
-        ends = list(accumulate(map(len, told.texts), initial=0))
+        # ends[n] is the bytes of the first n messages.
+        ends = list(accumulate(map(len, chunk.texts), initial=0))
         start = 0
-        while start < len(told.texts):
+        while start < len(chunk.texts):
             stop = min(_last_that_fits(ends, start, room - size), start + limit - len(texts))
             if stop > start:
-                pairs.append((told.first + start, told.first + stop - 1))
-                texts.extend(told.texts[start:stop])
+                pairs.append((chunk.first + start, chunk.first + stop - 1))
+                texts.extend(chunk.texts[start:stop])
                 size += ends[stop] - ends[start] + stop - start
                 start = stop
-            if start < len(told.texts):
+            if start < len(chunk.texts):
                 yield Batch(Ranges.of(pairs), b",".join(texts))
                 pairs, texts, size, limit = [], [], 0, max_messages
     if texts:
@@ -103,22 +103,22 @@ def pack(
 
 
 def _last_that_fits(ends: Sequence[int], start: int, room: int) -> int:
-    """Return behind which message ``room`` is used up, each taking a comma with it; ``start`` where not one fits."""
+    """Return the end of the messages from ``start`` on that fit into ``room``, with a comma each."""
     return bisect_right(range(len(ends)), room + ends[start] + start, lo=start, key=lambda end: ends[end] + end) - 1
 
 
-def _without_too_long(messages: Iterable[MessageChunk], max_bytes: int) -> Iterator[MessageChunk | OversizedMessage]:
-    """Yield the same messages in the same order, those over the limit by themselves."""
-    for told in messages:
-        if told.longest <= max_bytes:
-            yield told
+def _split_oversized(messages: Iterable[MessageChunk], max_bytes: int) -> Iterator[MessageChunk | OversizedMessage]:
+    """Yield the messages in their order, with each oversized one by itself."""
+    for chunk in messages:
+        if chunk.longest <= max_bytes:
+            yield chunk
             continue
         start = 0
-        for number, text in enumerate(told.texts):
+        for number, text in enumerate(chunk.texts):
             if len(text) > max_bytes:
                 if start < number:
-                    yield MessageChunk(told.first + start, told.texts[start:number], max_bytes)
-                yield OversizedMessage(told.first + number, len(text))
+                    yield MessageChunk(chunk.first + start, chunk.texts[start:number], max_bytes)
+                yield OversizedMessage(chunk.first + number, len(text))
                 start = number + 1
-        if start < len(told.texts):
-            yield MessageChunk(told.first + start, told.texts[start:], max_bytes)
+        if start < len(chunk.texts):
+            yield MessageChunk(chunk.first + start, chunk.texts[start:], max_bytes)

@@ -1,8 +1,8 @@
-"""The delivery of one plan to one destination: batches out, a journal of what came of them.
+"""Deliver one plan to one destination: send its batches, and journal what was acknowledged and rejected.
 
-The journal is written at least once a second, before more messages than full batches in flight could hold are either in
-flight or missing in it, and before the delivery is left. What it misses, because the process died, is told again under
-the same message IDs; nothing is ever taken for told that Segment did not acknowledge.
+The journal is written at least once a second, at the end, and before the messages in flight or not yet in it exceed
+``workers`` full batches. If the process dies, what the journal misses is sent again under the same message IDs. The
+journal has only what Segment acknowledged or rejected.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.report.progress import Progress
 
 FIRST_MESSAGES = 250
-"""So many messages Segment must refuse one by one, and acknowledge none, to be taken to refuse us (ADR 0003)."""
+"""If Segment rejects so many messages one by one and acknowledges none, the write key is at fault (ADR 0003)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class Delivered:
     """How a delivery ended.
 
     Attributes:
-        journal: what is known of the plan now, earlier claims' part included.
+        journal: of the plan, with the part of earlier claims.
         batches: requests that Segment acknowledged.
         retries: requests sent again.
-        error: why changes are still pending; ``None`` when none is.
+        error: why changes are still pending; ``None`` if none is.
     """
 
     journal: Journal
@@ -68,15 +68,14 @@ class Delivery:
 
     Attributes:
         sender: sends a batch there.
-        write_journal: keeps what is known; called only after the claims were verified.
-        planned: changes of the plan.
-        journal: what earlier claims know of it.
-        is_key_proved: Segment has acknowledged something with this write key before.
-        workers: batches in flight at most. What so many full batches hold is the most that may be in flight or
-            acknowledged and not yet in the journal: so much is sent twice after a kill.
-        stop: set when the task is to end; batches in flight are finished.
+        write_journal: writes this claim's journal; called only after the claims were verified.
+        planned: number of changes of the plan.
+        journal: of earlier claims.
+        is_key_proved: Segment has acknowledged a batch with this write key before.
+        workers: most batches in flight. After a kill, at most so many full batches are sent twice.
+        stop: set when the task must end; batches in flight are finished.
         clock: time.
-        progress: counts how far it is.
+        progress: counts what is delivered.
     """
 
     sender: BatchSender
@@ -88,7 +87,7 @@ class Delivery:
     stop: threading.Event
     clock: Clock
     progress: Progress
-    _settled: BatchResult = field(default_factory=BatchResult, init=False)
+    _total: BatchResult = field(default_factory=BatchResult, init=False)
     _acked: list[tuple[int, int]] = field(default_factory=list, init=False)
     _unwritten: bool = field(default=False, init=False)
     _unwritten_messages: int = field(default=0, init=False)
@@ -96,14 +95,14 @@ class Delivery:
     _in_flight: dict[Future[BatchResult], int] = field(default_factory=dict, init=False)
 
     def run(self, batches: Iterator[Batch | OversizedMessage]) -> Delivered:
-        """Deliver batches until none is left, one fails for good, or the task is to stop.
+        """Deliver the batches until none is left, one fails, or the task must stop.
 
         Raises:
-            ClaimLostError: another run took over; nothing was sent or written after that was seen.
-            StatePathError: the journal could not be written; what it misses is told again.
+            ClaimLostError: another run took over; nothing was sent or written after this was found.
+            StatePathError: the journal could not be written; what it misses is sent again.
         """
         try:
-            with ThreadPoolExecutor(self.workers, thread_name_prefix="courier") as pool:
+            with ThreadPoolExecutor(self.workers, thread_name_prefix="sender") as pool:
                 try:
                     self.sender.monitor.verify()
                     self._run_first(batches, pool)
@@ -111,47 +110,47 @@ class Delivery:
                 finally:
                     self.sender.halt.set()
         except LedgerError:
-            # The claim or the place itself is gone: nothing more is written.
+            # The claim or the state path is lost, so nothing more is written.
             raise
         except BaseException:
-            # E.g. Airflow's execution_timeout. The couriers are back, so what they know is kept.
+            # For example Airflow's execution_timeout. All senders have ended, so their results are journaled.
             if self._first is not None:
-                self._settle(replace(self._first.result(), refused=()))
+                self._settle(replace(self._first.result(), rejected=()))
             self._settle_done()
-            self._look_and_write()
+            self._verify_and_write()
             raise
-        self._look_and_write()
+        self._verify_and_write()
         return self._delivered()
 
     def _run_first(self, batches: Iterator[Batch | OversizedMessage], pool: ThreadPoolExecutor) -> None:
-        """Send batches one at a time until Segment has acknowledged something, to learn whether it refuses us.
+        """Send batches one at a time until Segment acknowledges something, to find out whether it rejects the key.
 
         Raises:
-            SegmentRefusedError: it refused every one of the first messages, by themselves, and nothing says that they
-                rather than we are at fault; none of them is marked.
+            SegmentRefusedError: it rejected each message so far, and the key is not proved or more messages are
+                pending; no message is journaled as rejected.
         """
-        told, too_long = BatchResult(), []
+        result, oversized = BatchResult(), []
         for batch in batches:
             if isinstance(batch, OversizedMessage):
-                too_long.append(batch)
+                oversized.append(batch)
                 continue
             self._first = pool.submit(self.sender.send, batch)
             while not self._first.done():
                 self._wait({self._first})
             self.sender.rate_limiter.arrived(len(batch), self.clock.monotonic())
-            told += self._first.result()
+            result += self._first.result()
             self._first = None
-            if told.acked.pairs or told.failure or told.halted or len(told.refused) >= FIRST_MESSAGES:
+            if result.acked.pairs or result.failure or result.halted or len(result.rejected) >= FIRST_MESSAGES:
                 break
-        if told.refused and not told.acked.pairs:
+        if result.rejected and not result.acked.pairs:
             pending = self.journal.pending(self.planned).count
-            if told.failure or told.halted:
-                # Too little was heard to say who is at fault, so nobody is marked.
-                told = replace(told, refused=())
-            elif not self.is_key_proved or len(told.refused) + len(too_long) < pending:
-                raise SegmentRefusedError(self.sender.label, told.refused[0].status, pending)
-        self._settle(told)
-        for message in too_long:
+            if result.failure or result.halted:
+                # The messages or the key may be at fault, so no message is journaled as rejected.
+                result = replace(result, rejected=())
+            elif not self.is_key_proved or len(result.rejected) + len(oversized) < pending:
+                raise SegmentRefusedError(self.sender.label, result.rejected[0].status, pending)
+        self._settle(result)
+        for message in oversized:
             self._settle_oversized(message)
 
     def _run_others(self, batches: Iterator[Batch | OversizedMessage], pool: ThreadPoolExecutor) -> None:
@@ -171,12 +170,12 @@ class Delivery:
             self._verify_if_due()
             if len(self._in_flight) < batches:
                 if self._at_risk() + MAX_BATCH_MESSAGES > batches * MAX_BATCH_MESSAGES:
-                    self._look_and_write()
+                    self._verify_and_write()
                 return
             self._wait(self._in_flight.keys())
 
     def _at_risk(self) -> int:
-        """Return how many messages are in flight or not in the journal: told again if the process dies now."""
+        """Return how many messages are in flight or not in the journal; a kill would send them twice."""
         return sum(self._in_flight.values()) + self._unwritten_messages
 
     def _settle_done(self) -> None:
@@ -185,41 +184,40 @@ class Delivery:
             self._settle(future.result())
 
     def _wait(self, in_flight: Collection[Future[BatchResult]]) -> None:
-        """Wait for one of them, at most until the next look; on the way see whether the task is to stop."""
+        """Wait for one of them, at most until the claims must be verified; halt if the task must stop."""
         wait(in_flight, timeout=VERIFY_SECONDS / 2, return_when=FIRST_COMPLETED)
         self.progress.log_if_due()
         if self.stop.is_set():
             self.sender.halt.set()
         self._verify_if_due()
 
-    def _settle(self, told: BatchResult) -> None:
-        self._acked.extend(told.acked.pairs)
-        self._settled += BatchResult(Ranges(), told.refused, told.batches, told.retries, told.failure, told.halted)
+    def _settle(self, result: BatchResult) -> None:
+        self._acked.extend(result.acked.pairs)
+        self._total += replace(result, acked=Ranges())
         self._unwritten = True
-        self._unwritten_messages += told.acked.count
-        if told.failure:
+        self._unwritten_messages += result.acked.count
+        if result.failure:
             self.sender.halt.set()
-        self.progress.add(told.acked.count + len(told.refused))
+        self.progress.add(result.acked.count + len(result.rejected))
 
     def _settle_oversized(self, message: OversizedMessage) -> None:
         reason = f"the message has {message.size:,} bytes, over Segment's limit; it was not sent"
-        self._settle(BatchResult(refused=(Rejection(message.position, None, reason),)))
+        self._settle(BatchResult(rejected=(Rejection(message.position, None, reason),)))
 
     def _is_ending(self) -> bool:
-        return self._settled.failure is not None or self.stop.is_set() or self.sender.halt.is_set()
+        return self._total.failure is not None or self.stop.is_set() or self.sender.halt.is_set()
 
     def _journal(self) -> Journal:
         ranges = Ranges.of(self._acked)
-        # Kept merged, so that the list does not grow with the users.
+        # The merged list does not grow with the number of users.
         self._acked = list(ranges.pairs)
-        refused = {refusal.position: refusal for refusal in self._settled.refused}
-        return Journal(ranges, refused)
+        return Journal(ranges, {rejection.position: rejection for rejection in self._total.rejected})
 
     def _verify_if_due(self) -> None:
         if self.sender.monitor.verify_if_due():
             self._write_unwritten()
 
-    def _look_and_write(self) -> None:
+    def _verify_and_write(self) -> None:
         self.sender.monitor.verify()
         self._write_unwritten()
 
@@ -231,25 +229,23 @@ class Delivery:
     def _delivered(self) -> Delivered:
         journal = self.journal.union(self._journal())
         pending = journal.pending(self.planned).count
-        return Delivered(journal, self._settled.batches, self._settled.retries, self._error(pending))
-
-    def _error(self, pending: int) -> AmplitudeSegmentError | None:
-        return _error_of(self.sender.label, pending, self._settled.failure) if pending else None
+        error = _error_of(self.sender.label, pending, self._total.failure) if pending else None
+        return Delivered(journal, self._total.batches, self._total.retries, error)
 
 
 def _error_of(label: str, pending: int, failure: Failure | None) -> AmplitudeSegmentError:
-    """Return why changes are pending; ``None`` for a failure means that the task was to stop."""
+    """Return why changes are pending; without a failure, the task had to stop."""
     match failure:
         case CredentialsRejected(status=status):
             return SegmentRefusedError(label, status, pending)
         case UnexpectedResponse(status=status):
-            return SegmentAnswerError(label, status, pending, "not an answer its documents have")
+            return SegmentAnswerError(label, status, pending, "not a documented response")
         case Unreachable(reason=reason, advice=advice):
             return SegmentUnreachableError(label, pending, reason, advice)
         case RetryLater(status=None, reason=reason, advice=advice):
             return SegmentUnavailableError(label, None, pending, f"{reason}; retries are spent", advice=advice)
         case RetryLater(status=status, after_seconds=after):
-            # What Segment says itself may quote a user.
+            # Segment's own text may quote a user, so it is left out.
             return SegmentUnavailableError(label, status, pending, "retries are spent", after)
         case _:
             return SyncStoppedError(label, pending)

@@ -1,6 +1,7 @@
-"""The telling of one destination: its plan is delivered, then the state after it is committed.
+"""Deliver the plan of one destination, then commit the state after it.
 
-Once the plan stands and the claims were looked at, nothing that happens at another destination matters here.
+The order of writes: plan (before), claims verified, batches and journal, snapshot, claims verified, commit. An error at
+another destination has no effect here.
 """
 
 from __future__ import annotations
@@ -50,16 +51,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DestinationSync:
-    """One destination's plan, and all it takes to deliver it.
+    """The delivery and the commit of one destination's plan.
 
     Attributes:
-        draft: what was decided.
-        plan: what stands in the ledger.
-        rate_limiter: shared with the destinations of its workspace.
+        draft: of the plan.
+        plan: as written to the ledger.
+        rate_limiter: shared with the other destinations of its workspace.
         settings: of the sync.
-        held_claims: of the run; the destination's is among them.
+        held_claims: of the run, with the one of this destination.
         ports: what is outside of core.
-        memory_mib: what its engine may hold.
+        memory_mib: the memory limit of its DuckDB.
     """
 
     draft: Draft
@@ -71,22 +72,21 @@ class DestinationSync:
     memory_mib: int
 
     def deliver(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
-        """Deliver what is pending, and commit when nothing is.
+        """Deliver what is pending, and commit after all is delivered.
 
         Returns:
-            The destination's report, and why it is not committed: Segment could not be told or refuses us, the claim
-            was lost, or the place failed. What Segment acknowledged until then is in the journal where that could be
-            written.
+            The destination's report, and the error that prevented the commit, or ``None``. The journal has what Segment
+            acknowledged before the error, unless the journal could not be written.
         """
         try:
-            return self._tell(report)
+            return self._deliver(report)
         except StatePathError as error:
             return self.known(report), StateUnavailableError(error.path, error.reason, error.advice)
-        except Exception as error:  # noqa: BLE001 - one destination's accident is not another's
+        except Exception as error:  # noqa: BLE001 - the other destinations continue
             return self.known(report), error
 
     def known(self, report: DestinationReport) -> DestinationReport:
-        """Return the report as the ledger has it now, where the ledger can be read."""
+        """Return the report by the ledger's newest entry; unchanged if the ledger cannot be read."""
         try:
             newest = self.draft.opened.ledger.newest()
             if isinstance(newest, Commit) and newest.generation == self.plan.generation:
@@ -95,50 +95,52 @@ class DestinationSync:
         except LedgerError:
             return report
 
-    def _tell(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
-        ledger, plan, label = self.draft.opened.ledger, self.plan, self.plan.segment_conn_id
+    def _deliver(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
+        ledger, plan, scratch = self.draft.opened.ledger, self.plan, self.draft.opened.scratch
         monitor = ClaimMonitor(lambda: self.held_claims.verify(self.draft.opened.stream), self.ports.clock)
-        # The look at the claims comes right after the plan: whoever was taken over does not call damaged what the other
-        # one took away,
+        # Verify before reading, because a run that took over may have pruned the files. That is no damage.
         monitor.verify()
-        changes = ledger.load_file(plan.changes, self.draft.opened.scratch / "changes.parquet")
+        changes = ledger.load_file(plan.changes, scratch / "changes.parquet")
         journal = ledger.journal(plan)
         pending = journal.pending(plan.planned)
-        log.info("%s: %s of %s changes are to be told", label, f"{pending.count:,}", f"{plan.planned:,}")
-        # nor takes anything away itself.
+        log.info("%s: sending %s of %s changes", plan.segment_conn_id, f"{pending.count:,}", f"{plan.planned:,}")
+        # Verify before pruning, because the files may be another run's by now.
         monitor.verify()
         prune(ledger, self.settings.keep_snapshots)
-        progress = Progress(
-            label, done=plan.planned - pending.count, planned=plan.planned, clock=self.ports.clock, show=self.ports.show
-        )
         clock = DeliveryClock(self.ports.clock, plan.timestamp)
-        sender = self._sender(monitor, clock)
-        delivery = Delivery(
+        delivery = self._delivery(self._sender(monitor, clock), journal)
+        is_wide = bool(self.settings.user_properties)
+        with open_engine(scratch, memory_mib=self.memory_mib, is_wide=is_wide) as engine:
+            delivered = delivery.run(self._batches(engine, changes, pending, delivery.sender.envelope, clock.moment))
+            report = self._report(report, delivered, delivery.progress.seconds)
+            if delivered.error is None:
+                report = self._commit(engine, report, monitor, delivered.journal, clock.moment)
+                self._prune_or_purge(monitor)
+        log.info(
+            "%s: %s planned = %s acknowledged + %s rejected + %s pending; %.1f s, %s",
+            plan.segment_conn_id,
+            *(f"{n:,}" for n in (report.planned, report.acknowledged, report.rejected, report.pending)),
+            report.seconds,
+            "committed" if report.committed else "not committed",
+        )
+        return report, delivered.error
+
+    def _delivery(self, sender: BatchSender, journal: Journal) -> Delivery:
+        ledger, plan, ports = self.draft.opened.ledger, self.plan, self.ports
+        done = plan.planned - journal.pending(plan.planned).count
+        return Delivery(
             sender=sender,
             write_journal=lambda journal: ledger.write_journal(plan, self._claim, journal),
             planned=plan.planned,
             journal=journal,
             is_key_proved=self._is_key_proved(journal),
             workers=self.settings.max_concurrent_requests,
-            stop=self.ports.stop,
-            clock=self.ports.clock,
-            progress=progress,
+            stop=ports.stop,
+            clock=ports.clock,
+            progress=Progress(
+                plan.segment_conn_id, done=done, planned=plan.planned, clock=ports.clock, show=ports.show
+            ),
         )
-        is_wide = bool(self.settings.user_properties)
-        with open_engine(self.draft.opened.scratch, memory_mib=self.memory_mib, is_wide=is_wide) as engine:
-            delivered = delivery.run(self._batches(engine, changes, pending, sender.envelope, clock.moment))
-            report = self._report(report, delivered, progress.seconds)
-            if delivered.error is None:
-                report = self._commit(engine, report, monitor, delivered.journal, clock.moment)
-                self._take_old_away(monitor)
-        log.info(
-            "%s: %s planned = %s acknowledged + %s rejected + %s pending; %.1f s, %s",
-            label,
-            *(f"{n:,}" for n in (report.planned, report.acknowledged, report.rejected, report.pending)),
-            report.seconds,
-            "committed" if report.committed else "not committed",
-        )
-        return report, delivered.error
 
     @property
     def _claim(self) -> int:
@@ -173,7 +175,7 @@ class DestinationSync:
         )
 
     def _is_key_proved(self, journal: Journal) -> bool:
-        """Tell whether Segment has acknowledged something with this write key before; it then knows us."""
+        """Return whether Segment has acknowledged a batch with this write key before."""
         key = self.draft.opened.stream.destination.key_fingerprint
         return self.plan.proved_key == key or (journal.acked.count > 0 and self.plan.key_fingerprint == key)
 
@@ -194,12 +196,12 @@ class DestinationSync:
         journal: Journal,
         moment: str,
     ) -> DestinationReport:
-        """Write the state after the plan: its file, a look, the entry. Who was refused is listed before."""
+        """Write the list of rejected users and the snapshot, verify the claims, and write the commit."""
         ledger, plan, scratch = self.draft.opened.ledger, self.plan, self.draft.opened.scratch
         state = fold_plan(engine, ledger, plan, journal, scratch)
         if plan.mode == "retire":
-            state = keep_in_doubt(engine, state, scratch / "doubtful.parquet")
-        if journal.refused:
+            state = keep_in_doubt(engine, state, scratch / "in-doubt.parquet")
+        if journal.rejected:
             report = replace(report, rejected_users=self._list_rejected(engine, journal))
         report = replace(report, committed=True, known=count_known(engine, state, plan.trait))
         snapshot = ledger.store_file(str(ObjectName("snapshot", plan.generation, self._claim)), state)
@@ -224,8 +226,8 @@ class DestinationSync:
         )
         return report
 
-    def _take_old_away(self, monitor: ClaimMonitor) -> None:
-        """Prune; after a retirement nothing stays that names who is not known any more."""
+    def _prune_or_purge(self, monitor: ClaimMonitor) -> None:
+        """Prune the ledger; after a retirement, purge every file that names a retired user."""
         ledger = self.draft.opened.ledger
         if self.plan.mode == "retire":
             monitor.verify()
@@ -234,20 +236,20 @@ class DestinationSync:
             prune(ledger, self.settings.keep_snapshots)
 
     def _list_rejected(self, engine: duckdb.DuckDBPyConnection, journal: Journal) -> str:
-        """Write ``rejected/<generation>.csv`` with user, trait, value, status and reason; return where it is."""
-        refused = list(journal.refused.values())
+        """Write ``rejected/<generation>.csv`` with user, trait, value, status and reason; return its location."""
+        rejected = list(journal.rejected.values())
         path = self.draft.opened.scratch / "rejected.csv"
         changes = parquet_rows(self.draft.opened.scratch / "changes.parquet", numbered=True)
         engine.execute(
             write_csv(
-                f"""SELECT changes.user_id, changes.trait, changes.value, refused.status, refused.reason
+                f"""SELECT changes.user_id, changes.trait, changes.value, rejected.status, rejected.reason
                 FROM {changes} changes
                 JOIN (SELECT unnest($1::BIGINT[]) AS position, unnest($2::INTEGER[]) AS status,
-                             unnest($3::VARCHAR[]) AS reason) refused
-                  ON changes.file_row_number = refused.position
+                             unnest($3::VARCHAR[]) AS reason) rejected
+                  ON changes.file_row_number = rejected.position
                 ORDER BY ALL""",
                 path,
             ),
-            [[r.position for r in refused], [r.status for r in refused], [r.reason for r in refused]],
+            [[r.position for r in rejected], [r.status for r in rejected], [r.reason for r in rejected]],
         )
         return self.draft.opened.ledger.store_side_file(rejected_file(self.plan.generation), path)

@@ -1,4 +1,4 @@
-"""The fan-out: one export delivered to several destinations in parallel, each by itself."""
+"""Deliver one export to several destinations in parallel, each independent of the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DestinationOutcome:
     Attributes:
         stream: the cohort there.
         report: its counts.
-        error: why it is not committed; ``None`` where it is.
+        error: why it is not committed; ``None`` if it is.
     """
 
     stream: Stream
@@ -50,9 +50,9 @@ def deliver_all(
     ports: DeliveryPorts,
     note: Callable[[DestinationReport], None],
 ) -> list[DestinationOutcome]:
-    """Plan and deliver each draft, and return how each destination ended once all have.
+    """Plan and deliver each draft; return how each destination ended, after all have ended.
 
-    ``note`` is called with a destination's report whenever there is a newer one, also before an error leaves.
+    ``note`` is called with each newer report of a destination, also before an error is raised.
     """
     syncs = plan_destination_syncs(drafts, settings, held_claims, ports)
     known = [sync.known(report_draft(sync.draft)) for sync in syncs]
@@ -76,7 +76,7 @@ def deliver_all(
 def plan_destination_syncs(
     drafts: Sequence[Draft], settings: SyncSettings, held_claims: HeldClaims, ports: DeliveryPorts
 ) -> list[DestinationSync]:
-    """Write the plan of each new draft, and give each destination what it shares with others."""
+    """Write the plan of each new draft; return a sync for each destination, with its share of rate limit and memory."""
     rate_limiters = share_rate_limiters(
         [draft.opened.stream.destination for draft in drafts], settings.events_per_second
     )
@@ -110,9 +110,9 @@ def _plan(draft: Draft, settings: SyncSettings, held_claims: HeldClaims, ports: 
 def share_rate_limiters(
     destinations: Sequence[Destination], events_per_second: float | None
 ) -> dict[Destination, RateLimiter]:
-    """Return one rate limiter for all destinations of a workspace, and its own for each that names none."""
+    """Return a rate limiter for each destination; those of one workspace share one."""
     by_workspace: dict[str, RateLimiter] = {}
-    # A slug has no ~, so a destination without a workspace shares its rate limiter with no other.
+    # A destination without a workspace gets its own rate limiter: ~ occurs in no workspace slug.
     workspaces = {destination: destination.workspace or f"~{destination.name}" for destination in destinations}
     return {
         destination: by_workspace.setdefault(workspace, RateLimiter(events_per_second))
@@ -123,7 +123,7 @@ def share_rate_limiters(
 def deliver_in_parallel(
     syncs: Sequence[DestinationSync], reports: Sequence[DestinationReport], stop: threading.Event
 ) -> list[tuple[DestinationReport, Exception | None]]:
-    """Deliver to all destinations, and return each one's report and error once all have ended."""
+    """Deliver to all destinations; return the report and error of each, after all have ended."""
     if len(syncs) == 1:
         return [syncs[0].deliver(reports[0])]
     with ThreadPoolExecutor(max(1, len(syncs)), thread_name_prefix="destination") as pool:
@@ -131,6 +131,6 @@ def deliver_in_parallel(
         try:
             return [future.result() for future in futures]
         except BaseException:
-            # E.g. Airflow's execution_timeout: it reaches this thread alone.
+            # For example Airflow's execution_timeout, which reaches only this thread.
             stop.set()
             raise

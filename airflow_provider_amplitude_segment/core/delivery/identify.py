@@ -1,14 +1,14 @@
-"""Identify messages: one for each planned change, as ready JSON.
+"""Make the identify messages: one for each planned change, as JSON.
 
-One message is ``{"type": "identify", "userId": …, "traits": {"<trait key>": true}, "timestamp": …, "messageId": …}``;
-user properties stand in ``traits`` after the key.
-What is the same for all of them, context and routing, stands once on the batch, which Segment merges into each message
-(https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server/http-api, "Batch").
+A message is ``{"type": "identify", "userId": …, "traits": {"<trait key>": true}, "timestamp": …, "messageId": …}``;
+user properties follow the key in ``traits``.
+The context and the routing are the same for all messages, so the batch has them once, and Segment merges them into each
+message (https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server/http-api, "Batch").
 
-The message ID names the plan, by a hash of destination, cohort and plan ID, and the change's position in it. Segment
-drops a message whose ID it has seen, for at least 24 hours and whatever the source
-(https://www.twilio.com/docs/segment/guides/duplicate-data): sent again within one plan it is the same, so the copy is
-dropped; in another plan or to another destination it differs, so nothing true is dropped (ADR 0010).
+The message ID is a hash of destination, cohort and plan ID, and the change's position in the plan. For at least 24
+hours, Segment drops a message whose ID it has seen from any source
+(https://www.twilio.com/docs/segment/guides/duplicate-data). A retry within a plan has the same ID, so Segment drops the
+copy. Another plan or destination has another ID, so Segment keeps the message (ADR 0010).
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 _BEGIN = b'{"type":"identify","userId":'
 
 _PLAN_DIGITS = 24
-"""96 bits do not meet by chance. Segment takes IDs of fewer than 100 characters."""
+"""96 bits, so that two plans do not collide. Segment accepts IDs of fewer than 100 characters."""
 
 _ROWS_A_FETCH = 2048
-"""As many as DuckDB makes at a time."""
+"""The size of DuckDB's vectors."""
 
 
 class MessageChunk(NamedTuple):
-    """Messages ready to send, of changes that follow one another in their plan.
+    """Messages of consecutive changes of a plan.
 
     Attributes:
         first: position of the first change.
-        texts: the messages as JSON in UTF-8, one for each position from there on.
-        longest: bytes that none of them exceeds.
+        texts: the messages as JSON in UTF-8, one for each position from ``first`` on.
+        longest: an upper bound of a message's bytes.
     """
 
     first: int
@@ -54,14 +54,14 @@ class MessageChunk(NamedTuple):
 
 
 def plan_key(app_id: str, cohort_id: str, destination: str, plan_id: str) -> str:
-    """Return 24 hexadecimal digits that the message IDs of one plan share, and those of no other."""
+    """Return the 24 hexadecimal digits that all message IDs of one plan begin with."""
     return hashlib.sha256(json.dumps([app_id, cohort_id, destination, plan_id]).encode()).hexdigest()[:_PLAN_DIGITS]
 
 
 def message_id(key: str, position: int) -> str:
-    """Return a change's message ID; the engine makes the same.
+    """Return a change's message ID, equal to the one that the SQL of ``identify_messages`` makes.
 
-    A plan's changes are written once and checked by their SHA-256, so a position stands for its trait, user and value.
+    A position identifies trait, user and value, because a plan's changes are written once and checked by SHA-256.
 
     >>> message_id(plan_key("1", "c", "d", "p"), 1_204)
     'c9e528184d72a7576a455a29-1204'
@@ -72,17 +72,17 @@ def message_id(key: str, position: int) -> str:
 def identify_messages(
     engine: duckdb.DuckDBPyConnection, changes: Path, positions: Ranges, *, key: str, timestamp: str
 ) -> Iterator[MessageChunk]:
-    """Yield the messages of a plan's changes at ``positions``, in order; a few thousand are held at a time.
+    """Yield the messages of a plan's changes at ``positions``, in order; a few thousand are in memory at a time.
 
     Args:
-        engine: a DuckDB connection that nothing else uses while this is read.
+        engine: a DuckDB connection that nothing else uses meanwhile.
         changes: Parquet ``trait, user_id, value``, and a column for each user property.
-        positions: which of its rows to tell.
+        positions: the rows of it to send.
         key: of ``plan_key``.
-        timestamp: ISO-8601 with its zone, the same for all messages of a delivery.
+        timestamp: ISO 8601 with a time zone, the same for all messages of a delivery.
 
     Raises:
-        EngineError: the messages did not come all, or the first or last of a fetch is not the one due (ADR 0010).
+        EngineError: DuckDB returned too few rows, or rows in another order (ADR 0010).
     """
     if not positions.pairs:
         return
@@ -90,7 +90,7 @@ def identify_messages(
     longest += len(_ending(key, positions.pairs[-1][1]))
     for first, last in positions.pairs:
         cursor = engine.execute(
-            # One table without a join: DuckDB then keeps the order of the rows
+            # DuckDB keeps the order of rows if there is one table and no join
             # (https://duckdb.org/docs/current/sql/dialect/order_preservation).
             f"""SELECT encode({message}) FROM {parquet_rows(changes, numbered=True)}
                 WHERE file_row_number BETWEEN $first AND $last""",
@@ -111,24 +111,24 @@ def identify_messages(
 def _message(
     engine: duckdb.DuckDBPyConnection, changes: Path, key: str, timestamp: str
 ) -> tuple[str, dict[str, str | bool], int]:
-    """Return the expression of a message, its parameters, and the bytes of the longest one but for its ending.
+    """Return the SQL expression of a message, its parameters, and the most bytes of a message before its ending.
 
-    What depends on no user is made beforehand.
+    The parts that are the same for all users are parameters.
     """
     names = user_properties.names_in(engine, changes)
     others = user_properties.members_of_object(names) if names else "''"
-    told = engine.execute(
+    kinds = engine.execute(
         f"""SELECT trait, value, max(strlen(to_json(user_id)) + strlen({others}))
             FROM {parquet_rows(changes)} GROUP BY ALL"""
     ).fetchall()
     parts: dict[str, str | bool] = {"tail": f'}},"timestamp":"{timestamp}","messageId":"{key}-'}
     cases, longest = "", 0
-    for number, (trait, value, longest_user) in enumerate(told):
+    for number, (trait, value, longest_user) in enumerate(kinds):
         traits = json.dumps({trait: value}, ensure_ascii=False, separators=(",", ":"))[:-1]
         parts |= {f"trait{number}": trait, f"value{number}": value, f"traits{number}": f',"traits":{traits}'}
         cases += f" WHEN trait = $trait{number} AND value = $value{number} THEN $traits{number}"
         longest = max(longest, len(f"{traits}{parts['tail']}".encode()) + longest_user)
-    # concat() takes half the time of ||, and leaves NULL out.
+    # concat() takes half the time of ||, and skips NULL.
     more = f", {others}" if names else ""
     message = (
         f"concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END{more}, $tail, file_row_number, '\"}}')"
@@ -141,9 +141,9 @@ def _ending(key: str, position: int) -> bytes:
 
 
 def split_messages(text: bytes) -> list[bytes]:
-    """Return the messages that were joined with commas.
+    """Return the messages of a text that joins them with commas.
 
-    How a message begins stands nowhere else: after a comma and ``{"``, neither a user ID nor a trait key goes on.
+    The beginning of a message occurs nowhere else, because JSON escapes the quotes in user IDs and trait keys.
 
     >>> split_messages(b'{"type":"identify","userId":"a},{"},{"type":"identify","userId":"b"}')
     [b'{"type":"identify","userId":"a},{"}', b'{"type":"identify","userId":"b"}']
@@ -153,10 +153,10 @@ def split_messages(text: bytes) -> list[bytes]:
 
 
 class Envelope:
-    """What stands around the messages of a batch; made anew for each attempt, as ``sentAt`` is that attempt's.
+    """The request's body around the messages of a batch, with each request's own ``sentAt``.
 
-    Segment corrects a clock by ``sentAt`` (https://www.twilio.com/docs/segment/connections/spec/common, "Timestamps"),
-    so that a stale one would move every message's time.
+    Segment corrects clocks by ``sentAt`` (https://www.twilio.com/docs/segment/connections/spec/common, "Timestamps"),
+    so a stale value would shift the time of every message.
     """
 
     def __init__(self, context: Mapping[str, Any], integrations: Mapping[str, Any] | None) -> None:
@@ -167,11 +167,11 @@ class Envelope:
 
     @property
     def size(self) -> int:
-        """Bytes that it adds to the messages and the commas between them."""
+        """The bytes of a body without its messages."""
         return len(self.wrap(b"", "2026-11-23T13:56:49.152Z"))
 
     def wrap(self, messages: bytes, sent_at: str) -> bytes:
-        """Return the request's body around messages with commas between them.
+        """Return the request's body for messages separated by commas.
 
         >>> Envelope({}, None).wrap(b'{"a":1},{"b":2}', "2026-11-23T13:56:49.152Z")
         b'{"batch":[{"a":1},{"b":2}],"context":{},"sentAt":"2026-11-23T13:56:49.152Z"}'

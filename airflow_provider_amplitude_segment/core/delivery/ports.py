@@ -1,4 +1,4 @@
-"""What delivery meets outside of core: Segment, the ledgers, time, randomness, and the worker's disk."""
+"""Name what a delivery uses outside of core: Segment, the ledgers, time, randomness, and the worker's disk."""
 
 from __future__ import annotations
 
@@ -19,27 +19,30 @@ if TYPE_CHECKING:
 
 
 class Segment(Protocol):
-    """The Segment source that a destination is."""
+    """A client of one Segment source, which is a destination."""
 
     def post_batch(self, body: bytes, *, retry: int) -> Response:
-        """Post a body, and return what the response means; ``retry`` counts from 0. Raises nothing."""
+        """Post a body, and return what the response means. Raises nothing.
+
+        ``retry`` is 0 for the first request, and grows by one with each retry.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryPorts:
-    """What a delivery meets outside of core.
+    """What a delivery uses outside of core.
 
     Attributes:
-        segment_clients: by destination, its Segment source.
-        store: where the ledgers are.
+        segment_clients: by destination, the client of its Segment source.
+        store: holds the ledgers.
         clock: time.
         random_source: randomness.
-        stop: set when the task is to end.
-        scratch: an empty folder on the worker's own disk; the caller removes it.
+        stop: set when the task must end.
+        scratch: an empty folder on the worker's disk; the caller removes it.
         integration: name and version that Segment receives as ``context.integration``.
-        show: shown how far the sync is.
-        room_bytes: about how much of the scratch folder's disk it takes at its peak; ``None`` before that is known.
+        show: receives the progress.
+        room_bytes: estimated peak use of the scratch folder's disk; ``None`` before it is known.
     """
 
     segment_clients: Mapping[Destination, Segment]

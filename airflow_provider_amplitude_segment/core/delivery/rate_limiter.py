@@ -1,8 +1,8 @@
-"""The pace: how many identifies a second a destination, or all destinations of one workspace, are sent.
+"""Limit how many identifies a second are sent to a destination, or to all destinations of one workspace.
 
-Segment takes about 1,000 events a second of a workspace and queues or refuses what is above
-(https://www.twilio.com/docs/segment/connections/rate-limits). A 429 says that others send to it, too: the pace halves,
-and comes back within a minute.
+Segment accepts about 1,000 events a second for a workspace, and queues or rejects more
+(https://www.twilio.com/docs/segment/connections/rate-limits). A 429 shows that other sources use the limit too: the
+rate is halved, and recovers within a minute.
 """
 
 from __future__ import annotations
@@ -12,26 +12,25 @@ from collections import deque
 
 _BATCHES_A_SECOND = 8
 _KEPT_SHARE = 0.9937
-"""Of the limit. At eight batches a second, ten seconds hold 79 or 80 of them, 98.75 to 100 % of the limit, also when
-batches arrive up to 60 ms unevenly."""
+"""The share of the limit that is used. At eight batches a second, 79 or 80 batches arrive in any ten seconds: 98.75 to
+100 % of the limit, even with 60 ms of jitter."""
 
 _SLOWEST_SHARE = 1 / 16
 _RECOVERY_SECONDS = 60.0
-"""How long it takes from a standstill to the whole pace."""
+"""Seconds to recover from a rate of zero to the full rate."""
 
 _SAME_LIMIT_SECONDS = 1.0
-"""Requests under way side by side that are refused within this time met one and the same limit."""
+"""Several 429s within this time count as one, because their requests were in flight together."""
 
 _MEASURED_SECONDS = 10.0
 
 
 class RateLimiter:
-    """An even pace shared by threads. Attempts are counted, as Segment counts them.
+    """An even rate that threads share. It counts requests, retries included, because Segment counts them.
 
-    Batches start on a grid that leaves each of them the time its messages take, so that neither the first second nor
-    any ten send more than ``events_per_second``; time in which nobody sent is not saved up. What arrives is as even as
-    the way there: a connection that is slow to open may bring one batch more into its first seconds. Without a limit,
-    what was sent in the last seconds is what a 429 halves.
+    Each batch reserves the time that its messages take at the rate, so that neither the first second nor any ten
+    seconds exceed ``events_per_second``. Idle time is not saved up. A connection that is slow to open may add one batch
+    to its first seconds. Without a limit, a 429 halves the rate measured in the last seconds.
     """
 
     def __init__(self, events_per_second: float | None) -> None:
@@ -45,14 +44,14 @@ class RateLimiter:
 
     @property
     def batch_messages(self) -> int | None:
-        """Messages that a batch may hold so that the pace is even: an eighth of a second's; ``None``: any number."""
+        """The most messages of a batch, an eighth of a second's, so that the rate is even; ``None``: no limit."""
         return None if self.events_per_second is None else max(1, int(self.events_per_second / _BATCHES_A_SECOND))
 
     def reserve(self, events: int, now: float) -> float:
-        """Reserve the next free time for ``events``; return how many seconds from ``now`` it begins.
+        """Reserve the next free time for ``events``; return the seconds from ``now`` until it begins.
 
-        >>> pace = Pace(1000)
-        >>> [round(pace.reserve(125, now), 3) for now in (10.0, 10.0, 20.0)]
+        >>> limiter = RateLimiter(1000)
+        >>> [round(limiter.reserve(125, now), 3) for now in (10.0, 10.0, 20.0)]
         [0.0, 0.126, 0.0]
         """
         with self._lock:
@@ -65,12 +64,12 @@ class RateLimiter:
             return start - now
 
     def arrived(self, events: int, now: float) -> None:
-        """Count ``events`` from ``now`` on, when they have arrived for certain, not from when they were sent.
+        """Count ``events`` from ``now``, when their response came, instead of from when they were sent.
 
-        The first request waits for its connection; those after it do not, and would follow too closely.
+        The first request waits for its connection. The next ones do not, and would arrive too soon after it.
 
-        >>> pace = Pace(1000)
-        >>> pace.reserve(125, 10.0), pace.arrived(125, 10.2), round(pace.reserve(125, 10.2), 3)
+        >>> limiter = RateLimiter(1000)
+        >>> limiter.reserve(125, 10.0), limiter.arrived(125, 10.2), round(limiter.reserve(125, 10.2), 3)
         (0.0, None, 0.126)
         """
         with self._lock:
@@ -78,11 +77,11 @@ class RateLimiter:
                 self._free_at = max(self._free_at, now + events / (self._whole * self._share(now)))
 
     def slow_down(self, now: float, hold_seconds: float) -> None:
-        """Take a 429 into account: send nothing for ``hold_seconds``, then at half the pace, and faster again.
+        """React to a 429: send nothing for ``hold_seconds``, then at half the rate, which recovers.
 
-        >>> pace = Pace(1000)
-        >>> pace.slow_down(10.0, 5.0)
-        >>> [round(pace.reserve(250, now), 3) for now in (10.0, 15.0, 15.0)]
+        >>> limiter = RateLimiter(1000)
+        >>> limiter.slow_down(10.0, 5.0)
+        >>> [round(limiter.reserve(250, now), 3) for now in (10.0, 15.0, 15.0)]
         [5.0, 0.431, 0.857]
         """
         with self._lock:
@@ -95,7 +94,7 @@ class RateLimiter:
             self._slowed_at = now
 
     def _share(self, now: float) -> float:
-        """Return the share of the whole pace that is sent at a time."""
+        """Return the share of the full rate at a time."""
         return min(1.0, self._share_then + (now - self._slowed_at) / _RECOVERY_SECONDS)
 
     def _measure(self, events: int, start: float) -> None:
@@ -104,6 +103,6 @@ class RateLimiter:
             self._sent.popleft()
 
     def _measured(self) -> float:
-        """Return the events a second that were sent lately."""
+        """Return the events a second that were sent in the last seconds."""
         events = sum(events for _, events in self._sent)
         return max(1.0, events / max(1.0, self._sent[-1][0] - self._sent[0][0])) if self._sent else 1.0

@@ -1,6 +1,6 @@
-"""The courier: takes one batch to Segment, as often as it takes, and says what became of each message.
+"""Send one batch to Segment, with retries, and return what was acknowledged and rejected.
 
-Runs in several threads at once. A refused batch is halved until the message that causes it stands alone.
+Several threads send at once. A rejected batch is halved until each rejected message is alone.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ _TOO_MANY = 429
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of a batch.
+    """How the sending of a batch ended.
 
     Attributes:
         acked: positions that Segment acknowledged.
-        refused: changes that it refused for good.
+        rejected: changes that it rejected.
         batches: requests that it acknowledged.
         retries: requests sent again.
-        failure: the answer that ended the courier's way; the rest of the batch is pending. ``None``: nothing is.
-        halted: it was called back before the batch was settled.
+        failure: the response that ended the sending, with the rest of the batch pending; ``None`` if there was none.
+        halted: the sender was halted before the whole batch was delivered.
     """
 
     acked: Ranges = field(default_factory=Ranges)
-    refused: tuple[Rejection, ...] = ()
+    rejected: tuple[Rejection, ...] = ()
     batches: int = 0
     retries: int = 0
     failure: Failure | None = None
     halted: bool = False
 
     def __add__(self, other: BatchResult) -> BatchResult:
-        """Return both together; the first failure stays."""
+        """Return the sum of both; the first failure stays."""
         return BatchResult(
             self.acked.union(other.acked),
-            self.refused + other.refused,
+            self.rejected + other.rejected,
             self.batches + other.batches,
             self.retries + other.retries,
             self.failure or other.failure,
@@ -70,18 +70,18 @@ class BatchResult:
 
 @dataclass(frozen=True, slots=True)
 class BatchSender:
-    """How batches reach one destination.
+    """Sends batches to one destination.
 
     Attributes:
         label: the destination's connection, for the log.
-        segment: takes the bodies.
-        envelope: what is around the messages.
-        policy: how often and how long to try again.
-        pace: shared with the destination's neighbours.
-        lookout: asked before every request.
+        segment: the client that posts the bodies.
+        envelope: the request's body around the messages.
+        policy: how often and how long to retry.
+        rate_limiter: shared with the other destinations of the workspace.
+        monitor: confirms before each request that the claims were just verified.
         clock: time.
-        chance: jitter of the back-off.
-        halt: calls all couriers of a sync back; requests under way end first.
+        random_source: jitter of the back-off.
+        halt: set to end all sending of this destination; requests in flight end first.
     """
 
     label: str
@@ -95,15 +95,15 @@ class BatchSender:
     halt: threading.Event
 
     def send(self, batch: Batch) -> BatchResult:
-        """Take a batch to Segment and come back with what became of it; raises nothing."""
-        answer, retries = self._ask_until_final(batch)
-        match answer:
+        """Send a batch, and return how that ended; raises nothing."""
+        response, retries = self._post_until_final(batch)
+        match response:
             case None:
                 return BatchResult(retries=retries, halted=True)
             case Acknowledged():
                 return BatchResult(acked=batch.positions, batches=1, retries=retries)
             case Rejected(status=status, reason=reason) if len(batch) == 1:
-                return BatchResult(refused=(Rejection(batch.positions.pairs[0][0], status, reason),), retries=retries)
+                return BatchResult(rejected=(Rejection(batch.positions.pairs[0][0], status, reason),), retries=retries)
             case Rejected():
                 left, right = batch.halves()
                 first = self.send(left)
@@ -111,37 +111,38 @@ class BatchSender:
                     return BatchResult(retries=retries) + first
                 return BatchResult(retries=retries) + first + self.send(right)
             case _:
-                return BatchResult(retries=retries, failure=answer)
+                return BatchResult(retries=retries, failure=response)
 
-    def _ask_until_final(self, batch: Batch) -> tuple[Response | None, int]:
-        """Post until an answer is final; ``None`` when called back. Also returns how often it was sent again.
+    def _post_until_final(self, batch: Batch) -> tuple[Response | None, int]:
+        """Post until the response is final; return it, or ``None`` if halted, and the number of retries.
 
-        A wait that Segment asks for spends no retry; the time limit holds for all waits together.
+        A wait that Segment requests counts as no retry, but the limit of the total time includes it.
         """
         began = self.clock.monotonic()
-        sent = spent = asked = 0
+        sent = backed_off = requested = 0
         while True:
             if not self._may_send(len(batch)):
                 return None, max(0, sent - 1)
-            answer = self.segment.post_batch(self.envelope.wrap(batch.text, timestamp(self.clock.now())), retry=sent)
+            response = self.segment.post_batch(self.envelope.wrap(batch.text, timestamp(self.clock.now())), retry=sent)
             sent += 1
-            if not isinstance(answer, RetryLater):
-                return answer, sent - 1
-            if answer.after_seconds is None:
-                if spent == self.policy.retries:
-                    return answer, sent - 1
-                spent += 1
-                wait = self.policy.back_off_seconds(spent, self.random_source.random())
+            if not isinstance(response, RetryLater):
+                return response, sent - 1
+            if response.after_seconds is None:
+                if backed_off == self.policy.retries:
+                    return response, sent - 1
+                backed_off += 1
+                wait = self.policy.back_off_seconds(backed_off, self.random_source.random())
             else:
-                # However short a wait it asks for again and again, Segment is not hammered.
-                asked += 1
-                wait = max(answer.after_seconds, self.policy.back_off_seconds(asked, self.random_source.random()))
+                # Back off here too, because Segment may request a short wait many times.
+                requested += 1
+                back_off = self.policy.back_off_seconds(requested, self.random_source.random())
+                wait = max(response.after_seconds, back_off)
             if self.clock.monotonic() + wait - began > self.policy.total_seconds:
-                return answer, sent - 1
-            if answer.status == _TOO_MANY:
+                return response, sent - 1
+            if response.status == _TOO_MANY:
                 self.rate_limiter.slow_down(self.clock.monotonic(), wait)
-            said = f"HTTP {answer.status}" if answer.status else answer.reason
-            log.warning("%s: Segment did not take a batch (%s); again in %.1f s", self.label, said, wait)
+            reason = f"HTTP {response.status}" if response.status else response.reason
+            log.warning("%s: Segment did not acknowledge a batch (%s); retry in %.1f s", self.label, reason, wait)
             if self.clock.wait(wait, self.halt):
                 return None, sent - 1
 

@@ -1,1 +1,1 @@
-"""From a membership and a state to the changes that will be sent."""
+"""Turn a membership and a state into the changes to send."""

@@ -1,4 +1,4 @@
-"""The draft of a plan: everything decided about one destination before anything is written or sent."""
+"""Draft a plan: decide everything about one destination before anything is written or sent."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _REPORTED_COUNTS = ("entered", "exited", "retired", "changed", "unchanged", "in_
 
 @dataclass(frozen=True, slots=True)
 class OpenedStream:
-    """One stream, and its ledger as it is before this sync; its claim is held.
+    """One stream whose claim is held, and its ledger before this sync.
 
     Attributes:
         stream: the cohort at one destination.
         ledger: its ledger.
-        newest: the entry the state is taken from.
-        scratch: a folder of its own, empty.
-        state_missing: Airflow remembers a sync that the ledger does not have, and it is sent in full.
+        newest: the entry with the state.
+        scratch: an empty folder of its own.
+        state_missing: Airflow recorded a sync that the ledger does not have, so the destination is sent in full.
     """
 
     stream: Stream
@@ -60,7 +60,7 @@ class NewDraft:
         opened: the stream.
         terms: the trait key and the mode.
         diff: what the plan will send.
-        base: the state before, on the worker's disk; ``None`` where there is none.
+        base: the state before, on the worker's disk; ``None`` if there is none.
     """
 
     opened: OpenedStream
@@ -75,7 +75,7 @@ class ResumedDraft:
 
     Attributes:
         opened: the stream.
-        plan: what is resumed.
+        plan: the plan to resume.
     """
 
     opened: OpenedStream
@@ -87,12 +87,12 @@ Draft = NewDraft | ResumedDraft
 
 @dataclass(frozen=True, slots=True)
 class PlanIdentity:
-    """What a plan is known by.
+    """What identifies a plan.
 
     Attributes:
-        generation: of the claim that it is written under.
-        plan_id: random; it makes the message IDs of two plans differ.
-        run_key: of the run that writes it.
+        generation: of the claim that the plan is written under.
+        plan_id: random, so that the message IDs of two plans differ.
+        run_key: of the run that writes the plan.
         now: seconds since 1970.
     """
 
@@ -103,14 +103,14 @@ class PlanIdentity:
 
 
 def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
-    """Return what differs when parameters that make a plan differ; guards and limits do not."""
+    """Return a hash of the parameters that shape a plan; guards and limits are not among them."""
     return fingerprint(
         [
             mode,
             trait,
             dict(settings.segment_context or {}),
             dict(settings.integrations or {}),
-            # A plan of before there were properties is gone on with.
+            # Absent without properties, so that a plan of an earlier version is resumed.
             *([list(settings.user_properties)] if settings.user_properties else []),
         ]
     )
@@ -119,17 +119,17 @@ def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
 def decide_terms(
     opened: OpenedStream, settings: SyncSettings, trait: str, export_request_id: str, run: Run
 ) -> PlanTerms:
-    """Decide which trait key a destination is sent, and in which mode.
+    """Return a destination's terms: which trait key it is sent, and in which mode.
 
     Args:
-        opened: the destination; one whose state is missing is sent in full.
+        opened: the destination; if its state is missing, it is sent in full.
         settings: ``on_trait_change``, ``sync_mode`` and ``user_properties``.
-        trait: the trait key by the cohort's name of now.
+        trait: the trait key by the cohort's current name.
         export_request_id: of the run's export.
-        run: whose task names the trait key.
+        run: its task names the trait key.
 
     Raises:
-        SettingError: a user property has the name of the trait key; nothing was sent.
+        SettingError: a user property is named like the trait key; nothing was sent.
     """
     newest = opened.newest
     origin: TraitOrigin | None = TraitOrigin(
@@ -137,10 +137,10 @@ def decide_terms(
     )
     if settings.on_trait_change == "keep" and newest is not None and newest.trait != trait:
         log.warning(
-            "%s: the trait key would now be %r; on_trait_change='keep' stays with %r.",
+            "%s: the trait key stays %r, because on_trait_change is 'keep'. The current name and template give %r.",
             opened.stream.destination.segment_conn_id,
-            trait,
             newest.trait,
+            trait,
         )
         trait, origin = newest.trait, newest.origin
     check_names(settings.user_properties, trait)
@@ -149,10 +149,10 @@ def decide_terms(
 
 
 def find_resumable(opened: OpenedStream, terms: PlanTerms, settings: SyncSettings, run: Run) -> ResumedDraft | None:
-    """Return this run's own plan, where it is unfinished and of the same export and parameters.
+    """Return this run's own plan if it is unfinished and has the same export and parameters; else ``None``.
 
-    A dry run plans again, beside the plan that its run has begun. The tries after one that found its state missing are
-    sent in full as well.
+    A dry run does not resume: it drafts its changes again. With ``on_missing_state='full'`` a full plan is resumed too,
+    because an earlier try may have found the state missing.
     """
     newest = opened.newest
     modes: set[PlanMode] = {terms.mode, "full"} if settings.on_missing_state == "full" else {terms.mode}
@@ -167,14 +167,14 @@ def find_resumable(opened: OpenedStream, terms: PlanTerms, settings: SyncSetting
 
 
 def is_unfinished_plan_of(newest: Plan | Commit | None, run: Run) -> TypeGuard[Plan]:
-    """Tell whether the newest entry is a plan of this run's own that it has not finished."""
+    """Return whether the newest entry is an unfinished plan of this run."""
     return isinstance(newest, Plan) and newest.run_key == run.key
 
 
 def compare(
     engine: duckdb.DuckDBPyConnection, opened: OpenedStream, terms: PlanTerms, membership: Membership
 ) -> NewDraft:
-    """Return the draft of what differs between the membership and the destination's state."""
+    """Return the draft of the differences between the membership and the destination's state."""
     base = read_state(engine, opened.ledger, opened.newest, opened.scratch)
     return NewDraft(
         opened, terms, diff_membership(engine, membership, base, terms, opened.scratch / "planned.parquet"), base
@@ -182,9 +182,9 @@ def compare(
 
 
 def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) -> Plan:
-    """Write a new plan into the ledger, data first; nothing of it may be sent before the claims are verified.
+    """Write a new plan to the ledger, data first; the claims must be verified before any of it is sent.
 
-    A state that was missing is missing no more once the plan stands.
+    After the plan is written, a missing state no longer counts as missing.
     """
     ledger, newest, diff = draft.opened.ledger, draft.opened.newest, draft.diff
     base = None
@@ -219,7 +219,7 @@ def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) 
 
 
 def _proved_key(ledger: Ledger, newest: Plan | Commit | None) -> str:
-    """Return the fingerprint of the write key that Segment acknowledged something with most lately."""
+    """Return the fingerprint of the write key of Segment's latest acknowledgment."""
     if newest is None:
         return ""
     if isinstance(newest, Plan) and ledger.journal(newest).acked.count:
@@ -228,7 +228,7 @@ def _proved_key(ledger: Ledger, newest: Plan | Commit | None) -> str:
 
 
 def list_planned(engine: duckdb.DuckDBPyConnection, draft: NewDraft, name: str) -> str:
-    """Write a draft's changes to ``dry-runs/<name>.csv`` for people, and return where that is."""
+    """Write a draft's changes to ``dry-runs/<name>.csv`` for people, and return its location."""
     path = draft.opened.scratch / "planned.csv"
     names = names_in(engine, draft.diff.changes)
     properties = f", concat('{{', substr({members_of_object(names)}, 2), '}}') AS properties" if names else ""
@@ -238,7 +238,7 @@ def list_planned(engine: duckdb.DuckDBPyConnection, draft: NewDraft, name: str) 
 
 
 def report_opened(opened: OpenedStream, terms: PlanTerms) -> DestinationReport:
-    """Return a destination's report before anything is compared."""
+    """Return a destination's report before the comparison."""
     destination, newest = opened.stream.destination, opened.newest
     follows = None if isinstance(newest, Plan) else newest.generation if newest else 0
     return DestinationReport(destination.segment_conn_id, destination.name, terms.mode, terms.trait, follows=follows)
@@ -255,14 +255,14 @@ def report_draft(draft: Draft) -> DestinationReport:
 
 
 def report_plan(report: DestinationReport, plan: Plan, journal: Journal) -> DestinationReport:
-    """Return a destination's report with the counts of its plan, as far as its journal knows."""
+    """Return a destination's report with the counts of its plan and of the plan's journal."""
     return replace(
         report.with_counts(plan.counts),
         mode=plan.mode,
         trait=plan.trait,
         planned=plan.planned,
         acknowledged=journal.acked.count,
-        rejected=len(journal.refused),
+        rejected=len(journal.rejected),
         pending=journal.pending(plan.planned).count,
         generation=plan.generation,
     )

@@ -1,4 +1,4 @@
-"""Guards: a sync that looks wrong is refused before anything is sent, and the ledger stays as it was."""
+"""Refuse a sync that looks wrong before anything is sent; the ledger stays unchanged."""
 
 from __future__ import annotations
 
@@ -29,29 +29,28 @@ log = logging.getLogger(__name__)
 
 
 MIN_LEAVING = 100
-"""So many members at least must be leaving before their share is looked at."""
+"""``max_exit_ratio`` applies only if at least so many members leave."""
 
 
 def check_origins(newest: Mapping[Stream, Plan | Commit | None], trait: str, run: Run, settings: SyncSettings) -> None:
-    """Refuse a sync that would retire a trait which another task keeps up: each would undo what the other one does.
+    """Refuse a sync that would retire a trait of another task, because each task would undo the other's changes.
 
-    An edited template of one task is no conflict, nor are two tasks with the same template, whose traits are equal.
-    A dry run is only warned.
+    A task may edit its own template, and two tasks may share a template. A dry run is only warned.
 
     Args:
         newest: the newest entry of each stream's ledger.
         trait: the trait key that this sync would send.
         run: whose task it is.
-        settings: ``trait_name`` and ``on_trait_change``, of which only ``retire`` is refused.
+        settings: ``trait_name`` and ``on_trait_change``; only ``retire`` is refused.
 
     Raises:
-        TraitConflictError: of the first destination where another task named the trait; no export was spent.
+        TraitConflictError: another task named the trait of this destination; no export was spent.
     """
     for stream, entry in newest.items():
         origin = entry.origin if entry is not None else None
         if entry is None or origin is None or settings.on_trait_change != "retire" or entry.trait == trait:
             continue
-        if not is_anothers(origin, run, settings.trait_name):
+        if not is_of_another_task(origin, run, settings.trait_name):
             continue
         error = TraitConflictError(
             stream.destination.segment_conn_id,
@@ -66,24 +65,24 @@ def check_origins(newest: Mapping[Stream, Plan | Commit | None], trait: str, run
         log.warning("A sync would be refused: %s", error)
 
 
-def is_anothers(origin: TraitOrigin, run: Run, template: str) -> bool:
-    """Tell whether another task, with another template, named a trait key.
+def is_of_another_task(origin: TraitOrigin, run: Run, template: str) -> bool:
+    """Return whether another task, with another template, named a trait key.
 
-    A task that is mapped over templates is two: in one DAG run it does not edit its template. So is a task of two
-    Airflows: each runs its own copy of the DAG.
+    Two map indexes of one DAG run count as two tasks, because a template is not edited within a DAG run. One task in
+    two Airflows counts as two, because each Airflow runs its own copy of the DAG.
 
     >>> from airflow_provider_amplitude_segment.core.ledger.entry import TraitOrigin
     >>> from airflow_provider_amplitude_segment.core.ledger.stream import Run
     >>> origin = TraitOrigin("daily.sync", "{cohort_name}", dag_run="monday", run_key="monday.0")
-    >>> is_anothers(origin, Run("", "tuesday", task="weekly.sync", dag_run="w"), "{cohort_id}")
+    >>> is_of_another_task(origin, Run("", "tuesday", task="weekly.sync", dag_run="w"), "{cohort_id}")
     True
-    >>> is_anothers(origin, Run("", "tuesday.1", task="daily.sync", dag_run="tuesday"), "{cohort_id}")
+    >>> is_of_another_task(origin, Run("", "tuesday.1", task="daily.sync", dag_run="tuesday"), "{cohort_id}")
     False
-    >>> is_anothers(origin, Run("", "monday.1", task="daily.sync", dag_run="monday"), "{cohort_id}")
+    >>> is_of_another_task(origin, Run("", "monday.1", task="daily.sync", dag_run="monday"), "{cohort_id}")
     True
     >>> blue = TraitOrigin("daily.sync", "{cohort_name}", dag_run="monday", run_key="monday.0", installation="blue")
     >>> runs = [Run("", "t", task="daily.sync", dag_run="t", installation=airflow) for airflow in ("blue", "green")]
-    >>> [is_anothers(blue, run, "{cohort_id}") for run in runs]
+    >>> [is_of_another_task(blue, run, "{cohort_id}") for run in runs]
     [False, True]
     """
     if origin.template == template:
@@ -94,12 +93,12 @@ def is_anothers(origin: TraitOrigin, run: Run, template: str) -> bool:
 
 
 def _is_elsewhere(origin: TraitOrigin, run: Run) -> bool:
-    """Tell whether a trait key was named in another Airflow than the run's; an old entry does not say where."""
+    """Return whether another Airflow than the run's named a trait key; false if the entry names no installation."""
     return bool(origin.installation) and origin.installation != run.installation
 
 
 def _other_task(origin: TraitOrigin, run: Run) -> str:
-    """Return what a reader tells the other task by."""
+    """Return the other task's name, for a reader."""
     if _is_elsewhere(origin, run):
         is_alike = origin.airflow == run.airflow
         return f"{origin.task} in {'another Airflow, also at' if is_alike else 'Airflow'} {origin.airflow!r}"
@@ -109,13 +108,13 @@ def _other_task(origin: TraitOrigin, run: Run) -> str:
 def check_drafts(
     drafts: Sequence[Draft], membership: Membership, settings: SyncSettings, report: SyncReport
 ) -> tuple[SyncReport, str | None]:
-    """Apply the guards to all destinations; a dry run only notes what they say.
+    """Apply the guards to all destinations; a dry run only reports what they refuse.
 
     Returns:
-        The report, and why the sync is to be skipped, if it is.
+        The report, and the reason to skip the sync, or ``None``.
 
     Raises:
-        GuardError: of the first destination where a guard refuses the sync; nothing was sent to any.
+        GuardError: a guard refuses the sync of this destination; nothing was sent to any.
     """
     for draft in drafts:
         if not isinstance(draft, NewDraft):
@@ -135,18 +134,18 @@ def check_drafts(
 
 
 def is_suddenly_empty(membership: Membership, diff: Diff) -> bool:
-    """Tell whether the export has no member where members were known."""
+    """Return whether the export has no member although the state has some."""
     return membership.members == 0 and diff.known > 0
 
 
 def check_guards(diff: Diff, membership: Membership, settings: SyncSettings, segment_conn_id: str) -> None:
-    """Refuse a sync that looks wrong. Only users who were sent ``true`` under the current key count.
+    """Refuse a sync that looks wrong. The ratio counts users with ``true`` under the current key.
 
-    A cohort that may be empty (``on_empty_cohort`` other than ``fail``) has no ratio to exceed.
+    An empty cohort that ``on_empty_cohort`` allows is not held to the ratio.
 
     Raises:
-        EmptyCohortError: no member where members were known.
-        ExitRatioError: more leave than ``max_exit_ratio`` allows, and at least 100.
+        EmptyCohortError: the export has no member although the state has some.
+        ExitRatioError: at least 100 users leave, and more than ``max_exit_ratio`` allows.
     """
     configuration, ratio = settings.run_configuration, settings.max_exit_ratio
     if is_suddenly_empty(membership, diff):
@@ -155,5 +154,5 @@ def check_guards(diff: Diff, membership: Membership, settings: SyncSettings, seg
         return
     if ratio is None or diff.leaving < MIN_LEAVING:
         return
-    if diff.leaving > ratio * diff.told:
-        raise ExitRatioError(segment_conn_id, diff.leaving, diff.told, ratio, configuration)
+    if diff.leaving > ratio * diff.known_true:
+        raise ExitRatioError(segment_conn_id, diff.leaving, diff.known_true, ratio, configuration)

@@ -1,8 +1,8 @@
-"""Lost state: somebody remembers an earlier sync that the ledger knows nothing of.
+"""Find missing state: a record of an earlier sync that the ledger does not have.
 
-Three remember: Airflow, by the generation that each sync leaves in an XCom; ``current.json``, the ledger's own hint;
-and the ledger beside this one, where a changed write key left what the same connection told before (design 4, rule 9).
-A sync that took lost state for a first one would never tell ``false`` to whoever left meanwhile.
+There are three records: the generation that each sync leaves in an XCom; ``current.json``, the ledger's hint; and the
+ledger of another write key of the same connection (design 4, rule 9). Missing state must not pass for a first sync,
+because that never sends ``false`` to users who exited meanwhile.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ log = logging.getLogger(__name__)
 def check_state(
     store: Store,
     newest: Mapping[Stream, Plan | Commit | None],
-    remembered: Mapping[str, int],
+    recorded: Mapping[str, int],
     settings: SyncSettings,
     now: float,
 ) -> frozenset[Stream]:
-    """Return the streams whose state was lost and which are told in full.
+    """Return the streams whose state is missing and that are sent in full.
 
     Args:
         store: where the ledgers are.
         newest: the newest entry of each stream's ledger.
-        remembered: by the destination's name, the generation that Airflow remembers; nothing where it remembers none.
-        settings: ``on_missing_state`` decides; a dry run is only warned.
+        recorded: by the destination's name, the generation that Airflow recorded, if any.
+        settings: with ``on_missing_state``; a dry run is only warned.
         now: seconds since 1970.
 
     Raises:
-        MissingStateError: the ledger is missing, or older than what is remembered.
-        ChangedKeyError: the same connection has told this cohort to a destination of another name.
+        MissingStateError: the ledger is empty, or older than the record.
+        ChangedKeyError: the same connection synced this cohort to a destination of another name.
     """
     missing = set()
     for stream, entry in newest.items():
-        error = _find_loss(store, stream, entry, remembered.get(stream.destination.name, 0), settings)
+        error = _find_missing(store, stream, entry, recorded.get(stream.destination.name, 0), settings)
         if error is None and entry is None and settings.on_missing_state != "full":
             error = _find_changed_key(store, stream, settings, now)
         if error is None:
@@ -61,19 +61,19 @@ def check_state(
         if settings.on_missing_state == "fail" and not settings.dry_run:
             raise error
         if settings.on_missing_state == "full":
-            log.warning("%s Told in full, as on_missing_state='full' says.", error.finding)
+            log.warning("%s Everything is sent in full, because on_missing_state is 'full'.", error.finding)
             missing.add(stream)
         else:
             log.warning("A sync would be refused: %s", error.finding)
     return frozenset(missing)
 
 
-def _find_loss(
-    store: Store, stream: Stream, entry: Plan | Commit | None, remembered: int, settings: SyncSettings
+def _find_missing(
+    store: Store, stream: Stream, entry: Plan | Commit | None, recorded: int, settings: SyncSettings
 ) -> MissingStateError | ChangedKeyError | None:
     destination = stream.destination
     found = entry.delivered_generation if entry else 0
-    expected = max(remembered, Ledger(store, stream.folder).head())
+    expected = max(recorded, Ledger(store, stream.folder).head())
     if expected > found:
         return MissingStateError(
             destination.segment_conn_id, store.locate(stream.folder), found, expected, settings.run_configuration
@@ -83,7 +83,7 @@ def _find_loss(
 
 def _find_changed_key(store: Store, stream: Stream, settings: SyncSettings, now: float) -> ChangedKeyError | None:
     destination = stream.destination
-    earlier = _told_before(store, stream, now)
+    earlier = _earlier_destination(store, stream, now)
     if earlier is None:
         return None
     routing = f"~{fingerprint(dict(settings.integrations))}" if settings.integrations else ""
@@ -91,10 +91,10 @@ def _find_changed_key(store: Store, stream: Stream, settings: SyncSettings, now:
     return ChangedKeyError(destination.segment_conn_id, own, other, settings.run_configuration)
 
 
-def _told_before(store: Store, stream: Stream, now: float) -> str | None:
-    """Return the destination that this connection told the cohort to most lately, if it is another one.
+def _earlier_destination(store: Store, stream: Stream, now: float) -> str | None:
+    """Return the other destination that this connection synced the cohort to last; ``None`` if there is none.
 
-    One that a bad clock dated in the future comes after all that are dated as they can be.
+    An entry whose date is in the future, because of a wrong clock, counts as the oldest.
     """
     own = stream.destination
     found = []
@@ -108,7 +108,7 @@ def _told_before(store: Store, stream: Stream, now: float) -> str | None:
 
 
 def _newest_of_neighbor(store: Store, cohort_folder: str, name: str) -> Plan | Commit | None:
-    """Return the newest entry of a ledger beside; ``None`` where it is no ledger, or is closed to this user."""
+    """Return the newest entry of a neighboring ledger; ``None`` if it is no ledger, or this user may not read it."""
     folder = f"{cohort_folder}/{name}"
     if not is_destination_folder(name):
         return None
@@ -122,5 +122,5 @@ def _newest_of_neighbor(store: Store, cohort_folder: str, name: str) -> Plan | C
     if closed is not None and closed.error.retryable:
         raise closed.error
     if closed is not None:
-        log.warning("%s Until then it is not known whether this connection synced the cohort there before.", closed)
+        log.warning("%s Until then it is unknown whether this connection synced the cohort there before.", closed)
     return None

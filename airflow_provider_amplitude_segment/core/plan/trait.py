@@ -1,4 +1,4 @@
-"""The trait's key: what a cohort is called on a user's profile in Segment."""
+"""Make the trait key: the cohort's name on a user's profile in Segment."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _TAKES = (
 
 
 def trait_key(template: str, cohort: Cohort) -> str:
-    """Fill in a template. Nothing in it or in the cohort's name is evaluated.
+    """Return a template with its fields filled in; neither it nor the cohort's name is evaluated.
 
     Args:
-        template: Text with the plain fields ``{cohort_name}`` and ``{cohort_id}``.
-        cohort: Its name is taken letter by letter, braces too.
+        template: text with the plain fields ``{cohort_name}`` and ``{cohort_id}``.
+        cohort: its name is taken literally, braces included.
 
     Raises:
-        SettingError: Another field, an attribute, an index, a conversion, a format, a brace without its
-            other, or a key with nothing to see in it.
+        SettingError: the template has another field, an attribute, an index, a conversion, a format or an unpaired
+            brace, or the key is blank.
 
     >>> from airflow_provider_amplitude_segment.core.export.cohort import Cohort
     >>> trait_key("{cohort_name} ({cohort_id})", Cohort("26umsb5", "Power Users", "1"))
@@ -38,7 +38,7 @@ def trait_key(template: str, cohort: Cohort) -> str:
     '<{cohort_id}>'
     """
     if "{{" in template or "}}" in template or "{%" in template:
-        raise SettingError(_SETTING, f"{template!r} has something to evaluate in it", _TAKES)
+        raise SettingError(_SETTING, f"{template!r} contains an expression", _TAKES)
     values = {"cohort_name": cohort.name, "cohort_id": cohort.cohort_id}
     try:
         parts = list(Formatter().parse(template))
@@ -54,9 +54,9 @@ def trait_key(template: str, cohort: Cohort) -> str:
         if field not in values:
             raise SettingError(_SETTING, f"{template!r} has the field {field!r}", _TAKES)
         key += values[field]
-    # Formats and conversions are what is left out of this spelling, even empty ones.
+    # The respelled template lacks formats and conversions, even empty ones.
     if spelled != template:
         raise SettingError(_SETTING, f"{template!r} formats or converts a field", _TAKES)
     if not key.strip():
-        raise SettingError(_SETTING, f"{template!r} comes to a blank trait name", _TAKES)
+        raise SettingError(_SETTING, f"{template!r} gives a blank trait name", _TAKES)
     return key

@@ -1,1 +1,1 @@
-"""What a sync says about itself."""
+"""Report what a sync did: counts, log lines, progress."""

@@ -1,4 +1,4 @@
-"""How a sync can end: not yet, skipped on purpose, or with users who could not be told."""
+"""Name how a sync can end: incomplete, skipped on purpose, or with rejected users."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ExportIncomplete:
-    """The export was requested and is not complete; the claims outlast the wait, and nothing runs any more.
+    """The export is not complete; the claims stay held for the deferral, and no thread of the sync runs.
 
     Attributes:
         request_id: of the export.
@@ -32,16 +32,16 @@ class ExportIncomplete:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """The sync was left out on purpose; nothing was sent and nothing committed."""
+    """The sync was skipped on purpose; nothing was sent or committed."""
 
     reason: str
 
 
 def raise_for_rejected(report: SyncReport, on_rejected: RejectedPolicy) -> None:
-    """End a committed sync as ``on_rejected`` says; everybody else is delivered by now.
+    """Raise, or warn, if a committed sync has rejected users; all others are delivered.
 
     Raises:
-        RejectedUsersError: users were rejected, and the policy is ``fail``. Skipped ones alone are no reason.
+        RejectedUsersError: users were rejected, and ``on_rejected`` is ``fail``. Skipped users do not count.
     """
     rejected = sum(destination.rejected for destination in report.destinations)
     if not rejected or report.dry_run:

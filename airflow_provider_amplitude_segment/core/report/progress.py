@@ -1,4 +1,4 @@
-"""Progress: a line in the log each few seconds with done, planned, rate and time left, and the same as facts."""
+"""Show progress: delivered, planned, rate and time left, as a log line every few seconds and as facts."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 5.0
 
 Show = Callable[[Mapping[str, str | int | float | None]], None]
-"""Takes facts of how far a sync is, flat and without user IDs: ``step``, or those of ``Progress.facts``.
+"""Takes flat facts without user IDs: ``step``, or those of ``Progress.facts``.
 
-Called by several threads, so often that it must return at once; raises nothing.
+Several threads call it, so often that it must return at once; it raises nothing.
 """
 
 
 def show_nothing(facts: Mapping[str, str | int | float | None]) -> None:
-    """Show progress to nobody."""
+    """Discard progress."""
 
 
 class Progress:
-    """How far the telling of one destination is."""
+    """How far the delivery to one destination is."""
 
     def __init__(self, label: str, *, done: int, planned: int, clock: Clock, show: Show = show_nothing) -> None:
-        """Begin with ``done`` of ``planned`` changes settled by earlier tries."""
+        """Begin with ``done`` of ``planned`` changes delivered by earlier tries."""
         self._label = label
         self._planned = planned
         self._clock = clock
@@ -41,13 +41,13 @@ class Progress:
         self._began = self._last_line = clock.monotonic()
         show(self.facts())
 
-    def add(self, settled: int) -> None:
-        """Count settled changes."""
-        self._done += settled
+    def add(self, delivered: int) -> None:
+        """Count changes that were acknowledged or rejected."""
+        self._done += delivered
         self._show(self.facts())
 
     def log_if_due(self) -> None:
-        """Write a line where it is time for one, also while nothing is settled."""
+        """Log a line if the last one is five seconds old, also while nothing is delivered."""
         if self._clock.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = self._clock.monotonic()
             log.info("%s", self.line())
@@ -59,34 +59,34 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Changes settled a second, since the beginning."""
+        """Changes delivered a second, since the beginning."""
         return (self._done - self._done_at_start) / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until all is told at this rate; ``None`` while nothing says."""
+        """Seconds until all is delivered at this rate; ``None`` while the rate is zero."""
         return (self._planned - self._done) / self.rate if self.rate else None
 
     def facts(self) -> dict[str, str | int | float | None]:
-        """Return ``destination`` (the connection), ``told``, ``planned``, ``per_second`` and ``seconds_left``."""
+        """Return ``destination`` (the connection), ``delivered``, ``planned``, ``per_second`` and ``seconds_left``."""
         left = self.seconds_left
         return {
             "destination": self._label,
-            "told": self._done,
+            "delivered": self._done,
             "planned": self._planned,
             "per_second": round(self.rate),
             "seconds_left": None if left is None else round(left),
         }
 
     def line(self) -> str:
-        """Return e.g. ``segment_default: 12,000 of 100,000 told, 1,000/s, 88 s left``."""
+        """Return a line such as ``segment_default: 12,000 of 100,000 delivered, 1,000/s, 88 s left``."""
         left = "time left unknown" if self.seconds_left is None else f"{self.seconds_left:,.0f} s left"
-        return f"{self._label}: {self._done:,} of {self._planned:,} told, {self.rate:,.0f}/s, {left}"
+        return f"{self._label}: {self._done:,} of {self._planned:,} delivered, {self.rate:,.0f}/s, {left}"
 
 
 @contextmanager
 def log_group(title: str) -> Iterator[None]:
-    """Fold what is logged meanwhile, by any thread, under ``title``."""
+    """Fold the lines that any thread logs meanwhile under ``title``."""
     log.info("::group::%s", title)
     try:
         yield

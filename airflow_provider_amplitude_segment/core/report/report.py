@@ -1,4 +1,4 @@
-"""What a sync tells of itself: counts and names, never a user ID."""
+"""Report a sync in counts and names, never with a user ID."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DestinationReport:
-    """One destination's part. ``planned == acknowledged + rejected + pending``; with ``pending`` left it has failed.
+    """One destination's part. ``planned == acknowledged + rejected + pending``; it failed if some are ``pending``.
 
     Attributes:
         segment_conn_id: the connection.
         destination: its name in the ledger.
         mode: ``incremental``, ``full`` or ``retire``.
-        trait: the trait key told.
-        entered: members newly told ``true``.
-        exited: former members told ``false``.
-        retired: users told ``false`` under an earlier trait key.
-        changed: members told again, as a user property has another value than was told.
-        unchanged: members who were told ``true`` before, for certain.
-        in_doubt: users told again, as an earlier answer was lost or a refusal.
+        trait: the trait key that is sent.
+        entered: members who are sent ``true`` because the state does not have it.
+        exited: former members who are sent ``false``.
+        retired: users who are sent ``false`` under an earlier trait key.
+        changed: members who are sent again because a user property changed.
+        unchanged: members with ``true`` in the state, not in doubt.
+        in_doubt: users who are sent again because a response was lost or the user was rejected.
         planned: identifies of the plan.
-        acknowledged: those that Segment answered with 200.
-        rejected: those refused for good in this plan.
-        skipped: users refused in three syncs, outside ``planned``, left until ``full``.
-        pending: those not acknowledged.
+        acknowledged: identifies that Segment answered with 200.
+        rejected: identifies that Segment, or a size limit, rejected.
+        skipped: users rejected in three syncs, not in ``planned``, and sent only by ``full``.
+        pending: identifies neither acknowledged nor rejected.
         batches: requests that Segment acknowledged, in this try.
         retries: requests sent again, in this try.
-        seconds: that telling took, in this try.
-        generation: of the plan in the ledger; ``None`` where none was written.
-        follows: generation of the commit that this sync starts from, 0 where nothing was told before; ``None`` where
-            it starts from a plan that was not finished.
-        committed: whether the ledger holds the state after this sync.
-        known: users who are ``true`` under the trait after this sync, for certain; ``None`` before it is committed.
-        error: what ended it, for a reader.
-        planned_changes: where a dry run left its file.
-        rejected_users: where the refused users and the reasons are.
+        seconds: duration of the delivery, in this try.
+        generation: of the plan in the ledger; ``None`` if none was written.
+        follows: generation of the commit that this sync starts from; 0 for a first sync; ``None`` if it starts from an
+            unfinished plan.
+        committed: whether the ledger has the state after this sync.
+        known: users with ``true`` under the trait after this sync, not in doubt; ``None`` before the commit.
+        error: what ended the sync of this destination, for a reader.
+        planned_changes: location of a dry run's file.
+        rejected_users: location of the file with the rejected users and the reasons.
     """
 
     segment_conn_id: str
@@ -76,25 +76,25 @@ class DestinationReport:
     rejected_users: str | None = None
 
     def with_counts(self, counts: Mapping[str, int]) -> DestinationReport:
-        """Return it with a plan's counts, by their names here."""
+        """Return the report with a plan's counts, which have the names of its fields."""
         return replace(
             self,
             entered=counts["entered"],
             exited=counts["exited"],
             retired=counts["retired"],
-            # A plan of before there were properties does not count it.
+            # A plan of a version without properties lacks it.
             changed=counts.get("changed", 0),
             unchanged=counts["unchanged"],
             in_doubt=counts["in_doubt"],
             skipped=counts["skipped"],
         )
 
-    def moves(self) -> str:
-        """Return who moves, as a line for the log."""
-        again = self.changed + self.in_doubt
-        retired = f"{self.retired:,} told false under an earlier trait key, " if self.retired else ""
+    def changes_line(self) -> str:
+        """Return the counts of the comparison as a log line."""
+        retired = f"{self.retired:,} sent false under an earlier trait key, " if self.retired else ""
         return (
-            f"{self.segment_conn_id}: {self.entered:,} entered, {self.exited:,} exited, {retired}{again:,} told again; "
+            f"{self.segment_conn_id}: {self.entered:,} entered, {self.exited:,} exited, {retired}"
+            f"{self.changed:,} changed, {self.in_doubt:,} in doubt; "
             f"{self.unchanged:,} unchanged, {self.skipped:,} skipped; trait {self.trait!r}"
         )
 
@@ -106,16 +106,15 @@ class SyncReport:
     Attributes:
         cohort_id: Amplitude's cohort ID.
         cohort_name: as Amplitude lists it.
-        cohort_size: members that Amplitude lists, anonymous ones included; ``None`` where it never counted.
+        cohort_size: members that Amplitude lists, anonymous ones included; ``None`` if Amplitude has not counted them.
         export_request_id: Amplitude's ID of the export.
-        rows: users in the export, with and without an ID; ``None`` before it was read.
+        rows: users in the export, with and without an ID; ``None`` before the export is read.
         members: distinct user IDs.
-        anonymous: rows without a user ID: skipped.
+        anonymous: rows without a user ID, which are skipped.
         duplicates: rows that repeat a user ID.
-        exports_left: exports left this month by Amplitude's count before this one; ``None`` where it was not asked, or
-            did not tell.
-        dry_run: nothing was sent on purpose.
-        destinations: one report each.
+        exports_left: exports left this month by Amplitude's count before this one; ``None`` if unknown.
+        dry_run: whether nothing was sent on purpose.
+        destinations: a report for each.
     """
 
     cohort_id: str
@@ -131,14 +130,14 @@ class SyncReport:
     destinations: tuple[DestinationReport, ...] = field(default=())
 
     def with_destination(self, report: DestinationReport) -> SyncReport:
-        """Return it with a destination's report in place of an earlier one of the same destination."""
+        """Return the report with a destination's report added or replaced."""
         kept = [report if d.destination == report.destination else d for d in self.destinations]
         if report not in kept:
             kept.append(report)
         return replace(self, destinations=tuple(kept))
 
     def export_counts(self) -> dict[str, int | None]:
-        """Return what the export cost and its file came to, by the names here."""
+        """Return the counts of the export, by the names of the fields."""
         return {
             "rows": self.rows,
             "members": self.members,
@@ -148,19 +147,19 @@ class SyncReport:
         }
 
     def destination(self, name: str) -> DestinationReport:
-        """Return the report of the destination called ``name`` in the ledger."""
+        """Return the report of the destination with this name in the ledger."""
         return next(report for report in self.destinations if report.destination == name)
 
     def serialize(self) -> NoReturn:
-        """Refuse to be returned from a task: Airflow calls this when it writes an XCom.
+        """Refuse to be written to an XCom; Airflow calls this when a task returns the report.
 
         Raises:
-            XComValueError: Always; the task that would read it fails otherwise, without a word of why.
+            XComValueError: always, because otherwise the task that reads the XCom fails without a reason.
         """
         raise XComValueError("SyncReport", "report.as_dict()")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON's types, for an XCom."""
+        """Return the report in JSON's types, for an XCom."""
         return {**asdict(self), "destinations": [asdict(report) for report in self.destinations]}
 
 
@@ -170,7 +169,7 @@ log = logging.getLogger(__name__)
 def complete_report(
     report: SyncReport, destinations: Sequence[Destination], mode: PlanMode, error: BaseException | None
 ) -> SyncReport:
-    """Return the report with an entry for each destination, and the error where it is not committed."""
+    """Return the report with an entry for each destination, and the error in each that is not committed."""
     known = {entry.destination for entry in report.destinations}
     for destination in destinations:
         if destination.name not in known:
@@ -182,14 +181,14 @@ def complete_report(
 
 
 def error_text(error: BaseException) -> str:
-    """Return what may be told of an error: the text of one that is not ours may quote anything, so only its name."""
+    """Return the text of this package's error; only the class name of another, whose text may quote user IDs."""
     return str(error) if isinstance(error, AmplitudeSegmentError) else type(error).__name__
 
 
 def save_report(store: Store, report: SyncReport, claims: Mapping[Stream, int]) -> None:
-    """Write ``reports/<claim>.json`` for each stream still claimed; the sync's end does not hang on it."""
+    """Write ``reports/<claim>.json`` for each stream still claimed; a failure is only a warning."""
     for stream, generation in claims.items():
         try:
             Ledger(store, stream.folder).put_report(generation, report.as_dict())
         except StatePathError as error:
-            log.warning("The report could not be kept: %s", error)
+            log.warning("The report could not be saved: %s", error)

@@ -1,6 +1,6 @@
-"""The summary of a sync: the last lines of its log, for a reader who has read nothing else of it.
+"""Summarize a sync in the last lines of its log, which are readable on their own.
 
-What Amplitude has, what each destination was sent and now knows, and what happens next. Plain words, counts and names.
+The lines show what Amplitude has, what each destination was sent and now has, and what happens next.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ def summarize(report: SyncReport, *, ending: str) -> list[str]:
     """Return the lines: the ending, the cohort, each destination.
 
     Args:
-        report: of the sync, however it ended.
-        ending: what the task comes to, as a sentence or two.
+        report: of the sync, whether it succeeded or failed.
+        ending: how the task ends, in a sentence or two.
     """
-    told = [_destination_line(destination, report) for destination in report.destinations]
-    return [f"Summary: {ending}", _cohort_line(report), *told]
+    destinations = [_destination_line(destination, report) for destination in report.destinations]
+    return [f"Summary: {ending}", _cohort_line(report), *destinations]
 
 
 def _cohort_line(report: SyncReport) -> str:
@@ -38,40 +38,40 @@ def _cohort_line(report: SyncReport) -> str:
     return ", ".join([f"- Amplitude: cohort {name} has {report.members:,} members", *skipped])
 
 
-def _destination_line(told: DestinationReport, report: SyncReport) -> str:
-    is_compared = told.committed or told.generation is not None or report.members is not None
-    sent = [_moved(told) if is_compared else "not compared"]
-    if told.planned and not report.dry_run:
-        sent.append(f"{told.acknowledged:,} of {told.planned:,} changes acknowledged by Segment")
+def _destination_line(part: DestinationReport, report: SyncReport) -> str:
+    is_compared = part.committed or part.generation is not None or report.members is not None
+    sent = [_changes(part) if is_compared else "not compared"]
+    if part.planned and not report.dry_run:
+        sent.append(f"{part.acknowledged:,} of {part.planned:,} changes acknowledged by Segment")
     for count, what in (
-        (told.rejected, f"refused by Segment (listed in {told.rejected_users})"),
-        (told.pending if not report.dry_run else 0, "still to be told"),
-        (told.skipped, "left out, refused in three syncs, until sync_mode='full'"),
-        (told.retries, "requests had to be sent again"),
+        (part.rejected, f"rejected by Segment (listed in {part.rejected_users})"),
+        (part.pending if not report.dry_run else 0, "pending"),
+        (part.skipped, "skipped until sync_mode='full', because three syncs rejected them"),
+        (part.retries, "requests retried"),
     ):
         if count:
             sent.append(f"{count:,} {what}")
-    return f"- {told.segment_conn_id}: {'; '.join(sent)}. {_known(told, report)}"
+    return f"- {part.segment_conn_id}: {'; '.join(sent)}. {_state(part, report)}"
 
 
-def _moved(told: DestinationReport) -> str:
+def _changes(part: DestinationReport) -> str:
     counts = [
-        (told.entered, "entered"),
-        (told.exited, "exited"),
-        (told.retired, "told false under an earlier trait key"),
-        (told.changed, "told again with a new property"),
-        (told.in_doubt, "told again, as it was in doubt"),
+        (part.entered, "entered"),
+        (part.exited, "exited"),
+        (part.retired, "sent false under an earlier trait key"),
+        (part.changed, "changed a property"),
+        (part.in_doubt, "sent again because they were in doubt"),
     ]
-    return ", ".join(f"{count:,} {what}" for count, what in counts if count) or "nobody moved"
+    return ", ".join(f"{count:,} {what}" for count, what in counts if count) or "no changes"
 
 
-def _known(told: DestinationReport, report: SyncReport) -> str:
+def _state(part: DestinationReport, report: SyncReport) -> str:
     if report.dry_run:
-        where = f" (listed in {told.planned_changes})" if told.planned_changes else ""
-        refused = f" A sync would be refused: {told.error}" if told.error else ""
-        return f"A dry run: {told.planned:,} changes planned{where}, nothing was sent.{refused}"
-    if not told.committed:
-        reason = f" {told.error}" if told.error else ""
+        where = f" (listed in {part.planned_changes})" if part.planned_changes else ""
+        refused = f" A sync would be refused: {part.error}" if part.error else ""
+        return f"A dry run: {part.planned:,} changes planned{where}, nothing was sent.{refused}"
+    if not part.committed:
+        reason = f" {part.error}" if part.error else ""
         return f"Not finished, the state is not committed.{reason}"
-    known = "" if told.known is None else f"Now {told.known:,} users are true under {told.trait!r}. "
-    return f"{known}Saved as generation {told.generation}."
+    known = "" if part.known is None else f"Now {part.known:,} users are true under {part.trait!r}. "
+    return f"{known}Saved as generation {part.generation}."

@@ -1,7 +1,7 @@
 """Progress where Airflow's UI and API show it: the task state store, which Airflow has from 3.3 on.
 
 One key, ``amplitude_segment_progress``, e.g. ``{"step": "Send to Segment", "try_number": 1, "at":
-"2026-11-24T03:00:07Z", "destinations": {"segment_default": {"told": 12000, "planned": 40000, "per_second": 1000,
+"2026-11-24T03:00:07Z", "destinations": {"segment_default": {"delivered": 12000, "planned": 40000, "per_second": 1000,
 "seconds_left": 28}}}``.
 
 Nothing reads it back: Airflow keeps it when a task is cleared. It is deleted when a sync has ended well, as the report

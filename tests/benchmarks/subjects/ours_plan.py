@@ -88,7 +88,7 @@ def _time_delivery(stopwatch: Stopwatch, shares: Shares) -> None:
             return run(self, shares.made(batches))
 
     delivery.run = timed
-    delivery._look_and_write = shares.timed("claims and journal", delivery._look_and_write)
+    delivery._verify_and_write = shares.timed("claims and journal", delivery._verify_and_write)
     delivery._wait = shares.timed("waiting for a free request", delivery._wait)
 
 

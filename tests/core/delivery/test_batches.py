@@ -43,10 +43,12 @@ def test_no_body_is_over_the_limits_and_nothing_is_left_out(sizes: list[int], in
     assert all(len(ENVELOPE.wrap(batch.text, SENT_AT)) <= MAX_BATCH_BYTES for batch in batches)
     assert all(0 < len(batch) <= (20 if number else 7) for number, batch in enumerate(batches))
     assert too_long == [position for position, size in enumerate(sizes) if size > MAX_MESSAGE_BYTES]
-    told = list(itertools.chain.from_iterable(positions(batch) for batch in batches))
-    assert sorted([*told, *too_long]) == list(range(len(sizes)))
-    assert told == sorted(told)
-    assert [len(text) for batch in batches for text in batch.text.split(b",")] == [sizes[position] for position in told]
+    packed = list(itertools.chain.from_iterable(positions(batch) for batch in batches))
+    assert sorted([*packed, *too_long]) == list(range(len(sizes)))
+    assert packed == sorted(packed)
+    assert [len(text) for batch in batches for text in batch.text.split(b",")] == [
+        sizes[position] for position in packed
+    ]
 
 
 def test_a_message_that_no_request_has_room_for_beside_a_large_context_is_too_long() -> None:

@@ -102,7 +102,7 @@ class Shuffled:
 
 @pytest.mark.parametrize("order", [[1, 0, 2], [0, 2, 1], [0, 1]])
 def test_messages_that_come_out_of_order_or_not_all_are_not_told(tmp_path: Path, order: list[int]) -> None:
-    """Else users would be taken for told who were not."""
+    """Otherwise the state would have users that were not sent."""
     engine = Shuffled([(f'{{"messageId":"{KEY}-{position}"}}'.encode(),) for position in order])
 
     with pytest.raises(EngineError, match="Row"):

@@ -3,7 +3,7 @@
 import pytest
 from fakes import World
 
-from airflow_provider_amplitude_segment.core.delivery.response import no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import no_response
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.exceptions import (
     RejectedUsersError,
@@ -22,7 +22,7 @@ def test_a_poisoned_user_who_alone_is_left_of_a_first_sync_is_rejected_by_the_re
     """The key is proved by what the same plan acknowledged before."""
     world.amplitude.cohort("c1", "Power Users", users(0, 251))
     world.segment.poisoned = {"user-000250"}
-    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a", max_concurrent_requests=1)
     world.segment.script = []
@@ -37,7 +37,7 @@ def test_a_poisoned_user_who_alone_is_left_of_a_first_sync_is_rejected_by_the_re
 def test_the_proof_of_a_key_outlives_an_abandoned_plan(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 251))
     world.segment.poisoned = {"user-000250"}
-    world.segment.script = [None, *[no_answer("ConnectionError")] * 20]
+    world.segment.script = [None, *[no_response("ConnectionError")] * 20]
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a", max_concurrent_requests=1)
     world.segment.script = []
@@ -74,7 +74,7 @@ def test_a_first_sync_of_poisoned_users_alone_marks_nobody(world: World) -> None
 def test_a_retry_that_is_refused_before_segment_goes_down_marks_nobody_yet(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
     world.segment.poisoned = {"ann"}
-    world.segment.script = [None, None, *[no_answer("ConnectionError")] * 20]
+    world.segment.script = [None, None, *[no_response("ConnectionError")] * 20]
 
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1", run="a")
@@ -101,12 +101,12 @@ def test_waits_are_told_in_the_log_and_progress_goes_on_meanwhile(
 ) -> None:
     caplog.set_level("INFO")
     world.amplitude.cohort("c1", "Power Users", ["ann"])
-    world.segment.script = [RetryLater(503, None, "ann is overloaded"), no_answer("ReadTimeout")]
+    world.segment.script = [RetryLater(503, None, "ann is overloaded"), no_response("ReadTimeout")]
 
     world.sync("c1")
 
-    assert "did not take a batch (HTTP 503); again in 0.5 s" in caplog.text
-    assert "did not take a batch (ReadTimeout)" in caplog.text
+    assert "did not acknowledge a batch (HTTP 503); retry in 0.5 s" in caplog.text
+    assert "did not acknowledge a batch (ReadTimeout)" in caplog.text
     # What Segment says may quote a user.
     assert "ann is" not in caplog.text
 

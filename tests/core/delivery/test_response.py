@@ -11,7 +11,7 @@ from airflow_provider_amplitude_segment.core.delivery.response import (
     CredentialsRejected,
     Rejected,
     UnexpectedResponse,
-    no_answer,
+    no_response,
     read_response,
 )
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, RetryPolicy
@@ -32,7 +32,7 @@ def test_a_success_that_says_it_is_none_is_refused() -> None:
 
 @pytest.mark.parametrize("body", [b"<html>Please log in</html>", b"OK", b"[]", b"true", b"\xff\xfe"])
 def test_a_success_without_a_json_object_is_somebody_elses(body: bytes) -> None:
-    """A captive portal answers 200 to everything; nothing was told to Segment."""
+    """A captive portal answers 200 to everything; Segment received nothing."""
     assert isinstance(read_response(200, {}, body, now=0), UnexpectedResponse)
 
 
@@ -82,7 +82,7 @@ def test_a_reason_is_one_line_of_at_most_200_characters() -> None:
 
 def test_no_answer_is_retried() -> None:
     """Segment may have queued the batch."""
-    assert no_answer("ReadTimeout") == RetryLater(None, None, "ReadTimeout")
+    assert no_response("ReadTimeout") == RetryLater(None, None, "ReadTimeout")
 
 
 @given(st.integers(0, 999), st.binary(), st.text(max_size=20))

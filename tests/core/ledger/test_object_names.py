@@ -7,7 +7,7 @@ from fakes import World
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_amplitude_segment.core.delivery.response import no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import no_response
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.object_names import (
     Kind,
@@ -60,7 +60,7 @@ def test_no_name_that_this_package_writes_is_taken_for_another_programs(world: W
     world.sync("c1", on_rejected="warn")
     world.sync("c1", dry_run=True)
     world.amplitude.cohort("c1", "Power Users", ["ann", "cat"])
-    world.segment.script = [no_answer("ConnectionError")] * 20
+    world.segment.script = [no_response("ConnectionError")] * 20
     with pytest.raises(SegmentUnavailableError):
         world.attempt("c1")
     world.segment.script = []

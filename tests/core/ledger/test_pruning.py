@@ -3,7 +3,7 @@
 import pytest
 from fakes import World
 
-from airflow_provider_amplitude_segment.core.delivery.response import no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import no_response
 from airflow_provider_amplitude_segment.exceptions import SegmentUnavailableError, StatePathError
 
 TRAIT = "Power Users (c1)"
@@ -34,7 +34,7 @@ def test_abandoned_plans_are_folded_and_then_taken_away(world: World) -> None:
     world.sync("c1")
     for day in range(6):
         world.amplitude.cohort("c1", "Power Users", [f"user-{day}"])
-        world.segment.script = [no_answer("ConnectionError")] * 20
+        world.segment.script = [no_response("ConnectionError")] * 20
         with pytest.raises(SegmentUnavailableError):
             world.attempt("c1")
         world.segment.script = []

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 from fakes import World
 
-from airflow_provider_amplitude_segment.core.delivery.response import no_answer
+from airflow_provider_amplitude_segment.core.delivery.response import no_response
 from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.ledger_folder import PassedOver, warn
@@ -126,7 +126,7 @@ def test_a_folder_of_another_program_beside_a_ledger_is_no_destination(
     shared.retire("c1", keys=("default", "new"))
 
     assert refused.value.found == ("c1",)
-    assert "told elsewhere" not in caplog.text
+    assert "also synced to other destinations" not in caplog.text
     assert shared.store.objects["1234/c1/other/plan-1.json"] == b'{"segment_conn_id": "segment_new"}'
 
 
@@ -231,7 +231,7 @@ def test_a_claim_of_a_newer_version_is_not_taken_over(shared: World) -> None:
 
 def test_every_entry_carries_the_mark_and_the_format(shared: World) -> None:
     shared.amplitude.cohort("c1", "Power Users", ["ann", "cat"])
-    shared.segment.script = [no_answer("ConnectionError")] * 20
+    shared.segment.script = [no_response("ConnectionError")] * 20
     with pytest.raises(SegmentUnavailableError):
         shared.attempt("c1")
     entries = {name: body for name, body in shared.store.objects.items() if name.endswith(".json")}

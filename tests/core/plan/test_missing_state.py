@@ -21,7 +21,7 @@ TRAIT = "Power Users (c1)"
 FOLDER = "1234/c1/dst-default"
 
 
-def told_world(world: World, times: int = 2) -> World:
+def synced_world(world: World, times: int = 2) -> World:
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
     for _ in range(times):
         world.sync("c1")
@@ -35,11 +35,11 @@ def take_away(world: World, *names: str) -> None:
 
 
 def test_an_empty_ledger_where_a_sync_is_remembered_is_refused_before_an_export_is_spent(world: World) -> None:
-    told_world(world)
+    synced_world(world)
     take_away(world)
 
     with pytest.raises(MissingStateError, match=r"number 2 is remembered, and the ledger .* is empty") as refused:
-        world.attempt("c1", remembered={"dst-default": 2})
+        world.attempt("c1", recorded={"dst-default": 2})
 
     assert world.amplitude.exports_spent == 2
     assert refused.value.run_configuration == {"on_missing_state": "full"}
@@ -47,15 +47,15 @@ def test_an_empty_ledger_where_a_sync_is_remembered_is_refused_before_an_export_
 
 
 def test_a_ledger_from_an_older_backup_is_refused(world: World) -> None:
-    told_world(world, times=3)
+    synced_world(world, times=3)
     take_away(world, "plan-3.json", "commit-3.json", "current.json")
 
     with pytest.raises(MissingStateError, match="ends at number 2"):
-        world.attempt("c1", remembered={"dst-default": 3})
+        world.attempt("c1", recorded={"dst-default": 3})
 
 
 def test_the_hint_tells_of_a_commit_that_is_gone_where_airflow_remembers_nothing(world: World) -> None:
-    told_world(world, times=3)
+    synced_world(world, times=3)
     take_away(world, "plan-3.json", "commit-3.json")
 
     with pytest.raises(MissingStateError, match="number 3 is remembered"):
@@ -63,33 +63,33 @@ def test_the_hint_tells_of_a_commit_that_is_gone_where_airflow_remembers_nothing
 
 
 def test_full_tells_everyone_who_is_known_anew_and_counts_on_from_what_is_remembered(world: World) -> None:
-    told_world(world, times=1)
+    synced_world(world, times=1)
     world.amplitude.cohort("c1", "Power Users", ["bob", "cat"])
     world.sync("c1")
     take_away(world, "plan-2.json", "commit-2.json", "current.json")
 
-    report = world.sync("c1", remembered={"dst-default": 2}, on_missing_state="full")
+    report = world.sync("c1", recorded={"dst-default": 2}, on_missing_state="full")
 
     destination = report.destinations[0]
     assert (destination.mode, destination.planned, destination.committed) == ("full", 3, True)
     assert world.segment.members(TRAIT) == {"bob", "cat"}
     assert destination.generation is not None
     assert destination.generation > 2
-    world.sync("c1", remembered={"dst-default": destination.generation})
+    world.sync("c1", recorded={"dst-default": destination.generation})
 
 
 def test_full_begins_above_what_is_remembered_so_that_the_next_sync_is_let_through(world: World) -> None:
-    told_world(world, times=3)
+    synced_world(world, times=3)
     take_away(world)
 
-    report = world.sync("c1", remembered={"dst-default": 3}, on_missing_state="full")
+    report = world.sync("c1", recorded={"dst-default": 3}, on_missing_state="full")
 
     assert report.destinations[0].generation == 4
-    assert world.sync("c1", remembered={"dst-default": 4}).destinations[0].planned == 0
+    assert world.sync("c1", recorded={"dst-default": 4}).destinations[0].planned == 0
 
 
 def test_a_full_sync_after_a_loss_that_dies_goes_on_with_its_plan(world: World) -> None:
-    told_world(world)
+    synced_world(world)
     take_away(world, "plan-2.json", "commit-2.json", "plan-1.json", "commit-1.json")
     writes: list[str] = []
 
@@ -107,15 +107,15 @@ def test_a_full_sync_after_a_loss_that_dies_goes_on_with_its_plan(world: World) 
 
     world.sync("c1", run="a", on_missing_state="full")
 
-    # Nobody was told under a second message ID, and another run is not kept out by the old hint.
+    # No change was sent under a second message ID, and the old hint does not keep another run out.
     assert set(world.segment.times_received.values()) == {1}
     assert len(world.segment.times_received) == 2 + 2
     world.sync("c1")
 
 
 def lost_third(world: World) -> None:
-    """The third commit told bob false and is gone; only the hint remembers it, and bob is a member again."""
-    told_world(world)
+    """The third commit, with bob false, is gone; only the hint records it, and bob is a member again."""
+    synced_world(world)
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     world.sync("c1")
     take_away(world, "plan-3.json", "commit-3.json")
@@ -178,23 +178,23 @@ def test_neither_an_erasure_nor_going_back_makes_the_loss_forgotten(world: World
         kept = dict(world.store.objects)
         (tmp_path / f"{number}").mkdir()
         correct(tmp_path / f"{number}")
-        for remembered in ({"dst-default": 3}, {}):
+        for recorded in ({"dst-default": 3}, {}):
             with pytest.raises(MissingStateError):
-                world.attempt("c1", remembered=remembered)
+                world.attempt("c1", recorded=recorded)
         world.store.objects = kept
         world.clock.pass_by(3600)
 
 
 def test_after_an_erasure_what_airflow_remembers_is_still_known(world: World, tmp_path: Path) -> None:
-    told_world(world)
+    synced_world(world)
     (stream,) = find_streams(world.store)
     erase_users(MaintenancePorts(world.store, world.run_named("x"), world.clock, tmp_path), stream, ["ann"])
 
-    assert world.sync("c1", remembered={"dst-default": 2}).destinations[0].committed
+    assert world.sync("c1", recorded={"dst-default": 2}).destinations[0].committed
 
 
 def test_a_claim_that_was_taken_away_by_hand_does_not_let_numbers_be_used_again(world: World) -> None:
-    told_world(world, times=8)
+    synced_world(world, times=8)
     take_away(world, "claim-8.json", "current.json")
     world.amplitude.cohort("c1", "Power Users", ["ann"])
 
@@ -203,7 +203,7 @@ def test_a_claim_that_was_taken_away_by_hand_does_not_let_numbers_be_used_again(
 
 
 def test_a_dry_run_on_lost_state_warns_and_changes_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    told_world(world)
+    synced_world(world)
     take_away(world, "plan-2.json", "commit-2.json", "plan-1.json", "commit-1.json")
 
     world.sync("c1", dry_run=True)
@@ -214,7 +214,7 @@ def test_a_dry_run_on_lost_state_warns_and_changes_nothing(world: World, caplog:
 
 
 def test_a_changed_key_is_told_from_a_first_sync(world: World) -> None:
-    told_world(world)
+    synced_world(world)
 
     with pytest.raises(ChangedKeyError, match="'dst-default'; now it is 'other'") as refused:
         world.attempt("c1", names={"default": "other"})
@@ -227,7 +227,7 @@ def test_a_changed_key_is_told_from_a_first_sync(world: World) -> None:
 
 
 def test_a_changed_key_of_another_source_is_told_everyone_once_let_through(world: World) -> None:
-    told_world(world)
+    synced_world(world)
 
     report = world.sync("c1", names={"default": "other"}, on_missing_state="full")
 
@@ -254,7 +254,7 @@ def test_a_neighbour_of_another_connection_is_no_changed_key(world: World) -> No
 
 
 def test_a_neighbour_that_nobody_can_read_is_named_and_not_passed_over(world: World) -> None:
-    told_world(world, times=1)
+    synced_world(world, times=1)
     for name in ("plan-1.json", "commit-1.json"):
         world.store.objects[f"{FOLDER}/{name}"] = b"{"
 
@@ -264,7 +264,7 @@ def test_a_neighbour_that_nobody_can_read_is_named_and_not_passed_over(world: Wo
 
 
 def test_a_neighbour_whose_newest_entry_is_damaged_is_known_by_an_older_one(world: World) -> None:
-    told_world(world)
+    synced_world(world)
     world.store.objects[f"{FOLDER}/commit-2.json"] = b"{"
 
     with pytest.raises(ChangedKeyError):
@@ -272,7 +272,7 @@ def test_a_neighbour_whose_newest_entry_is_damaged_is_known_by_an_older_one(worl
 
 
 def test_an_unreadable_hint_is_no_reason_to_refuse(world: World) -> None:
-    told_world(world)
+    synced_world(world)
     world.store.objects[f"{FOLDER}/current.json"] = b'{"gener'
 
     assert world.sync("c1").destinations[0].committed

@@ -25,7 +25,7 @@ GREEN: dict[str, Any] = {"installation": "2", "airflow": "https://green.example.
 
 
 @pytest.fixture
-def told(world: World) -> World:
+def synced(world: World) -> World:
     """A world in which the usual task has sent a cohort of two."""
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
     world.sync("c1", run="first")
@@ -37,11 +37,11 @@ def stream(world: World) -> Stream:
     return Stream("1234", "c1", world.destination())
 
 
-def test_a_second_task_with_another_template_is_refused_before_an_export_is_spent(told: World) -> None:
+def test_a_second_task_with_another_template_is_refused_before_an_export_is_spent(synced: World) -> None:
     with pytest.raises(TraitConflictError) as refused:
-        told.attempt("c1", trait_name=OURS, identity=OTHER_TASK, run_configuration={"cohort_id": "c1"})
+        synced.attempt("c1", trait_name=OURS, identity=OTHER_TASK, run_configuration={"cohort_id": "c1"})
 
-    assert (told.amplitude.exports_spent, told.segment.identifies) == (1, 2)
+    assert (synced.amplitude.exports_spent, synced.segment.identifies) == (1, 2)
     assert not refused.value.retryable
     assert refused.value.other_task == "DAG 'dag', task 'sync'"
     assert (refused.value.other_trait, refused.value.trait) == (THEIR_TRAIT, OUR_TRAIT)
@@ -50,71 +50,71 @@ def test_a_second_task_with_another_template_is_refused_before_an_export_is_spen
         assert said in str(refused.value)
 
 
-def test_a_task_that_has_replaced_the_other_is_let_through_once_and_then_needs_nothing(told: World) -> None:
-    told.sync("c1", trait_name=OURS, identity=OTHER_TASK, on_trait_change="take-over")
-    assert told.segment.members(THEIR_TRAIT) == set()
+def test_a_task_that_has_replaced_the_other_is_let_through_once_and_then_needs_nothing(synced: World) -> None:
+    synced.sync("c1", trait_name=OURS, identity=OTHER_TASK, on_trait_change="take-over")
+    assert synced.segment.members(THEIR_TRAIT) == set()
 
-    told.sync("c1", trait_name=OURS, identity=OTHER_TASK)
+    synced.sync("c1", trait_name=OURS, identity=OTHER_TASK)
 
-    assert told.segment.members(OUR_TRAIT) == {"ann", "bob"}
+    assert synced.segment.members(OUR_TRAIT) == {"ann", "bob"}
     with pytest.raises(TraitConflictError, match="weekly"):
-        told.attempt("c1")
+        synced.attempt("c1")
 
 
-def test_two_tasks_run_in_turn_do_not_retire_each_others_trait(told: World) -> None:
+def test_two_tasks_run_in_turn_do_not_retire_each_others_trait(synced: World) -> None:
     for _ in range(3):
         with pytest.raises(TraitConflictError):
-            told.attempt("c1", trait_name=OURS, identity=OTHER_TASK)
-        told.sync("c1")
+            synced.attempt("c1", trait_name=OURS, identity=OTHER_TASK)
+        synced.sync("c1")
 
-    assert told.segment.members(THEIR_TRAIT) == {"ann", "bob"}
-    assert told.segment.identifies == 2
-
-
-def test_both_traits_are_kept_where_one_task_has_a_destination_of_its_own(told: World) -> None:
-    told.sync("c1", trait_name=OURS, identity=OTHER_TASK, keys=("second",))
-    told.sync("c1")
-    told.sync("c1", trait_name=OURS, identity=OTHER_TASK, keys=("second",))
-
-    assert told.segment.members(THEIR_TRAIT) == told.segment.members(OUR_TRAIT, "second") == {"ann", "bob"}
+    assert synced.segment.members(THEIR_TRAIT) == {"ann", "bob"}
+    assert synced.segment.identifies == 2
 
 
-def test_a_dry_run_is_only_warned(told: World, caplog: pytest.LogCaptureFixture) -> None:
-    told.sync("c1", trait_name=OURS, identity=OTHER_TASK, dry_run=True)
+def test_both_traits_are_kept_where_one_task_has_a_destination_of_its_own(synced: World) -> None:
+    synced.sync("c1", trait_name=OURS, identity=OTHER_TASK, keys=("second",))
+    synced.sync("c1")
+    synced.sync("c1", trait_name=OURS, identity=OTHER_TASK, keys=("second",))
+
+    assert synced.segment.members(THEIR_TRAIT) == synced.segment.members(OUR_TRAIT, "second") == {"ann", "bob"}
+
+
+def test_a_dry_run_is_only_warned(synced: World, caplog: pytest.LogCaptureFixture) -> None:
+    synced.sync("c1", trait_name=OURS, identity=OTHER_TASK, dry_run=True)
 
     assert "A sync would be refused: DAG 'dag', task 'sync'" in caplog.text
-    assert told.segment.identifies == 2
+    assert synced.segment.identifies == 2
 
 
-def test_an_edited_template_of_the_same_task_is_no_conflict(told: World) -> None:
-    told.sync("c1", trait_name=OURS)
+def test_an_edited_template_of_the_same_task_is_no_conflict(synced: World) -> None:
+    synced.sync("c1", trait_name=OURS)
 
-    assert (told.segment.members(OUR_TRAIT), told.segment.members(THEIR_TRAIT)) == ({"ann", "bob"}, set())
-
-
-def test_a_renamed_cohort_in_two_tasks_with_one_template_is_no_conflict(told: World) -> None:
-    told.amplitude.cohort("c1", "Big Spenders", ["ann", "bob"])
-
-    told.sync("c1", identity=OTHER_TASK)
-
-    assert told.segment.members("Big Spenders (c1)") == {"ann", "bob"}
+    assert (synced.segment.members(OUR_TRAIT), synced.segment.members(THEIR_TRAIT)) == ({"ann", "bob"}, set())
 
 
-def test_two_tasks_whose_templates_come_to_one_trait_are_no_conflict_until_the_cohort_is_renamed(told: World) -> None:
-    told.sync("c1", trait_name="Power Users (c1)", identity=OTHER_TASK)
-    told.amplitude.cohort("c1", "Big Spenders", ["ann", "bob"])
+def test_a_renamed_cohort_in_two_tasks_with_one_template_is_no_conflict(synced: World) -> None:
+    synced.amplitude.cohort("c1", "Big Spenders", ["ann", "bob"])
+
+    synced.sync("c1", identity=OTHER_TASK)
+
+    assert synced.segment.members("Big Spenders (c1)") == {"ann", "bob"}
+
+
+def test_two_tasks_whose_templates_come_to_one_trait_are_no_conflict_until_the_cohort_is_renamed(synced: World) -> None:
+    synced.sync("c1", trait_name="Power Users (c1)", identity=OTHER_TASK)
+    synced.amplitude.cohort("c1", "Big Spenders", ["ann", "bob"])
 
     with pytest.raises(TraitConflictError):
-        told.attempt("c1")
+        synced.attempt("c1")
 
 
-def test_a_task_that_keeps_the_others_trait_is_no_conflict_and_leaves_it_the_others(told: World) -> None:
-    told.sync("c1", trait_name=OURS, identity=OTHER_TASK, on_trait_change="keep")
-    told.amplitude.cohort("c1", "Big Spenders", ["ann", "bob"])
+def test_a_task_that_keeps_the_others_trait_is_no_conflict_and_leaves_it_the_others(synced: World) -> None:
+    synced.sync("c1", trait_name=OURS, identity=OTHER_TASK, on_trait_change="keep")
+    synced.amplitude.cohort("c1", "Big Spenders", ["ann", "bob"])
 
-    told.sync("c1")
+    synced.sync("c1")
 
-    assert told.segment.members("Big Spenders (c1)") == {"ann", "bob"}
+    assert synced.segment.members("Big Spenders (c1)") == {"ann", "bob"}
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -181,33 +181,33 @@ def test_an_airflow_that_has_replaced_the_other_is_let_through_once(world: World
         world.attempt("c1", identity=BLUE)
 
 
-def test_an_entry_of_before_the_airflow_was_kept_conflicts_with_no_airflow(told: World) -> None:
-    told.sync("c1", trait_name=OURS, identity=GREEN)
+def test_an_entry_of_before_the_airflow_was_kept_conflicts_with_no_airflow(synced: World) -> None:
+    synced.sync("c1", trait_name=OURS, identity=GREEN)
 
-    assert (told.segment.members(OUR_TRAIT), told.segment.members(THEIR_TRAIT)) == ({"ann", "bob"}, set())
+    assert (synced.segment.members(OUR_TRAIT), synced.segment.members(THEIR_TRAIT)) == ({"ann", "bob"}, set())
 
 
-def test_after_a_retirement_the_trait_is_no_tasks_any_more(told: World) -> None:
-    told.retire("c1")
+def test_after_a_retirement_the_trait_is_no_tasks_any_more(synced: World) -> None:
+    synced.retire("c1")
 
-    told.sync("c1", trait_name=OURS, identity=OTHER_TASK)
+    synced.sync("c1", trait_name=OURS, identity=OTHER_TASK)
 
-    assert (told.segment.members(OUR_TRAIT), told.segment.members(THEIR_TRAIT)) == ({"ann", "bob"}, set())
+    assert (synced.segment.members(OUR_TRAIT), synced.segment.members(THEIR_TRAIT)) == ({"ann", "bob"}, set())
 
 
 @pytest.mark.parametrize("what", ["go back", "erase"])
 def test_a_commit_that_no_plan_led_to_leaves_the_trait_with_its_task(
-    told: World, stream: Stream, tmp_path: Path, what: str
+    synced: World, stream: Stream, tmp_path: Path, what: str
 ) -> None:
-    told.sync("c1")
+    synced.sync("c1")
     scratch = tmp_path / "person"
     scratch.mkdir()
-    person = told.run_named("person")
+    person = synced.run_named("person")
     if what == "go back":
-        roll_back(MaintenancePorts(told.store, person, told.clock, scratch), stream, 1)
+        roll_back(MaintenancePorts(synced.store, person, synced.clock, scratch), stream, 1)
     else:
-        erase_users(MaintenancePorts(told.store, person, told.clock, scratch), stream, ["ann"])
+        erase_users(MaintenancePorts(synced.store, person, synced.clock, scratch), stream, ["ann"])
 
     with pytest.raises(TraitConflictError):
-        told.attempt("c1", trait_name=OURS, identity=OTHER_TASK)
-    told.sync("c1")
+        synced.attempt("c1", trait_name=OURS, identity=OTHER_TASK)
+    synced.sync("c1")
