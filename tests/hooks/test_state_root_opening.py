@@ -88,7 +88,7 @@ def test_what_a_credentials_service_answers_decides_whether_a_retry_may_help(
 
 
 FIELDS: list[tuple[str, dict[str, Any], str]] = [
-    ("no_profile", {"profile_name": "nobody-made-this"}, "the profile that is named is not in"),
+    ("no_profile", {"profile_name": "nobody-made-this"}, "the AWS configuration of this worker does not have the profile"),
     ("method", {"role_arn": ROLE, "assume_role_method": "hush"}, "a field is not as it must be .NotImplementedError"),
     ("kind", {"config_kwargs": {"retries": "hush"}}, "a field is not as it must be .AttributeError"),
     ("unknown", {"config_kwargs": {"hush": 1}}, "a field is not as it must be .TypeError"),
@@ -129,4 +129,4 @@ def test_a_shell_command_says_so_in_a_sentence_and_ends_with_one(connect: Callab
 
     with redirect_stderr(io.StringIO()) as said:
         assert main(["--state-path", "s3://cli_profile@bucket/state", "list"]) == 1
-    assert "the profile that is named is not in this worker's AWS configuration" in said.getvalue()
+    assert "the AWS configuration of this worker does not have the profile" in said.getvalue()

@@ -146,7 +146,7 @@ def test_a_folder_that_is_closed_is_named_and_passed_over(sync: Sync, other_user
     status, told, warned = other_user.run("erase", user_ids=b"ann")
     assert (status, "1 told traits erased" in told) == (0, True), warned
     assert f"{other_user.state}/lost+found was passed over: it cannot be read (Permission denied" in warned
-    assert "By its name it is no ledger of this package." in warned
+    assert "Its name is not that of a ledger." in warned
 
 
 def test_an_erasure_that_cannot_read_what_may_be_a_ledger_says_so_and_fails(sync: Sync, other_user: OtherUser) -> None:

@@ -172,7 +172,7 @@ def test_a_retirement_names_what_is_not_ours_in_a_ledgers_folder_and_does_not_de
 
     for name, body in FOREIGN_IN_LEDGER.items():
         assert shared.store.objects[f"{LEDGER}/{name}"] == body
-    assert f"memory:{LEDGER} holds what is not this package's" in caplog.text
+    assert f"memory:{LEDGER} holds objects of other programs" in caplog.text
     assert "rejected/1 copy.csv" in caplog.text
 
 
@@ -189,7 +189,7 @@ def test_an_entry_without_the_mark_in_a_ledger_is_named_and_never_deleted(
     (erased,) = erase(shared, tmp_path, "ann")
 
     assert shared.store.objects[old] == b'{"somebody": "else"}'
-    assert f"memory:{old} does not carry this package's mark, and was left as it is." in caplog.text
+    assert f"memory:{old} does not carry this package's mark, so it was not deleted." in caplog.text
     assert [left for left in erased.left if "plan-1.json is not this package's" in left]
 
 
@@ -269,8 +269,8 @@ def test_one_entry_that_can_be_read_makes_a_damaged_ledger_be_found(shared: Worl
 
 
 CLOSED = {
-    "lost+found": "By its name it is no ledger of this package.",
-    ".Trash-0": "By its name it is no ledger of this package.",
+    "lost+found": "Its name is not that of a ledger.",
+    ".Trash-0": "Its name is not that of a ledger.",
     "5678": "If it is a ledger, or holds one, run this again as a user who can read it.",
     "5678/c1": "If it is a ledger, or holds one",
     "5678/c1/dst": "If it is a ledger, or holds one",
