@@ -49,7 +49,7 @@ class Erased:
 
     Attributes:
         pairs: number of pairs of trait and user erased from the state.
-        generation: of the new commit; ``None`` where the state did not name the users.
+        generation: of the new commit; ``None`` where none was needed.
         files: number of files for people that were written again.
         users: the users that the ledger named.
         left: the files that were not changed and may name the users, each with the reason.
@@ -63,7 +63,7 @@ class Erased:
 
 
 def erase_users(ports: MaintenancePorts, stream: Stream, user_ids: Sequence[str]) -> Erased:
-    """Erase users from one ledger; a ledger that does not name them is not changed.
+    """Erase users from one ledger; a ledger that does not name them keeps its earlier commits.
 
     Args:
         ports: the store, the run, the clock and a scratch folder.

@@ -116,7 +116,7 @@ def test_a_retirement_and_later_syncs_leave_everything_else_as_it_is(shared: Wor
 def test_a_folder_of_another_program_beside_a_ledger_is_no_destination(
     shared: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not where a changed key is looked for, nor where a retirement names what else was told, or what there is."""
+    """Neither the search for a changed key nor a retirement takes it for a destination or a ledger."""
     shared.store.objects["1234/c1/other/plan-1.json"] = b'{"segment_conn_id": "segment_new"}'
     shared.store.objects["1234/c2/other/plan-1.json"] = b"{}"
 
@@ -126,7 +126,7 @@ def test_a_folder_of_another_program_beside_a_ledger_is_no_destination(
     shared.retire("c1", keys=("default", "new"))
 
     assert refused.value.found == ("c1",)
-    assert "told elsewhere" not in caplog.text
+    assert "also synced to other destinations" not in caplog.text
     assert shared.store.objects["1234/c1/other/plan-1.json"] == b'{"segment_conn_id": "segment_new"}'
 
 
@@ -183,12 +183,12 @@ def test_an_entry_without_the_mark_in_a_ledger_is_named_and_never_deleted(
     for day in range(3):
         shared.amplitude.cohort("c1", "Power Users", ["ann", "bob", f"user-{day}"])
         shared.sync("c1", keep_snapshots=1)
-    shared.store.objects[old] = b'{"somebody": "else"}'
+    shared.store.objects[old] = b'{"another": "program"}'
 
     prune(Ledger(shared.store, LEDGER), 1)
     (erased,) = erase(shared, tmp_path, "ann")
 
-    assert shared.store.objects[old] == b'{"somebody": "else"}'
+    assert shared.store.objects[old] == b'{"another": "program"}'
     assert f"memory:{old} does not carry this package's mark, so it was not deleted." in caplog.text
     assert [left for left in erased.left if "plan-1.json is not this package's" in left]
 
@@ -221,9 +221,9 @@ def test_a_folder_of_another_program_is_not_claimed_by_a_sync_that_would_keep_it
 
 
 def test_a_claim_of_a_newer_version_is_not_taken_over(shared: World) -> None:
-    shared.store.objects[f"{LEDGER}/claim-9.json"] = json.dumps({"package": PACKAGE, "format": 3}).encode()
+    shared.store.objects[f"{LEDGER}/claim-9.json"] = json.dumps({"package": PACKAGE, "format": FORMAT + 1}).encode()
 
-    with pytest.raises(LedgerFormatError, match=r"claim-9\.json has format 3"):
+    with pytest.raises(LedgerFormatError, match=r"claim-9\.json has format 4"):
         shared.attempt("c1")
 
     assert f"{LEDGER}/claim-10.json" not in shared.store.objects
@@ -241,7 +241,7 @@ def test_every_entry_carries_the_mark_and_the_format(shared: World) -> None:
     for name, body in entries.items():
         if not name.startswith("lake"):
             entry = json.loads(body)
-            assert (entry["package"], entry["format"]) == ("airflow-provider-amplitude-segment", 2), name
+            assert (entry["package"], entry["format"]) == ("airflow-provider-amplitude-segment", 3), name
 
 
 # What cannot be read ----------------------------------------------------------------------------------------------
@@ -404,7 +404,7 @@ def test_a_mark_that_another_program_wrote_stops_a_sync_and_is_left(world: World
 
 def test_a_state_path_of_a_newer_version_is_refused(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann"])
-    world.store.objects[MARKER] = json.dumps({"package": PACKAGE, "format": 3}).encode()
+    world.store.objects[MARKER] = json.dumps({"package": PACKAGE, "format": FORMAT + 1}).encode()
 
     for act in (world.attempt, world.retire):
         with pytest.raises(LedgerFormatError, match=rf"{MARKER} has format 3; this version reads up to 2"):

@@ -1,4 +1,4 @@
-"""Errors of Google's, Azure's and Amazon's libraries, none of which core imports, are told apart by their names."""
+"""Errors of Google's, Azure's and Amazon's libraries, none of which core imports, are distinguished by their names."""
 
 import socket
 from types import SimpleNamespace
