@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument(
         "--to", type=_generation, required=True, metavar="GENERATION", help="of a commit, as list prints it"
     )
-    commands.add_parser("erase", help="erase the users on standard input (a CSV file, or one ID a line) from all ledgers")
+    commands.add_parser(
+        "erase", help="erase the users on standard input (a CSV file, or one ID a line) from all ledgers"
+    )
     return parser
 
 

@@ -169,9 +169,10 @@ def test_a_root_that_is_closed_is_an_error_that_names_it(sync: Sync, other_user:
 
     for action in ("list", "erase"):
         status, _, output = other_user.run(action, user_ids=b"ann")
-        assert (status, f"The state path {other_user.state} cannot be used: Permission denied" in output) == (1, True), (
-            output
-        )
+        assert (status, f"The state path {other_user.state} cannot be used: Permission denied" in output) == (
+            1,
+            True,
+        ), output
 
 
 def test_a_retirement_and_a_first_sync_pass_over_what_is_closed(

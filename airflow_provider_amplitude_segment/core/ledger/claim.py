@@ -63,9 +63,7 @@ class Claim:
     def of(cls, run: Run, generation: int, now: float) -> Claim:
         """Return a new claim of ``run``."""
         expires_at = now + CLAIM_SECONDS
-        return cls(
-            generation, run.key, run.label, run.try_number, now, expires_at, run.started_at, run.clear_number
-        )
+        return cls(generation, run.key, run.label, run.try_number, now, expires_at, run.started_at, run.clear_number)
 
     def to_json(self) -> bytes:
         """Return the entry's bytes."""

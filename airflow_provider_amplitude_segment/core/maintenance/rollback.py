@@ -93,7 +93,7 @@ def roll_back(ports: MaintenancePorts, stream: Stream, to: int) -> RollbackResul
 
 
 def _write_old_state(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_known: bool) -> None:
-    """Write the old state; in doubt are all pairs with another value in ``since``, or all pairs unless ``all_known``."""
+    """Write the old state; in doubt are the pairs with another value in ``since``, or all unless ``all_known``."""
     columns = [name for (name, *_) in engine.execute("DESCRIBE since").fetchall() if name.startswith("p_")]
     if columns:
         widen(engine)

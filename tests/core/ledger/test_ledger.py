@@ -97,9 +97,10 @@ def test_a_journal_that_lacks_something_is_named(synced: World) -> None:
         synced.attempt("c1")
 
 
-def test_a_newer_format_is_refused(synced: World) -> None:
+@pytest.mark.parametrize("found", [FORMAT - 1, FORMAT + 1])
+def test_another_format_is_refused(synced: World, found: int) -> None:
     name = path_of(synced, "commit-1.json")
-    synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": FORMAT + 1}).encode()
+    synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": found}).encode()
 
     with pytest.raises(LedgerFormatError, match=f"reads up to {FORMAT}"):
         synced.attempt("c1")

@@ -12,7 +12,13 @@ from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.ledger_folder import PassedOver, warn
 from airflow_provider_amplitude_segment.core.ledger.pruning import prune
-from airflow_provider_amplitude_segment.core.ledger.state_path_mark import MARKER, PACKAGE, encode_entry, require_mark
+from airflow_provider_amplitude_segment.core.ledger.state_path_mark import (
+    FORMAT,
+    MARKER,
+    PACKAGE,
+    encode_entry,
+    require_mark,
+)
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_stream, find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import Erased, erase_users
