@@ -30,9 +30,9 @@ WIDE_MEMORY_MIB = 384
 
 THREADS = 2
 
-_SPILLED_ALL = "max_temp_directory_size"
+_DISK_FULL = "max_temp_directory_size"
 
-_GONE = "No files found that match the pattern"
+_FILE_MISSING = "No files found that match the pattern"
 
 # The faults of a disk; DuckDB quotes the C library's text of each.
 _DISK = (
@@ -114,16 +114,16 @@ def disk_reason(error: duckdb.Error) -> str | None:
     >>> disk_reason(duckdb.IOException('Could not write file "x.parquet": No space left on device'))
     'No space left on device'
     """
-    said = str(error)
+    text = str(error)
     # The engine limits spilling to the disk space that was free when it opened, and reports the limit as out of memory.
-    if _SPILLED_ALL in said:
+    if _DISK_FULL in text:
         return os.strerror(errno.ENOSPC)
     # The engine reads only files that were written just before.
-    if _GONE in said:
+    if _FILE_MISSING in text:
         return os.strerror(errno.ENOENT)
     if not isinstance(error, duckdb.IOException):
         return None
-    return next((reason for reason in map(os.strerror, _DISK) if reason in said), None)
+    return next((reason for reason in map(os.strerror, _DISK) if reason in text), None)
 
 
 def widen(engine: duckdb.DuckDBPyConnection) -> None:

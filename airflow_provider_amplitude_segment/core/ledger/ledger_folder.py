@@ -53,10 +53,10 @@ class PassedOver:
                 f"{self.place} was passed over: it has a ledger's entries, and none of them can be read. Restore the "
                 "folder from a backup, or move it away."
             )
-        said = f"{self.place} was passed over: it cannot be read ({self.error.reason})."
+        line = f"{self.place} was passed over: it cannot be read ({self.error.reason})."
         if self.may_be_ledger:
-            return f"{said} If it is a ledger, or holds one, run this again as a user who can read it."
-        return f"{said} Its name is not that of a ledger."
+            return f"{line} If it is a ledger, or holds one, run this again as a user who can read it."
+        return f"{line} Its name is not that of a ledger."
 
 
 PassOver = Callable[[PassedOver], None]

@@ -54,8 +54,8 @@ def prune(ledger: Ledger, keep_commits: int) -> None:
     try:
         names = ledger.names()
         kept = _kept(ledger, names, keep_commits)
-        gone = [name for name in names if parse_object(name) and name not in kept]
-        delete_objects(ledger, [*gone, *unfinished_before(names, newest_generation(names))])
+        surplus = [name for name in names if parse_object(name) and name not in kept]
+        delete_objects(ledger, [*surplus, *unfinished_before(names, newest_generation(names))])
     except LedgerError as error:
         log.warning("The ledger could not be pruned: %s", error)
 
@@ -141,9 +141,9 @@ def purge(ledger: Ledger, kept: Commit | None, claim: int) -> None:
     stays = {str(ObjectName("claim", newest_generation(names)))}
     if kept is not None:
         stays |= {str(ObjectName("commit", kept.generation)), kept.snapshot.name}
-    gone = [n for n in names if n not in stays and (found := parse_object(n)) and found.owner <= claim]
+    surplus = [n for n in names if n not in stays and (found := parse_object(n)) and found.owner <= claim]
     # Not from this claim on, because its renewal may be writing.
-    delete_objects(ledger, [*gone, *unfinished_before(names, claim)])
+    delete_objects(ledger, [*surplus, *unfinished_before(names, claim)])
     listed = kept.generation if kept is not None and kept.report.get("rejected") else None
     for folder in FOR_PEOPLE:
         for name in sorted(ledger.names_beside(folder)):

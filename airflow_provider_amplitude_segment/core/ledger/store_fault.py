@@ -135,14 +135,14 @@ def find_store_fault(error: BaseException) -> NetworkFault | None:
     if any(isinstance(found, ValueError) and str(found).startswith("Invalid endpoint") for found in chain):
         return _ENDPOINT
     names = [type(found).__name__ for found in chain]
-    said = next((_BEFORE_THE_NETWORK[name] for name in names if name in _BEFORE_THE_NETWORK), None)
-    if said is not None:
-        return said
+    known = next((_BEFORE_THE_NETWORK[name] for name in names if name in _BEFORE_THE_NETWORK), None)
+    if known is not None:
+        return known
     fault = find_fault(error, "store")
     if fault is not None:
         return fault
-    said = next((_AFTER_THE_NETWORK[name] for name in names if name in _AFTER_THE_NETWORK), None)
+    known = next((_AFTER_THE_NETWORK[name] for name in names if name in _AFTER_THE_NETWORK), None)
     # Google's errors carry whether they are transient.
-    if said is not None and any(getattr(found, "retryable", False) is True for found in chain):
-        return NetworkFault("the credentials could not be fetched", said.advice, is_lasting=False)
-    return said
+    if known is not None and any(getattr(found, "retryable", False) is True for found in chain):
+        return NetworkFault("the credentials could not be fetched", known.advice, is_lasting=False)
+    return known

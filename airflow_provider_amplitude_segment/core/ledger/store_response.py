@@ -127,7 +127,7 @@ class StoreResponse:
         """
         if not self.may_refuse_a_header:
             return None
-        said = f"{self.header} {self.message}".lower()
-        if _CONDITION in said:
+        text = f"{self.header} {self.message}".lower()
+        if _CONDITION in text:
             return "condition"
-        return "checksum" if any(word in said for word in _CHECKSUM_WORDS) else None
+        return "checksum" if any(word in text for word in _CHECKSUM_WORDS) else None

@@ -127,9 +127,9 @@ def _old_properties(engine: duckdb.DuckDBPyConnection, old: Path, columns: Seque
     doubts = ", ".join(
         f"bool_or(CASE WHEN is_change THEN since.{c} IS NOT NULL ELSE {differs[c]} END) AS {c}" for c in columns
     )
-    doubtful = "false" if all_known else "true"
+    all_in_doubt = "false" if all_known else "true"
     after = ", ".join(
-        f"CASE WHEN doubts.{c} OR ({before[c]} IS NOT NULL AND {doubtful}) THEN '?' ELSE {before[c]} END AS {c}"
+        f"CASE WHEN doubts.{c} OR ({before[c]} IS NOT NULL AND {all_in_doubt}) THEN '?' ELSE {before[c]} END AS {c}"
         for c in columns
     )
     return f"""UNION ALL FROM (
