@@ -53,7 +53,7 @@ class RollbackResult:
 
 
 def roll_back(ports: MaintenancePorts, stream: Stream, to: int) -> RollbackResult:
-    """Write a commit with the state of commit ``to``, and with every later change in doubt, so that it is sent again.
+    """Write a commit with the state of commit ``to``; users changed since are in doubt, so that they are sent again.
 
     Args:
         ports: the store, the run, the clock and a scratch folder.
