@@ -1,9 +1,9 @@
 """Maintain ledgers from a shell: ``python -m airflow_provider_amplitude_segment``.
 
-    list                                       print every ledger of the state path, with its commits
-    rollback LEDGER --to GENERATION            return a ledger to a commit; the next sync sends users changed since again
-    erase                                      erase users from all ledgers; standard input is a CSV file with a column
-                                               user_id, as Amplitude exports it, or has one ID a line
+    list                               print every ledger of the state path, with its commits
+    rollback LEDGER --to GENERATION    return a ledger to a commit; the next sync sends all users changed since again
+    erase                              erase users from all ledgers; standard input is a CSV file with a column
+                                       user_id, as Amplitude exports it, or has one ID a line
 
 Run it where Airflow runs, with its configuration and connections. The command line neither takes nor prints a user ID.
 """
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="print every ledger with its commits")
     rollback = commands.add_parser(
-        "rollback", help="return a ledger to a commit; the next sync sends users changed since again"
+        "rollback", help="return a ledger to a commit; the next sync sends all users changed since again"
     )
     rollback.add_argument("ledger", help="<app id>/<cohort id>/<destination>, as list prints it")
     rollback.add_argument(
