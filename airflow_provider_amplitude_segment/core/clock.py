@@ -1,4 +1,4 @@
-"""What core knows of time and chance: two roles that the caller fills."""
+"""The clock and the random source that the caller passes to core, and timestamps that only grow."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 CLOCK_TOLERANCE_SECONDS = 300.0
-"""Workers' clocks must agree to less than this (ADR 0008); what differs by more, a bad clock has written."""
+"""How far the clocks of workers may differ (ADR 0008); a clock that differs by more is wrong."""
 
 
 class Clock(Protocol):
-    """Time as a worker has it."""
+    """A worker's clock."""
 
     def now(self) -> float:
-        """Return seconds since 1970-01-01 UTC; may jump."""
+        """Return seconds since 1970-01-01 UTC; may jump when the clock is set."""
         ...
 
     def monotonic(self) -> float:
@@ -30,7 +30,7 @@ class Clock(Protocol):
 
 
 class RandomSource(Protocol):
-    """Randomness as a worker has it."""
+    """A worker's source of randomness."""
 
     def random(self) -> float:
         """Return a number in [0, 1)."""
@@ -42,7 +42,7 @@ class RandomSource(Protocol):
 
 
 def timestamp(epoch_seconds: float) -> str:
-    """Return ISO-8601 in UTC with milliseconds, as Segment wants it.
+    """Return ISO 8601 in UTC with milliseconds, as Segment expects it.
 
     >>> timestamp(1_795_442_209.1523)
     '2026-11-23T13:56:49.152Z'
@@ -52,10 +52,10 @@ def timestamp(epoch_seconds: float) -> str:
 
 
 def later_timestamp(epoch_seconds: float, than: str | None) -> str:
-    """Return now, or a millisecond after ``than`` where now is not later.
+    """Return the timestamp of now, or a millisecond after ``than`` where now is not later.
 
-    A ``than`` that is ahead by more than clocks may differ is of a bad clock, and is not outbid: Segment corrects a
-    message's time by ``sentAt``, so that what that clock sent arrived with its true time (ADR 0019).
+    A ``than`` that is ahead by more than clocks may differ comes from a wrong clock and does not count. Segment
+    corrects a message's time by ``sentAt``, so the messages of that clock arrived with their true time (ADR 0019).
 
     >>> later_timestamp(1_795_442_209.1523, "2026-11-23T13:56:50.000Z")
     '2026-11-23T13:56:50.001Z'
@@ -65,12 +65,12 @@ def later_timestamp(epoch_seconds: float, than: str | None) -> str:
     now = timestamp(epoch_seconds)
     if than is None or now > than or is_ahead(than, epoch_seconds):
         return now
-    # The half millisecond outweighs what a float loses in going there and back.
+    # The half millisecond is more than a float loses in the two conversions.
     return timestamp(_epoch(than) + 0.0015)
 
 
 def is_ahead(moment: str, epoch_seconds: float) -> bool:
-    """Tell whether a timestamp is ahead of a clock by more than the clocks of workers may differ."""
+    """Return whether a timestamp is ahead of a clock by more than the clocks of workers may differ."""
     return seconds_ahead(moment, epoch_seconds) > CLOCK_TOLERANCE_SECONDS
 
 
@@ -80,28 +80,28 @@ def seconds_ahead(moment: str, epoch_seconds: float) -> float:
 
 
 class DeliveryClock:
-    """The one clock of a delivery: the timestamp of its messages and the ``sentAt`` of each request are of it.
+    """The clock of a delivery: it gives the timestamp of the messages and the ``sentAt`` of each request.
 
-    Segment takes ``receivedAt - (sentAt - timestamp)`` for a message's time
-    (https://www.twilio.com/docs/segment/connections/spec/common), which is the true time, however wrong a clock is, as
-    long as both are of the same one. So a plan that another worker dated, or this one before its clock was set, is
-    dated anew. Where clocks differ by no more than they may, this clock is not before the plan's time either.
+    Segment sets a message's time to ``receivedAt - (sentAt - timestamp)``
+    (https://www.twilio.com/docs/segment/connections/spec/common). That is the true time, even by a wrong clock, as long
+    as one clock gives both. So a delivery does not use the timestamp of its plan, which may come from another clock.
+    Where the plan is ahead by no more than clocks may differ, this clock starts at the plan's time.
 
     Attributes:
         moment: the timestamp of the delivery's messages.
     """
 
     def __init__(self, clock: Clock, planned: str) -> None:
-        """Read ``clock`` once, for the delivery of a plan of the time ``planned``; from then on, count seconds."""
+        """Read ``clock`` once, for the delivery of a plan made at ``planned``; then count seconds."""
         now = clock.now()
         ahead = seconds_ahead(planned, now)
-        is_outbid = 0 < ahead <= CLOCK_TOLERANCE_SECONDS
-        self.moment = planned if is_outbid else timestamp(now)
+        starts_at_plan = 0 < ahead <= CLOCK_TOLERANCE_SECONDS
+        self.moment = planned if starts_at_plan else timestamp(now)
         self._clock = clock
-        self._offset = now + (ahead if is_outbid else 0.0) - clock.monotonic()
+        self._offset = now + (ahead if starts_at_plan else 0.0) - clock.monotonic()
 
     def now(self) -> float:
-        """Return seconds since 1970-01-01 UTC; never set meanwhile."""
+        """Return seconds since 1970-01-01 UTC; does not change when the worker's clock is set."""
         return self._clock.monotonic() + self._offset
 
     def monotonic(self) -> float:
@@ -114,7 +114,7 @@ class DeliveryClock:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time for a reader, in the largest unit that it has two of.
+    """Return a length of time as text, in the largest unit of which it has at least two.
 
     >>> [duration(seconds) for seconds in (1.2, 119, 301, 7_200, 34_560_000)]
     ['1 second', '119 seconds', '5 minutes', '2 hours', '400 days']

@@ -1,8 +1,8 @@
-"""The room that work takes in the worker's temporary folder at its peak, in bytes.
+"""The room that a sync, a retirement, a rollback or an erasure needs in the worker's temporary folder, in bytes.
 
-A sync holds there the export as it came and inflated, then for each destination the state before and after it and its
-changes, and what the engine cannot hold in memory. The factors are rounded up from what was measured with up to
-1,999,999 members (docs/performance.md, "Room in the temporary folder").
+A sync keeps the export there, compressed and inflated, then for each destination the state before and after it, its
+changes, and what the engine cannot hold in memory. The factors are rounded up from measurements with up to 1,999,999
+members (docs/performance.md, "Room in the temporary folder").
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit
 
 _ROW_BYTES = 64
-"""Of an export before it is there: a user ID of up to 46 characters, and what stands around it."""
+"""Of a row of an expected export: a user ID of up to 46 characters, and the fields and marks around it."""
 
 _PROPERTY_BYTES = 24
 
@@ -29,16 +29,16 @@ _LEAST_BYTES = 1_000_000
 _OF_EXPORT = 2
 _OF_EXPORT_FOR_EACH_DESTINATION = 6
 
-# Of the files that hold a state, which compress user IDs to about half.
+# Times the bytes of a state's files, which compress user IDs to about half.
 _OF_STATE_TO_RETIRE = 12
-_OF_STATE_TO_GO_BACK = 40
+_OF_STATE_TO_ROLL_BACK = 40
 _OF_STATE_TO_ERASE = 4
 
 
 def listed_export_bytes(members: int | None, properties: int) -> int:
-    """Return about how large the export of a cohort is that Amplitude lists with so many members, uncompressed.
+    """Estimate the uncompressed bytes of a cohort's export, by the number of members that Amplitude lists.
 
-    Where it lists no number, this is the largest export there is.
+    Without a number, this is the size of the largest export.
 
     >>> listed_export_bytes(300_000, 0), listed_export_bytes(300_000, 5)
     (19200000, 55200000)
@@ -48,7 +48,7 @@ def listed_export_bytes(members: int | None, properties: int) -> int:
 
 
 def sync_room(export_bytes: int, destinations: int) -> int:
-    """Return what a sync of an export takes, whose file is so large uncompressed.
+    """Return the room of a sync, by the uncompressed bytes of its export.
 
     >>> sync_room(92_000_000, 1)
     737000000
@@ -57,29 +57,29 @@ def sync_room(export_bytes: int, destinations: int) -> int:
 
 
 def retirement_room(newest: Iterable[Plan | Commit | None]) -> int:
-    """Return what a retirement takes, by the newest entries of its destinations' ledgers."""
+    """Return the room of a retirement, by the newest entries of its destinations' ledgers."""
     return _LEAST_BYTES + _OF_STATE_TO_RETIRE * sum(map(_stored_bytes, newest))
 
 
 def rollback_room(entries: Iterable[Plan | Commit]) -> int:
-    """Return what going back to an earlier commit takes, by the ledger's entries."""
-    return _LEAST_BYTES + _OF_STATE_TO_GO_BACK * max(map(_stored_bytes, entries), default=0)
+    """Return the room of a rollback, by the ledger's entries."""
+    return _LEAST_BYTES + _OF_STATE_TO_ROLL_BACK * max(map(_stored_bytes, entries), default=0)
 
 
 def erasure_room(entries: Iterable[Plan | Commit]) -> int:
-    """Return what an erasure takes, by the ledger's entries."""
+    """Return the room of an erasure, by the ledger's entries."""
     return _LEAST_BYTES + _OF_STATE_TO_ERASE * max(map(_stored_bytes, entries), default=0)
 
 
 @contextmanager
 def stating_room(needed_bytes: Callable[[], int | None]) -> Iterator[None]:
-    """Let an error of the temporary folder say what the work of the body takes there, as is known by then."""
+    """Add the room that the body needs to an error of the temporary folder; ``needed_bytes`` is called only then."""
     try:
         yield
     except EngineError as error:
         stated = error
         if error.folder is not None:
-            # What tells it may be out of reach, too; it is no reason to say less of the disk.
+            # The store may fail, too; the disk's error is raised then without a number.
             with suppress(AmplitudeSegmentError):
                 stated = error.needing(needed_bytes())
         if stated is error:
@@ -88,7 +88,7 @@ def stating_room(needed_bytes: Callable[[], int | None]) -> Iterator[None]:
 
 
 def _stored_bytes(entry: Plan | Commit | None) -> int:
-    """Return the bytes of the files that hold the state of an entry."""
+    """Return the bytes of the files with an entry's state."""
     if entry is None:
         return 0
     if isinstance(entry, Plan):

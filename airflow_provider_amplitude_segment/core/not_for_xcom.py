@@ -1,4 +1,4 @@
-"""A value that stays in the task that got it."""
+"""A value that a task must not return."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_amplitude_segment.exceptions import XComValueError
 class NotForXCom:
     """Base of the dataclasses that a public method of a hook or a client returns.
 
-    Airflow writes any dataclass into an XCom, and then fails the next task, which may not read it back.
+    Airflow writes any dataclass into an XCom, and the next task fails because Airflow does not allow it to read it.
 
     >>> try:
     ...     NotForXCom().serialize()
@@ -22,11 +22,11 @@ class NotForXCom:
     __slots__ = ()
 
     def serialize(self) -> NoReturn:
-        """Refuse to be returned from a task: Airflow calls this when it writes an XCom.
+        """Refuse to be written into an XCom: Airflow calls this method when a task returns the value.
 
         https://airflow.apache.org/docs/apache-airflow/stable/authoring-and-scheduling/serializers.html
 
         Raises:
-            XComValueError: Always; the task that would read it fails otherwise, without a word of why.
+            XComValueError: always, because the task that reads the XCom would fail without the reason.
         """
         raise XComValueError(type(self).__name__, "plain values, such as dataclasses.asdict(value)")

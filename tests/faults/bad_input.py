@@ -223,7 +223,7 @@ _journals = st.fixed_dictionaries(
     {
         **_MARK,
         "acked": st.one_of(_json, st.lists(st.lists(_numbers, min_size=2, max_size=2), max_size=3)),
-        "refused": st.one_of(_json, st.lists(st.tuples(_numbers, _json, _json), max_size=3)),
+        "rejected": st.one_of(_json, st.lists(st.tuples(_numbers, _json, _json), max_size=3)),
     }
 )
 _claims = st.fixed_dictionaries(

@@ -1,4 +1,4 @@
-"""Looking after ledgers on a mount, or in a bucket, that others use too (field cases F2, F3 and F10)."""
+"""Maintaining ledgers on a mount, or in a bucket, that others use too (field cases F2, F3 and F10)."""
 
 import io
 import subprocess
@@ -69,18 +69,18 @@ def foreign(tmp_path: Path) -> dict[str, bytes]:
 
 
 def check_only_the_ledger_is_touched(state: object, command: Command) -> None:
-    status, told = command(state, "list")
-    assert status == 0, told
-    assert ("commit 1 (newest)" in told, "nothing was ever told" in told) == (True, False)
-    assert not [name for name in ("lake", "logs", "backup") if name in told], told
+    status, output = command(state, "list")
+    assert status == 0, output
+    assert ("commit 1 (newest)" in output, "nothing was sent yet" in output) == (True, False)
+    assert not [name for name in ("lake", "logs", "backup") if name in output], output
 
-    status, told = command(state, "erase", user_ids=b"ann\n")
-    assert (status, "1 told traits erased" in told) == (0, True), told
-    assert "User IDs asked for: 1; found: 1, in 1 of 1 ledgers." in told
-    assert not [name for name in ("lake", "logs", "backup") if name in told], told
+    status, output = command(state, "erase", user_ids=b"ann\n")
+    assert (status, "1 traits erased" in output) == (0, True), output
+    assert "User IDs to erase: 1; found: 1, in 1 of 1 ledgers." in output
+    assert not [name for name in ("lake", "logs", "backup") if name in output], output
 
-    status, told = command(state, "go-back", "lake/events/day3", "--to", "1")
-    assert (status, "There is no ledger lake/events/day3" in told) == (1, True), told
+    status, output = command(state, "rollback", "lake/events/day3", "--to", "1")
+    assert (status, "There is no ledger lake/events/day3" in output) == (1, True), output
 
 
 def test_nothing_beside_the_ledger_is_listed_claimed_or_deleted(
@@ -143,10 +143,10 @@ def test_a_folder_that_is_closed_is_named_and_passed_over(sync: Sync, other_user
     assert (status, "commit 1 (newest)" in listed) == (0, True), warned
     assert f"{other_user.state}/lost+found was passed over: it cannot be read (Permission denied" in warned
 
-    status, told, warned = other_user.run("erase", user_ids=b"ann")
-    assert (status, "1 told traits erased" in told) == (0, True), warned
+    status, output, warned = other_user.run("erase", user_ids=b"ann")
+    assert (status, "1 traits erased" in output) == (0, True), warned
     assert f"{other_user.state}/lost+found was passed over: it cannot be read (Permission denied" in warned
-    assert "By its name it is no ledger of this package." in warned
+    assert "Its name is not that of a ledger." in warned
 
 
 def test_an_erasure_that_cannot_read_what_may_be_a_ledger_says_so_and_fails(sync: Sync, other_user: OtherUser) -> None:
@@ -155,12 +155,12 @@ def test_an_erasure_that_cannot_read_what_may_be_a_ledger_says_so_and_fails(sync
     for name in closed:
         other_user.close(name)
 
-    status, told, warned = other_user.run("erase", user_ids=b"ann")
+    status, output, warned = other_user.run("erase", user_ids=b"ann")
 
-    assert (status, "1 told traits erased" in told) == (1, True), warned
+    assert (status, "1 traits erased" in output) == (1, True), warned
     for name in closed:
         assert f"{other_user.state}/{name} was passed over: it cannot be read (Permission denied" in warned
-    assert "run this again as a user who can read it. NOT erased: what it holds was not looked into." in warned
+    assert "run this again as a user who can read it. NOT erased: its content was not read." in warned
 
 
 def test_a_root_that_is_closed_is_an_error_that_names_it(sync: Sync, other_user: OtherUser) -> None:
@@ -168,10 +168,11 @@ def test_a_root_that_is_closed_is_an_error_that_names_it(sync: Sync, other_user:
     other_user.close(".")
 
     for action in ("list", "erase"):
-        status, _, told = other_user.run(action, user_ids=b"ann")
-        assert (status, f"The state path {other_user.state} cannot be used: Permission denied" in told) == (1, True), (
-            told
-        )
+        status, _, output = other_user.run(action, user_ids=b"ann")
+        assert (status, f"The state path {other_user.state} cannot be used: Permission denied" in output) == (
+            1,
+            True,
+        ), output
 
 
 def test_a_retirement_and_a_first_sync_pass_over_what_is_closed(
@@ -181,14 +182,14 @@ def test_a_retirement_and_a_first_sync_pass_over_what_is_closed(
     other_user.close("lost+found")
     other_user.close("187520/c1/dst-other")
 
-    status, told, warned = other_user.run("sync", "segment_emea")
+    status, output, warned = other_user.run("sync", "segment_emea")
     assert status == 0, warned
-    assert f"{other_user.state}/187520/c1/dst-other was passed over: it cannot be read" in told + warned
+    assert f"{other_user.state}/187520/c1/dst-other was passed over: it cannot be read" in output + warned
 
-    status, told, warned = other_user.run("retire", "segment_default")
+    status, output, warned = other_user.run("retire", "segment_default")
     assert status == 0, warned
     for closed in ("lost+found", "187520/c1/dst-other"):
-        assert f"{other_user.state}/{closed} was passed over: it cannot be read" in told + warned
+        assert f"{other_user.state}/{closed} was passed over: it cannot be read" in output + warned
     assert not any(sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT))
 
 
@@ -202,12 +203,12 @@ def test_a_prefix_of_a_bucket_that_is_denied_is_named_and_passed_over(
         s3_server.put(f"{bucket}/state/{name}/c1/dst/claim-1.json", b"")
         s3_server.deny(f"{bucket}/state/{name}/")
 
-    status, told = command(state, "list")
-    assert (status, "commit 1 (newest)" in told) == (0, True), told
-    assert told.count("was passed over: it cannot be read (AccessDenied") == 2
-    status, told = command(state, "erase", user_ids=b"ann")
-    assert (status, "1 told traits erased" in told) == (1, True), told
-    assert f"{state}/5678 was passed over" in told
+    status, output = command(state, "list")
+    assert (status, "commit 1 (newest)" in output) == (0, True), output
+    assert output.count("was passed over: it cannot be read (AccessDenied") == 2
+    status, output = command(state, "erase", user_ids=b"ann")
+    assert (status, "1 traits erased" in output) == (1, True), output
+    assert f"{state}/5678 was passed over" in output
     retire(state_path=state)
 
 
@@ -226,12 +227,12 @@ def test_a_prefix_of_a_bucket_that_is_denied_is_named_and_passed_over(
 def test_a_list_is_read_as_amplitude_writes_it(sync: Sync, command: Command, tmp_path: Path, user_ids: bytes) -> None:
     sync()
 
-    status, told = command(tmp_path / "state", "erase", user_ids=user_ids)
+    status, output = command(tmp_path / "state", "erase", user_ids=user_ids)
 
-    assert (status, "1 told traits erased" in told) == (0, True), told
+    assert (status, "1 traits erased" in output) == (0, True), output
     asked = 2 if b"not known" in user_ids else 1
-    assert f"User IDs asked for: {asked}; found: 1, in 1 of 1 ledgers." in told
-    assert "ann" not in told.replace("dst-", "")
+    assert f"User IDs to erase: {asked}; found: 1, in 1 of 1 ledgers." in output
+    assert "ann" not in output.replace("dst-", "")
 
 
 def test_an_id_with_a_line_break_is_erased_and_the_users_of_its_lines_are_not(
@@ -240,9 +241,9 @@ def test_an_id_with_a_line_break_is_erased_and_the_users_of_its_lines_are_not(
     sandbox.amplitude.cohorts["c1"].user_ids = ["a\nb", "a", "b"]
     sync()
 
-    status, told = command(tmp_path / "state", "erase", user_ids=b'"a\nb"\n')
+    status, output = command(tmp_path / "state", "erase", user_ids=b'"a\nb"\n')
 
-    assert (status, "User IDs asked for: 1; found: 1, in 1 of 1 ledgers." in told) == (0, True), told
+    assert (status, "User IDs to erase: 1; found: 1, in 1 of 1 ledgers." in output) == (0, True), output
     sandbox.amplitude.cohorts["c1"].user_ids = ["a", "b"]
     assert sync(FakeTaskInstance("second"))["destinations"][0]["planned"] == 0
 
@@ -256,25 +257,25 @@ def test_a_list_that_names_no_user_or_cannot_be_read_erases_none_and_fails(
     sync()
     before = {path: path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()}
 
-    status, told = command(tmp_path / "state", "erase", user_ids=user_ids)
+    status, output = command(tmp_path / "state", "erase", user_ids=user_ids)
 
-    assert (status, "Nothing was erased" in told, "Traceback" in told) == (1, True, False), told
+    assert (status, "Nothing was erased" in output, "Traceback" in output) == (1, True, False), output
     assert {path: path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()} == before
 
 
 def test_ids_that_may_be_meant_otherwise_are_counted(sync: Sync, command: Command, tmp_path: Path) -> None:
     sync()
 
-    status, told = command(tmp_path / "state", "erase", user_ids=b"ann \n bob\n")
+    status, output = command(tmp_path / "state", "erase", user_ids=b"ann \n bob\n")
 
-    assert (status, "User IDs asked for: 2; found: 0, in 0 of 1 ledgers." in told) == (0, True), told
-    assert "Of these IDs, 2 begin or end with a blank" in told
+    assert (status, "User IDs to erase: 2; found: 0, in 0 of 1 ledgers." in output) == (0, True), output
+    assert "Of these IDs, 2 begin or end with a blank" in output
 
 
 @pytest.mark.parametrize("generation", ["1_0", "0", "1 (newest)"])
 def test_a_generation_that_is_not_as_list_prints_it_is_refused(
     command: Command, tmp_path: Path, generation: str
 ) -> None:
-    status, told = command(tmp_path / "state", "go-back", "187520/c1/x", f"--to={generation}")
+    status, output = command(tmp_path / "state", "rollback", "187520/c1/x", f"--to={generation}")
 
-    assert (status, "is no number of a commit" in told) == (2, True), told
+    assert (status, "is no generation of a commit" in output) == (2, True), output

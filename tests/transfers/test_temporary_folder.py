@@ -1,4 +1,4 @@
-"""The worker's temporary folder: what it is called makes no difference, and what it refuses is told, with the room."""
+"""The worker's temporary folder: its name makes no difference, and its errors state the room that is needed."""
 
 import io
 import sys
@@ -33,7 +33,7 @@ def ledger_of(capsys: pytest.CaptureFixture[str], state: Path) -> str:
     return next(line for line in capsys.readouterr().out.splitlines() if "/c1/" in line)
 
 
-@pytest.mark.parametrize("worker", ["user_id=airflow", "told=true/a*b/it's [x] {a,b} 100%"], indirect=True)
+@pytest.mark.parametrize("worker", ["user_id=airflow", "delivered=true/a*b/it's [x] {a,b} 100%"], indirect=True)
 def test_an_operator_and_the_commands_do_their_work_below_any_name(
     sandbox: Sandbox, sync: Sync, retire: Sync, worker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -43,7 +43,7 @@ def test_an_operator_and_the_commands_do_their_work_below_any_name(
     cohort.user_ids = users(300)[20:]
     sync(FakeTaskInstance("manual__2"), max_exit_ratio=None)
     ledger = ledger_of(capsys, tmp_path / "state")
-    assert main(["--state-path", str(tmp_path / "state"), "go-back", ledger, "--to", "1"]) == 0
+    assert main(["--state-path", str(tmp_path / "state"), "rollback", ledger, "--to", "1"]) == 0
 
     assert sync(FakeTaskInstance("manual__3"), max_exit_ratio=None)["destinations"][0]["in_doubt"] == 20
     assert sandbox.compare("c1").equal
@@ -85,7 +85,7 @@ def test_the_commands_name_the_folder_too(
     sync(FakeTaskInstance("manual__2"), sync_mode="full")
     ledger = ledger_of(capsys, tmp_path / "state")
 
-    for words in (["go-back", ledger, "--to", "1"], ["erase"]):
+    for words in (["rollback", ledger, "--to", "1"], ["erase"]):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"bob\n")))
         monkeypatch.setattr(tempfile, "tempdir", str(worker / "gone"))
         assert main(["--state-path", str(tmp_path / "state"), *words]) == 1

@@ -1,4 +1,4 @@
-"""Looking after ledgers from a shell, in the steps that docs/state.md gives."""
+"""Maintaining ledgers from a shell, in the steps that docs/state.md gives."""
 
 import os
 import re
@@ -45,14 +45,14 @@ def test_after_the_steps_to_go_back_the_next_sync_tells_again(sandbox: Sandbox, 
     (ledger,) = re.findall(r"^\S+/c1/\S+$", listed, re.MULTILINE)
     assert re.findall(r"commit (\d+)(?: \(newest\))?: .*trait 'Power Users \(c1\)'", listed) == ["2", "1"]
 
-    status, told = run_step(tmp_path / "state", "go-back", ("1234/26umsb5/3f1c77aa01b2c3d4", ledger), ("41", "1"))
+    status, output = run_step(tmp_path / "state", "rollback", ("1234/26umsb5/3f1c77aa01b2c3d4", ledger), ("41", "1"))
 
-    assert (status, "went back to commit 1 as commit 3; 2 of 3 told users are in doubt" in told) == (0, True), told
+    assert (status, "rolled back to commit 1 as commit 3. 2 of 3 users are in doubt" in output) == (0, True), output
     report = sync(FakeTaskInstance("manual__3"))
     assert report["destinations"][0]["in_doubt"] == 2
     assert sandbox.compare("c1").equal
-    status, told = run_step(tmp_path / "state", "go-back", ("1234/26umsb5/3f1c77aa01b2c3d4", "no/such/ledger"))
-    assert (status, "Nothing was changed" in told) == (1, True)
+    status, output = run_step(tmp_path / "state", "rollback", ("1234/26umsb5/3f1c77aa01b2c3d4", "no/such/ledger"))
+    assert (status, "Nothing was changed" in output) == (1, True)
 
 
 def test_the_steps_to_erase_a_user_leave_nothing_that_names_them(sandbox: Sandbox, sync: Sync, tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ def test_the_steps_to_erase_a_user_leave_nothing_that_names_them(sandbox: Sandbo
     named = [path for path in (tmp_path / "state").rglob("*") if path.is_file() and b"bob@" in path.read_bytes()]
     assert len(named) >= 3
 
-    status, told = run_step(tmp_path / "state", "erase", user_ids="bob@example.com\n")
+    status, output = run_step(tmp_path / "state", "erase", user_ids="bob@example.com\n")
 
-    assert (status, "1 told traits erased" in told, "bob" in told) == (0, True, False), told
+    assert (status, "1 traits erased" in output, "bob" in output) == (0, True, False), output
     files = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
     assert not [path for path in files if b"bob@" in path.read_bytes()]
     sandbox.amplitude.cohorts["c1"].user_ids = ["ann@example.com"]
@@ -80,17 +80,17 @@ def test_an_erasure_beside_a_copy_of_a_ledger_names_it_and_does_not_end_well(
     (app,) = (folder for folder in (tmp_path / "state").iterdir() if folder.is_dir())
     copy = shutil.copytree(app, app.with_name(f"{app.name}.bak"))
 
-    status, told = run_step(tmp_path / "state", "erase", user_ids="bob@example.com\n")
+    status, output = run_step(tmp_path / "state", "erase", user_ids="bob@example.com\n")
 
-    assert (status, "1 told traits erased" in told, f"{copy}/c1/" in told, "it is a copy. NOT erased" in told) == (
+    assert (status, "1 traits erased" in output, f"{copy}/c1/" in output, "it is a copy. NOT erased" in output) == (
         1,
         True,
         True,
         True,
-    ), told
+    ), output
     shutil.rmtree(copy)
-    status, told = run_step(tmp_path / "state", "erase", user_ids="bob@example.com\n")
-    assert status == 0, told
+    status, output = run_step(tmp_path / "state", "erase", user_ids="bob@example.com\n")
+    assert status == 0, output
 
 
 @pytest.mark.parametrize("arguments", [["--state-path", "relative/path", "list"], ["nonsense"]])
@@ -107,9 +107,9 @@ def test_a_command_that_cannot_be_understood_fails(arguments: list[str]) -> None
 
 
 def test_an_erasure_where_no_state_path_is_fails(tmp_path: Path) -> None:
-    for command in ("list", "erase", "go-back"):
-        status, told = run_step(tmp_path / "elsewhere", command, user_ids="ann\n" if command == "erase" else "")
-        assert (status, "has no object amplitude-segment-state.json" in told) == (1, True), told
+    for command in ("list", "erase", "rollback"):
+        status, output = run_step(tmp_path / "elsewhere", command, user_ids="ann\n" if command == "erase" else "")
+        assert (status, "has no object amplitude-segment-state.json" in output) == (1, True), output
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -120,7 +120,7 @@ def test_a_connection_in_airflows_database_is_found(
     monkeypatch.setenv("AIRFLOW_CONN_UPKEEP_S3", s3_server.connection())
     sync(state_path=state_path)
     monkeypatch.delenv("AIRFLOW_CONN_UPKEEP_S3")
-    # A database that lasts from one command to the next; should the connection not be found, nobody else is asked.
+    # A database that lasts from one command to the next; where the connection is not in it, no other server responds.
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path / "home"),

@@ -1,8 +1,8 @@
-"""The DuckDB engine: what reads, compares and encodes users in bounded memory.
+"""The DuckDB engine: it reads, compares and encodes users in bounded memory.
 
-Every query of the core runs in a connection made here, so that memory, threads, spilling and what it may reach are set
-in one place.
-User IDs reach a query as files or bound parameters only; an engine's error is never passed on, as it may quote them.
+Every query of core runs in a connection made here, so that its memory, threads, spilling and file access are set in one
+place. User IDs reach a query only as files or bound parameters. An engine's error is never passed on, because it may
+quote them.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEMORY_MIB = 168
-"""What DuckDB may hold in memory; the rest is spilled. 10,000,000 IDs went through in this."""
+"""DuckDB's memory; it spills the rest to disk. 10,000,000 IDs were synced within it."""
 
 WIDE_MEMORY_MIB = 384
-"""The same where rows have user properties."""
+"""DuckDB's memory where rows have user properties."""
 
 THREADS = 2
 
-_SPILLED_ALL = "max_temp_directory_size"
+_DISK_FULL = "max_temp_directory_size"
 
-_GONE = "No files found that match the pattern"
+_FILE_MISSING = "No files found that match the pattern"
 
-# What a disk refuses, in the words of the C library, which DuckDB quotes.
+# The faults of a disk; DuckDB quotes the C library's text of each.
 _DISK = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -53,7 +53,7 @@ _DISK = (
 
 
 def engine_memory_mib(*, is_wide: bool) -> int:
-    """Return what an engine may hold in memory, in MiB."""
+    """Return the memory of an engine, in MiB."""
     return WIDE_MEMORY_MIB if is_wide else MEMORY_MIB
 
 
@@ -61,39 +61,27 @@ def engine_memory_mib(*, is_wide: bool) -> int:
 def open_engine(
     scratch: Path, *, memory_mib: int | None = None, is_wide: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a new in-memory engine that reads and writes in ``scratch`` only, spills there, and is closed on leaving.
+    """Open an in-memory engine that reads, writes and spills only in ``scratch``; a context manager that closes it.
 
-    No name in a query can make it read another file, ask another machine, or fetch an extension.
+    No name in a query makes it read another file, send a request, or fetch an extension.
 
     Args:
         scratch: an existing folder on the worker's own disk; the caller removes it. No other engine spills there.
-        memory_mib: what it may hold in memory; ``None`` for the usual.
-        is_wide: its rows have user properties: one thread, as each holds many rows that it cannot spill.
+        memory_mib: the engine's memory; ``None`` for the default.
+        is_wide: whether rows have user properties; then it has one thread, because each thread holds many rows that it
+            cannot spill.
 
     Raises:
-        EngineError: whatever DuckDB raises in the body and nobody there understands; of the disk, it names the worker's
-            temporary folder.
+        EngineError: DuckDB raised in the body; where the disk failed, the error names the worker's temporary folder.
     """
     if not is_readable(scratch):
-        raise disk_error(scratch, "OSError", "DuckDB reads no files below a folder of this name")
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{memory_mib or engine_memory_mib(is_wide=is_wide)}MiB",
-        "threads": 1 if is_wide else THREADS,
-        "temp_directory": str(scratch.absolute()),
-        # Its default; a message's position rests on it.
-        "preserve_insertion_order": True,
-        # What is needed of extensions is in the wheel; by default a path's scheme or ending could fetch another one.
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "allow_community_extensions": False,
-        # By default a Python variable stands in for a table that there is not.
-        "python_enable_replacements": False,
-    }
+        raise disk_error(scratch, "OSError", "DuckDB cannot read files below a folder of this name")
     try:
-        with duckdb.connect(config=config) as engine:
+        with duckdb.connect(config=_config(scratch, memory_mib, is_wide=is_wide)) as engine:
             # A progress bar would be written into the task's log.
             engine.execute("SET enable_progress_bar = false")
-            # Neither is taken when it connects (https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview).
+            # DuckDB accepts these only after it has connected
+            # (https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview).
             engine.execute(f"SET allowed_directories = [{', '.join(map(literal, folders(scratch)))}]")
             engine.execute("SET enable_external_access = false")
             yield engine
@@ -102,30 +90,46 @@ def open_engine(
         raise (disk_error(scratch, kind, reason) if reason else EngineError(kind)) from None
 
 
-def disk_reason(error: duckdb.Error) -> str | None:
-    """Return what the disk of the scratch folder said, in words; ``None`` where an error is of another kind.
+def _config(scratch: Path, memory_mib: int | None, *, is_wide: bool) -> dict[str, str | bool | int | float | list[str]]:
+    return {
+        "memory_limit": f"{memory_mib or engine_memory_mib(is_wide=is_wide)}MiB",
+        "threads": 1 if is_wide else THREADS,
+        "temp_directory": str(scratch.absolute()),
+        # The default; a message's position depends on it.
+        "preserve_insertion_order": True,
+        # The wheel has all extensions that are needed; by default a path's scheme or suffix can fetch another one.
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        # By default a query reads a Python variable where a table of that name does not exist.
+        "python_enable_replacements": False,
+    }
 
-    The engine reaches no other disk. Its own text is not passed on, as it may quote users.
+
+def disk_reason(error: duckdb.Error) -> str | None:
+    """Return the fault of the scratch folder's disk behind an error, in words; ``None`` for any other error.
+
+    The engine uses no other disk. Its own text is not passed on, because it may quote users.
 
     >>> disk_reason(duckdb.IOException('Could not write file "x.parquet": No space left on device'))
     'No space left on device'
     """
-    said = str(error)
-    # It spills into as much of the disk as was free when it began, and calls the end of that a want of memory.
-    if _SPILLED_ALL in said:
+    text = str(error)
+    # The engine limits spilling to the disk space that was free when it opened, and reports the limit as out of memory.
+    if _DISK_FULL in text:
         return os.strerror(errno.ENOSPC)
-    # What it reads was written just before.
-    if _GONE in said:
+    # The engine reads only files that were written just before.
+    if _FILE_MISSING in text:
         return os.strerror(errno.ENOENT)
     if not isinstance(error, duckdb.IOException):
         return None
-    return next((reason for reason in map(os.strerror, _DISK) if reason in said), None)
+    return next((reason for reason in map(os.strerror, _DISK) if reason in text), None)
 
 
 def widen(engine: duckdb.DuckDBPyConnection) -> None:
-    """Make an engine ready for rows with user properties, where it was not opened for them.
+    """Set the memory and the thread of rows with user properties, in an engine that was not opened for them.
 
-    A state may have them, or a plan that was given up, although this sync takes none along.
+    A state or an abandoned plan may have user properties although this sync sends none.
     """
     (threads,) = one_row(engine, "SELECT current_setting('threads')")
     if int(threads) > 1:

@@ -1,13 +1,12 @@
-"""A file as the engine reads and writes it: the only module in which a path becomes part of a query.
+"""The parts of a query that read and write a file: the only module that puts a path into a query.
 
-DuckDB takes much from a path: a folder ``key=value`` above a file is a column that hides the file's own
+DuckDB interprets a path: a folder ``key=value`` above a file is a column that hides the file's own
 (https://duckdb.org/docs/stable/data/partitioning/hive_partitioning), ``*``, ``?`` and ``[`` are a pattern
-(https://duckdb.org/docs/stable/data/multiple_files/overview), an ending is a compression, and a scheme is a remote
-place. A scratch folder's path comes from the worker's ``TMPDIR``, so here a path stands for itself, and each option
-that would depend on it is written out.
+(https://duckdb.org/docs/stable/data/multiple_files/overview), a suffix is a compression, and a scheme is a remote
+place. The path of a scratch folder comes from the worker's ``TMPDIR`` and may have any of these. So this module escapes
+each path, and sets each option that DuckDB would derive from it.
 
-``open_engine`` keeps the engine inside its scratch folder besides: should a path be misread all the same, that is an
-error, and never another file.
+``open_engine`` also keeps the engine inside its scratch folder, so a misread path is an error and never another file.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
 
 
 GROUP_ROWS = 122_880
-"""Rows of a group in a Parquet file, DuckDB's default: the engine holds a group as a whole before it writes it."""
+"""Rows of a group in a Parquet file, DuckDB's default; the engine holds a whole group before it writes it."""
 
-# What makes DuckDB take a path for a pattern; a class of one character stands for that character.
+# These characters make a path a pattern; a class of one character matches that character.
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -32,7 +31,7 @@ def parquet_rows(file: Path, *, numbered: bool = False) -> str:
 
     Args:
         file: in the engine's scratch folder.
-        numbered: with a column ``file_row_number``, from 0 in the file's order.
+        numbered: whether there is a column ``file_row_number``, from 0 in the file's order.
 
     >>> from pathlib import Path
     >>> parquet_rows(Path("/tmp/user_id=x/a*b/it's.parquet"))
@@ -43,7 +42,7 @@ def parquet_rows(file: Path, *, numbered: bool = False) -> str:
 
 
 def parquet_columns(file: Path) -> str:
-    """Return the table of a Parquet file's columns; its column ``name`` has their names, and that of the root."""
+    """Return the table of a Parquet file's columns; its column ``name`` has their names, and the root's."""
     return f"parquet_schema({_to_read(file)})"
 
 
@@ -51,12 +50,12 @@ def csv_rows(file: Path, columns: Sequence[str], max_record_bytes: int) -> str:
     """Return the table of the rows of a plain CSV file with a header, every field a text, ``""`` as NULL.
 
     Args:
-        file: in the engine's scratch folder; not compressed, whatever it is called.
-        columns: what its columns are called in the query, whatever they are called in the file.
-        max_record_bytes: of a line and its line breaks; two are held in memory.
+        file: in the engine's scratch folder, uncompressed; its name does not count.
+        columns: their names in the query; the names in the file do not count.
+        max_record_bytes: of a line with its line breaks; the engine holds two in memory.
     """
     types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
-    # Not in parallel: DuckDB 2.0 refuses some whole files whose quoted fields hold line breaks where its parts meet.
+    # Not in parallel, because DuckDB 2.0 then refuses some valid files with a line break in a quoted field.
     return (
         f"read_csv({_to_read(file)}, hive_partitioning = false, compression = 'none', "
         f"auto_detect = false, header = true, columns = {{{types}}}, delim = ',', quote = '\"', escape = '\"', "
@@ -66,7 +65,7 @@ def csv_rows(file: Path, columns: Sequence[str], max_record_bytes: int) -> str:
 
 
 def write_parquet(query: str, to: Path, *, group_rows: int = GROUP_ROWS) -> str:
-    """Return the statement that writes a query's rows, in its order, to a Parquet file, over what was there.
+    """Return the statement that writes a query's rows, in its order, to a Parquet file, and overwrites an earlier one.
 
     >>> from pathlib import Path
     >>> write_parquet("FROM pairs", Path("/tmp/a*b/x.parquet"))
@@ -81,7 +80,7 @@ def write_csv(query: str, to: Path) -> str:
 
 
 def folders(scratch: Path) -> list[str]:
-    """Return a scratch folder as ``allowed_directories`` wants it: DuckDB checks the pattern, and what it finds by it.
+    """Return the ``allowed_directories`` for a scratch folder: DuckDB checks both the pattern and the files it matches.
 
     >>> from pathlib import Path
     >>> folders(Path("/tmp/a*b"))
@@ -92,9 +91,9 @@ def folders(scratch: Path) -> list[str]:
 
 
 def is_readable(scratch: Path) -> bool:
-    r"""Return whether DuckDB can read files below a folder at all.
+    r"""Return whether DuckDB can read files below a folder.
 
-    It takes UTF-8 only, and a backslash in a pattern for a separator.
+    It reads only UTF-8 paths, and treats a backslash in a pattern as a separator.
 
     >>> from pathlib import Path
     >>> [is_readable(Path(path)) for path in ("/tmp/a*b", "/tmp/a\\b", "/tmp/a*\\b", "/tmp/\udcff")]
@@ -113,17 +112,17 @@ def _to_read(file: Path) -> str:
 
 
 def _to_write(file: Path) -> str:
-    # COPY takes a path for what it is.
+    # COPY does not interpret a path as a pattern.
     return literal(_absolute(file))
 
 
 def _absolute(path: Path) -> str:
-    """Return a path that begins with ``/``, and so with no scheme and no ``~``."""
+    """Return a path that begins with ``/``, so that it has no scheme and no ``~``."""
     return str(path.absolute())
 
 
 def literal(text: str) -> str:
-    """Quote a text as an SQL string. A file's path goes through ``core.engine_file`` instead.
+    """Return a text as a quoted SQL string; for a file's path, use the functions above.
 
     >>> literal("it's")
     "'it''s'"

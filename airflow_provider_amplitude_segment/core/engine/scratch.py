@@ -1,7 +1,7 @@
-"""The scratch folder: where a run keeps its files while it works, made in the worker's temporary folder.
+"""The scratch folder: a run's files while it works, in the worker's temporary folder.
 
-What the disk refuses there is an ``EngineError`` that names the temporary folder. A bare ``OSError`` of a full disk
-names none, and could be the state path's, which has an error of its own.
+A fault of its disk is an ``EngineError`` that names the temporary folder. A bare ``OSError`` names no folder, and could
+come from the state path, whose faults have errors of their own.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX = "amplitude-segment-"
-"""How the name of a scratch folder begins."""
+"""The beginning of a scratch folder's name."""
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""A full disk or one without inodes, a quota, a limit on files: what writing meets, and reading never does."""
+"""Faults of writing alone: the disk is full or has no inodes, a quota is used up, or a file is too large."""
 
 
 def temporary_folder(path: Path) -> Path:
-    """Return the worker's temporary folder, which a person can give more room, of a path in a scratch folder.
+    """Return the worker's temporary folder above a path in a scratch folder.
 
     >>> from pathlib import Path
     >>> str(temporary_folder(Path("/data/tmp/amplitude-segment-x7/destination-0/changes.parquet")))
@@ -37,10 +37,10 @@ def temporary_folder(path: Path) -> Path:
 
 @contextmanager
 def on_scratch(path: Path) -> Iterator[None]:
-    """Make an ``OSError`` of the body an ``EngineError``; the body touches nothing but ``path``, in a scratch folder.
+    """Raise an ``OSError`` of the body as an ``EngineError``; the body touches only ``path``, in a scratch folder.
 
     Raises:
-        EngineError: the disk refused something; names the temporary folder.
+        EngineError: the disk failed; the error names the temporary folder.
     """
     try:
         yield
@@ -49,22 +49,22 @@ def on_scratch(path: Path) -> Iterator[None]:
 
 
 def scratch_error(path: Path, error: OSError) -> EngineError:
-    """Return the error of a disk that refused something at ``path``, in a scratch folder."""
+    """Return the error for a disk that failed at ``path``, in a scratch folder."""
     return disk_error(path, type(error).__name__, error.strerror or str(error))
 
 
 def disk_error(path: Path, kind: str, reason: str) -> EngineError:
-    """Return the error of a disk that refused something at ``path``, in a scratch folder.
+    """Return the error for a disk that failed at ``path``, in a scratch folder.
 
     Args:
-        path: in a scratch folder, or such a folder.
-        kind: the name of what was raised.
-        reason: what the file system said, in words.
+        path: a scratch folder, or a path in it.
+        kind: the name of the error class.
+        reason: the file system's, in words.
     """
     folder = temporary_folder(path)
     if reason == os.strerror(errno.ENOSPC) and _has_no_inodes(folder):
         reason += ", no inode is left"
-    # An error is printed, and a name that is no UTF-8 cannot be.
+    # A name that is not UTF-8 cannot be printed.
     return EngineError(kind, str(folder).encode(errors="replace").decode(), reason)
 
 
@@ -82,10 +82,9 @@ def make_scratch(folder: Path) -> None:
 
 
 class ScratchFile:
-    """A file in a scratch folder that is written anew, readable by its owner only; a context manager.
+    """A new file in a scratch folder, readable only by its owner; a context manager.
 
-    It is not there unless the body ends well. Only what the disk refuses is an ``EngineError``: whatever the body meets
-    elsewhere passes as it is.
+    It is removed where the body raises. A fault of the disk is raised as an ``EngineError``, any other error as it is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,18 +92,18 @@ class ScratchFile:
         self._is_whole = False
 
     def __enter__(self) -> Self:
-        """Make the file, or empty it."""
+        """Create the file, or empty it."""
         with on_scratch(self._path):
-            # Path.open takes no mode, and the file holds user IDs: no other user may read it, not for a moment.
+            # os.open sets the mode at once, because the file holds user IDs, which no other user may read.
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._file: IO[bytes] = os.fdopen(descriptor, "wb")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Close it, with what is still to be written."""
+        """Write the rest and close the file; remove it where the body or the disk failed."""
         try:
             if kind is None:
-                # What is still in the buffer meets the full disk only now.
+                # Closing writes the buffer, and so may find the disk full.
                 with on_scratch(self._path):
                     self._file.close()
                 self._is_whole = True
@@ -116,13 +115,13 @@ class ScratchFile:
                     self._path.unlink()
 
     def write(self, content: bytes) -> None:
-        """Write bytes after those before."""
+        """Append bytes."""
         with on_scratch(self._path):
             self._file.write(content)
 
 
 def remove_scratch(path: Path) -> None:
-    """Remove a file of a scratch folder that is needed no more; raises ``EngineError``."""
+    """Remove a file of a scratch folder; raises ``EngineError``."""
     with on_scratch(path):
         path.unlink(missing_ok=True)
 
@@ -131,7 +130,7 @@ def scratch_chunks(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
     """Yield a file of a scratch folder, ``size`` bytes at a time.
 
     Raises:
-        EngineError: it cannot be read; what the reader of the chunks meets passes as it is.
+        EngineError: it cannot be read; an error of the caller, between two chunks, is raised as it is.
     """
     with on_scratch(path):
         file = path.open("rb")

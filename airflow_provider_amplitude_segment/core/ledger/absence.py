@@ -1,7 +1,7 @@
-"""Whether "no such file" is about an object of the state path, or about some other file.
+"""Whether an error means that an object of the state path is absent, or that another file is missing.
 
-Libraries read files by themselves: a web identity's token, a key, a configuration. Where one of those is missing,
-Python raises the same ``FileNotFoundError`` that a file system raises where there is no such object.
+Libraries read files of their own, such as a web identity's token, a key or a configuration. Where one of those is
+missing, Python raises the same ``FileNotFoundError`` that a file system raises for an absent object.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger.store_response import StoreResponse
 
 
-def is_absence(error: OSError, path: str, answer: StoreResponse | None, *, has_folders: bool) -> bool:
-    """Return whether an error says that there is nothing at ``path``, and is about nothing else.
+def is_absence(error: OSError, path: str, response: StoreResponse | None, *, has_folders: bool) -> bool:
+    """Return whether an error means that there is nothing at ``path``.
 
-    A store says it by name, or its file system names the path. Sources:
+    Either the store's error code says so, or the file system names the path. Sources:
     https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList and
     https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes; ``_info`` and ``_ls`` at
     https://github.com/fsspec/s3fs/blob/main/s3fs/core.py; ``validate_response`` at
@@ -25,12 +25,12 @@ def is_absence(error: OSError, path: str, answer: StoreResponse | None, *, has_f
     Args:
         error: "no such file", or "not a folder".
         path: of the object or the folder, on its file system.
-        answer: the store's answer behind the error, where there is one.
+        response: the store's response behind the error; ``None`` where there is none.
         has_folders: whether the file system has real folders; some of these (SFTP, HDFS) name no file.
 
     >>> import errno
-    >>> def is_about(error, answer=None, has_folders=False):
-    ...     return is_absence(error, "bucket/a/claim-1.json", answer, has_folders=has_folders)
+    >>> def is_about(error, response=None, has_folders=False):
+    ...     return is_absence(error, "bucket/a/claim-1.json", response, has_folders=has_folders)
     >>> is_about(FileNotFoundError("bucket/a/claim-1.json"))
     True
     >>> is_about(FileNotFoundError("https://storage.googleapis.com/storage/v1/b/bucket/o/a%2Fclaim-1.json?alt=media"))
@@ -46,15 +46,15 @@ def is_absence(error: OSError, path: str, answer: StoreResponse | None, *, has_f
     >>> is_about(missing, StoreResponse(404, "NoSuchKey")), is_about(missing, StoreResponse(404, "NoSuchBucket"))
     (True, False)
     """
-    if answer is not None and answer.code:
-        return answer.says_absent
+    if response is not None and response.code:
+        return response.says_absent
     if has_folders and error.filename is None:
         return True
     return names_object(error, path)
 
 
 def names_object(error: OSError, path: str) -> bool:
-    """Return whether an error names a path of a file system, in any of the ways that file systems do."""
+    """Return whether an error names ``path``, in any form that file systems use."""
     named = _named(error)
     if named is None:
         return False
@@ -65,10 +65,10 @@ def names_object(error: OSError, path: str) -> bool:
 
 
 def find_other_file(error: BaseException, root: str) -> str | None:
-    """Return the worker's own file that an error is about; ``None`` where it is about the state path, or names none.
+    """Return the worker's own file that an error names; ``None`` where it names none, or a part of the state path.
 
     Args:
-        error: As it was raised.
+        error: as it was raised.
         root: the state path on its file system.
 
     >>> import errno
@@ -87,7 +87,7 @@ def find_other_file(error: BaseException, root: str) -> str | None:
 
 
 def _named(error: OSError) -> str | None:
-    """Return the file that an error names: as Python does, or as the only thing that it says."""
+    """Return the file that an error names: its ``filename``, else its only argument."""
     if error.filename is not None:
         return str(error.filename)
     return error.args[0] if len(error.args) == 1 and isinstance(error.args[0], str) else None

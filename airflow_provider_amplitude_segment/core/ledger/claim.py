@@ -1,8 +1,8 @@
-"""The claim: who may tell one stream, and until when.
+"""The claim: a run's lease on one stream.
 
-A claim is ``claim-n.json``, created exclusively; ``n`` is also the fencing token. Its owner alone writes it again, to
-renew or to release it. Who takes over claims, then reads; who owns writes its plan, then looks at the claims: one of
-the two sees the other (design 4, rules 1 and 5). A claim is never waited for.
+A claim is ``claim-n.json``, created exclusively; ``n`` is also the fencing token. Only its owner writes it again, to
+renew or to release it. A run that takes over claims first and reads then. An owner writes its plan first and verifies
+its claim then. So one of the two sees the other (design 4, rules 1 and 5). A run never waits for a claim.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLAIM_SECONDS = 300.0
-"""How long a claim lasts that is not renewed: so long a dead owner keeps other runs waiting."""
+"""How long a claim lasts without a renewal: a killed run keeps other runs out for so long at most."""
 
-_SAME_INSTANT = "a run that claimed it in the same instant"
+_SAME_INSTANT = "a run that claimed it at the same time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class Claim:
     """One entry ``claim-n.json``.
 
     Attributes:
-        generation: ``n``; higher ones fence off lower ones.
+        generation: ``n``; a higher one fences off the lower ones.
         run_key: the run that owns it.
         run_label: that run, for a reader.
         try_number: the run's try that took it.
         written_at: seconds since 1970, by the owner's clock.
-        expires_at: seconds since 1970, by the owner's clock; from then on any run may take over.
-        started_at: when the owner's DAG run was started, as ``Run`` has it.
-        clear_number: how often the owner's DAG run had been cleared.
-        deferred: the try that took it is deferred, and continues in another process.
-        released: its owner has ended.
+        expires_at: seconds since 1970, by the owner's clock; then any run may take over.
+        started_at: when the owner's DAG run started, as in ``Run``.
+        clear_number: how often the owner's DAG run was cleared.
+        deferred: whether that try is deferred, and another process resumes it.
+        released: whether its owner has ended.
     """
 
     generation: int
@@ -62,16 +62,8 @@ class Claim:
     @classmethod
     def of(cls, run: Run, generation: int, now: float) -> Claim:
         """Return a new claim of ``run``."""
-        return cls(
-            generation,
-            run.key,
-            run.label,
-            run.try_number,
-            now,
-            now + CLAIM_SECONDS,
-            started_at=run.started_at,
-            clear_number=run.clear_number,
-        )
+        expires_at = now + CLAIM_SECONDS
+        return cls(generation, run.key, run.label, run.try_number, now, expires_at, run.started_at, run.clear_number)
 
     def to_json(self) -> bytes:
         """Return the entry's bytes."""
@@ -97,7 +89,7 @@ class Claim:
 
     @classmethod
     def from_json(cls, content: bytes) -> Claim | None:
-        """Return the claim, or ``None`` for what a writer that died in the middle has left."""
+        """Return the claim, or ``None`` where it is torn, as a writer that was killed leaves it."""
         entry = decode_entry(content) or {}
         try:
             run = entry["run"]
@@ -113,7 +105,7 @@ class Claim:
                 bool(entry["deferred"]),
                 bool(entry["released"]),
             )
-            # A moment that is no time cannot be shown, and may never come.
+            # These raise where the number is no time: it cannot be shown, and may never come.
             timestamp(claim.written_at)
             timestamp(claim.expires_at)
         except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
@@ -122,19 +114,19 @@ class Claim:
 
     @property
     def holder(self) -> str:
-        """The run and the try that own it, for a reader."""
+        """The owner, for a reader: its run and try."""
         return f"{self.run_label} (try {self.try_number})"
 
     @property
     def seconds(self) -> float:
-        """How long it lasts from when it was written."""
+        """How long it lasts after it was written."""
         return max(0.0, self.expires_at - self.written_at)
 
     def is_of_earlier_try(self, run: Run) -> bool:
-        """Tell whether ``run`` itself took it before, so that it does not keep ``run`` out.
+        """Return whether an earlier try of ``run`` took it, so that it does not keep ``run`` out.
 
-        The key alone does not prove that (ADR 0017): two Airflows may share it, but start their DAG runs at different
-        moments. And Airflow runs no try twice, unless the try was deferred.
+        The key alone does not prove it (ADR 0017), because two Airflows may share a key; their DAG runs start at
+        different times. Nor does the same try, because Airflow runs a try twice only when it was deferred.
 
         >>> from airflow_provider_amplitude_segment.core.ledger.stream import Run
         >>> claim = Claim(1, "k", "run", 1, 0.0, 300.0, started_at="10:00")
@@ -155,7 +147,7 @@ class Claim:
 
 
 def newest_generation(names: Sequence[str]) -> int:
-    """Return the highest generation that was ever claimed among a ledger's objects, 0 for none.
+    """Return the highest generation of a claim among a ledger's objects, 0 for none.
 
     >>> newest_generation(["claim-2.json", "claim-10.json", "plan-11.json"])
     10
@@ -164,7 +156,7 @@ def newest_generation(names: Sequence[str]) -> int:
 
 
 def _highest_number(names: Sequence[str]) -> int:
-    """Return the highest generation that anything is named by: a claim may have been taken away by hand."""
+    """Return the highest generation in any object's name, because a person may have deleted a claim."""
     return max((max(found.generation, found.owner) for name in names if (found := parse_object(name))), default=0)
 
 
@@ -173,17 +165,17 @@ def take_claim(store: Store, stream: Stream, run: Run, now: float, *, above: int
 
     Args:
         store: where its ledger is.
-        stream: what to claim.
-        run: for whom.
+        stream: the stream to claim.
+        run: the owner of the claim.
         now: seconds since 1970.
-        above: the claim's generation is higher than this, too: one that somebody remembers although the ledger is gone
-            must not be used again. Rivals that remember differently are no danger: the lower one sees the higher one
-            when it looks.
+        above: the claim's generation is higher than this, because Airflow may have recorded a generation that the
+            ledger lost, and no generation is used twice. Two runs may pass different numbers: the run with the lower
+            claim sees the higher one when it verifies its claim.
 
     Raises:
-        ClaimHeldError: another run holds it, or took it in the same instant; nothing was read or written.
+        ClaimHeldError: another run holds it, or took it at the same time; nothing was written.
         LedgerDamagedError: the folder holds an entry of another program; nothing was written.
-        LedgerFormatError: a newer version has claimed it; nothing was written.
+        LedgerFormatError: another version claimed it; nothing was written.
     """
     names = store.names(stream.folder)
     newest = newest_generation(names)
@@ -201,10 +193,10 @@ def take_claim(store: Store, stream: Stream, run: Run, now: float, *, above: int
 def take_claims(
     store: Store, streams: Sequence[Stream], run: Run, clock: Clock, above: Mapping[Stream, int]
 ) -> dict[Stream, Claim]:
-    """Claim all streams or none, in the order of their folders, so that two runs cannot hold half each.
+    """Claim all streams or none, in the order of their folders, so that two runs never hold half each.
 
     Raises:
-        ClaimHeldError: another run holds one; what was taken before is released.
+        ClaimHeldError: another run holds one; the claims taken before it are released.
     """
     taken: dict[Stream, Claim] = {}
     try:
@@ -218,12 +210,12 @@ def take_claims(
 
 
 def release_claim(store: Store, stream: Stream, claim: Claim) -> None:
-    """Let the next run in at once."""
+    """End a claim, so that the next run may claim at once."""
     store.put(_name(stream, claim.generation), replace(claim, released=True).to_json())
 
 
 def release_by_folder(store: Store, folder: str, generation: int) -> bool:
-    """Release a claim that another process of the same run took, and return whether there was one."""
+    """Release a claim that another process of the same run took; return whether there was one."""
     claim = _read(store, folder, generation)
     if claim is not None:
         store.put(f"{folder}/{ObjectName('claim', generation)}", replace(claim, released=True).to_json())
@@ -231,22 +223,22 @@ def release_by_folder(store: Store, folder: str, generation: int) -> bool:
 
 
 def renew_claim(store: Store, stream: Stream, claim: Claim, now: float) -> None:
-    """Let the claim last for another ``CLAIM_SECONDS`` from ``now`` on."""
+    """Extend a claim to ``CLAIM_SECONDS`` from ``now``."""
     renewed = replace(claim, written_at=now, expires_at=now + CLAIM_SECONDS, deferred=False)
     store.put(_name(stream, claim.generation), renewed.to_json())
 
 
 def defer_claim(store: Store, stream: Stream, claim: Claim, now: float, seconds: float) -> None:
-    """Let the claim last for ``seconds`` from ``now`` on, while no process renews it: another one resumes the try."""
+    """Extend a claim to ``seconds`` from ``now``, for a deferral: no process renews it until one resumes the try."""
     deferred = replace(claim, written_at=now, expires_at=now + seconds, deferred=True)
     store.put(_name(stream, claim.generation), deferred.to_json())
 
 
 def verify_claims(store: Store, stream: Stream, claim: Claim) -> None:
-    """See whether the stream was taken over.
+    """List the claims, and raise unless this one is the highest.
 
     Raises:
-        ClaimLostError: a higher claim stands; this owner must send and write nothing more.
+        ClaimLostError: there is a higher claim; the owner of this one must send and write nothing more.
     """
     newest = newest_generation(store.names(stream.folder))
     if newest > claim.generation:
@@ -254,7 +246,7 @@ def verify_claims(store: Store, stream: Stream, claim: Claim) -> None:
 
 
 def claim_lost(store: Store, folder: str, generation: int) -> ClaimLostError:
-    """Return the error of the owner of claim ``generation``; it names the run that holds the stream now."""
+    """Return the error for the owner of claim ``generation``; it names the run that holds the stream now."""
     newest = newest_generation(store.names(folder))
     if newest <= generation:
         return ClaimLostError(generation, None)
@@ -283,14 +275,14 @@ def _refuse_if_held(store: Store, stream: Stream, generation: int, run: Run, now
         return
     label, ahead, ends_at = stream.destination.segment_conn_id, claim.written_at - now, claim.expires_at
     if ahead > 0:
-        # Its own times are not believed: a clock that is ahead by a year would keep all runs out for a year.
+        # Not its own times, because a clock that is a year ahead would keep all runs out for a year.
         ends_at = first_seen(store, stream.folder, generation, content, now) + claim.seconds
     if ends_at > now:
         raise ClaimHeldError(label, claim.holder, timestamp(ends_at), duration(ahead) if ahead > 0 else "")
     if ahead > 0:
         log.warning(
-            "The claim of %s on Segment connection %r was written %s ahead of this worker's clock and has not been "
-            "renewed since, so this run takes it over. %s",
+            "The claim of %s on Segment connection %r was written %s ahead of this worker's clock and was not "
+            "renewed, so this run takes it over. %s",
             claim.holder,
             label,
             duration(ahead),
@@ -299,7 +291,7 @@ def _refuse_if_held(store: Store, stream: Stream, generation: int, run: Run, now
 
 
 def _refuse_foreign_entries(store: Store, folder: str, names: Sequence[str]) -> None:
-    """Look at the entries of a folder that has no claim: a ledger of ours always keeps its highest one."""
+    """Raise where a folder without a claim has another program's entries; a ledger always keeps its highest claim."""
     for found in objects_of(names, "plan", "commit"):
         name = f"{folder}/{found}"
         refuse_foreign(store.get(name), store.locate(name))

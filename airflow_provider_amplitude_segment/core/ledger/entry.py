@@ -1,4 +1,4 @@
-"""The entries of a ledger: the plan of what is about to be told, and the commit of what was."""
+"""The entries of a ledger: the plan before a delivery, its journal, and the commit after it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TraitOrigin:
-    """Which task named the trait key of an entry, and how (ADR 0020).
+    """The task that named the trait key of an entry, and how (ADR 0020).
 
     Attributes:
-        task: the DAG and the task, as ``Run.task`` has it.
+        task: the DAG and the task, as in ``Run.task``.
         template: ``trait_name`` of that task.
-        dag_run: the DAG run in which it did, as ``Run.dag_run`` has it.
-        run_key: the task instance that did.
-        installation: the Airflow of that task, as ``Run.installation`` has it; empty in an entry of before it was kept.
+        dag_run: the DAG run that named it, as in ``Run.dag_run``.
+        run_key: the task instance that named it.
+        installation: the Airflow of that task, as in ``Run.installation``; empty where the entry does not hold it.
         airflow: that Airflow, for a reader.
     """
 
@@ -33,12 +33,12 @@ class TraitOrigin:
 
 
 PlanMode = Literal["incremental", "full", "retire"]
-"""How a plan came about: by a sync of either mode, or by a retirement."""
+"""What made a plan: a sync in either mode, or a retirement."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file of the ledger as the entry that names it promises it."""
+    """A file of the ledger, with the size and checksum that its entry states."""
 
     name: str
     size: int
@@ -47,26 +47,26 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is about to be told, and to whom it was decided.
+    """The changes that a run is about to deliver, and what it starts from.
 
     Attributes:
-        generation: ``n`` of ``plan-n.json``: the claim under which it was made.
+        generation: ``n`` of ``plan-n.json``: the claim that it was made under.
         plan_id: random; part of every message ID.
         run_key: the run that made it.
-        export_request_id: the export it tells.
-        fingerprint: differs when parameters that make the plan differ.
+        export_request_id: the export that it delivers.
+        fingerprint: differs when the parameters behind the plan differ.
         mode: ``incremental``, ``full`` or ``retire``.
         trait: the current trait key.
-        timestamp: when it was made; later than the plan's before, unless that is of a bad clock.
+        timestamp: when it was made; later than that of the plan before, unless a wrong clock dated that one.
         planned: number of changes.
-        counts: what the report tells of it, by the report's names.
-        changes: Parquet ``trait, user_id, value``, ordered; a change's position is its row number from 0.
-        base: Parquet of the state it starts from; ``None`` for an empty one.
+        counts: the report's counts of it, by the report's field names.
+        changes: Parquet ``trait, user_id, value``, ordered; a change's position is its row number, from 0.
+        base: Parquet of the state that it starts from; ``None`` for an empty state.
         segment_conn_id: label of the destination.
         destination: the destination's name.
-        key_fingerprint: of the write key it is told with.
-        proved_key: fingerprint of a write key that Segment acknowledged something with before; empty for none.
-        origin: which task named the trait key; ``None`` for a retirement, after which it belongs to none.
+        key_fingerprint: of the write key that it is sent with.
+        proved_key: fingerprint of the write key of the last acknowledged batch before it; empty for none.
+        origin: the task that named the trait key; ``None`` for a retirement, after which the key belongs to no task.
     """
 
     generation: int
@@ -89,27 +89,27 @@ class Plan:
 
     @property
     def delivered_generation(self) -> int:
-        """The generation of the newest sync that it knows of: its own."""
+        """The generation of the newest sync in the ledger: its own."""
         return self.generation
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The state after a plan was told to its end.
+    """The state after a plan was delivered.
 
     Attributes:
         generation: that of the plan.
-        claim: generation of the claim under which it was committed.
+        claim: generation of the claim that it was committed under.
         run_key: the run that committed it.
-        export_request_id: the export that Segment knows now.
+        export_request_id: the export that was delivered; empty where no export was.
         trait: the current trait key.
-        timestamp: that of the messages of the delivery that ended the plan.
-        snapshot: Parquet ``trait, user_id, told, in_doubt, refused``.
-        proved_key: fingerprint of the write key that Segment acknowledged something with most lately; empty for none.
+        timestamp: of the messages in the delivery that ended the plan.
+        snapshot: Parquet ``trait, user_id, delivered, in_doubt, rejections``.
+        proved_key: fingerprint of the write key of the last acknowledged batch; empty for none.
         segment_conn_id: label of the destination.
         destination: the destination's name.
         report: the destination's report of the sync.
-        delivered_generation: of the newest sync that it knows of; lower than its own where no sync led to it.
+        delivered_generation: of the newest sync in the ledger; lower than its own after a rollback or an erasure.
         origin: that of the plan.
     """
 
@@ -130,7 +130,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A change that Segment, or a limit of Segment's, refused for good."""
+    """A change that Segment, or one of its limits, rejects for good."""
 
     position: int
     status: int | None
@@ -139,25 +139,25 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """How far a plan was told.
+    """How far a plan is delivered.
 
     Attributes:
         acked: positions that Segment acknowledged.
-        refused: by position.
+        rejected: the rejections, by position.
     """
 
     acked: Ranges = field(default_factory=Ranges)
-    refused: Mapping[int, Rejection] = field(default_factory=dict)
+    rejected: Mapping[int, Rejection] = field(default_factory=dict)
 
     def pending(self, planned: int) -> Ranges:
-        """Return the positions of a plan of ``planned`` changes that are neither acknowledged nor refused."""
+        """Return the positions, of ``planned`` changes, that are neither acknowledged nor rejected."""
         everything = Ranges.of([(0, planned - 1)] if planned else [])
-        return everything.without(self.acked.union(Ranges.of_positions(self.refused)))
+        return everything.without(self.acked.union(Ranges.of_positions(self.rejected)))
 
     def union(self, other: Journal) -> Journal:
-        """Return what either knows; what one says is acknowledged, no refusal of the other undoes."""
+        """Return what is in either journal; an acknowledged position stays so, also where the other rejects it."""
         acked = self.acked.union(other.acked)
-        refused = {**self.refused, **other.refused}
-        truly = Ranges.of_positions(refused).without(acked)
-        kept = {p: refused[p] for first, last in truly.pairs for p in range(first, last + 1)}
+        rejected = {**self.rejected, **other.rejected}
+        only_rejected = Ranges.of_positions(rejected).without(acked)
+        kept = {p: rejected[p] for first, last in only_rejected.pairs for p in range(first, last + 1)}
         return Journal(acked, kept)

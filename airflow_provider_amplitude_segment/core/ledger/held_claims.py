@@ -1,4 +1,4 @@
-"""The time a run holds its claims: renewed while it is at work, looked at before it writes, given back at its end."""
+"""The claims that a run holds: renewed while it works, verified before it writes, released at its end."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ _RENEW_SECONDS = CLAIM_SECONDS / 5
 
 
 class HeldClaims:
-    """The claims of one run, from taking them to giving them back.
+    """The claims of one run, from claiming to releasing; a context manager.
 
-    A context manager: a thread renews the claims whatever the body is doing, and on leaving, those still held are
-    released. A renewal that fails is tried again at the next turn; if none succeeds the claim expires by itself, and
-    verifying the claims keeps the body from sending then.
+    A thread renews the claims while the body runs. On leaving, the claims still held are released. A failed renewal is
+    retried at the next interval. A claim that is not renewed expires, and another run may take over; because the body
+    verifies its claims before it sends, it then stops.
 
-    ``run`` is the run that holds them.
+    Attributes:
+        run: the run that holds them.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class HeldClaims:
         *,
         above: Mapping[Stream, int] = MappingProxyType({}),
     ) -> None:
-        """Claim all streams or none, each under a generation higher than ``above`` says.
+        """Claim all streams or none, each under a generation higher than its number in ``above``.
 
         Raises:
             ClaimHeldError: another run holds one of them.
@@ -56,18 +57,18 @@ class HeldClaims:
         self.run = run
         self._held = take_claims(store, streams, run, clock, above)
         self._generations = {stream: claim.generation for stream, claim in self._held.items()}
-        # Held while a claim is written, so that no renewal follows a release.
+        # Locked while a claim is written, so that no renewal follows a release.
         self._writing = threading.Lock()
         self._done = threading.Event()
         self._renewal = threading.Thread(target=self._renew, name="claim-renewal", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to renew."""
+        """Start to renew the claims."""
         self._renewal.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the renewal, and release what is still held; a claim that cannot be released expires."""
+        """Stop renewing, and release the claims still held; a claim that cannot be released expires."""
         self._done.set()
         self._renewal.join()
         for stream in tuple(self._held):
@@ -77,18 +78,18 @@ class HeldClaims:
                 continue
 
     def generation(self, stream: Stream) -> int:
-        """Return the generation under which the stream is, or was, held."""
+        """Return the generation of a stream's claim, also after it was released or lost."""
         return self._generations[stream]
 
     def holds(self, stream: Stream) -> bool:
-        """Tell whether the claim was neither released nor seen to be lost."""
+        """Return whether the claim is neither released nor known to be lost."""
         return stream in self._held
 
     def verify(self, stream: Stream) -> None:
-        """See whether the stream was taken over; from then on its claim is not written any more.
+        """List a stream's claims, and raise unless this run's is the highest; a lost claim is not written again.
 
         Raises:
-            ClaimLostError: it was.
+            ClaimLostError: another run took over the stream.
         """
         claim = self._held.get(stream)
         if claim is None:
@@ -101,26 +102,26 @@ class HeldClaims:
             raise
 
     def verify_all(self) -> None:
-        """See whether any stream was taken over: before what all share, the run's record, is written.
+        """Verify the claims of all streams, before the run's checkpoint is written, which all of them share.
 
         Raises:
-            ClaimLostError: one was.
+            ClaimLostError: another run took over a stream.
         """
         for stream in self._generations:
             self.verify(stream)
 
     def release(self, stream: Stream) -> None:
-        """Let the next run in at once; nothing happens where the stream is not held any more."""
+        """Release a stream's claim; does nothing where it is not held."""
         with self._writing:
             claim = self._held.pop(stream, None)
             if claim is not None:
                 release_claim(self._store, stream, claim)
 
     def extend_for_deferral(self, seconds: float) -> dict[str, int]:
-        """Keep the claims for ``seconds`` without renewal: this process ends, a later one of this run claims anew.
+        """Extend the claims to ``seconds`` and stop renewing, because this process ends and a later one claims again.
 
         Returns:
-            By ledger folder the generation that is kept.
+            The generation of each claim, by ledger folder.
         """
         self._done.set()
         self._renewal.join()
@@ -145,59 +146,60 @@ class HeldClaims:
 
 
 VERIFY_SECONDS = 0.5
-"""How often the claims are looked at while telling."""
+"""How often the claims are verified while sending."""
 
 _FRESH_SECONDS = 1.0
-_SLOWEST_LOOK_SECONDS = 30.0
-_ASK_AGAIN_SECONDS = 0.02
+_SLOWEST_LISTING_SECONDS = 30.0
+_RECHECK_SECONDS = 0.02
 
 
 class ClaimMonitor:
-    """Remembers when the claim was last seen unbroken; one thread looks, the others ask.
+    """Keeps the time of the last verification of a claim: one thread verifies, the senders wait for it.
 
-    A place that takes longer than a second to answer is looked at without a pause, and a look counts as fresh for
-    twice its own time more. That is far below a claim's life, after which another run may take over.
+    A verification is fresh for one second, and for twice the time more that the listing took. A store that takes longer
+    than half a second to list is listed without a pause. Both times are far below the life of a claim, after which
+    another run may take over.
     """
 
-    def __init__(self, look: Callable[[], None], clock: Clock) -> None:
-        """Take ``look``, which raises where the claim is lost."""
-        self._look = look
+    def __init__(self, verify_claim: Callable[[], None], clock: Clock) -> None:
+        """Take ``verify_claim``, which raises where the claim is lost."""
+        self._verify_claim = verify_claim
         self._clock = clock
-        self._seen = (float("-inf"), float("-inf"))
+        self._verified_at = (float("-inf"), float("-inf"))
         self._fresh_seconds = _FRESH_SECONDS
 
     def verify(self) -> None:
-        """Look now; whatever it raises ends the telling.
+        """Verify the claim now; an error ends the delivery.
 
         Raises:
-            StateUnavailableError: the place answers too slowly to see a rival in time.
+            StateUnavailableError: the store lists the claims too slowly to see another run in time.
         """
-        # The time before the look: a look that was paused half way has seen what stood then.
+        # The time before the listing, because a listing that is paused returns the claims of its start.
         began = (self._clock.monotonic(), self._clock.now())
-        self._look()
+        self._verify_claim()
         took = self._clock.monotonic() - began[0]
-        if took > _SLOWEST_LOOK_SECONDS:
+        if took > _SLOWEST_LISTING_SECONDS:
             raise StateUnavailableError("(claims)", f"it took {took:.0f} s to list the claims")
         self._fresh_seconds = _FRESH_SECONDS + 2 * took
-        self._seen = began
+        self._verified_at = began
 
     def verify_if_due(self) -> bool:
-        """Look where the last look is half a second old; return whether it was."""
-        if self._clock.monotonic() - self._seen[0] < VERIFY_SECONDS:
+        """Verify the claim where the last verification is ``VERIFY_SECONDS`` old; return whether it did."""
+        if self._clock.monotonic() - self._verified_at[0] < VERIFY_SECONDS:
             return False
         self.verify()
         return True
 
     def wait_until_verified(self, halt: threading.Event) -> bool:
-        """Return ``True`` as soon as the last look is fresh, ``False`` when told to halt."""
+        """Wait until the last verification is fresh; return ``False`` where ``halt`` is set first."""
         while not self._is_fresh():
-            if self._clock.wait(_ASK_AGAIN_SECONDS, halt):
+            if self._clock.wait(_RECHECK_SECONDS, halt):
                 return False
         return not halt.is_set()
 
     def _is_fresh(self) -> bool:
-        # Of the two clocks one stands still while the machine is suspended, the other may be set.
-        monotonic, wall = self._seen
+        # Both clocks, because the monotonic one stands still while the machine is suspended and the other may be set.
+        monotonic, wall = self._verified_at
         return (
             self._clock.monotonic() - monotonic < self._fresh_seconds
             and abs(self._clock.now() - wall) < self._fresh_seconds

@@ -1,9 +1,9 @@
-"""The ledger: what Segment was told about one cohort at one destination.
+"""The ledger: the folder with the state of one cohort at one destination.
 
-A folder of objects that are written once (a journal by its one owner again), data first, then the ``.json`` that names
-its files with size and SHA-256:
+Objects are written once, except that a journal's owner writes it again. Data is written first, then the ``.json`` that
+names its files with size and SHA-256:
 
-    plan-n.json    changes-n.parquet [base-n.parquet]   what is about to be told, and the state it starts from
+    plan-n.json    changes-n.parquet [base-n.parquet]   the changes to deliver, and the state they start from
     acked-n-c.json                                      journal of plan n by claim c; readers take the union
     commit-n.json  snapshot-n-c.parquet                 the state after
     current.json                                        a hint at the newest commit
@@ -55,36 +55,30 @@ from airflow_provider_amplitude_segment.exceptions import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from airflow_provider_amplitude_segment.core.ledger.stream import Store
-
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from airflow_provider_amplitude_segment.core.ledger.stream import Store
 
 
 class Ledger:
-    """One stream's folder in a store. Nothing may be read from it before its claim is won."""
+    """One stream's folder in a store. A run claims the stream before it reads the state from it."""
 
     def __init__(self, store: Store, folder: str) -> None:
         self._store = store
         self.folder = folder
 
     def newest(self) -> Plan | Commit | None:
-        """Return the entry that the state is taken from: the commit, or the plan without one, of the highest number.
+        """Return the entry with the state: the commit, or else the plan, of the highest generation.
 
         Raises:
-            LedgerFormatError: an entry is of a newer format.
-            LedgerDamagedError: an entry cannot be read, or is another program's.
+            LedgerFormatError: the entry has another format.
+            LedgerDamagedError: the entry cannot be read, or another program wrote it.
         """
         entries = self.entries()
         return self.entry(entries[-1]) if entries else None
 
     def newest_number(self) -> int:
-        """Return the generation of the newest entry without reading it; 0 where there is none."""
+        """Return the generation of the newest entry, by its name; 0 where there is none."""
         entries = self.entries()
         return entries[-1].generation if entries else 0
 
@@ -109,13 +103,13 @@ class Ledger:
         return self.commit(name.generation) if name.kind == "commit" else self._plan(name.generation)
 
     def is_foreign(self, name: str) -> bool:
-        """Tell whether an object with an entry's name was written by another program."""
+        """Return whether another program wrote an object that has an entry's name."""
         return is_foreign(self._store.get(f"{self.folder}/{name}"))
 
     def foreign(self) -> list[str]:
-        """Return what is not this package's in the folder and its side folders: by its name, or for want of the mark.
+        """Return the objects of other programs in the folder and its side folders.
 
-        Of all that, entries alone are read.
+        An entry is known by its mark, any other object by its name.
         """
         names = self.names()
         entries = sorted(name for name in names if (found := parse_object(name)) and not found.is_data)
@@ -127,7 +121,7 @@ class Ledger:
         ]
 
     def readable_entries(self) -> list[Plan | Commit]:
-        """Return the plans and commits that are neither damaged nor of a newer format, in any order."""
+        """Return the plans and commits that this version can read, in any order."""
         entries = []
         for name in self.entries():
             with suppress(LedgerDamagedError, LedgerFormatError):
@@ -135,11 +129,11 @@ class Ledger:
         return entries
 
     def delete(self, name: str) -> None:
-        """Remove an object that nothing needs any more."""
+        """Delete an object of the ledger."""
         self._store.delete(f"{self.folder}/{name}")
 
     def journal(self, plan: Plan) -> Journal:
-        """Return how far a plan was told, over all claims that worked on it."""
+        """Return how far a plan is delivered, over all claims that worked on it."""
         journal = Journal()
         for name in objects_of(self.names(), "acked"):
             if name.generation == plan.generation:
@@ -147,20 +141,20 @@ class Ledger:
         return journal
 
     def write_plan(self, plan: Plan) -> None:
-        """Write ``plan-n.json``; its files must stand already."""
+        """Write ``plan-n.json``; its files must exist."""
         self._write(str(ObjectName("plan", plan.generation)), dataclasses.asdict(plan))
 
     def write_journal(self, plan: Plan, claim: int, journal: Journal) -> None:
-        """Write what claim ``claim`` knows of a plan over what it wrote before."""
-        refused = [[r.position, r.status, r.reason] for r in journal.refused.values()]
+        """Write the journal of a plan by claim ``claim``, over the one that it wrote before."""
+        rejected = [[r.position, r.status, r.reason] for r in journal.rejected.values()]
         name = str(ObjectName("acked", plan.generation, claim))
-        self._write(name, {"acked": journal.acked.pairs, "refused": refused})
+        self._write(name, {"acked": journal.acked.pairs, "rejected": rejected})
 
     def write_commit(self, commit: Commit) -> None:
-        """Write ``commit-n.json``, then the hint at it; its snapshot must stand already.
+        """Write ``commit-n.json``, then the hint at it; its snapshot must exist.
 
         Raises:
-            ClaimLostError: another owner has committed this plan.
+            ClaimLostError: another run committed under this generation.
         """
         content = encode_entry(dataclasses.asdict(commit))
         if not self._store.create(f"{self.folder}/{ObjectName('commit', commit.generation)}", content):
@@ -169,11 +163,11 @@ class Ledger:
             self.set_head(commit.generation)
 
     def head(self) -> int:
-        """Return the generation of the newest commit as ``current.json`` has it; 0 where that says nothing.
+        """Return the generation of the newest commit by ``current.json``; 0 where it has none.
 
         Raises:
             LedgerDamagedError: another program wrote it.
-            LedgerFormatError: it is of a newer format.
+            LedgerFormatError: it has another format.
         """
         content = self._store.get(f"{self.folder}/{CURRENT}")
         refuse_foreign(content, self.locate(CURRENT))
@@ -187,17 +181,17 @@ class Ledger:
         self._write(CURRENT, {"generation": generation})
 
     def store_file(self, name: str, path: Path) -> StoredFile:
-        """Put a local file into the ledger, and return what an entry has to say of it."""
+        """Put a local file into the ledger, and return its name, size and checksum for an entry."""
         digest, size = _digest(path)
         self._store.put_file(f"{self.folder}/{name}", path)
         return StoredFile(name, size, digest)
 
     def load_file(self, stored: StoredFile, to: Path) -> Path:
-        """Copy a file of the ledger to the worker's disk; it is read twice before it is called damaged.
+        """Copy a file of the ledger to the worker's disk; a wrong checksum is checked by a second read.
 
         Raises:
-            LedgerDamagedError: it is missing, or not what its entry says.
-        EngineError: the worker's disk does not take it.
+            LedgerDamagedError: it is missing, or differs from what its entry says.
+            EngineError: the worker's disk failed.
         """
         path = f"{self.folder}/{stored.name}"
         for _ in range(2):
@@ -212,7 +206,7 @@ class Ledger:
         self._write(report_file(claim), dict(report))
 
     def store_side_file(self, name: str, path: Path) -> str:
-        """Put a file for people (rejected users, planned changes) into the folder, and return where it is."""
+        """Put a file for people (rejected users, planned changes) into the folder, and return its place."""
         self._store.put_file(f"{self.folder}/{name}", path)
         return self._store.locate(f"{self.folder}/{name}")
 
@@ -228,9 +222,9 @@ class Ledger:
     def _journal(self, name: str) -> Journal:
         entry = self._read(name)
         try:
-            refused = {int(p): Rejection(int(p), status, reason) for p, status, reason in entry["refused"]}
-            Ranges.of((p, p) for p in refused)  # raises where one is no position
-            return Journal(Ranges.of((int(first), int(last)) for first, last in entry["acked"]), refused)
+            rejected = {int(p): Rejection(int(p), status, reason) for p, status, reason in entry["rejected"]}
+            Ranges.of((p, p) for p in rejected)  # raises where one is no position
+            return Journal(Ranges.of((int(first), int(last)) for first, last in entry["acked"]), rejected)
         except (KeyError, TypeError, ValueError, OverflowError):
             raise LedgerDamagedError(self.locate(name), "lacks something a journal has") from None
 
@@ -249,13 +243,13 @@ class Ledger:
         self._store.put(f"{self.folder}/{name}", encode_entry(entry))
 
     def locate(self, name: str) -> str:
-        """Return where an object of the ledger is, for a reader of messages."""
+        """Return the place of an object of the ledger, for messages."""
         return self._store.locate(f"{self.folder}/{name}")
 
 
 def _checked(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return what plans and commits share beside plain values; raises where it is not what it should be."""
-    seconds_ahead(entry["timestamp"], 0.0)  # raises where it is no moment
+    """Return the fields of plans and commits that are no plain values; raises where one has the wrong form."""
+    seconds_ahead(entry["timestamp"], 0.0)  # raises where it is no timestamp
     return {"origin": TraitOrigin(**entry["origin"]) if entry.get("origin") else None}
 
 
@@ -266,12 +260,14 @@ def _digest(path: Path) -> tuple[str, int]:
 
 
 def newest_readable(ledger: Ledger) -> Plan | Commit | None:
-    """Return the newest entry of a neighbour that can be read; its claim is not ours, so it may just be pruned.
+    """Return the newest entry that can be read in a ledger that this run has not claimed.
+
+    It tries older entries too, because the ledger's owner may prune meanwhile.
 
     Raises:
-        LedgerDamagedError: it has entries, and none can be read: nobody can say whose it is.
-        LedgerFormatError: the same, as they are of a newer format.
-        StatePathError: the same, as this user may not read them, or the place failed.
+        LedgerDamagedError: no entry can be read, and the newest is damaged.
+        LedgerFormatError: no entry can be read, and the newest has another format.
+        StatePathError: no entry can be read, and the store refuses the newest; or the store failed for now.
     """
     fault: LedgerDamagedError | LedgerFormatError | StatePathError | None = None
     for name in reversed(ledger.entries()):

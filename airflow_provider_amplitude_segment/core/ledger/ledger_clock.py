@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 def warn_of_clocks(newest: Mapping[Stream, Plan | Commit | None], now: float) -> None:
-    """Warn of each ledger whose newest entry is dated ahead of this worker's clock, by more than clocks may differ.
+    """Warn of each ledger whose newest entry is ahead of this worker's clock by more than clocks may differ.
 
-    Which of the two clocks is wrong is not known here, so both are named. The next entry carries this worker's time.
+    The warning names both clocks, because either may be wrong. The next entry has this worker's time.
 
     Args:
         newest: the newest entry of each stream's ledger.
@@ -34,9 +34,10 @@ def warn_of_clocks(newest: Mapping[Stream, Plan | Commit | None], now: float) ->
         if entry is None or not is_ahead(entry.timestamp, now):
             continue
         log.warning(
-            "Segment connection %r: the ledger is %s ahead of this worker's clock: its newest entry, number %d, is of "
-            "%s, and it is %s here. The clock of the worker that wrote it was ahead, or this worker's clock is behind. "
-            "This sync uses the clock of this worker, and Segment corrects each clock by the time of sending. %s",
+            "Segment connection %r: the ledger is %s ahead of this worker's clock: its newest entry, generation %d, is "
+            "of %s, and it is %s here. The clock of the worker that wrote it was ahead, or this worker's clock is "
+            "behind. This sync uses the clock of this worker, and Segment corrects each clock by the time of sending. "
+            "%s",
             stream.destination.segment_conn_id,
             duration(seconds_ahead(entry.timestamp, now)),
             entry.generation,
@@ -47,14 +48,14 @@ def warn_of_clocks(newest: Mapping[Stream, Plan | Commit | None], now: float) ->
 
 
 _MOST_MOMENTS = 8
-"""Readers whose clocks differ leave one each; more than these few differ no more in what they lead to."""
+"""Each reader whose clock differs adds one; more than these would change nothing."""
 
 
 def first_seen(store: Store, folder: str, generation: int, content: bytes, now: float) -> float:
-    """Return when a claim was first seen as it is, in seconds since 1970; note ``now`` where no reader saw it before.
+    """Return when a reader first saw a claim with this content, in seconds since 1970; else note ``now``.
 
-    Of several moments the latest one that is not ahead of ``now`` counts, because a reader with a clock that is behind
-    must not make another one believe that the claim has stood for long.
+    Of several times, the latest one that is not ahead of ``now`` counts, because a reader whose clock is behind must
+    not make a claim look old to another reader.
 
     Args:
         store: where the ledger is.
@@ -64,15 +65,15 @@ def first_seen(store: Store, folder: str, generation: int, content: bytes, now: 
         now: by this reader's clock.
 
     Raises:
-        StatePathError: the place failed.
+        StatePathError: the store failed.
     """
     name = f"{folder}/{ObjectName('seen', generation)}"
     digest = hashlib.sha256(content).hexdigest()
     moments = _read(store.get(name), digest)
-    believed = [moment for moment in moments if moment <= now]
-    if believed:
-        return max(believed)
-    # Those ahead of this clock are kept: which of the clocks is right is not known.
+    past = [moment for moment in moments if moment <= now]
+    if past:
+        return max(past)
+    # Those ahead of this clock are kept, because this clock may be the wrong one.
     moments = sorted([*moments, now])[:_MOST_MOMENTS]
     entry = {"claim": digest, "seen_at_epoch": moments, "seen_at": [timestamp(m) for m in moments]}
     store.put(name, encode_entry(entry))
@@ -80,7 +81,7 @@ def first_seen(store: Store, folder: str, generation: int, content: bytes, now: 
 
 
 def _read(content: bytes | None, digest: str) -> list[float]:
-    """Return the moments at which a claim of this digest was first seen; none where the note is of another content."""
+    """Return the times that a note gives for a claim of this digest; none where it is about another content."""
     entry = decode_entry(content) or {}
     try:
         moments = [float(moment) for moment in entry["seen_at_epoch"]] if entry["claim"] == digest else []

@@ -1,8 +1,8 @@
-"""A folder that may be a ledger: whose it is, by its names and by the mark of its entries.
+"""A folder of the state path: whether it is a ledger, by its names and by the mark of its entries.
 
-The state path may be shared, and its folders may belong to others, or be closed to this user. A folder is a ledger when
-one of its claims, plans or commits carries the mark. One whose entries are all torn may be one, so it is reported by
-name instead of being left out in silence.
+The state path may be shared, and some of its folders may belong to other programs or be closed to this user. A folder
+is a ledger when one of its claims, plans or commits carries the mark. A folder whose entries are all torn may be a
+ledger, so it is named to the user.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ log = logging.getLogger(__name__)
 _ENTRIES: tuple[Kind, ...] = ("claim", "plan", "commit")
 
 _MOST_READ = 3
-"""Entries read of each kind, the newest first: a ledger has few, and a foreign folder may have many."""
+"""Entries read of each kind, the newest first, because a foreign folder may have many."""
 
 _LISTINGS = 3
-"""A neighbor's run may delete all that was listed before it is read; then the folder is listed again."""
+"""The folder is listed again where the ledger's owner deletes all listed entries before they are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A folder of the state path that could not be read, or whose entries could not.
+    """A folder of the state path that cannot be read, or whose entries cannot.
 
     Attributes:
         place: where it is.
         error: why.
-        may_be_ledger: whether it can be, or hold, a ledger by its name.
+        may_be_ledger: whether its name allows that it is, or holds, a ledger.
     """
 
     place: str
@@ -47,16 +47,16 @@ class PassedOver:
     may_be_ledger: bool = True
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return one line for the log or the command."""
         if not isinstance(self.error, StatePathError):
             return (
-                f"{self.place} was passed over: it has a ledger's entries, and none of them can be read. Restore it "
-                "from a backup, or move it away."
+                f"{self.place} was passed over: it has a ledger's entries, and none of them can be read. Restore the "
+                "folder from a backup, or move it away."
             )
-        said = f"{self.place} was passed over: it cannot be read ({self.error.reason})."
+        line = f"{self.place} was passed over: it cannot be read ({self.error.reason})."
         if self.may_be_ledger:
-            return f"{said} If it is a ledger, or holds one, run this again as a user who can read it."
-        return f"{said} By its name it is no ledger of this package."
+            return f"{line} If it is a ledger, or holds one, run this again as a user who can read it."
+        return f"{line} Its name is not that of a ledger."
 
 
 PassOver = Callable[[PassedOver], None]
@@ -64,7 +64,7 @@ PassOver = Callable[[PassedOver], None]
 
 
 def warn(passed: PassedOver) -> None:
-    """Log what was passed over; raise the error of a place that may be readable by a retry."""
+    """Log a folder that was passed over; raise its error where a retry may read it."""
     if passed.error.retryable:
         raise passed.error
     log.warning("%s", passed)
@@ -72,11 +72,11 @@ def warn(passed: PassedOver) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LedgerFolder:
-    """A folder, as far as it could be read.
+    """A folder, as far as it can be read.
 
     Attributes:
-        names: of what is in it; empty where another program owns it, or where it cannot be read.
-        passed_over: why it is not known whose it is; ``names`` are given beside where entries are torn.
+        names: of what is in it; empty where it is another program's, or cannot be read.
+        passed_over: why it is unknown whether it is a ledger; ``names`` are set, too, where all entries are torn.
     """
 
     names: Sequence[str] = ()
@@ -89,7 +89,7 @@ class LedgerFolder:
 
 
 def read_folder(store: Store, folder: str) -> LedgerFolder:
-    """Return whose a folder is, reading as few of its entries as say so; the folder's name is not looked at."""
+    """Return what a folder is, by as few of its entries as show it; its name does not count."""
     unreadable: StatePathError | None = None
     for _ in range(_LISTINGS):
         try:

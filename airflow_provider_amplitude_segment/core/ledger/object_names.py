@@ -1,6 +1,6 @@
-"""The names of a state path's folders and objects: they are built and parsed here alone.
+"""The names of a state path's folders and objects: no other module builds or parses them.
 
-    amplitude-segment-state.json                      the mark of the state path (``core.mark``)
+    amplitude-segment-state.json                      the mark of the state path (``core.ledger.state_path_mark``)
     <app id>/<cohort id>/runs/<run key>.json
     <app id>/<cohort id>/<destination>/               a ledger
         claim-n.json  seen-n.json  plan-n.json  commit-n.json  acked-n-c.json
@@ -9,8 +9,8 @@
         rejected/n.csv  dry-runs/<run key>.csv  reports/c.json
 
 ``n`` is a generation from 1, ``c`` the generation of the claim that wrote the object. ``.<name>.<hex digits>`` is an
-object that its writer has not finished (``clients.ledger_store``). Every other name belongs to something else: it is
-never read, written over or deleted.
+object that its writer has not finished (``clients.ledger_store``). An object of any other name is foreign: it is never
+read, written over or deleted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FOR_PEOPLE = (REJECTED, DRY_RUNS)
 SIDE_FOLDERS = (*FOR_PEOPLE, REPORTS)
 """The folders in a ledger's folder."""
 
-# Each kind's suffix, and whether its name ends with the claim that wrote it.
+# Each kind's suffix, and whether its name has the claim that wrote it.
 _KINDS: dict[str, tuple[str, bool]] = {
     "claim": ("json", False),
     "seen": ("json", False),
@@ -66,9 +66,9 @@ class ObjectName:
     """The name of a numbered object in a ledger's folder; ``str`` gives its text.
 
     Attributes:
-        kind: what the object is.
+        kind: of the object.
         generation: ``n``.
-        claim: ``c``; ``None`` where names of this kind have none.
+        claim: ``c``; ``None`` for the kinds whose names have none.
 
     >>> str(ObjectName("plan", 3)), str(ObjectName("snapshot", 3, 5))
     ('plan-3.json', 'snapshot-3-5.parquet')
@@ -79,23 +79,23 @@ class ObjectName:
     claim: int | None = None
 
     def __str__(self) -> str:
-        """Return the name as it stands in the folder."""
+        """Return the object's name in the folder."""
         claim = "" if self.claim is None else f"-{self.claim}"
         return f"{self.kind}-{self.generation}{claim}.{_KINDS[self.kind][0]}"
 
     @property
     def owner(self) -> int:
-        """The generation of the claim that wrote it, as far as the name says it."""
+        """The generation of the claim that wrote it, as far as the name has it."""
         return self.generation if self.claim is None else self.claim
 
     @property
     def is_data(self) -> bool:
-        """Whether it is a file with users, and not an entry."""
+        """Whether it is a file with users instead of an entry."""
         return _KINDS[self.kind][0] == "parquet"
 
 
 def parse_object(name: str) -> ObjectName | None:
-    """Return the numbered object that a name in a ledger's folder is of, or ``None`` for any other name.
+    """Parse the name of a numbered object in a ledger's folder; return ``None`` for any other name.
 
     >>> parse_object("acked-3-5.json")
     ObjectName(kind='acked', generation=3, claim=5)
@@ -112,7 +112,7 @@ def parse_object(name: str) -> ObjectName | None:
 
 
 def parse_unfinished(name: str) -> ObjectName | None:
-    """Return the numbered object that an unfinished one was to become.
+    """Return the numbered object that an unfinished one becomes; ``None`` for any other name.
 
     >>> parse_unfinished(".snapshot-3-5.parquet.0123456789abcdef")
     ObjectName(kind='snapshot', generation=3, claim=5)
@@ -147,12 +147,12 @@ def report_file(claim: int) -> str:
 
 
 def run_file(run_key: str) -> str:
-    """Return the name of a run's record, below the cohort's folder."""
+    """Return the name of a run's checkpoint, below the cohort's folder."""
     return f"{RUNS}/{run_key}.json"
 
 
 def rejected_generation(name: str) -> int | None:
-    """Return the generation of a list of rejected users by its name in its folder.
+    """Return the generation of a list of rejected users, by its name in its folder; ``None`` for any other name.
 
     >>> rejected_generation("12.csv"), rejected_generation("12 copy.csv")
     (12, None)
@@ -162,7 +162,7 @@ def rejected_generation(name: str) -> int | None:
 
 
 def is_beside(folder: str, name: str) -> bool:
-    """Tell whether a name in one of a ledger's side folders is that of a file as it is written there.
+    """Return whether a name in one of a ledger's side folders is that of a file of this package.
 
     >>> [is_beside("rejected", name) for name in ("12.csv", "12.csv.bak", "notes.csv")]
     [True, False, False]
@@ -171,7 +171,7 @@ def is_beside(folder: str, name: str) -> bool:
 
 
 def is_unfinished_beside(folder: str, name: str) -> bool:
-    """Tell whether a name in one of a ledger's side folders is that of a file which its writer has not finished.
+    """Return whether a name in one of a ledger's side folders is that of a file that its writer has not finished.
 
     >>> is_unfinished_beside("rejected", ".12.csv.0123456789abcdef"), is_unfinished_beside("rejected", ".x.swp")
     (True, False)
@@ -181,7 +181,7 @@ def is_unfinished_beside(folder: str, name: str) -> bool:
 
 
 def foreign_names(names: Iterable[str]) -> list[str]:
-    """Return the names in a ledger's folder that are not of this package, sorted.
+    """Return the foreign names in a ledger's folder, sorted.
 
     >>> foreign_names(["plan-1.json", "current.json", "rejected", ".plan-2.json.0a", "plan-1.json.bak"])
     ['plan-1.json.bak']
@@ -193,7 +193,7 @@ def foreign_names(names: Iterable[str]) -> list[str]:
 
 
 def foreign_names_beside(folder: str, names: Iterable[str]) -> list[str]:
-    """Return the names in one of a ledger's side folders that are not of this package, sorted.
+    """Return the foreign names in one of a ledger's side folders, sorted.
 
     >>> foreign_names_beside("reports", ["3.json", ".4.json.0a", "notes.txt"])
     ['notes.txt']
@@ -202,32 +202,32 @@ def foreign_names_beside(folder: str, names: Iterable[str]) -> list[str]:
 
 
 def folder_name(text: str) -> str:
-    """Return a name that is safe as a folder, the same for the same text and different for a different one.
+    """Return a safe folder name: the same for equal texts, another for another text.
 
     >>> folder_name("26umsb5")
     '26umsb5'
     >>> folder_name("../../etc")
     '-74ccf3c5b4c19a8167f9a3d1'
     """
-    # A plain name never begins with a hyphen, so no text can pass for another one's hash.
+    # A plain name never begins with a hyphen, so no text equals the hash of another one.
     return text if _PLAIN_FOLDER.fullmatch(text) else _hashed(text)
 
 
 def destination_folder(name: str) -> str:
-    """Return a destination's name as a folder.
+    """Return the folder name of a destination.
 
     >>> destination_folder("prod~3f1c77aa3f1c77aa")
     'prod~3f1c77aa3f1c77aa'
     """
     if name == RUNS:
-        # The folder of run records beside it.
+        # The folder of run checkpoints has this name.
         return _hashed(name)
-    # ~ stands only between a destination and its routing, so each half is made safe by itself.
+    # ~ stands between a destination and its routing, so each half is made safe by itself.
     return "~".join(folder_name(part) for part in name.rsplit("~", 1))
 
 
 def is_folder(name: str) -> bool:
-    """Tell whether a folder of this name can be an app's or a cohort's.
+    """Return whether a name can be that of an app's or a cohort's folder.
 
     >>> [is_folder(name) for name in ("187520", "-74ccf3c5b4c19a8167f9a3d1", "lost+found", "dag_id=x", ".snapshot")]
     [True, True, False, False, False]
@@ -236,7 +236,7 @@ def is_folder(name: str) -> bool:
 
 
 def is_destination_folder(name: str) -> bool:
-    """Tell whether a folder of this name, below a cohort's, can be a ledger.
+    """Return whether a name can be that of a ledger's folder, below a cohort's.
 
     >>> [is_destination_folder(name) for name in ("prod~3f1c77aa3f1c77aa", "prod", "a~b~c", "runs")]
     [True, True, False, False]

@@ -1,4 +1,4 @@
-"""Ranges of positions in a plan's changes: which of them are settled, and which are still to tell."""
+"""Ranges of positions in a plan's changes, such as those acknowledged or pending."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Ranges:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, int]]) -> Self:
-        """Return the union of inclusive ``(first, last)`` pairs in any order, overlapping or not.
+        """Return the union of inclusive ``(first, last)`` pairs, in any order; pairs may overlap.
 
         Raises:
             ValueError: a pair is no range of positions.
@@ -38,7 +38,7 @@ class Ranges:
 
     @classmethod
     def of_positions(cls, positions: Iterable[int]) -> Self:
-        """Return the ranges that hold exactly these positions, each given once.
+        """Return the ranges of positions, each of which is given once.
 
         >>> Ranges.of_positions([4, 1, 2])
         Ranges(pairs=((1, 2), (4, 4)))
@@ -49,11 +49,11 @@ class Ranges:
         return cls.of((position, position) for position in ordered)
 
     def union(self, *others: Ranges) -> Ranges:
-        """Return what is in any of them."""
+        """Return the positions in any of the ranges."""
         return Ranges.of(pair for ranges in (self, *others) for pair in ranges.pairs)
 
     def without(self, others: Ranges) -> Ranges:
-        """Return what is in this and not in ``others``.
+        """Return the positions that are not in ``others``.
 
         >>> Ranges.of([(0, 9)]).without(Ranges.of([(0, 1), (5, 5), (9, 12)]))
         Ranges(pairs=((2, 4), (6, 8)))
@@ -77,7 +77,7 @@ class Ranges:
         return Ranges(tuple(left))
 
     def split(self, count: int) -> tuple[Ranges, Ranges]:
-        """Return the first ``count`` positions, or all where there are fewer, and the others.
+        """Return the first ``count`` positions (all where there are fewer), and the rest.
 
         >>> Ranges.of([(0, 3), (5, 9)]).split(6)
         (Ranges(pairs=((0, 3), (5, 6))), Ranges(pairs=((7, 9),)))
@@ -93,7 +93,7 @@ class Ranges:
 
     @property
     def count(self) -> int:
-        """How many positions there are.
+        """The number of positions.
 
         >>> Ranges.of([(0, 3), (5, 9)]).count
         9

@@ -1,11 +1,12 @@
-"""Pruning: what a ledger need not hold any more.
+"""Pruning: the deletion of what a ledger no longer needs.
 
-Kept are the newest plan, the last commits, each with the files it names, the plan's journals, the changes of all plans
-after the oldest kept commit, and the highest claim with the note of its readers (design 4, rule 10). Entries go before
-the files they name, so that a process may die in between. Whoever prunes has looked at the claims just before; should
-it be paused there, what it takes away was older than the newest plan when it listed them, and nobody reads that.
-Reports and the files for people stay, and so does every object that is not this package's: one of another name, and an
-entry without the mark.
+Pruning keeps the newest plan and the last commits, each with the files it names, the plan's journals, the changes of
+all plans after the oldest kept commit, and the highest claim with its ``seen`` note (design 4, rule 10). It keeps
+reports, the files for people, and every foreign object: one of another name, or an entry without the mark.
+
+Entries are deleted before the files that they name, so that no entry lacks a file after a kill. A run verifies its
+claim just before it prunes. A run that is paused in between deletes only what was older than the newest plan when it
+listed the folder, and no run reads that.
 """
 
 from __future__ import annotations
@@ -44,26 +45,26 @@ log = logging.getLogger(__name__)
 
 
 def prune(ledger: Ledger, keep_commits: int) -> None:
-    """Take away what is not kept; a place that fails meanwhile is only warned of.
+    """Delete what a ledger no longer needs; log a warning where the store fails.
 
     Args:
-        ledger: a stream's, whose claim this process holds or held a moment ago.
-        keep_commits: commits to keep, at least 1.
+        ledger: a stream's, whose claim this process holds or has just released.
+        keep_commits: number of commits to keep, at least 1.
     """
     try:
         names = ledger.names()
         kept = _kept(ledger, names, keep_commits)
-        gone = [name for name in names if parse_object(name) and name not in kept]
-        delete_objects(ledger, [*gone, *unfinished_before(names, newest_generation(names))])
+        surplus = [name for name in names if parse_object(name) and name not in kept]
+        delete_objects(ledger, [*surplus, *unfinished_before(names, newest_generation(names))])
     except LedgerError as error:
         log.warning("The ledger could not be pruned: %s", error)
 
 
 def prune_before(ledger: Ledger, generation: int) -> None:
-    """Take away every plan and commit before a generation, with all their files; the claims stay.
+    """Delete every plan and commit before a generation, with all their files; the claims stay.
 
     Raises:
-        StatePathError: the place failed; what is still there is taken away by doing it again.
+        StatePathError: the store failed; another call deletes the rest.
     """
     names = ledger.names()
     older = [
@@ -75,16 +76,16 @@ def prune_before(ledger: Ledger, generation: int) -> None:
 
 
 def delete_objects(ledger: Ledger, names: Iterable[str]) -> None:
-    """Delete objects of a ledger, its entries first; an entry that another program wrote stays, with a warning."""
+    """Delete objects of a ledger, the entries first; warn of an entry of another program, and keep it."""
     for name in sorted(names, key=lambda name: (not name.endswith(".json"), name)):
         if name.endswith(".json") and ledger.is_foreign(name):
-            log.warning("%s does not carry this package's mark, and was left as it is.", ledger.locate(name))
+            log.warning("%s does not carry this package's mark, so it was not deleted.", ledger.locate(name))
         else:
             ledger.delete(name)
 
 
 def unfinished_before(names: Iterable[str], claim: int) -> list[str]:
-    """Return what the owners of earlier claims left half written; an owner from ``claim`` on may be writing just now.
+    """Return the unfinished objects of owners before ``claim``; later owners may still be writing.
 
     >>> unfinished_before([".snapshot-1-2.parquet.0a", ".snapshot-1-3.parquet.0a", ".notes.swp.0a"], 3)
     ['.snapshot-1-2.parquet.0a']
@@ -101,7 +102,7 @@ def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:
             kept |= {str(name), plan.changes.name, *([plan.base.name] if plan.base else [])}
         kept |= {str(acked) for acked in objects_of(names, "acked") if acked.generation == name.generation}
     commits = objects_of(names, "commit")[-keep_commits:]
-    # Whoever goes back to a commit must know whom plans after it told, also those that were given up.
+    # A rollback to a commit needs the changes of all later plans, also of abandoned ones.
     kept |= {str(c) for c in objects_of(names, "changes") if commits and c.generation > commits[0].generation}
     for name in commits:
         commit = ledger.entry(name)
@@ -111,38 +112,38 @@ def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:
 
 
 def count_pairs(engine: duckdb.DuckDBPyConnection, state: Path | None) -> int:
-    """Return how many pairs of trait and user a state holds."""
+    """Return the number of pairs of trait and user in a state."""
     (known,) = one_row(engine, f"SELECT count(*) FROM ({pairs_query(state)})")
     return int(known)
 
 
 def keep_in_doubt(engine: duckdb.DuckDBPyConnection, state: Path, to: Path) -> Path:
-    """Write the state that a retirement leaves: who is in doubt, as Segment refused them."""
+    """Write the state after a retirement: the users in doubt, whom Segment rejected."""
     engine.execute(write_parquet(f"FROM ({state_query(state)}) WHERE in_doubt", to))
     return to
 
 
 def purge(ledger: Ledger, kept: Commit | None, claim: int) -> None:
-    """Take away whatever names a user, but for what ``kept`` names and the list of who was refused in it.
+    """Delete everything that names a user, except the files of ``kept`` and its list of rejected users.
 
-    Whoever calls this has looked at the claims just before; a rival that came since reads ``kept`` and nothing older.
-    Entries go before the files they name, so that a process may die in between, and this may be done again.
+    The caller verifies its claim just before. A run that claims after that reads ``kept`` and nothing older. Entries
+    are deleted before the files that they name, so that another call can finish after a kill.
 
     Args:
         ledger: a stream's.
         kept: its newest commit; ``None`` where there is none.
-        claim: generation of the claim that is held: what is of a higher one is another owner's.
+        claim: generation of the claim that is held; objects of a higher one belong to another run.
 
     Raises:
-        StatePathError: the place failed; what is still there is taken away by doing it again.
+        StatePathError: the store failed; another call deletes the rest.
     """
     names = ledger.names()
     stays = {str(ObjectName("claim", newest_generation(names)))}
     if kept is not None:
         stays |= {str(ObjectName("commit", kept.generation)), kept.snapshot.name}
-    gone = [n for n in names if n not in stays and (found := parse_object(n)) and found.owner <= claim]
-    # This claim's own renewal may be writing just now.
-    delete_objects(ledger, [*gone, *unfinished_before(names, claim)])
+    surplus = [n for n in names if n not in stays and (found := parse_object(n)) and found.owner <= claim]
+    # Not from this claim on, because its renewal may be writing.
+    delete_objects(ledger, [*surplus, *unfinished_before(names, claim)])
     listed = kept.generation if kept is not None and kept.report.get("rejected") else None
     for folder in FOR_PEOPLE:
         for name in sorted(ledger.names_beside(folder)):
@@ -152,7 +153,7 @@ def purge(ledger: Ledger, kept: Commit | None, claim: int) -> None:
                 ledger.delete(f"{folder}/{name}")
     if foreign := ledger.foreign():
         log.warning(
-            "%s holds what is not this package's, and it was left as it is. Look whether it names users: %s",
+            "%s holds objects of other programs, which were not deleted. Check whether they name users: %s",
             ledger.locate("").rstrip("/"),
             ", ".join(foreign),
         )

@@ -1,8 +1,8 @@
-"""The mark: what says that an entry, or a whole state path, is this package's.
+"""The mark: it shows that an entry, or a whole state path, is this package's.
 
-A state path may be a shared mount or a bucket that others use. So each entry carries the package's name beside its
-format, and the root of a state path carries both in an object of its own. What lacks the mark is another program's,
-and is neither claimed, written over nor deleted (ADR 0018).
+A state path may be on a mount or in a bucket that other programs use. So each entry carries the package's name and its
+format, and the root of a state path has both in an object of its own. An entry without the mark is foreign: this
+package neither claims, overwrites nor deletes it (ADR 0018).
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 
 PACKAGE = "airflow-provider-amplitude-segment"
 
-FORMAT = 2
-"""The newest format of entries and of state paths that this version reads, and the one that it writes."""
+FORMAT = 3
+"""The format of entries and of state paths that this version reads and writes."""
 
 MARKER = "amplitude-segment-state.json"
 """The object at the root of a state path that marks it."""
 
 _FOREIGN = "does not carry this package's mark, so another program wrote it"
-_FOREIGN_ADVICE = "It was left as it is, and nothing was sent or deleted. Move it away, then run this again."
+_FOREIGN_ADVICE = "It was not changed, and nothing was sent or deleted. Move it away, then run this again."
 
 
 def encode_entry(entry: Mapping[str, Any], *, indent: int | None = None) -> bytes:
     """Return an entry's bytes, the mark and the format first.
 
     >>> encode_entry({"generation": 3})
-    b'{"package": "airflow-provider-amplitude-segment", "format": 2, "generation": 3}'
+    b'{"package": "airflow-provider-amplitude-segment", "format": 3, "generation": 3}'
     """
     return json.dumps({"package": PACKAGE, "format": FORMAT, **entry}, indent=indent).encode()
 
 
 def decode_entry(content: bytes | None) -> dict[str, Any] | None:
-    """Return what an entry says, its format included; ``None`` where it is damaged, foreign or not there.
+    """Return an entry's fields, with its format; ``None`` where it is damaged, foreign or absent.
 
     >>> decode_entry(encode_entry({"generation": 3}))
-    {'format': 2, 'generation': 3}
-    >>> decode_entry(b'{"format": 2, "generation": 3}')
+    {'format': 3, 'generation': 3}
+    >>> decode_entry(b'{"format": 3, "generation": 3}')
     """
     try:
         entry = json.loads(content or b"")
@@ -55,7 +55,7 @@ def decode_entry(content: bytes | None) -> dict[str, Any] | None:
 
 
 def is_foreign(content: bytes | None) -> bool:
-    """Tell whether an object is another program's: it is JSON and lacks the mark. Torn JSON may be this package's.
+    """Return whether another program wrote an object: it is JSON without the mark. Torn JSON may be this package's.
 
     >>> [is_foreign(content) for content in (b'{"plan": 1}', encode_entry({}), b'{"package": "airf', b"", None)]
     [True, False, False, False, False]
@@ -70,15 +70,15 @@ def is_foreign(content: bytes | None) -> bool:
 
 
 def read_entry(content: bytes | None, place: str) -> dict[str, Any]:
-    """Return what an entry says, without its format.
+    """Return an entry's fields, without its format.
 
     Args:
-        content: the object's; ``None`` where there is none.
+        content: of the object; ``None`` where it is absent.
         place: where it is, for the error.
 
     Raises:
-        LedgerDamagedError: there is none, it is damaged, or it is foreign.
-        LedgerFormatError: it has a newer format than this version reads.
+        LedgerDamagedError: it is absent, damaged or foreign.
+        LedgerFormatError: it has another format than this version reads.
     """
     entry = decode_entry(content)
     if entry is None and is_foreign(content):
@@ -86,17 +86,17 @@ def read_entry(content: bytes | None, place: str) -> dict[str, Any]:
     if entry is None:
         raise LedgerDamagedError(place, "is missing" if content is None else "is no JSON object")
     found = entry.pop("format", None)
-    if not isinstance(found, int) or found > FORMAT:
+    if found != FORMAT:
         raise LedgerFormatError(place, found, FORMAT)
     return entry
 
 
 def refuse_foreign(content: bytes | None, place: str) -> None:
-    """Refuse an entry that this version must not write over; a torn one of a killed writer passes.
+    """Refuse to overwrite an entry of another program or format; a torn entry of a killed writer passes.
 
     Raises:
         LedgerDamagedError: it is foreign.
-        LedgerFormatError: it has a newer format than this version reads.
+        LedgerFormatError: it has another format than this version reads.
     """
     if decode_entry(content) is not None or is_foreign(content):
         read_entry(content, place)
@@ -105,25 +105,25 @@ def refuse_foreign(content: bytes | None, place: str) -> None:
 def mark_state_path(store: Store) -> None:
     """Mark a state path before its first claim.
 
-    Every writer of a format writes the same bytes, so two first syncs may both do it. It is put, not created
-    exclusively, because a put is whole also on a file system without hard links.
+    Two first syncs may both mark it, because they write the same bytes. The mark is put instead of created exclusively,
+    because a put is whole even on a file system without hard links.
 
     Raises:
-        StateMarkError: the object of that name is another program's.
-        LedgerFormatError: the state path has a newer format than this version reads.
-        StatePathError: the place failed.
+        StateMarkError: another program wrote the object of that name.
+        LedgerFormatError: the state path has another format than this version reads.
+        StatePathError: the store failed.
     """
     if not _is_marked(store):
         store.put(MARKER, encode_entry({}))
 
 
 def require_mark(store: Store) -> None:
-    """Refuse a place that no sync of this package has marked as its state path.
+    """Refuse a state path that no sync has marked.
 
     Raises:
-        StateMarkError: the mark is missing, or is another program's; nothing was changed.
-        LedgerFormatError: the state path has a newer format than this version reads.
-        StatePathError: the place failed.
+        StateMarkError: the mark is absent, or another program wrote it; nothing was changed.
+        LedgerFormatError: the state path has another format than this version reads.
+        StatePathError: the store failed.
     """
     if not _is_marked(store):
         raise StateMarkError(store.locate("").rstrip("/"), f"it has no object {MARKER}, which a first sync writes")

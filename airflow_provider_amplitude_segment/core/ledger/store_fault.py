@@ -1,6 +1,6 @@
-"""What keeps a state path's file system from asking its store at all, in words, with the field that cures it.
+"""The faults that keep a state path's file system from reaching its store, each with the field to correct.
 
-By class names and the fixed beginnings of texts: botocore's
+They are known by class names and by the fixed beginnings of texts: botocore's
 (https://github.com/boto/botocore/blob/develop/botocore/exceptions.py), Google's
 (https://googleapis.dev/python/google-auth/latest/reference/google.auth.exceptions.html) and Azure's
 (https://learn.microsoft.com/python/api/azure-identity/azure.identity.credentialunavailableerror). None of these
@@ -22,13 +22,13 @@ _ENDPOINT = NetworkFault(
     is_lasting=True,
 )
 _REGION = NetworkFault(
-    "the region is missing, or its name is none",
+    "the region is missing, or has no valid name",
     "Correct region_name in Extra of the state path's connection, or AWS_DEFAULT_REGION of the environment, e.g. "
     "eu-central-1, without blanks.",
     is_lasting=True,
 )
 _PROFILE = NetworkFault(
-    "the profile that is named is not in this worker's AWS configuration",
+    "the AWS configuration of this worker does not have the profile",
     "Correct profile_name in Extra of the state path's connection, or AWS_PROFILE of the environment, or add the "
     "profile on every worker.",
     is_lasting=True,
@@ -42,8 +42,8 @@ _SETTING = NetworkFault("the AWS library does not take one of its settings", _SE
 _NO_CREDENTIALS = NetworkFault("no credentials are found", _CREDENTIALS, is_lasting=True)
 _PART_OF_CREDENTIALS = NetworkFault("a part of the credentials is missing", _CREDENTIALS, is_lasting=True)
 _LOGIN = NetworkFault(
-    "the login that the credentials come from has ended, or wants a person",
-    "Log in again on every worker, or give the state path's connection credentials that need no person.",
+    "the login behind the credentials has ended, or needs a person",
+    "Log in again on every worker, or give the state path's connection credentials that need no login.",
     is_lasting=True,
 )
 
@@ -101,13 +101,13 @@ _BEFORE_THE_NETWORK: dict[str, NetworkFault] = {
     ),
 }
 
-# These are raised for a network's faults too, which then stand behind them.
+# Libraries raise these for a network's fault, too; then that fault is the cause of the error.
 _AFTER_THE_NETWORK: dict[str, NetworkFault] = {
     **dict.fromkeys(
         ("ClientAuthenticationError", "RefreshError"),
         NetworkFault("the credentials are refused", _CREDENTIALS, is_lasting=True),
     ),
-    "MalformedError": NetworkFault("the credentials are not in the form they must have", _CREDENTIALS, is_lasting=True),
+    "MalformedError": NetworkFault("the credentials have the wrong form", _CREDENTIALS, is_lasting=True),
     **dict.fromkeys(
         ("CredentialRetrievalError", "MetadataRetrievalError"),
         NetworkFault("the credentials could not be fetched", _CREDENTIALS, is_lasting=False),
@@ -116,7 +116,7 @@ _AFTER_THE_NETWORK: dict[str, NetworkFault] = {
 
 
 def find_store_fault(error: BaseException) -> NetworkFault | None:
-    """Return what kept a file system from an answer of its store; ``None`` where the error's chain does not say.
+    """Return why a file system got no response of its store; ``None`` where no error in the chain shows it.
 
     >>> find_store_fault(ValueError("Invalid endpoint: minio:9000")).reason
     'the address of the endpoint cannot be used'
@@ -135,14 +135,14 @@ def find_store_fault(error: BaseException) -> NetworkFault | None:
     if any(isinstance(found, ValueError) and str(found).startswith("Invalid endpoint") for found in chain):
         return _ENDPOINT
     names = [type(found).__name__ for found in chain]
-    said = next((_BEFORE_THE_NETWORK[name] for name in names if name in _BEFORE_THE_NETWORK), None)
-    if said is not None:
-        return said
+    known = next((_BEFORE_THE_NETWORK[name] for name in names if name in _BEFORE_THE_NETWORK), None)
+    if known is not None:
+        return known
     fault = find_fault(error, "store")
     if fault is not None:
         return fault
-    said = next((_AFTER_THE_NETWORK[name] for name in names if name in _AFTER_THE_NETWORK), None)
-    # Google's say by themselves that they may pass.
-    if said is not None and any(getattr(found, "retryable", False) is True for found in chain):
-        return NetworkFault("the credentials could not be fetched", said.advice, is_lasting=False)
-    return said
+    known = next((_AFTER_THE_NETWORK[name] for name in names if name in _AFTER_THE_NETWORK), None)
+    # Google's errors carry whether they are transient.
+    if known is not None and any(getattr(found, "retryable", False) is True for found in chain):
+        return NetworkFault("the credentials could not be fetched", known.advice, is_lasting=False)
+    return known

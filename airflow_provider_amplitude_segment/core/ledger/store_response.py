@@ -1,4 +1,4 @@
-"""What an object store's refusal means: whether another try can change it, and which of our headers it refuses."""
+"""What an object store's error response means: whether a retry can help, and which header the store refuses."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Refused = Literal["checksum", "condition"]
-"""What a store refuses of a put: the checksum that newer AWS libraries add, or the condition of a ledger's claim."""
+"""The header of a put that a store refuses: the checksum of newer AWS libraries, or the condition of a claim."""
 
-# By HTTP's own meaning, also where a store does not name the error:
+# By the meaning of HTTP, also where a store names no error:
 # 408 time-out, 409 and 412 conflicts, 425 too early, 429 too many requests.
 _TRANSIENT_STATUSES = frozenset({408, 409, 412, 425, 429})
 _LASTING_STATUSES = frozenset({301, 308, 501, 505})
 
-# Below a status that is lasting otherwise: what came was cut or changed on its way, took too long, belonged to an
-# upload that was ended meanwhile, or was signed with credentials that a new process renews. Or the service of the
-# credentials (STS) was asked too often, or did not reach its own: these are 400 there.
+# Transient though their status is lasting: the body was cut or changed on its way, took too long, or belonged to an
+# upload that ended meanwhile; the credentials of the signature expired, and a new process renews them; the credentials
+# service (STS) limits the rate, or did not reach the identity provider, both of which are 400 there.
 _TRANSIENT_CODES = frozenset(
     {
         "BadDigest",
@@ -32,10 +32,10 @@ _TRANSIENT_CODES = frozenset(
     }
 )
 
-# S3's and Azure's names for an object that is not there; both have others for a bucket or a container.
+# The codes of S3 and Azure for an absent object; both have others for an absent bucket or container.
 _ABSENT_CODES = frozenset({"NoSuchKey", "BlobNotFound", "PathNotFound", "ResourceNotFound"})
 
-# Over https the checksum stands behind the body, which is sent in chunks of AWS's own.
+# Over https the checksum follows the body, which is sent in AWS's own chunks.
 _CHECKSUM_WORDS = (
     "x-amz-checksum-",
     "x-amz-sdk-checksum-algorithm",
@@ -47,8 +47,8 @@ _CHECKSUM_WORDS = (
 )
 _CONDITION = "if-none-match"
 
-# What a header that a store does not know is answered with: an unknown argument, a signature that does not fit,
-# a missing length where the checksum travels behind the body, or "not implemented".
+# The responses to a header that a store does not know: an unknown argument, a signature that does not match, a missing
+# length where the checksum follows the body, or "not implemented".
 _STATUSES_OF_HEADERS = frozenset({400, 411, 501})
 _CODE_OF_HEADERS = "SignatureDoesNotMatch"
 
@@ -60,8 +60,8 @@ class StoreResponse:
     Attributes:
         status: HTTP status code.
         code: the store's name for it, such as ``NoSuchBucket``; empty where it gives none.
-        header: the header that it says is the cause; empty where it names none.
-        message: its own words, which may hold anything and are shown to nobody.
+        header: the header that it names as the cause; empty where it names none.
+        message: the store's text, which is never shown, because it may hold anything.
     """
 
     status: int
@@ -79,7 +79,7 @@ class StoreResponse:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether no later try is answered otherwise, unless a person changes something.
+        """Whether a retry gets the same response until a person changes something.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList; alike by status at
         https://cloud.google.com/storage/docs/json_api/v1/status-codes and
@@ -97,7 +97,7 @@ class StoreResponse:
 
     @property
     def says_absent(self) -> bool:
-        """Whether the store says, by name, that there is no such object.
+        """Whether the store's code says that the object is absent.
 
         >>> StoreResponse(404, "NoSuchKey").says_absent, StoreResponse(404, "NoSuchBucket").says_absent
         (True, False)
@@ -106,14 +106,14 @@ class StoreResponse:
 
     @property
     def may_refuse_a_header(self) -> bool:
-        """Whether it may be about a header that the store does not know, though it does not say so."""
+        """Whether a header that the store does not know can be the cause, by status or code."""
         return self.is_lasting and (self.status in _STATUSES_OF_HEADERS or self.code == _CODE_OF_HEADERS)
 
     @property
     def refused(self) -> Refused | None:
-        """What the store says it refuses; ``None`` where it does not say.
+        """The header that the store says it refuses; ``None`` where it names none.
 
-        S3 names it in ``Header``, others in their words: "Header 'x-amz-checksum-crc32' with value 'AAAA' not
+        S3 names it in ``Header``, others in their text: "Header 'x-amz-checksum-crc32' with value 'AAAA' not
         implemented" (https://github.com/cloudflare/cloudflare-docs/issues/19236), "Unsupported header
         'x-amz-sdk-checksum-algorithm' received for this API call"
         (https://github.com/home-assistant/core/issues/143995).
@@ -127,7 +127,7 @@ class StoreResponse:
         """
         if not self.may_refuse_a_header:
             return None
-        said = f"{self.header} {self.message}".lower()
-        if _CONDITION in said:
+        text = f"{self.header} {self.message}".lower()
+        if _CONDITION in text:
             return "condition"
-        return "checksum" if any(word in said for word in _CHECKSUM_WORDS) else None
+        return "checksum" if any(word in text for word in _CHECKSUM_WORDS) else None

@@ -1,6 +1,6 @@
 """A stream: one cohort at one destination, and the folder that is its ledger.
 
-No name from outside is trusted as a path (``core.object_names``).
+No name from outside becomes part of a path as it is (``core.ledger.object_names``).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Store(Protocol):
-    """Where ledgers are kept. Names are relative, with ``/`` between folders.
+    """The place of the ledgers. Names are relative, with ``/`` between folders.
 
-    Every method raises ``StatePathError`` where the place itself fails.
+    Every method raises ``StatePathError`` where the store fails.
     """
 
     def put(self, name: str, content: bytes) -> None:
-        """Write an object whole or not at all, over what was there."""
+        """Write an object whole or not at all; overwrite an earlier one."""
         ...
 
     def put_file(self, name: str, path: Path) -> None:
@@ -32,36 +32,36 @@ class Store(Protocol):
         ...
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write an object that must not exist yet; return whether it was this call that made it."""
+        """Write an object that must not exist; return whether this call created it."""
         ...
 
     def get(self, name: str) -> bytes | None:
-        """Return an object of JSON, or ``None`` where there is none; never the beginning of one."""
+        """Return an object of JSON, whole; ``None`` where there is none."""
         ...
 
     def get_file(self, name: str, to: Path) -> bool:
-        """Copy an object, never the beginning of one, into a local file; return whether there is one."""
+        """Copy an object, whole, into a local file; return whether there is one."""
         ...
 
     def names(self, folder: str) -> list[str]:
-        """Return the names, without the folder, of the objects and folders right below it, in any order."""
+        """Return the names, without the folder, of the objects and folders directly below it, in any order."""
         ...
 
     def folders(self, folder: str) -> list[str]:
-        """Return the names, without the folder, of the folders right below it, in any order."""
+        """Return the names, without the folder, of the folders directly below it, in any order."""
         ...
 
     def delete(self, name: str) -> None:
-        """Remove an object; nothing happens where there is none."""
+        """Delete an object; does nothing where there is none."""
         ...
 
     def locate(self, name: str) -> str:
-        """Return where an object is, for a reader of messages."""
+        """Return the place of an object, for messages."""
         ...
 
 
 def fingerprint(value: object) -> str:
-    """Return 16 hexadecimal digits that differ when the JSON of ``value`` differs.
+    """Return 16 hexadecimal digits, a hash of the JSON of ``value``.
 
     >>> fingerprint({"b": 1, "a": None}) == fingerprint({"a": None, "b": 1})
     True
@@ -71,12 +71,12 @@ def fingerprint(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A Segment source as the ledger and the report know it; holds no secret.
+    """A Segment source, as in the ledger and the report; holds no secret.
 
     Attributes:
-        segment_conn_id: the connection it came from, its label.
+        segment_conn_id: its connection, which is its label.
         name: ``destination_id`` of the connection, else a hash of host and write key.
-        workspace: slug of its workspace; destinations that share one share a pace. ``None``: a pace of its own.
+        workspace: slug of its workspace, whose destinations share a rate limit; ``None`` for a rate limit of its own.
         key_fingerprint: differs when host or write key differ.
     """
 
@@ -87,13 +87,13 @@ class Destination:
 
     @property
     def folder(self) -> str:
-        """The name of its folder in a ledger's path."""
+        """The name of its folder."""
         return destination_folder(self.name)
 
     def with_integrations(self, integrations: Mapping[str, Any] | None) -> Destination:
-        """Return the destination that this one is when Segment routes by ``integrations``.
+        """Return this destination with a routing by ``integrations``.
 
-        Another routing reaches other tools, so it has a memory of its own.
+        Another routing reaches other tools, so it has a state of its own.
         """
         if not integrations:
             return self
@@ -126,19 +126,19 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Who is syncing: one task instance of one DAG run in one Airflow, over all its tries.
+    """One task instance of one DAG run in one Airflow, over all its tries.
 
     Attributes:
         label: for a reader, e.g. ``DAG 'daily', run 'manual__…', task 'sync' in Airflow 'https://…' on host 'w-1'``.
         key: differs for every installation, DAG, run, task and map index; the same for each try.
         try_number: starts at 1.
-        started_at: when its Airflow started the DAG run, as text; empty where that is not known. Two Airflows that
-            cannot be told apart otherwise start a run of one ID at different moments (ADR 0017).
-        clear_number: how often the DAG run was cleared. A finished run that is cleared is started again.
+        started_at: when its Airflow started the DAG run, as text; empty where unknown. It separates two Airflows that
+            are alike in everything else, because they start a run of one ID at different times (ADR 0017).
+        clear_number: how often the DAG run was cleared; clearing starts a finished run again.
         dag_run: differs for every installation, DAG and run; the same for all of its tasks.
         task: the DAG and the task, for a reader; the same for all runs, map indexes and installations.
         installation: differs for every Airflow; the same for all of its tasks.
-        airflow: that Airflow, for a reader; two can have the same.
+        airflow: that Airflow, for a reader; two Airflows can have the same.
     """
 
     label: str

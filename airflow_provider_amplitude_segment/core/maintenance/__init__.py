@@ -1,1 +1,1 @@
-"""What a person does to ledgers by hand: list, roll back, erase."""
+"""Maintenance of ledgers by a person: list, roll back, erase."""

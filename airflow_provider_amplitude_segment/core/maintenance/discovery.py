@@ -1,7 +1,7 @@
-"""Streams found in a state path by their folders, for whoever has no cohort of Amplitude's list to go by.
+"""Streams found by their folders in a state path, for work that does not ask Amplitude.
 
-A state path may be shared: what is no ledger of this package is not found, and what cannot be read is passed over and
-named (``core.ledger_folder``).
+A state path may be shared: folders of other programs are left out, and folders that cannot be read are passed over and
+named (``core.ledger.ledger_folder``).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CohortFolderStream(Stream):
-    """A stream whose cohort is known by its folders, which may be hashes, and whose destination by its connection."""
+    """A stream with a destination of a connection, and with folder names for app and cohort, which may be hashes."""
 
     @property
     def cohort_folder(self) -> str:
@@ -48,7 +48,7 @@ class CohortFolderStream(Stream):
 
 @dataclass(frozen=True, slots=True)
 class FoundStream(CohortFolderStream):
-    """A stream whose three names are those of its folders, which may be hashes of what they were made from."""
+    """A stream with folder names for app, cohort and destination, which may be hashes."""
 
     @property
     def folder(self) -> str:
@@ -57,11 +57,11 @@ class FoundStream(CohortFolderStream):
 
 
 def find_streams(store: Store, pass_over: PassOver = warn) -> list[FoundStream]:
-    """Return all streams of a state path, in the order of their folders, also those that were never told anything.
+    """Return all streams of a state path, in the order of their folders, also those without a delivery.
 
     Args:
         store: where the ledgers are.
-        pass_over: called with each folder that cannot be read, and with each ledger of which no entry can.
+        pass_over: called with each folder that cannot be read, and with each ledger whose entries cannot.
 
     Raises:
         StatePathError: the root itself cannot be read.
@@ -77,7 +77,7 @@ def find_streams(store: Store, pass_over: PassOver = warn) -> list[FoundStream]:
 
 
 def find_stream(store: Store, folder: str, pass_over: PassOver = warn) -> FoundStream | None:
-    """Return the stream of a folder, as ``<app id>/<cohort id>/<destination>``; ``None`` where it is no ledger."""
+    """Return the stream of a folder ``<app id>/<cohort id>/<destination>``; ``None`` where it is no ledger."""
     names = folder.strip("/").split("/")
     fits = (is_folder, is_folder, is_destination_folder)
     if len(names) != len(fits) or not all(fit(name) for fit, name in zip(fits, names, strict=True)):
@@ -90,17 +90,17 @@ def find_stream(store: Store, folder: str, pass_over: PassOver = warn) -> FoundS
 def find_cohort_streams(
     store: Store, cohort_id: str, destinations: Sequence[Destination], app_id: str | None = None
 ) -> list[Stream]:
-    """Return a cohort's streams at some destinations, found without Amplitude.
+    """Return a cohort's streams at some destinations, without a request to Amplitude.
 
     Args:
         store: where the ledgers are.
-        cohort_id: Amplitude's ID, of a cohort that Amplitude need not know any more.
-        destinations: where it was told.
-        app_id: the Amplitude project's number, or its folder, where several have a ledger of the cohort.
+        cohort_id: Amplitude's ID; the cohort may be deleted there.
+        destinations: where it was synced.
+        app_id: the Amplitude project's number, or its folder; needed where several have a ledger of the cohort.
 
     Raises:
         LedgerNotFoundError: the cohort has no ledger, or none at one of the destinations.
-        SettingError: several projects have a ledger of it, and ``app_id`` names none.
+        SettingError: several projects have a ledger of it, and ``app_id`` is not given.
     """
     cohort = folder_name(cohort_id)
     apps = [
@@ -116,21 +116,21 @@ def find_cohort_streams(
         problem = f"got none, and cohort {cohort_id} has ledgers of several Amplitude projects"
         raise SettingError("app_id", problem, " or ".join(asked))
     streams: list[Stream] = [CohortFolderStream(asked[0], cohort, destination) for destination in destinations]
-    there = _ledgers(store, streams[0].cohort_folder, lambda _: None)
+    ledgers = _ledgers(store, streams[0].cohort_folder, lambda _: None)
     for stream in streams:
-        if stream.destination.folder not in there:
+        if stream.destination.folder not in ledgers:
             raise LedgerNotFoundError(
                 cohort_id,
                 f"for Segment connection {stream.destination.segment_conn_id!r} (destination "
                 f"{stream.destination.name!r}) in {store.locate(stream.cohort_folder)}",
                 "destination",
-                [_labelled(store, stream.cohort_folder, name) for name in there],
+                [_labelled(store, stream.cohort_folder, name) for name in ledgers],
             )
     return streams
 
 
 def other_destinations(store: Store, streams: Sequence[Stream]) -> list[str]:
-    """Return the destinations, with their connections, beside ``streams`` where the cohort was told and not retired."""
+    """Return the destinations, with their connections, that hold the cohort's trait besides those of ``streams``."""
     folder = streams[0].cohort_folder
     own = {stream.destination.folder for stream in streams}
     found = []
@@ -146,10 +146,10 @@ def other_destinations(store: Store, streams: Sequence[Stream]) -> list[str]:
 
 
 def _apps(store: Store, pass_over: PassOver) -> Iterator[tuple[str, list[str]]]:
-    """Yield the folders that can be an app's, with the names in them that can be a cohort's.
+    """Yield the folders that can be an app's, each with the names in it that can be a cohort's.
 
-    Every folder right below the root is listed, also one of another name: what cannot be read there is named. A name
-    with a suffix is a file's, such as the mark's, and an object store would list the whole root again for it.
+    Every folder directly below the root is listed, also one of another name, so that each that cannot be read is named.
+    A name with a suffix is a file's, such as the mark's, and an object store would list the whole root again for it.
     """
     for app in sorted(store.names("")):
         if "." in app.lstrip("."):
@@ -175,9 +175,9 @@ def _is_ledger(store: Store, folder: str, pass_over: PassOver) -> bool:
 
 
 def _ledgers(store: Store, cohort_folder: str, pass_over: PassOver) -> list[str]:
-    """Return the folders where something was told; a dry run leaves one where nothing was.
+    """Return the ledgers with a plan or a commit; a dry run leaves a folder with neither.
 
-    A damaged one is among them, because reading it says what is damaged.
+    A damaged ledger is among them, because the error of reading it names the damage.
     """
     ledgers = []
     for name in filter(is_destination_folder, _names(store, cohort_folder, pass_over)):

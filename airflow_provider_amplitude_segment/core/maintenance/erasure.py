@@ -1,7 +1,7 @@
-"""The erasure of users from a ledger: a privacy request.
+"""The erasure of users from a ledger, for a privacy request.
 
-After it nothing in the ledger's folder names them: the state is committed anew without them, every earlier plan and
-commit goes, and the files for people are written again. Nothing is told to Segment.
+An erasure commits the state without the users, deletes every earlier plan and commit, and writes the files for people
+again. After it nothing in the ledger's folder names the users. Nothing is sent to Segment.
 """
 
 from __future__ import annotations
@@ -35,23 +35,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from airflow_provider_amplitude_segment.core.ledger.entry import StoredFile
     from airflow_provider_amplitude_segment.core.ledger.stream import Store, Stream
     from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 
-_CHANGED = "names one of the users, and is no CSV file as it is written here"
-_FOREIGN = "is not this package's, and was not read"
+_CHANGED = "names one of the users, and is no CSV file of this package's form"
+_FOREIGN = "is another program's, and was not read"
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What an erasure took away.
+    """The outcome of an erasure.
 
     Attributes:
-        pairs: pairs of trait and user that the state held.
-        generation: of the new commit; ``None`` where the state did not name them.
-        files: files for people that were written again without them.
-        users: those that anything in the ledger named.
-        left: what may name them and was left as it is: where it is, and why.
+        pairs: number of pairs of trait and user erased from the state.
+        generation: of the new commit; ``None`` where none was needed.
+        files: number of files for people that were written again.
+        users: the users that the ledger named.
+        left: the files that were not changed and may name the users, each with the reason.
     """
 
     pairs: int
@@ -62,17 +63,17 @@ class Erased:
 
 
 def erase_users(ports: MaintenancePorts, stream: Stream, user_ids: Sequence[str]) -> Erased:
-    """Erase users from one ledger; a ledger that does not name them stays as it is, its earlier commits included.
+    """Erase users from one ledger; a ledger that does not name them keeps its earlier commits.
 
     Args:
-        ports: the ledger's place, and who erases.
-        stream: whose ledger.
-        user_ids: whom, as Amplitude exports them.
+        ports: the store, the run, the clock and a scratch folder.
+        stream: the stream whose ledger is changed.
+        user_ids: the users, as Amplitude exports them.
 
     Raises:
-        ClaimHeldError: a sync is at work.
-        LedgerDamagedError: the newest state is missing or changed, so that it cannot be written without them.
-        EngineError: the worker's disk or memory failed; what was not erased by then is erased by doing it again.
+        ClaimHeldError: a sync is running.
+        LedgerDamagedError: the newest state is missing or changed, so that it cannot be written without the users.
+        EngineError: the worker's disk or memory failed; another call erases the rest.
     """
     store, scratch = ports.store, ports.scratch
     with HeldClaims(store, [stream], ports.run, ports.clock) as held_claims:
@@ -86,31 +87,34 @@ def erase_users(ports: MaintenancePorts, stream: Stream, user_ids: Sequence[str]
             is_named, users = _find_named(engine, store, stream, scratch)
             erased = Erased(0, None, 0)
             if is_named:
-                if newest is None or state is None:
-                    # Left by a process that was killed before its first entry: nobody needs it.
-                    prune_before(ledger, held_claims.generation(stream))
-                else:
-                    (pairs,) = one_row(
-                        engine, f"SELECT count(*) FROM ({pairs_query(state)}) SEMI JOIN erased USING (user_id)"
-                    )
-                    kept = scratch / "kept.parquet"
-                    engine.execute(write_parquet(f"FROM {parquet_rows(state)} ANTI JOIN erased USING (user_id)", kept))
-                    generation = held_claims.generation(stream)
-                    snapshot = ledger.store_file(str(ObjectName("snapshot", generation, generation)), kept)
+                generation = held_claims.generation(stream)
+                if newest is not None and state is not None:
+                    pairs, snapshot = _store_without_erased(engine, ledger, state, generation, scratch)
                     held_claims.verify(stream)
                     write_corrective_commit(ledger, newest, snapshot, ports, generation)
-                    prune_before(ledger, generation)
-                    erased = Erased(int(pairs), generation, 0)
+                    erased = Erased(pairs, generation, 0)
+                # Without a state, the files are those of a process that was killed before its first entry.
+                prune_before(ledger, generation)
             left = tuple(f"{ledger.locate(name)} {_FOREIGN}" for name in ledger.foreign())
             erased = replace(erased, users=users, left=left)
             return _erase_from_files(store, ledger, frozenset(user_ids), scratch, erased)
 
 
+def _store_without_erased(
+    engine: duckdb.DuckDBPyConnection, ledger: Ledger, state: Path, generation: int, scratch: Path
+) -> tuple[int, StoredFile]:
+    """Store a snapshot of the state without the users; return how many pairs they had in it, and the snapshot."""
+    (pairs,) = one_row(engine, f"SELECT count(*) FROM ({pairs_query(state)}) SEMI JOIN erased USING (user_id)")
+    kept = scratch / "kept.parquet"
+    engine.execute(write_parquet(f"FROM {parquet_rows(state)} ANTI JOIN erased USING (user_id)", kept))
+    return int(pairs), ledger.store_file(str(ObjectName("snapshot", generation, generation)), kept)
+
+
 def _find_named(
     engine: duckdb.DuckDBPyConnection, store: Store, stream: Stream, scratch: Path
 ) -> tuple[bool, frozenset[str]]:
-    """Return whether any file of the ledger may name one of the users, also an unfinished one, and whom they name."""
-    copy, users, is_unknown = scratch / "looked-at.parquet", set(), False
+    """Return whether a file of the ledger, also an unfinished one, may name one of the users; and the users named."""
+    copy, users, is_unknown = scratch / "searched.parquet", set(), False
     for name in store.names(stream.folder):
         found = parse_object(name) or parse_unfinished(name)
         if found is None or not found.is_data:
@@ -126,19 +130,19 @@ def _find_named(
                 raise
             if isinstance(error, duckdb.Error) and disk_reason(error):
                 raise
-            # Half written, damaged, or closed to this user: it may name one.
+            # An unfinished or damaged file, or one that is closed to this user, may name one.
             is_unknown = True
     return is_unknown or bool(users), frozenset(users)
 
 
 def _erase_from_files(store: Store, ledger: Ledger, user_ids: frozenset[str], scratch: Path, erased: Erased) -> Erased:
-    """Write the files for people that name one of the users again, without them; return what was erased by then."""
+    """Write the files for people again without the users; return ``erased`` with those files added."""
     files, users, left = 0, set(erased.users), list(erased.left)
     for folder in FOR_PEOPLE:
         for name in sorted(ledger.names_beside(folder)):
             path = f"{ledger.folder}/{folder}/{name}"
             if is_unfinished_beside(folder, name):
-                # Left by a process that was killed while it wrote.
+                # A process that was killed while writing left it.
                 store.delete(path)
             if not is_beside(folder, name):
                 continue
@@ -160,7 +164,7 @@ def _erase_from_file(store: Store, path: str, user_ids: frozenset[str], scratch:
     """Write a CSV file again without the users' rows, where it has any.
 
     Returns:
-        The users that it named; ``None`` where it names one and is not as it was written here, so it was left.
+        The users that it named; ``None`` where it names one but has another form, and so was not changed.
     """
     before, after = scratch / "before.csv", scratch / "after.csv"
     if not store.get_file(path, before):
@@ -185,7 +189,7 @@ def _erase_from_file(store: Store, path: str, user_ids: frozenset[str], scratch:
 
 
 def _open_csv(path: Path, mode: str) -> IO[str]:
-    # What is not UTF-8 comes out as it went in.
+    # surrogateescape writes bytes that are not UTF-8 unchanged.
     return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
 
 

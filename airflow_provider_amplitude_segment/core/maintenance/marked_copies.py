@@ -1,7 +1,7 @@
-"""Marked copies: folders that hold a ledger's entries under a name that no ledger has.
+"""Marked copies: folders with a ledger's entries under a name that no ledger has.
 
-Whoever copies a ledger by hand, as ``1234.bak`` beside ``1234``, makes one. No command takes it for a ledger, and it
-names users. An erasure that leaves it out in silence would seem to be done.
+A person who copies a ledger by hand, as ``1234.bak`` beside ``1234``, makes one. It names users, and no command treats
+it as a ledger, so an erasure reports it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger.stream import Store
 
 _LEVELS = (is_folder, is_folder, is_destination_folder)
-"""What the folders of a ledger's path may be called, from the root down."""
+"""The tests of the folder names in a ledger's path, from the root down."""
 
 
 def find_marked_copies(store: Store, pass_over: PassOver) -> Iterator[str]:
-    """Yield each folder, down to a ledger's level, that carries this package's mark and is no ledger by its name.
+    """Yield each folder, down to a ledger's level, whose entries carry the mark and whose name is not a ledger's.
 
-    A file is never opened for its name: an archive of a ledger is not found.
+    Only folders are searched, so an archive of a ledger is not found.
 
     Args:
         store: where the ledgers are.
-        pass_over: called with each folder that cannot be read, or whose entries cannot, where ``find_streams`` does
-            not do so.
+        pass_over: called with each folder that cannot be read, or whose entries cannot, except those that
+            ``find_streams`` reports.
 
     Raises:
         StatePathError: the root cannot be read.
@@ -53,7 +53,7 @@ def _copies_below(store: Store, path: tuple[str, ...], pass_over: PassOver) -> I
         elif passed is not None and isinstance(passed.error, StatePathError):
             if passed.error.retryable:
                 raise passed.error
-            # find_streams reads each folder right below the root, and what can hold a ledger by its name.
+            # find_streams reports each folder directly below the root, and each that can hold a ledger by its name.
             if len(below) > 1 and not is_ours:
                 pass_over(replace(passed, may_be_ledger=False))
         elif passed is not None:

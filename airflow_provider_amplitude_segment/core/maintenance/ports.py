@@ -1,4 +1,4 @@
-"""The ports of maintenance: what a rollback and an erasure meet outside of core."""
+"""The ports of a rollback and an erasure: what they use outside of core."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MaintenancePorts:
-    """What maintenance of one ledger meets.
+    """What the maintenance of one ledger uses.
 
     Attributes:
         store: where the ledger is.
-        run: who does it, for the claim.
-        clock: time.
+        run: the owner of the claim.
+        clock: this machine's.
         scratch: an empty folder on this machine.
     """
 

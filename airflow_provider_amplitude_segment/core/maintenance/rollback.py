@@ -1,7 +1,7 @@
-"""A restatement: a new commit that no plan led to, which says anew what Segment was told.
+"""Rollback: a corrective commit that returns a ledger to an earlier commit.
 
-Two reasons lead to one: going back to an earlier commit, and erasing users. It is written under a claim of its own, so
-that no sync is at work meanwhile, and under a higher generation than all before, so that every sync after it reads it.
+A corrective commit has no plan. A rollback and an erasure write one, under a claim of its own, so that no sync runs
+meanwhile. Its generation is the highest, so that every later sync reads it.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RollbackResult:
-    """What a restatement came to.
+    """The outcome of a rollback.
 
     Attributes:
         generation: of the new commit.
-        pairs: pairs of trait and user that it holds.
-        in_doubt: those that the next sync tells again.
-        all_known: whether everything told since could be read; who is named only in a damaged file is not known.
+        pairs: number of pairs of trait and user in it.
+        in_doubt: number of these that are in doubt, so that the next sync sends them again.
+        all_known: whether all later files could be read; users named only in a damaged file are unknown.
     """
 
     generation: int
@@ -53,17 +53,17 @@ class RollbackResult:
 
 
 def roll_back(ports: MaintenancePorts, stream: Stream, to: int) -> RollbackResult:
-    """Say that Segment was told what commit ``to`` says; everything told since is in doubt, and told again next time.
+    """Write a commit with the state of commit ``to``; users changed since are in doubt, so that they are sent again.
 
     Args:
-        ports: the ledger's place, and who rolls back.
-        stream: whose ledger.
-        to: generation of a commit that is kept.
+        ports: the store, the run, the clock and a scratch folder.
+        stream: the stream to roll back.
+        to: generation of a commit in the ledger.
 
     Raises:
-        CommitNotKeptError: there is no such commit before the newest entry.
-        ClaimHeldError: a sync is at work.
-        LedgerDamagedError: the snapshot to go back to is missing or changed.
+        CommitNotKeptError: the ledger has no such commit before its newest entry.
+        ClaimHeldError: a sync is running.
+        LedgerDamagedError: the snapshot of the commit is missing or changed.
         EngineError: the worker's disk or memory failed; nothing was changed.
     """
     store, scratch = ports.store, ports.scratch
@@ -75,13 +75,13 @@ def roll_back(ports: MaintenancePorts, stream: Stream, to: int) -> RollbackResul
         target = ledger.commit(to)
         with (
             stating_room(lambda: rollback_room(ledger.readable_entries())),
-            # It holds more of each row than a sync does: the usual memory ends at less than a million.
+            # It holds more of each row than a sync does: the usual memory is too little for a million.
             open_engine(scratch, is_wide=True) as engine,
         ):
             old = ledger.load_file(target.snapshot, scratch / "old.parquet")
             all_known = _gather_since(engine, ledger, store, to, scratch)
-            state = scratch / "restated.parquet"
-            _restate_old(engine, old, state, all_known=all_known)
+            state = scratch / "rolled-back.parquet"
+            _write_old_state(engine, old, state, all_known=all_known)
             generation = held_claims.generation(stream)
             snapshot = ledger.store_file(str(ObjectName("snapshot", generation, generation)), state)
             held_claims.verify(stream)
@@ -92,8 +92,8 @@ def roll_back(ports: MaintenancePorts, stream: Stream, to: int) -> RollbackResul
             return RollbackResult(generation, int(pairs), int(in_doubt), all_known)
 
 
-def _restate_old(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_known: bool) -> None:
-    """Write the old state with everyone in doubt whom a file of ``since`` gives another value, or everyone at all."""
+def _write_old_state(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_known: bool) -> None:
+    """Write the old state; in doubt are the pairs with another value in ``since``, or all unless ``all_known``."""
     columns = [name for (name, *_) in engine.execute("DESCRIBE since").fetchall() if name.startswith("p_")]
     if columns:
         widen(engine)
@@ -101,41 +101,40 @@ def _restate_old(engine: duckdb.DuckDBPyConnection, old: Path, to: Path, *, all_
     engine.execute(
         write_parquet(
             f"""WITH old AS ({pairs_query(old)}), moved AS (
-                SELECT trait, user_id, bool_or(since.in_doubt OR since.told IS DISTINCT FROM old.told) AS moved
+                SELECT trait, user_id,
+                       bool_or(since.in_doubt OR since.delivered IS DISTINCT FROM old.delivered) AS moved
                 FROM (
-                    SELECT trait, user_id, told, in_doubt FROM since WHERE trait <> {literal(user_properties.KEY)}
-                    UNION ALL SELECT trait, user_id, told, in_doubt FROM old
+                    SELECT trait, user_id, delivered, in_doubt FROM since WHERE trait <> {literal(user_properties.KEY)}
+                    UNION ALL SELECT trait, user_id, delivered, in_doubt FROM old
                 ) since
                 LEFT JOIN old USING (trait, user_id)
                 GROUP BY trait, user_id
             )
-            SELECT trait, user_id, old.told, {"moved" if all_known else "true"} AS in_doubt,
-                   coalesce(old.refused, 0) AS refused{nothing}
+            SELECT trait, user_id, old.delivered, {"moved" if all_known else "true"} AS in_doubt,
+                   coalesce(old.rejections, 0) AS rejections{nothing}
             FROM moved LEFT JOIN old USING (trait, user_id)
-            {_restated_properties(engine, old, columns, all_known=all_known) if columns else ""}""",
+            {_old_properties(engine, old, columns, all_known=all_known) if columns else ""}""",
             to,
         )
     )
 
 
-def _restated_properties(
-    engine: duckdb.DuckDBPyConnection, old: Path, columns: Sequence[str], *, all_known: bool
-) -> str:
-    """Return the rows with properties of the old state; what was sent since, or is known otherwise, is not certain."""
+def _old_properties(engine: duckdb.DuckDBPyConnection, old: Path, columns: Sequence[str], *, all_known: bool) -> str:
+    """Return the rows of user properties of the old state; in doubt is each property that ``since`` has or changes."""
     known = {user_properties.column(name) for name in user_properties.names_in(engine, old)}
     before = {column: f"old.{column}" if column in known else "NULL::VARCHAR" for column in columns}
     differs = {c: f"since.{c} IS DISTINCT FROM {before[c]}" for c in columns}
     doubts = ", ".join(
         f"bool_or(CASE WHEN is_change THEN since.{c} IS NOT NULL ELSE {differs[c]} END) AS {c}" for c in columns
     )
-    doubtful = "false" if all_known else "true"
+    all_in_doubt = "false" if all_known else "true"
     after = ", ".join(
-        f"CASE WHEN doubts.{c} OR ({before[c]} IS NOT NULL AND {doubtful}) THEN '?' ELSE {before[c]} END AS {c}"
+        f"CASE WHEN doubts.{c} OR ({before[c]} IS NOT NULL AND {all_in_doubt}) THEN '?' ELSE {before[c]} END AS {c}"
         for c in columns
     )
     return f"""UNION ALL FROM (
-            SELECT {literal(user_properties.KEY)} AS trait, user_id, NULL::BOOLEAN AS told, false AS in_doubt,
-                   0 AS refused, {after}
+            SELECT {literal(user_properties.KEY)} AS trait, user_id, NULL::BOOLEAN AS delivered, false AS in_doubt,
+                   0 AS rejections, {after}
             FROM ({properties_query(old)}) old FULL OUTER JOIN (
                 SELECT user_id, {doubts}
                 FROM (FROM since WHERE trait = {literal(user_properties.KEY)}) since
@@ -147,9 +146,9 @@ def _restated_properties(
 def write_corrective_commit(
     ledger: Ledger, like: Plan | Commit, snapshot: StoredFile, ports: MaintenancePorts, generation: int
 ) -> None:
-    """Commit a state that no delivery led to; ``like`` gives what its file alone does not say.
+    """Commit a state without a delivery; ``like`` gives the fields that its snapshot does not have.
 
-    The claim of ``generation`` was verified just before, after the file was stored.
+    The caller stores the snapshot, and then verifies the claim of ``generation``.
     """
     now = ports.clock.now()
     ledger.write_commit(
@@ -157,7 +156,7 @@ def write_corrective_commit(
             generation=generation,
             claim=generation,
             run_key=ports.run.key,
-            # Of no export: a run that had requested one before asks for a new one.
+            # Without an export, so that a run that has requested one before requests a new one.
             export_request_id="",
             trait=like.trait,
             timestamp=later_timestamp(now, _latest_timestamp(ledger, now)),
@@ -173,7 +172,7 @@ def write_corrective_commit(
 
 
 def _delivered_generation(ledger: Ledger) -> int:
-    """Return the generation of the newest sync that the ledger knows of; what is remembered beyond it stays lost."""
+    """Return the generation of the newest sync in the ledger, so that missing state is still detected after this."""
     try:
         newest = ledger.newest()
     except (LedgerDamagedError, LedgerFormatError):
@@ -182,22 +181,23 @@ def _delivered_generation(ledger: Ledger) -> int:
 
 
 def _latest_timestamp(ledger: Ledger, now: float) -> str | None:
-    """Return the latest timestamp that messages of the stream were given, as far as entries can be read.
+    """Return the latest timestamp of the stream's messages, by the entries that can be read.
 
-    What a bad clock dated in the future does not count.
+    A timestamp in the future does not count, because a wrong clock gave it.
     """
     moments = (entry.timestamp for entry in ledger.readable_entries())
     return max((moment for moment in moments if not is_ahead(moment, now)), default=None)
 
 
 def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Store, to: int, scratch: Path) -> bool:
-    """Make the table ``since``: whom any file after commit ``to`` names, with the state it gives; changes are in doubt.
+    """Make the table ``since``: the pairs in any file after commit ``to``, with their state; changes are in doubt.
 
     Returns:
-        Whether all of it could be read. Where not, nobody knows who else was told.
+        Whether all files could be read; if not, some pairs are unknown.
     """
     engine.execute(
-        "CREATE TEMP TABLE since (trait VARCHAR, user_id VARCHAR, told BOOLEAN, in_doubt BOOLEAN, is_change BOOLEAN)"
+        "CREATE TEMP TABLE since "
+        "(trait VARCHAR, user_id VARCHAR, delivered BOOLEAN, in_doubt BOOLEAN, is_change BOOLEAN)"
     )
     copy, all_known = scratch / "since.parquet", True
     for name in objects_of(ledger.names(), "changes", "base", "snapshot"):
@@ -209,13 +209,13 @@ def _gather_since(engine: duckdb.DuckDBPyConnection, ledger: Ledger, store: Stor
         except duckdb.Error as error:
             if disk_reason(error):
                 raise
-            log.warning("%s cannot be read, so everyone is in doubt", store.locate(f"{ledger.folder}/{name}"))
+            log.warning("%s cannot be read, so all users are in doubt", store.locate(f"{ledger.folder}/{name}"))
             all_known = False
     return all_known and _are_whole(ledger, scratch)
 
 
 def _gather(engine: duckdb.DuckDBPyConnection, file: Path, *, is_change: bool) -> None:
-    """Add a file's pairs to ``since``, and in rows of their own what it says of users' properties."""
+    """Add a file's pairs to ``since``, and its user properties in rows of their own."""
     names = user_properties.names_in(engine, file)
     for name in names:
         engine.execute(f"ALTER TABLE since ADD COLUMN IF NOT EXISTS {user_properties.column(name)} VARCHAR")
@@ -223,12 +223,13 @@ def _gather(engine: duckdb.DuckDBPyConnection, file: Path, *, is_change: bool) -
     if not is_change:
         columns = user_properties.listed(names)
         engine.execute(
-            f"INSERT INTO since BY NAME SELECT trait, user_id, told, in_doubt, false AS is_change{columns} FROM {rows}"
+            "INSERT INTO since BY NAME "
+            f"SELECT trait, user_id, delivered, in_doubt, false AS is_change{columns} FROM {rows}"
         )
         return
     engine.execute(
         "INSERT INTO since BY NAME "
-        f"SELECT trait, user_id, value AS told, true AS in_doubt, true AS is_change FROM {rows}"
+        f"SELECT trait, user_id, value AS delivered, true AS in_doubt, true AS is_change FROM {rows}"
     )
     if names:
         key = literal(user_properties.KEY)
@@ -240,12 +241,12 @@ def _gather(engine: duckdb.DuckDBPyConnection, file: Path, *, is_change: bool) -
 
 
 def _are_whole(ledger: Ledger, scratch: Path) -> bool:
-    """Tell whether every entry can be read, and every commit's snapshot is what the commit says."""
+    """Return whether every entry can be read and every commit's snapshot is unchanged."""
     try:
         for number in ledger.commits():
             ledger.load_file(ledger.commit(number).snapshot, scratch / "checked.parquet")
         ledger.newest()
     except (LedgerDamagedError, LedgerFormatError) as error:
-        log.warning("Everyone is in doubt: %s", error)
+        log.warning("All users are in doubt: %s", error)
         return False
     return True

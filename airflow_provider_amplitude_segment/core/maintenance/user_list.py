@@ -1,11 +1,10 @@
-r"""A list of user IDs as a person hands it over: a CSV file as Amplitude exports it, or one ID a line.
+r"""A person's list of user IDs to erase: a CSV file as Amplitude exports it, or one ID a line.
 
 It is CSV where its first line that is not blank names the column ``user_id``; only that column is read. Else each line
-is an ID, to the last character, blanks at its ends included; a line that begins with a quotation mark is one quoted
-field, which may hold line breaks. A list with a header below other lines, or with NUL characters, is refused: no ledger
-would have its IDs, and the erasure would end well. As in an export, an ID that is empty or white space alone is no ID.
-Either form is UTF-8, with or without a byte order mark, gzip or not, and ends its lines with ``\n``, ``\r\n`` or
-``\r``.
+is an ID, to the last character, with the blanks at its ends; a line that begins with a quotation mark is one quoted
+field, which may hold line breaks. A list with a header below other lines, or with NUL characters, is refused, because
+no ledger has such IDs and the erasure would find none. As in an export, an ID of white space alone is no ID. Either
+form is UTF-8, with or without a byte order mark, gzip or not, and ends its lines with ``\n``, ``\r\n`` or ``\r``.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _LINE = re.compile(r"([^\r\n]*)(?:\r\n|\n|\r|\Z)")
 _NUL = "\0"
 _BREAK = re.compile(r"\r\n|\n|\r")
 
-# A line of a list that holds one of these names, alone or between separators, is taken for a header.
+# A line of a list that has one of these names, alone or between separators, is a header.
 _HEADER = re.compile(
     r"""(?:\A|[,;|\t\r\n])[\ufeff "']*((?:user|amplitude)[_ -]?id|group_value)[ "']*(?=[,;|\t\r\n]|\Z)""",
     re.IGNORECASE,
@@ -48,11 +47,11 @@ class UserList:
     """User IDs, each once.
 
     Attributes:
-        user_ids: in the order of the list, kept to the last character.
+        user_ids: in the order of the list, to the last character.
         is_csv: whether they are a column ``user_id``.
-        blanks: rows or lines without an ID.
-        odd: IDs of a list without a header that begin or end with a blank or a quotation mark, or hold a separator:
-            they may be meant otherwise.
+        blanks: number of rows or lines without an ID.
+        odd: number of IDs, in a list without a header, that begin or end with a blank or a quotation mark, or hold a
+            separator, and so may be mistakes.
     """
 
     user_ids: tuple[str, ...] = field(repr=False)
@@ -65,7 +64,7 @@ def read_user_list(content: bytes) -> UserList:
     r"""Read a list of user IDs.
 
     Raises:
-        UserListError: it cannot be read as it is written, or names no user; no part of it is taken.
+        UserListError: it cannot be read, or names no user; no part of it is used.
 
     >>> read_user_list(b'"amplitude_id","user_id"\r\n"1","ann"\r\n"2",""\r\n').user_ids
     ('ann',)
@@ -85,8 +84,8 @@ def read_user_list(content: bytes) -> UserList:
     if not is_csv:
         if any(user_id.startswith("\t") for user_id in user_ids):
             raise UserListError(
-                "an ID in it begins with a tab. Some of Amplitude's exports put one before each value, which is known "
-                "by their header: keep the header; or write the header user_id above IDs that begin with a tab"
+                "an ID in it begins with a tab. Some of Amplitude's exports put a tab before each value, and only "
+                "their header shows it: keep the header; or write the header user_id above IDs that begin with a tab"
             )
         odd = sum(_ODD.fullmatch(user_id) is not None for user_id in user_ids)
     return UserList(user_ids, is_csv, sum(not user_id.strip() for user_id in found), odd)
@@ -97,14 +96,14 @@ def _text(content: bytes) -> str:
         plain = b"".join(without_mark(inflate(io.BytesIO(content))))
         return plain.decode()
     except ExportFileError:
-        raise UserListError("its gzip stream is damaged, or ends early") from None
+        raise UserListError("its gzip stream is damaged or incomplete") from None
     except UnicodeDecodeError as error:
         line = plain.count(b"\n", 0, error.start) + 1
         raise UserListError(f"it is not UTF-8, line {line}") from None
 
 
 def _is_csv(text: str) -> bool:
-    """Tell whether the first line that is not blank is a header with a column ``user_id``."""
+    """Return whether the first line that is not blank is a header with a column ``user_id``."""
     blank = _BLANK_LINES.match(text)
     first = _LINE.match(text, blank.end() if blank else 0)
     try:
@@ -118,20 +117,20 @@ def _is_csv(text: str) -> bool:
 
 
 def _refuse_what_is_no_list(text: str, first_line_end: int) -> None:
-    """Refuse a text whose lines are no IDs: none of them would be found, and the erasure would end well."""
+    """Refuse a text whose lines are no IDs, because an erasure would find none of them and seem to succeed."""
     if _NUL in text:
         raise UserListError(
             f"line {_line_number(text, text.index(_NUL))} has a NUL character, as text in UTF-16 has. Save it as "
-            "UTF-8; an ID that has one must stand in a CSV file"
+            "UTF-8, or give an ID that has one in a CSV file"
         )
     header = _HEADER.search(text)
     if header is None:
         return
     if header.start(1) < first_line_end:
-        raise UserListError("its first line is a header, and has no column user_id between commas")
+        raise UserListError("its first line is a header without a column user_id between commas")
     raise UserListError(
-        f"line {_line_number(text, header.start(1))} is a header, and other lines stand above it. Remove those lines; "
-        "an ID that reads like a header must stand in a CSV file"
+        f"line {_line_number(text, header.start(1))} is a header below other lines. Remove the lines above it, or "
+        "give an ID that reads like a header in a CSV file"
     )
 
 
@@ -140,7 +139,7 @@ def _line_number(text: str, position: int) -> int:
 
 
 def _column(text: str) -> Iterator[str]:
-    """Yield the column ``user_id`` of a CSV text with a header, which blank lines may stand above."""
+    """Yield the column ``user_id`` of a CSV text; blank lines may precede its header."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         names = next((row for row in reader if "user_id" in plain_names(row)), [])
@@ -148,13 +147,13 @@ def _column(text: str) -> Iterator[str]:
         for row in reader:
             if "user_id" in plain_names([*row[:column], *row[column + 1 :]]):
                 raise UserListError(
-                    f"line {reader.line_num} is a header, and has user_id in another column than the header above "
-                    "it. Give the two CSV files one after the other"
+                    f"line {reader.line_num} is a header with user_id in another column than the header above it. "
+                    "Give the two CSV files one after the other"
                 )
             if row and len(row) != len(names):
                 raise UserListError(
-                    f"line {reader.line_num} has {len(row)} fields, and the header {len(names)}: an ID with a comma "
-                    "must be quoted"
+                    f"line {reader.line_num} has {len(row)} fields, and the header {len(names)}. Quote an ID that has "
+                    "a comma"
                 )
             if row:
                 yield row[column].removeprefix("\t") if has_tabs(names, column) else row[column]
@@ -172,7 +171,7 @@ def _lines(text: str) -> Iterator[str]:
         if match is None:
             raise UserListError(
                 f"line {_line_number(text, position)} begins with a quotation mark, and is no quoted ID: the mark is "
-                "not closed, or something follows where it is. Double the marks within an ID, and give rows of several "
+                "not closed, or text follows the closing mark. Double the marks within an ID, and give rows of several "
                 "columns with their header"
             )
         yield match[1].replace('""', '"') if quoted else match[1]

@@ -26,7 +26,7 @@ NAMES = [
     "user_id=airflow",
     "trait=x",
     "value=false",
-    "told=true",
+    "delivered=true",
     "in_doubt=true",
     "user_id=50000",
     "a*b",
@@ -35,7 +35,7 @@ NAMES = [
     "{a,b}",
     "it's",
     "100%",
-    "refused=9/rows=3/file_row_number=1/p_706c616e=pro/name=x",
+    "rejections=9/rows=3/file_row_number=1/p_706c616e=pro/name=x",
     "~/s3:/back\\slash/$HOME/é ☃/file.csv.gz",
 ]
 
@@ -125,7 +125,7 @@ def test_a_folder_that_duckdb_cannot_read_is_named_before_anything_is_done(name:
     scratch = tmp_path / name / "amplitude-segment-x"
 
     with (
-        pytest.raises(EngineError, match="DuckDB reads no files below a folder of this name") as refused,
+        pytest.raises(EngineError, match="DuckDB cannot read files below a folder of this name") as refused,
         open_engine(scratch),
     ):
         pass

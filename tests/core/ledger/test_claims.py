@@ -1,4 +1,4 @@
-"""One run at a time tells a stream."""
+"""One run at a time syncs a stream."""
 
 import pytest
 from fakes import World

@@ -97,9 +97,10 @@ def test_a_journal_that_lacks_something_is_named(synced: World) -> None:
         synced.attempt("c1")
 
 
-def test_a_newer_format_is_refused(synced: World) -> None:
+@pytest.mark.parametrize("found", [FORMAT - 1, FORMAT + 1])
+def test_another_format_is_refused(synced: World, found: int) -> None:
     name = path_of(synced, "commit-1.json")
-    synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": FORMAT + 1}).encode()
+    synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": found}).encode()
 
     with pytest.raises(LedgerFormatError, match=f"reads up to {FORMAT}"):
         synced.attempt("c1")
@@ -118,16 +119,16 @@ positions = st.sets(st.integers(0, 40))
 
 @given(positions, positions, positions, positions)
 def test_journals_add_up_and_an_acknowledgement_outweighs_a_refusal(
-    acked: set[int], other_acked: set[int], refused: set[int], other_refused: set[int]
+    acked: set[int], other_acked: set[int], rejected: set[int], other_rejected: set[int]
 ) -> None:
-    one = Journal(Ranges.of_positions(acked), {p: Rejection(p, 400, "") for p in refused})
-    other = Journal(Ranges.of_positions(other_acked), {p: Rejection(p, 400, "") for p in other_refused})
+    one = Journal(Ranges.of_positions(acked), {p: Rejection(p, 400, "") for p in rejected})
+    other = Journal(Ranges.of_positions(other_acked), {p: Rejection(p, 400, "") for p in other_rejected})
 
     both = one.union(other)
 
     assert both.acked == Ranges.of_positions(acked | other_acked)
-    assert set(both.refused) == (refused | other_refused) - acked - other_acked
-    left = set(range(41)) - acked - other_acked - refused - other_refused
+    assert set(both.rejected) == (rejected | other_rejected) - acked - other_acked
+    left = set(range(41)) - acked - other_acked - rejected - other_rejected
     assert both.pending(41) == Ranges.of_positions(left)
 
 
@@ -145,9 +146,9 @@ def test_no_name_from_outside_is_a_path(one: str, other: str) -> None:
     "content",
     [
         b"[" * 100_000,
-        encode_entry({}).replace(b"}", b', "acked": [[0, 1e999]], "refused": []}'),
-        encode_entry({"acked": [[2, 0]], "refused": []}),
-        encode_entry({"acked": [], "refused": [[-1, 400, ""]]}),
+        encode_entry({}).replace(b"}", b', "acked": [[0, 1e999]], "rejected": []}'),
+        encode_entry({"acked": [[2, 0]], "rejected": []}),
+        encode_entry({"acked": [], "rejected": [[-1, 400, ""]]}),
     ],
 )
 def test_an_entry_that_no_writer_of_ours_wrote_is_named(synced: World, content: bytes) -> None:

@@ -22,7 +22,7 @@ def test_many_syncs_leave_the_last_commits_one_plan_and_one_claim(world: World) 
     assert numbered(world, "commit") == ["commit-10.json", "commit-11.json", "commit-12.json"]
     assert numbered(world, "snapshot") == [f"snapshot-{n}-{n}.parquet" for n in (10, 11, 12)]
     assert numbered(world, "plan") == ["plan-12.json"]
-    # Whoever goes back to commit 10 must know whom plans 11 and 12 told.
+    # A rollback to commit 10 needs the changes of plans 11 and 12.
     assert numbered(world, "changes") == ["changes-11.parquet", "changes-12.parquet"]
     assert numbered(world, "claim") == ["claim-12.json"]
     assert sum("/reports/" in name for name in world.store.objects) == 12

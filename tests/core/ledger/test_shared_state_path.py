@@ -12,7 +12,13 @@ from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.ledger_folder import PassedOver, warn
 from airflow_provider_amplitude_segment.core.ledger.pruning import prune
-from airflow_provider_amplitude_segment.core.ledger.state_path_mark import MARKER, PACKAGE, encode_entry, require_mark
+from airflow_provider_amplitude_segment.core.ledger.state_path_mark import (
+    FORMAT,
+    MARKER,
+    PACKAGE,
+    encode_entry,
+    require_mark,
+)
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_stream, find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import Erased, erase_users
@@ -116,7 +122,7 @@ def test_a_retirement_and_later_syncs_leave_everything_else_as_it_is(shared: Wor
 def test_a_folder_of_another_program_beside_a_ledger_is_no_destination(
     shared: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not where a changed key is looked for, nor where a retirement names what else was told, or what there is."""
+    """Neither the search for a changed key nor a retirement takes it for a destination or a ledger."""
     shared.store.objects["1234/c1/other/plan-1.json"] = b'{"segment_conn_id": "segment_new"}'
     shared.store.objects["1234/c2/other/plan-1.json"] = b"{}"
 
@@ -172,7 +178,7 @@ def test_a_retirement_names_what_is_not_ours_in_a_ledgers_folder_and_does_not_de
 
     for name, body in FOREIGN_IN_LEDGER.items():
         assert shared.store.objects[f"{LEDGER}/{name}"] == body
-    assert f"memory:{LEDGER} holds what is not this package's" in caplog.text
+    assert f"memory:{LEDGER} holds objects of other programs" in caplog.text
     assert "rejected/1 copy.csv" in caplog.text
 
 
@@ -183,13 +189,13 @@ def test_an_entry_without_the_mark_in_a_ledger_is_named_and_never_deleted(
     for day in range(3):
         shared.amplitude.cohort("c1", "Power Users", ["ann", "bob", f"user-{day}"])
         shared.sync("c1", keep_snapshots=1)
-    shared.store.objects[old] = b'{"somebody": "else"}'
+    shared.store.objects[old] = b'{"another": "program"}'
 
     prune(Ledger(shared.store, LEDGER), 1)
     (erased,) = erase(shared, tmp_path, "ann")
 
-    assert shared.store.objects[old] == b'{"somebody": "else"}'
-    assert f"memory:{old} does not carry this package's mark, and was left as it is." in caplog.text
+    assert shared.store.objects[old] == b'{"another": "program"}'
+    assert f"memory:{old} does not carry this package's mark, so it was not deleted." in caplog.text
     assert [left for left in erased.left if "plan-1.json is not this package's" in left]
 
 
@@ -221,9 +227,9 @@ def test_a_folder_of_another_program_is_not_claimed_by_a_sync_that_would_keep_it
 
 
 def test_a_claim_of_a_newer_version_is_not_taken_over(shared: World) -> None:
-    shared.store.objects[f"{LEDGER}/claim-9.json"] = json.dumps({"package": PACKAGE, "format": 3}).encode()
+    shared.store.objects[f"{LEDGER}/claim-9.json"] = json.dumps({"package": PACKAGE, "format": FORMAT + 1}).encode()
 
-    with pytest.raises(LedgerFormatError, match=r"claim-9\.json has format 3"):
+    with pytest.raises(LedgerFormatError, match=r"claim-9\.json has format 4"):
         shared.attempt("c1")
 
     assert f"{LEDGER}/claim-10.json" not in shared.store.objects
@@ -241,7 +247,7 @@ def test_every_entry_carries_the_mark_and_the_format(shared: World) -> None:
     for name, body in entries.items():
         if not name.startswith("lake"):
             entry = json.loads(body)
-            assert (entry["package"], entry["format"]) == ("airflow-provider-amplitude-segment", 2), name
+            assert (entry["package"], entry["format"]) == ("airflow-provider-amplitude-segment", 3), name
 
 
 # What cannot be read ----------------------------------------------------------------------------------------------
@@ -269,8 +275,8 @@ def test_one_entry_that_can_be_read_makes_a_damaged_ledger_be_found(shared: Worl
 
 
 CLOSED = {
-    "lost+found": "By its name it is no ledger of this package.",
-    ".Trash-0": "By its name it is no ledger of this package.",
+    "lost+found": "Its name is not that of a ledger.",
+    ".Trash-0": "Its name is not that of a ledger.",
     "5678": "If it is a ledger, or holds one, run this again as a user who can read it.",
     "5678/c1": "If it is a ledger, or holds one",
     "5678/c1/dst": "If it is a ledger, or holds one",
@@ -404,7 +410,7 @@ def test_a_mark_that_another_program_wrote_stops_a_sync_and_is_left(world: World
 
 def test_a_state_path_of_a_newer_version_is_refused(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann"])
-    world.store.objects[MARKER] = json.dumps({"package": PACKAGE, "format": 3}).encode()
+    world.store.objects[MARKER] = json.dumps({"package": PACKAGE, "format": FORMAT + 1}).encode()
 
     for act in (world.attempt, world.retire):
         with pytest.raises(LedgerFormatError, match=rf"{MARKER} has format 3; this version reads up to 2"):

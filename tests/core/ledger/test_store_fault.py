@@ -1,4 +1,4 @@
-"""Errors of Google's, Azure's and Amazon's libraries, none of which core imports, are told apart by their names."""
+"""Errors of Google's, Azure's and Amazon's libraries, none of which core imports, are distinguished by their names."""
 
 import socket
 from types import SimpleNamespace
@@ -24,8 +24,8 @@ def named(name: str, **attributes: object) -> Exception:
         ("PartialCredentialsError", "a part of the credentials is missing"),
         ("RefreshError", "the credentials are refused"),
         ("ClientAuthenticationError", "the credentials are refused"),
-        ("UnauthorizedSSOTokenError", "the login that the credentials come from has ended, or wants a person"),
-        ("NoRegionError", "the region is missing, or its name is none"),
+        ("UnauthorizedSSOTokenError", "the login behind the credentials has ended, or needs a person"),
+        ("NoRegionError", "the region is missing, or has no valid name"),
     ],
 )
 def test_credentials_and_settings_that_do_not_do_are_lasting(name: str, reason: str) -> None:

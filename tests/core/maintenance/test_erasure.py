@@ -44,7 +44,7 @@ def named_in(world: World, scratch: Path, user_id: str) -> list[str]:
 
 
 def history(world: World) -> None:
-    """Three syncs, one rejected user, a dry run and a plan that was not told to its end."""
+    """Three syncs, one rejected user, a dry run and a plan that was not delivered to its end."""
     world.amplitude.cohort("c1", "Power Users", ["ann@x", "bob@x", "eve@x"])
     world.segment.poisoned.add("eve@x")
     with pytest.raises(RejectedUsersError):
@@ -81,7 +81,7 @@ def test_nothing_names_an_erased_user_and_everybody_else_is_as_before(
     world.amplitude.cohort("c1", "Power Users", users)
     world.sync("c1", max_exit_ratio=None)
     assert world.segment.members(TRAIT) - {user_id} == users
-    # Nobody else was told more than what was in doubt or had changed: the first member's key has no second message.
+    # All others get only what is in doubt or has changed: the first member's key has no second message.
     assert world.report.destinations[0].planned <= 3
 
 
@@ -91,7 +91,7 @@ def test_several_are_erased_at_once_and_from_every_ledger(world: World, tmp_path
     world.sync("c1", keys=("default", "emea"))
     world.sync("c2")
 
-    erased = erase(world, tmp_path, "bob@x", "cat@x", "nobody")
+    erased = erase(world, tmp_path, "bob@x", "cat@x", "unknown")
 
     assert [e.pairs for e in erased] == [1, 1, 2]
     assert named_in(world, tmp_path, "bob@x") == named_in(world, tmp_path, "cat@x") == []
@@ -101,7 +101,7 @@ def test_a_ledger_that_does_not_name_them_keeps_its_earlier_commits(world: World
     history(world)
     before = {name: content for name, content in world.store.objects.items() if "claim" not in name}
 
-    assert erase(world, tmp_path, "nobody") == [Erased(0, None, 0)]
+    assert erase(world, tmp_path, "unknown") == [Erased(0, None, 0)]
 
     after = {name: content for name, content in world.store.objects.items() if "claim" not in name}
     assert after == before

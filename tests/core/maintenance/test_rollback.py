@@ -1,4 +1,4 @@
-"""Going back to an earlier commit: everything told since is in doubt, and the next sync tells it again."""
+"""A rollback to an earlier commit: every later change is in doubt, and the next sync sends it again."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def back(world: World, to: int, scratch: Path) -> RollbackResult:
     scratch.mkdir()
     try:
         return roll_back(
-            MaintenancePorts(world.store, world.run_named("somebody"), world.clock, scratch), stream_of(world), to
+            MaintenancePorts(world.store, world.run_named("a person"), world.clock, scratch), stream_of(world), to
         )
     finally:
         world.clock.pass_by(60)
@@ -45,16 +45,16 @@ def test_after_going_back_segment_believes_the_cohort_although_it_lost_everythin
     world: World, tmp_path: Path
 ) -> None:
     sync_of(world, "ann", "bob")
-    told = world.segment.identifies
+    before = world.segment.identifies
     sync_of(world, "bob", "cat")
     sync_of(world, "ann", "cat")
-    world.segment.forget_after(told)
+    world.segment.forget_after(before)
     assert world.segment.members(TRAIT) == {"ann", "bob"}
 
-    restated = back(world, 1, tmp_path)
+    rolled_back = back(world, 1, tmp_path)
 
-    # ann left and came back, bob left, cat entered: all three were told something since.
-    assert (restated.pairs, restated.in_doubt) == (3, 3)
+    # ann left and came back, bob left, cat entered: all three have later changes.
+    assert (rolled_back.pairs, rolled_back.in_doubt) == (3, 3)
     sync_of(world, "ann", "cat")
     assert world.segment.members(TRAIT) == {"ann", "cat"}
     assert world.segment.former(TRAIT) == {"bob"}
@@ -90,10 +90,10 @@ def test_a_damaged_snapshot_is_gone_back_from_and_everyone_is_in_doubt(world: Wo
     sync_of(world, "bob", "cat")
     world.store.objects[f"{FOLDER}/snapshot-2-2.parquet"] = b"half of it"
 
-    restated = back(world, 1, tmp_path)
+    rolled_back = back(world, 1, tmp_path)
 
     # cat is known from the plan.
-    assert restated.in_doubt == restated.pairs == 3
+    assert rolled_back.in_doubt == rolled_back.pairs == 3
     sync_of(world, "bob", "cat")
     assert world.segment.members(TRAIT) == {"bob", "cat"}
 
@@ -128,8 +128,8 @@ def test_a_million_users_go_back_in_the_memory_that_the_engine_has(world: World,
     ledger = Ledger(world.store, FOLDER)
     with open_engine(tmp_path) as engine:
         for number in range(1, 5):
-            rows = f"""SELECT '{TRAIT}' AS trait, md5(i::VARCHAR) AS user_id, true AS told, false AS in_doubt,
-                       0 AS refused
+            rows = f"""SELECT '{TRAIT}' AS trait, md5(i::VARCHAR) AS user_id, true AS delivered, false AS in_doubt,
+                       0 AS rejections
                 FROM range({number * 25_000}, {number * 25_000 + 1_000_000}) users(i)"""
             engine.execute(write_parquet(rows, tmp_path / "state.parquet"))
             snapshot = ledger.store_file(f"snapshot-{number}-{number}.parquet", tmp_path / "state.parquet")
@@ -138,9 +138,9 @@ def test_a_million_users_go_back_in_the_memory_that_the_engine_has(world: World,
                 Commit(number, number, "run", "", TRAIT, later_timestamp(time, None), snapshot, "", "", "", {}, number)
             )
 
-    restated = back(world, 1, tmp_path)
+    rolled_back = back(world, 1, tmp_path)
 
-    assert (restated.pairs, restated.in_doubt) == (1_075_000, 75_000)
+    assert (rolled_back.pairs, rolled_back.in_doubt) == (1_075_000, 75_000)
 
 
 def test_one_does_not_go_back_while_a_sync_is_at_work(world: World, tmp_path: Path) -> None:
@@ -166,9 +166,9 @@ def test_who_is_named_only_by_a_later_plan_is_told_false_again(world: World, tmp
     sync_of(world, "ann", "bob")
     world.store.objects[f"{FOLDER}/snapshot-2-2.parquet"] = b"half of it"
 
-    restated = back(world, 1, tmp_path)
+    rolled_back = back(world, 1, tmp_path)
 
-    assert (restated.pairs, restated.in_doubt, restated.all_known) == (2, 2, False)
+    assert (rolled_back.pairs, rolled_back.in_doubt, rolled_back.all_known) == (2, 2, False)
     sync_of(world, "ann")
     assert world.segment.members(TRAIT) == {"ann"}
 
@@ -185,10 +185,10 @@ def test_who_was_told_only_by_a_plan_that_was_given_up_is_told_again(world: Worl
     with pytest.raises(Killed):
         world.attempt("c1", run="killed", max_exit_ratio=None)
     world.store.before_write = lambda _name: None
-    told = world.segment.identifies
+    before = world.segment.identifies
     world.clock.pass_by(3600)
     sync_of(world, "ann", "bob")
-    world.segment.forget_after(told)
+    world.segment.forget_after(before)
     assert world.segment.members(TRAIT) == {"bob"}
 
     back(world, 1, tmp_path)

@@ -40,7 +40,7 @@ def test_a_csv_file_gives_its_user_ids_to_the_last_character(ids: list[str], end
 
 
 def is_plain(user_id: str) -> bool:
-    """Tell whether an ID can stand in a list without a header."""
+    """Return whether an ID can be in a list without a header."""
     return not user_id.startswith("\t") and "\0" not in user_id and "user_id" not in user_id
 
 
@@ -114,12 +114,12 @@ def test_an_id_that_may_be_meant_otherwise_is_counted(content: bytes) -> None:
         (b"group_value\nann\n", "first line is a header"),
         (b"\n\nUser ID\nann\n", "first line is a header"),
         (b"\namplitude_id;user_id\n1;ann\n", "first line is a header"),
-        (b"sep=,\r\namplitude_id,user_id\r\n1,ann\r\n", "line 2 is a header, and other lines stand above it"),
+        (b"sep=,\r\namplitude_id,user_id\r\n1,ann\r\n", "line 2 is a header below other lines"),
         (b'sep=,\n"amplitude_id","user_id"\n"1","ann"\n', "line 2 is a header"),
         (b"Exported today\n\nuser_id\nann\n", "line 3 is a header"),
         (b"# ann\r1\tAmplitude ID\tplan\rann\r", "line 2 is a header"),
         (b"bob\nann\n\xef\xbb\xbfuser_id\ncat\n", "line 3 is a header"),
-        (b"plan,user_id\na,ann\nuser_id,plan\nbob,a\n", "line 3 is a header, and has user_id in another column"),
+        (b"plan,user_id\na,ann\nuser_id,plan\nbob,a\n", "line 3 is a header with user_id in another column"),
         ("ann\nbob\n".encode("utf-16-le"), "line 1 has a NUL character"),
         ("amplitude_id,user_id\n1,ann\n".encode("utf-16-be"), "line 1 has a NUL character"),
         (b"bob\nann\x00\n", "line 2 has a NUL character"),
