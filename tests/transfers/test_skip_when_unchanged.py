@@ -19,7 +19,7 @@ def synced(sync: Sync, ti: FakeTaskInstance) -> FakeTaskInstance:
 def test_a_sync_in_which_nobody_moved_is_skipped_and_committed_all_the_same(
     sync: Sync, synced: FakeTaskInstance
 ) -> None:
-    with pytest.raises(AirflowSkipException, match="nobody moved"):
+    with pytest.raises(AirflowSkipException, match="no changes"):
         sync(synced, skip_when_unchanged="True")
 
     (told,) = synced.xcoms["sync_report"]["destinations"]

@@ -108,7 +108,7 @@ def test_a_backend_that_fails_fails_no_sync(
     monkeypatch.setattr(Stats, "incr", fail, raising=False)
 
     assert sync()["destinations"][0]["committed"]
-    assert "Metrics could not be told: OSError" in caplog.text
+    assert "Metrics could not be published: OSError" in caplog.text
 
 
 def test_exports_left_are_told_where_amplitude_was_asked_anyway(counted: Counted, sandbox: Sandbox, sync: Sync) -> None:

@@ -53,9 +53,9 @@ def test_a_write_holds_the_step_and_how_far_each_destination_is() -> None:
 
     def work() -> None:
         progress.show({"step": "Send to Segment"})
-        for told in (4000, 12_000):
-            progress.show({"destination": "segment_default", "told": told, "planned": 40_000})
-        progress.show({"destination": "segment_emea", "told": 1, "planned": 2})
+        for delivered in (4000, 12_000):
+            progress.show({"destination": "segment_default", "delivered": delivered, "planned": 40_000})
+        progress.show({"destination": "segment_emea", "delivered": 1, "planned": 2})
         wait_for(lambda: "segment_emea" in store.values.get(KEY, {}).get("destinations", {}))
 
     progress.during(work)
@@ -65,8 +65,8 @@ def test_a_write_holds_the_step_and_how_far_each_destination_is() -> None:
         "try_number": 2,
         "at": "",
         "destinations": {
-            "segment_default": {"told": 12_000, "planned": 40_000},
-            "segment_emea": {"told": 1, "planned": 2},
+            "segment_default": {"delivered": 12_000, "planned": 40_000},
+            "segment_emea": {"delivered": 1, "planned": 2},
         },
     }
 
@@ -90,12 +90,12 @@ def test_how_far_a_failed_try_came_stays(error: type[BaseException]) -> None:
     progress = ProgressStore(store, 1)
 
     def work() -> None:
-        progress.show({"destination": "segment_default", "told": 3, "planned": 9})
+        progress.show({"destination": "segment_default", "delivered": 3, "planned": 9})
         raise error
 
     with pytest.raises(error):
         progress.during(work)
-    assert store.values[KEY]["destinations"]["segment_default"]["told"] == 3
+    assert store.values[KEY]["destinations"]["segment_default"]["delivered"] == 3
 
 
 def test_what_a_deferred_task_waits_for_stays() -> None:
@@ -116,8 +116,8 @@ def test_ten_thousand_facts_a_second_are_few_writes() -> None:
     progress = ProgressStore(store, 1, seconds_between_writes=0.1)
 
     def work() -> None:
-        for told in range(10_000):
-            progress.show({"destination": "segment_default", "told": told, "planned": 10_000})
+        for delivered in range(10_000):
+            progress.show({"destination": "segment_default", "delivered": delivered, "planned": 10_000})
         time.sleep(0.3)
 
     progress.during(work)
@@ -130,8 +130,8 @@ def test_a_store_that_fails_is_left_alone_after_one_warning(caplog: pytest.LogCa
     progress = ProgressStore(store, 1, seconds_between_writes=0.01)
 
     def work() -> str:
-        for told in range(50):
-            progress.show({"destination": "segment_default", "told": told, "planned": 50})
+        for delivered in range(50):
+            progress.show({"destination": "segment_default", "delivered": delivered, "planned": 50})
             time.sleep(0.005)
         return "done"
 
@@ -162,7 +162,7 @@ def test_a_sync_that_fails_leaves_where_it_was(sandbox: Sandbox, sync: Sync, ti:
 
     left = store.values[KEY]
     assert left["step"] == "Send to Segment"
-    assert (left["destinations"]["segment_default"]["told"], left["try_number"]) == (0, 1)
+    assert (left["destinations"]["segment_default"]["delivered"], left["try_number"]) == (0, 1)
     assert "bob" not in json.dumps(left)
 
 
