@@ -57,8 +57,8 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
             "region": _region("the Amplitude project"),
             "org_url": _text(
                 "Organization URL",
-                "For links to cohorts: the part after /analytics/ in Amplitude's URLs, e.g. my-org, or a whole URL with "
-                "{cohort_id} in it. Empty: no link.",
+                "For links to cohorts: the part after /analytics/ in Amplitude's URLs, e.g. my-org, or a whole URL "
+                "with {cohort_id} in it. Empty: no link.",
             ),
             "timeout": _TIMEOUT,
         },
@@ -120,7 +120,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-amplitude-segment",
         "name": "Amplitude and Segment",
-        "description": "Sync Amplitude behavioral cohorts to Segment: one identify for each user who entered or exited.",
+        "description": "Sync Amplitude behavioral cohorts to Segment, one identify for each change.",
         "integrations": [
             {
                 "integration-name": _AMPLITUDE,

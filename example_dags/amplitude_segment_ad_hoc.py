@@ -84,7 +84,7 @@ with DAG(
             default=False,
             type="boolean",
             title="Dry run",
-            description="Only count the users who would enter and exit; nothing is sent. It spends an export of the month.",
+            description="Only count the users who would enter and exit; nothing is sent. It spends an export.",
         ),
         "max_exit_ratio": Param(
             default=0.5,

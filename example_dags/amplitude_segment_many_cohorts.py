@@ -50,7 +50,7 @@ with DAG(
             minimum=0,
             maximum=1,
             title="Largest share that may exit",
-            description="If a larger share of the members would exit, nothing is sent and the run fails. Empty: no limit.",
+            description="If a larger share would exit, nothing is sent and the run fails. Empty: no limit.",
             section="Advanced",
         ),
         "on_empty_cohort": Param(

@@ -60,7 +60,7 @@ with DAG(
             type="string",
             enum=["fail", "full"],
             title="When a part of the state is missing",
-            description="fail, or full: retire the users in the rest of the state. Users only in the missing part stay true.",
+            description="fail, or full: retire the users that the state still has. Others stay true.",
             section="Advanced",
         ),
         "events_per_second": Param(
