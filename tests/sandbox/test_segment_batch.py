@@ -72,13 +72,13 @@ def test_a_very_short_key_is_refused(segment: Any, write_key: str) -> None:
     ],
 )
 def test_only_the_exact_form_of_authentication_passes(sandbox: Sandbox, segment: Any, header: str | None) -> None:
-    """Any other form than write key, colon and nothing is answered 401 and told that the sandbox insists."""
+    """Any other form than write key, colon and nothing gets a 401 with the login that the sandbox requires."""
     body = json.dumps({"batch": [identify()], "writeKey": WRITE_KEY_DEFAULT}).encode()
     headers = {} if header is None else {"Authorization": header}
     refused = segment.session.post(sandbox.url + "/v1/batch", data=body, headers=headers, timeout=20)
 
     assert refused.status_code == 401
-    assert "The sandbox insists" in refused.json()["message"]
+    assert "The sandbox requires" in refused.json()["message"]
     assert sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT) == set()
 
 
