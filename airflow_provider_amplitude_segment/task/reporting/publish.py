@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.report.summary import summarize
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_amplitude_segment.core.report.report import SyncReport
+    from airflow_provider_amplitude_segment.core.report.report import DestinationReport, SyncReport
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +61,11 @@ def publish_result(
     :param skips_unchanged: skip the task after a sync without changes.
     :return: the reason to skip the task, or ``None``.
     """
-    ti = context["ti"]
     operator.sync_report = report
-    with _warn_on_failure("The report"):
-        ti.xcom_push(key=REPORT_XCOM_KEY, value=report.as_dict())
-    with _warn_on_failure("The generation"):
-        push_generations(ti, report)
+    _push_report(context["ti"], report)
     changed = report.destinations
     if error is None and skipped is None and skips_unchanged and not report.dry_run:
-        with _warn_on_failure("Which destinations changed"):
-            changed = find_changed(ti, report)
-            push_announced(ti, report)
+        changed = _announce_changed(context["ti"], report)
         if not changed:
             skipped = "no changes (skip_when_unchanged)"
     with _warn_on_failure("The summary"):
@@ -83,6 +77,22 @@ def publish_result(
         with _warn_on_failure("The assets' events"):
             fill_asset_events(operator, context, report, changed)
     return skipped
+
+
+def _push_report(ti: Any, report: SyncReport) -> None:
+    with _warn_on_failure("The report"):
+        ti.xcom_push(key=REPORT_XCOM_KEY, value=report.as_dict())
+    with _warn_on_failure("The generation"):
+        push_generations(ti, report)
+
+
+def _announce_changed(ti: Any, report: SyncReport) -> tuple[DestinationReport, ...]:
+    """Return the destinations with changes, and record these as announced; after a failure return all destinations."""
+    changed = report.destinations
+    with _warn_on_failure("Which destinations changed"):
+        changed = find_changed(ti, report)
+        push_announced(ti, report)
+    return changed
 
 
 class Sync(Protocol):
