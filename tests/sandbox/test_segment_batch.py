@@ -1,4 +1,4 @@
-"""The stand-in Segment answers as Segment's documents say, and remembers what it was told."""
+"""The stand-in Segment responds as Segment's documents say, and keeps the traits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def basic(text: str) -> str:
 
 
 def test_an_identify_is_believed(sandbox: Sandbox, segment: Any) -> None:
-    """Users told true are believed, users told false disbelieved, users never told neither."""
+    """Users sent true are believed, users sent false disbelieved, other users neither."""
     answer = segment.send(identify("ann"), identify("bob", value=False))
 
     assert (answer.status_code, answer.json()) == (200, {"success": True})
@@ -172,7 +172,7 @@ def test_an_anonymous_id_is_an_identity(sandbox: Sandbox, segment: Any) -> None:
 
 
 def test_copies_are_dropped_across_all_write_keys(sandbox: Sandbox, segment: Any) -> None:
-    """A messageId seen before is dropped, whoever sends it; messages without one never are."""
+    """A messageId seen before is dropped, from any source; messages without one never are."""
     segment.send(identify("ann", messageId="m1"))
     segment.send(identify("ann", value=False, messageId="m1"))
     segment.send(identify("ann", messageId="m1"), write_key=WRITE_KEY_EMEA)

@@ -183,7 +183,7 @@ def test_the_trigger_form_is_filled_in_without_code(ui: AirflowUi, run: dict[str
 def test_both_links_are_there_while_the_task_runs(
     ui: AirflowUi, airflow: Standalone, run: dict[str, str], sandbox: Sandbox
 ) -> None:
-    """They lead outside, so nobody follows them here."""
+    """The test does not follow them, because they lead outside."""
     deadline = time.monotonic() + 120
     while sandbox.segment.identifies_received == 0 and time.monotonic() < deadline:
         time.sleep(0.2)
