@@ -166,9 +166,7 @@ def test_the_program_prints_connections_that_work(program: subprocess.Popen[str]
     credentials = (amplitude["login"], amplitude["password"])
 
     listed = requests.get(amplitude["host"] + "/api/3/cohorts", auth=credentials, timeout=20).json()["cohorts"]
-    response = requests.post(
-        segment["host"] + "/v1/batch", json={"batch": []}, auth=(segment["password"], ""), timeout=20
-    )
+    sent = requests.post(segment["host"] + "/v1/batch", json={"batch": []}, auth=(segment["password"], ""), timeout=20)
 
     assert sum(cohort["name"].startswith("Lifecycle:") for cohort in listed) == 3
     assert sent.json() == {"success": True}
