@@ -1,4 +1,4 @@
-"""What Airflow learns of this package at discovery. Nothing of Airflow is imported here."""
+"""The provider's metadata, which Airflow reads at discovery. This module imports nothing of Airflow."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _REGION = {
 }
 _TIMEOUT = {
     "label": "Timeout",
-    "description": "Longest silence of the server, in seconds. Empty means 60.",
+    "description": "Seconds without data from the server after which a request fails. Empty means 60.",
     "schema": {"type": ["integer", "null"], "default": 60, "minimum": 1, "maximum": 86400},
 }
 
-# Without a port, the button on Airflow 3.3.2 answers "Bad Request": https://github.com/apache/airflow/pull/73298
+# Without a port, the Test button of Airflow 3.3.2 returns "Bad Request": https://github.com/apache/airflow/pull/73298
 _PORT = "443: on Airflow 3.3.2, Test needs one"
 
 
@@ -35,7 +35,7 @@ def _text(label: str, description: str) -> dict[str, Any]:
     return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
 
 
-# The placeholders of what is not a connection's own field are shown by Airflow 2 alone.
+# Only Airflow 2 shows placeholders of conn-fields.
 _CONNECTION_TYPES: list[dict[str, Any]] = [
     {
         "connection-type": "amplitude",
@@ -57,8 +57,8 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
             "region": _region("the Amplitude project"),
             "org_url": _text(
                 "Organization URL",
-                "For links to cohorts: what stands behind /analytics/ in Amplitude's own URLs, e.g. my-org; or a whole "
-                "URL with {cohort_id} in it. Empty: no link.",
+                "For links to cohorts: the part after /analytics/ in Amplitude's URLs, e.g. my-org, or a whole URL "
+                "with {cohort_id} in it. Empty: no link.",
             ),
             "timeout": _TIMEOUT,
         },
@@ -85,13 +85,13 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
             "workspace": _text(
                 "Workspace slug",
                 "my-workspace, where the source's address is app.segment.com/my-workspace/sources/my-source. For the "
-                "link to its debugger, and for the pace: connections that name one workspace share its limit.",
+                "link to its debugger, and for the rate limit, which connections of one workspace share.",
             ),
             "source": _text("Source slug", "my-source, in the same address. For the link to its debugger."),
             "destination_id": _text(
                 "Destination ID",
-                "Leave it empty, unless the write key of a source was changed: then the name that it had in the state "
-                "before.",
+                "Leave it empty. After a change of the source's write key, enter the destination's earlier name in the "
+                "state path.",
             ),
             "timeout": _TIMEOUT,
         },
@@ -100,10 +100,10 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
 
 
 def connection_type(name: str) -> dict[str, Any]:
-    """Return what is declared of one connection type.
+    """Return the declaration of one connection type.
 
     Raises:
-        KeyError: There is none of that name.
+        KeyError: no connection type has that name.
     """
     for declared in _CONNECTION_TYPES:
         if declared["connection-type"] == name:
@@ -120,7 +120,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-amplitude-segment",
         "name": "Amplitude and Segment",
-        "description": "Carry Amplitude behavioral cohorts to Segment, one identify for each user who moved.",
+        "description": "Sync Amplitude behavioral cohorts to Segment, one identify for each change.",
         "integrations": [
             {
                 "integration-name": _AMPLITUDE,
@@ -144,7 +144,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "connection-types": _CONNECTION_TYPES,
-        # Airflow 2 knows no other links than these when it reads a DAG again.
+        # When Airflow 2 reads a serialized DAG, it accepts only these links.
         "extra-links": [
             f"{_PACKAGE}.links.amplitude.AmplitudeCohortLink",
             f"{_PACKAGE}.links.segment.SegmentDebuggerLink",
@@ -157,8 +157,8 @@ _CONFIG: dict[str, Any] = {
     "description": "Syncs of Amplitude cohorts to Segment.",
     "options": {
         "state_path": {
-            "description": "Where it is kept what Segment was told: any URL that ObjectStoragePath takes. "
-            "Empty means a folder in AIRFLOW_HOME, which is right for one machine only.",
+            "description": "Where the ledgers are: an absolute path, or any URL that ObjectStoragePath takes. "
+            "Empty means a folder in AIRFLOW_HOME, which works only with one machine.",
             "version_added": "0.1.0",
             "type": "string",
             "example": "s3://aws_default@my-bucket/amplitude-segment",
@@ -174,7 +174,7 @@ _CONFIG: dict[str, Any] = {
             "default": "",
         },
         "keep_snapshots": {
-            "description": "How many commits of each cohort and destination are kept to go back to.",
+            "description": "How many commits of each cohort and destination are kept, to roll back to.",
             "version_added": "0.1.0",
             "type": "integer",
             "example": None,

@@ -1,20 +1,20 @@
-"""Send the people of an Amplitude cohort to Segment, now.
+"""Sync an Amplitude cohort to Segment, now.
 
-Press **Trigger** and fill in the form; no code is needed.
+Press **Trigger** and fill in the form. You need no code.
 
-1. **Cohort**: open the cohort in Amplitude, copy the address from the browser, and paste it. Its ID alone will do.
-2. **Destinations**: the Segment sources to tell. One export from Amplitude serves them all.
-3. **Mode**: *Only who moved* tells Segment who entered and who left since the last time; the first time, that is
-   everyone. *Everyone again* repeats what Segment should know already; it costs more calls.
-4. **Dry run**: try it first. It says how many people would enter and leave, and sends nothing.
+1. **Cohort**: open the cohort in Amplitude, copy the address from the browser, and paste it. The cohort's ID is enough.
+2. **Destinations**: the Segment sources that receive the cohort. One export from Amplitude serves them all.
+3. **Mode**: *Only changes* sends the users who entered or exited since the last sync; the first sync sends all members.
+   *Everyone again* also repeats what Segment has already; it needs more calls.
+4. **Dry run**: try it first. It counts the users who would enter and exit, and sends nothing.
 
-While it runs, the task has two buttons: **Cohort in Amplitude**, and **Debugger in Segment** to watch it arrive.
-Afterwards its log says how many were told. In Segment, each person has the trait `<cohort name> (<cohort ID>)`: `true`
-for who is in the cohort, `false` for who left.
+While the task runs, it has two links: **Cohort in Amplitude**, and **Debugger in Segment** to see the messages arrive.
+At the end the log counts the users who were sent. In Segment each user has the trait `<cohort name> (<cohort ID>)`:
+`true` for members, `false` for users who exited.
 
-**When it fails**, the end of the log says why, what was not sent, and what to do next. If it ends with a configuration
-like `{"max_exit_ratio": null}`, the sync looked wrong and was stopped: look at the cohort, and if it is right, trigger
-again with that under **Advanced**.
+**When the task fails**, the end of the log says why, what was not sent, and what to do next. If the error names a
+configuration like `{"max_exit_ratio": null}`, the sync was refused because it looked wrong. Check the cohort in
+Amplitude. If it is right, trigger the DAG again with that value under **Advanced**.
 
 **To change:** the cohorts and destinations that the form suggests, at the top of the file.
 """
@@ -28,19 +28,19 @@ from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
-# Suggestions: any other cohort may be typed in.
+# Suggestions; the form takes any other cohort too.
 COHORTS = ["26umsb5", "9apg8e8f", "7khm89cz"]
-# Segment connections, and what the form calls them.
+# Segment connections, and their names in the form.
 DESTINATIONS = {"segment_default": "Website (segment_default)", "segment_emea": "EMEA (segment_emea)"}
 
-# An ID, or the address of the cohort's page, with or without what may stand behind it.
+# An ID, or the address of the cohort's page, with or without a query or a fragment.
 COHORT_OR_ADDRESS = r"^\s*(https://\S+/cohort/)?[\w-]+([/?#]\S*)?\s*$"
 
 with DAG(
     dag_id="amplitude_segment_ad_hoc",
     dag_display_name="Amplitude cohort to Segment, ad hoc",
     doc_md=__doc__,
-    # Airflow 3 calls `schedule_interval` `schedule`; 2.11 takes `schedule` too. None: only when triggered.
+    # Airflow 3 takes only `schedule`, 2.11 also `schedule_interval`. None: the DAG runs only when triggered.
     schedule=None,
     start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
     catchup=False,
@@ -67,33 +67,33 @@ with DAG(
             examples=list(DESTINATIONS),
             values_display=DESTINATIONS,
             title="Destinations",
-            description="The Segment sources to tell; one or more.",
+            description="The Segment sources that receive the cohort; one or more.",
         ),
         "sync_mode": Param(
             default="incremental",
             type="string",
             enum=["incremental", "full"],
             values_display={
-                "incremental": "Only who moved since the last time (incremental)",
-                "full": "Everyone again, and everyone who ever left (full)",
+                "incremental": "Only changes since the last sync (incremental)",
+                "full": "Everyone again, with all former members (full)",
             },
             title="Mode",
-            description="The first time, both tell everyone in the cohort.",
+            description="The first sync sends all members in both modes.",
         ),
         "dry_run": Param(
             default=False,
             type="boolean",
             title="Dry run",
-            description="Only count who would enter and leave; nothing is sent. It spends one of the month's exports.",
+            description="Only count the users who would enter and exit; nothing is sent. It spends an export.",
         ),
         "max_exit_ratio": Param(
             default=0.5,
             type=["null", "number"],
             minimum=0,
             maximum=1,
-            title="Largest share that may leave",
-            description="0.5 is half of those Segment knows. If more left, nothing is sent and the run fails. "
-            "Empty: no limit.",
+            title="Largest share that may exit",
+            description="0.5 is half of the members that Segment has. If more would exit, nothing is sent and the run "
+            "fails. Empty: no limit.",
             section="Advanced",
         ),
         "on_empty_cohort": Param(
@@ -101,9 +101,9 @@ with DAG(
             type="string",
             enum=["fail", "sync", "skip"],
             values_display={
-                "fail": "Stop, and send nothing (fail)",
-                "sync": "Tell Segment that everyone left (sync)",
-                "skip": "Do nothing, and call it skipped (skip)",
+                "fail": "Send nothing, and fail (fail)",
+                "sync": "Send false for all known members (sync)",
+                "skip": "Send nothing, and skip the task (skip)",
             },
             title="When the cohort is suddenly empty",
             section="Advanced",
@@ -112,8 +112,8 @@ with DAG(
             default="fail",
             type="string",
             enum=["fail", "full"],
-            values_display={"fail": "Stop, and send nothing (fail)", "full": "Tell everyone anew (full)"},
-            title="When the state was lost, or a write key changed",
+            values_display={"fail": "Send nothing, and fail (fail)", "full": "Send all members again (full)"},
+            title="When the state is missing, or a write key changed",
             section="Advanced",
         ),
         "on_trait_change": Param(
@@ -122,10 +122,10 @@ with DAG(
             enum=["retire", "keep", "take-over"],
             values_display={
                 "retire": "Set the old trait to false (retire)",
-                "keep": "Stay with the old trait (keep)",
-                "take-over": "Set the old trait to false, although another task sends it (take-over)",
+                "keep": "Keep the old trait (keep)",
+                "take-over": "Set the old trait to false, even if another task sends it (take-over)",
             },
-            title="When the trait has another name",
+            title="When the trait's name changed",
             section="Advanced",
         ),
         "min_exports_left": Param(
@@ -133,22 +133,22 @@ with DAG(
             type="integer",
             minimum=0,
             title="Exports that must be left",
-            description="Fewer left this month in Amplitude: nothing is exported and the run fails.",
+            description="If Amplitude reports fewer for this month, nothing is exported and the run fails.",
             section="Advanced",
         ),
         "events_per_second": Param(
             1000,
             type=["null", "number"],
             minimum=1,
-            title="People told a second",
-            description="A Segment workspace takes about 1,000. Empty: no limit.",
+            title="Users sent a second",
+            description="A Segment workspace accepts about 1,000. Empty: no limit.",
             section="Advanced",
         ),
     },
 ) as dag:
     AmplitudeCohortToSegmentOperator(
         task_id="sync_cohort",
-        # Of an address, the part behind /cohort/.
+        # The part of an address after /cohort/.
         cohort_id="{{ params.cohort_id.split('/cohort/')[-1].split('/')[0].split('?')[0].split('#')[0].strip() }}",
         segment_conn_id="{{ params.segment_conn_ids }}",
         sync_mode="{{ params.sync_mode }}",
@@ -159,6 +159,6 @@ with DAG(
         on_trait_change="{{ params.on_trait_change }}",
         min_exports_left="{{ params.min_exports_left }}",
         events_per_second="{{ params.events_per_second }}",
-        # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
+        # In production, put the ledger where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".
     )

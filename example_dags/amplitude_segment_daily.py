@@ -1,11 +1,11 @@
-"""Tell Segment every day who entered and who left an Amplitude cohort.
+"""Sync an Amplitude cohort to Segment every day.
 
-The first run tells every member, each later one only who moved.
+The first run sends all members, each later one only the users who entered or exited.
 
 **To change:** `cohort_id` (the last part of the cohort's URL in Amplitude) and the schedule.
 
-**When a run was refused** because too many would leave: look at the cohort. If it is right, trigger the DAG
-with the configuration that the error names.
+**When a run was refused** because too many users would exit: check the cohort in Amplitude. If it is right, trigger the
+DAG with the configuration that the error names.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import Am
 with DAG(
     dag_id="amplitude_segment_daily",
     doc_md=__doc__,
-    # Airflow 3 calls `schedule_interval` `schedule`; 2.11 takes `schedule` too.
+    # Airflow 3 takes only `schedule`, 2.11 also `schedule_interval`.
     schedule="@daily",
     start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
-    # An export tells today's membership: neither the past nor two runs at once make sense.
+    # No past runs and no two runs at once, because an export has the membership of now.
     catchup=False,
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
@@ -34,21 +34,21 @@ with DAG(
             type="string",
             enum=["incremental", "full"],
             title="Mode",
-            description="incremental: only who moved. full: every member, and everyone who ever was one.",
+            description="incremental: only changes. full: all members and all former members.",
         ),
         "dry_run": Param(
             default=False,
             type="boolean",
             title="Dry run",
-            description="Only count; nothing is sent. Spends an export.",
+            description="Only count; nothing is sent. It spends an export.",
         ),
         "max_exit_ratio": Param(
             default=0.5,
             type=["null", "number"],
             minimum=0,
             maximum=1,
-            title="Largest share that may leave",
-            description="More than this: nothing is sent and the run fails. Empty: no limit.",
+            title="Largest share that may exit",
+            description="If a larger share would exit, nothing is sent and the run fails. Empty: no limit.",
             section="Advanced",
         ),
         "on_empty_cohort": Param(
@@ -56,23 +56,23 @@ with DAG(
             type="string",
             enum=["fail", "sync", "skip"],
             title="When the cohort is suddenly empty",
-            description="fail, sync (tell everyone that they left), or skip the run.",
+            description="fail, sync (send false for all known members), or skip the run.",
             section="Advanced",
         ),
         "on_missing_state": Param(
             default="fail",
             type="string",
             enum=["fail", "full"],
-            title="When the state was lost, or a write key changed",
-            description="fail, or full: tell everyone anew.",
+            title="When the state is missing, or a write key changed",
+            description="fail, or full: send all members again.",
             section="Advanced",
         ),
         "on_trait_change": Param(
             default="retire",
             type="string",
             enum=["retire", "keep", "take-over"],
-            title="When the trait has another name",
-            description="retire the old one, keep it, or take-over: retire it although another task sends it.",
+            title="When the trait's name changed",
+            description="retire the old trait, keep it, or take-over: retire it even if another task sends it.",
             section="Advanced",
         ),
         "min_exports_left": Param(
@@ -80,7 +80,7 @@ with DAG(
             type="integer",
             minimum=0,
             title="Exports that must be left",
-            description="Fewer left this month in Amplitude: nothing is exported and the run fails.",
+            description="If Amplitude reports fewer for this month, nothing is exported and the run fails.",
             section="Advanced",
         ),
     },
@@ -95,6 +95,6 @@ with DAG(
         on_missing_state="{{ params.on_missing_state }}",
         on_trait_change="{{ params.on_trait_change }}",
         min_exports_left="{{ params.min_exports_left }}",
-        # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
+        # In production, put the ledger where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".
     )

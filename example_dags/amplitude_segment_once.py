@@ -1,7 +1,7 @@
-"""Tell Segment one time who is in an Amplitude cohort.
+"""Sync an Amplitude cohort to Segment one time.
 
-Runs as soon as the DAG is switched on. Segment keeps what it was told: users who leave the cohort later stay
-`true` until another sync says otherwise.
+The DAG runs as soon as you switch it on. Users who exit the cohort later stay `true` in Segment until another sync
+sends `false` for them.
 
 **To change:** `cohort_id` (the last part of the cohort's URL in Amplitude).
 """
@@ -18,7 +18,7 @@ from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import Am
 with DAG(
     dag_id="amplitude_segment_once",
     doc_md=__doc__,
-    # Airflow 3 calls `schedule_interval` `schedule`; 2.11 takes `schedule` too.
+    # Airflow 3 takes only `schedule`, 2.11 also `schedule_interval`.
     schedule="@once",
     start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
     catchup=False,
@@ -29,6 +29,6 @@ with DAG(
     AmplitudeCohortToSegmentOperator(
         task_id="sync_cohort",
         cohort_id="9apg8e8f",
-        # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
+        # In production, put the ledger where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".
     )

@@ -1,8 +1,8 @@
-"""Take an Amplitude cohort back from Segment: everyone who was ever told `true` is told `false`.
+"""Retire an Amplitude cohort in Segment: send `false` for all users whom Segment may have as `true`.
 
-For a cohort that is synced no more, as it was archived or deleted in Amplitude: Segment keeps its last members
-`true` otherwise. Amplitude is not asked. **Take the cohort out of the DAG that syncs it first**: the next sync
-would tell everyone `true` again. Start with a **dry run**: it says how many would be told, and sends nothing.
+Use it for a cohort that is no longer synced, for instance because it was archived or deleted in Amplitude. Without it
+the last members stay `true` in Segment. **First remove the cohort from the DAG that syncs it**, because its next sync
+would send `true` for all members again. Start with a **dry run**: it counts the users, and sends nothing.
 
 **To change:** the connections that the form offers.
 """
@@ -19,7 +19,7 @@ from airflow_provider_amplitude_segment.operators.retire_trait import AmplitudeC
 with DAG(
     dag_id="amplitude_segment_retire",
     doc_md=__doc__,
-    # Airflow 3 calls `schedule_interval` `schedule`; 2.11 takes `schedule` too. None: only when triggered.
+    # Airflow 3 takes only `schedule`, 2.11 also `schedule_interval`. None: the DAG runs only when triggered.
     schedule=None,
     start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
     catchup=False,
@@ -32,7 +32,7 @@ with DAG(
             type="string",
             minLength=1,
             title="Cohort ID",
-            description="As it was synced with: the last part of the cohort's URL in Amplitude.",
+            description="As in the syncs: the last part of the cohort's URL in Amplitude.",
         ),
         "segment_conn_ids": Param(
             default=["segment_default"],
@@ -40,35 +40,35 @@ with DAG(
             minItems=1,
             examples=["segment_default", "segment_emea"],
             title="Destinations",
-            description="Segment connections that the cohort was told to, one for each source.",
+            description="Segment connections of the syncs, one for each source.",
         ),
         "dry_run": Param(
             default=True,
             type="boolean",
             title="Dry run",
-            description="Only count, and list whom it would tell; nothing is sent and nothing forgotten.",
+            description="Only count and list the users; nothing is sent, and the state stays.",
         ),
         "app_id": Param(
             default=None,
             type=["null", "string"],
             title="Amplitude project",
-            description="Its number; only where several projects have told a cohort of this ID.",
+            description="Its number; needed only if several projects synced a cohort with this ID.",
             section="Advanced",
         ),
         "on_missing_state": Param(
             default="fail",
             type="string",
             enum=["fail", "full"],
-            title="When a part of the state was lost",
-            description="fail, or full: go on with what is left; who is named in the lost part stays true.",
+            title="When a part of the state is missing",
+            description="fail, or full: retire the users that the state still has. Others stay true.",
             section="Advanced",
         ),
         "events_per_second": Param(
             default=1000,
             type=["null", "number"],
             minimum=1,
-            title="MessageChunk a second",
-            description="The pace Segment is told at; a workspace takes about 1,000. Empty: no limit.",
+            title="Users sent a second",
+            description="A Segment workspace accepts about 1,000. Empty: no limit.",
             section="Advanced",
         ),
     },

@@ -1,7 +1,7 @@
 """Sync an Amplitude cohort to several Segment sources, from one export.
 
-Each source has a state of its own and is told what is new to it. When one fails, the others are still told; a
-retry goes on with the one that failed.
+Each source has its own state, and receives its own changes. If one source fails, the others are still delivered; a
+retry resumes the one that failed.
 
 **To change:** `cohort_id` and `segment_conn_id` (one connection for each Segment source).
 """
@@ -18,7 +18,7 @@ from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import Am
 with DAG(
     dag_id="amplitude_segment_several_destinations",
     doc_md=__doc__,
-    # Airflow 3 calls `schedule_interval` `schedule`; 2.11 takes `schedule` too.
+    # Airflow 3 takes only `schedule`, 2.11 also `schedule_interval`.
     schedule="@daily",
     start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
     catchup=False,
@@ -26,14 +26,14 @@ with DAG(
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
     tags=["amplitude", "segment"],
     params={
-        # The guards, so that a sync that was refused can be let through once from the UI.
+        # The guards are Params, so that you can let a refused sync through once from the UI.
         "max_exit_ratio": Param(
             default=0.5,
             type=["null", "number"],
             minimum=0,
             maximum=1,
-            title="Largest share that may leave",
-            description="Refuse to tell Segment when more than this share of the members would leave. Empty: no limit.",
+            title="Largest share that may exit",
+            description="If a larger share would exit, nothing is sent and the run fails. Empty: no limit.",
             section="Advanced",
         ),
         "on_empty_cohort": Param(
@@ -41,23 +41,23 @@ with DAG(
             type="string",
             enum=["fail", "sync", "skip"],
             title="When the cohort is suddenly empty",
-            description="fail, sync (tell everyone that they left), or skip the run.",
+            description="fail, sync (send false for all known members), or skip the run.",
             section="Advanced",
         ),
         "on_missing_state": Param(
             default="fail",
             type="string",
             enum=["fail", "full"],
-            title="When the state was lost, or a write key changed",
-            description="fail, or full: tell everyone anew.",
+            title="When the state is missing, or a write key changed",
+            description="fail, or full: send all members again.",
             section="Advanced",
         ),
         "on_trait_change": Param(
             default="retire",
             type="string",
             enum=["retire", "keep", "take-over"],
-            title="When the trait has another name",
-            description="retire the old one, keep it, or take-over: retire it although another task sends it.",
+            title="When the trait's name changed",
+            description="retire the old trait, keep it, or take-over: retire it even if another task sends it.",
             section="Advanced",
         ),
         "min_exports_left": Param(
@@ -65,7 +65,7 @@ with DAG(
             type="integer",
             minimum=0,
             title="Exports that must be left",
-            description="Fewer left this month in Amplitude: nothing is exported and the run fails.",
+            description="If Amplitude reports fewer for this month, nothing is exported and the run fails.",
             section="Advanced",
         ),
     },
@@ -79,6 +79,6 @@ with DAG(
         on_missing_state="{{ params.on_missing_state }}",
         on_trait_change="{{ params.on_trait_change }}",
         min_exports_left="{{ params.min_exports_left }}",
-        # In production, keep the state where every worker reaches it: set [amplitude_segment] state_path,
+        # In production, put the ledger where every worker reaches it: set [amplitude_segment] state_path,
         # or here state_path="s3://aws_default@my-bucket/amplitude-segment".
     )

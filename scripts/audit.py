@@ -1,7 +1,7 @@
-"""Ask pip-audit for known vulnerabilities in files of pins: ``audit.py constraints/*.txt``.
+"""Audit files of pins for known vulnerabilities with pip-audit: ``audit.py constraints/*.txt``.
 
-Exits with 1 where it finds one. Where PyPI's advisories are not reached (a mirror without them, no network) nothing can
-be said of any package: that is printed as what it is, and is no failure of this package.
+Exits with 1 if it finds one. Without access to PyPI's advisories (a mirror without them, no network) it prints that
+nothing was audited, and exits with 0, because this package has not failed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 
 def advisories(pins: Path) -> list[dict[str, Any]]:
-    """Return what pip-audit says of each package of a file."""
-    asked = subprocess.run(
+    """Return pip-audit's result for each package of a file."""
+    audited = subprocess.run(
         [
             *(sys.executable, "-m", "pip_audit", "--requirement", pins, "--no-deps", "--disable-pip"),
             *("--format", "json", "--progress-spinner", "off"),
@@ -25,9 +25,9 @@ def advisories(pins: Path) -> list[dict[str, Any]]:
         check=False,
     )
     try:
-        found: list[dict[str, Any]] = json.loads(asked.stdout)["dependencies"]
+        found: list[dict[str, Any]] = json.loads(audited.stdout)["dependencies"]
     except (ValueError, KeyError):
-        sys.exit(f"pip-audit could not be run:\n{asked.stderr}")
+        sys.exit(f"pip-audit failed:\n{audited.stderr}")
     return found
 
 
@@ -44,7 +44,7 @@ def main(files: list[str]) -> int:
                 print(f"{file}: {package['name']} {package['version']}: {advisory['id']}, fixed in {fixed}")
         print(f"{file}: {len(packages) - len(skipped)} of {len(packages)} packages audited, {vulnerable} advisories")
         if len(skipped) == len(packages):
-            print("NOT AUDITED: PyPI's advisories were not reached.")
+            print("NOT AUDITED: PyPI's advisories could not be reached.")
     return 1 if vulnerable else 0
 
 

@@ -1,7 +1,7 @@
-"""Build wheel and sdist, look into both, and install the wheel where nothing else is.
+"""Build wheel and sdist, check their contents, and install the wheel in an empty environment.
 
-Airflow itself must find the provider there: ``airflow providers list`` and ``airflow providers hooks`` show it. What it
-imports from Airflow while it is discovered is counted: nothing.
+Airflow must find the provider there: ``airflow providers list`` and ``airflow providers hooks`` show it. The discovery
+must import nothing of Airflow.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ print("discovered", info["package-name"], "without importing Airflow")
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> str:
-    """Run a command to its end and return what it printed; its error output follows ours."""
+    """Run a command to its end and return its output; its error output goes to this program's."""
     return subprocess.run(
         [str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env
     ).stdout
 
 
 def build(to: Path) -> tuple[Path, Path]:
-    """Return the wheel and the sdist, built from the checkout."""
+    """Build the wheel and the sdist from the checkout, and return their paths."""
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", to)
     return next(to.glob("*.whl")), next(to.glob("*.tar.gz"))
 
 
 def check_contents(wheel: Path, sdist: Path) -> None:
-    """The wheel holds the package alone; the sdist tests and examples too."""
+    """Check that the wheel has only the package, and the sdist tests and examples too."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    strangers = [n for n in names if not n.startswith((f"{PACKAGE}/", f"{PACKAGE}-"))]
-    assert not strangers, strangers
+    others = [n for n in names if not n.startswith((f"{PACKAGE}/", f"{PACKAGE}-"))]
+    assert not others, others
     for needed in ("py.typed", "get_provider_info.py", "sandbox/page.html"):
         assert f"{PACKAGE}/{needed}" in names, needed
     with tarfile.open(sdist) as archive:
@@ -56,7 +56,7 @@ def check_contents(wheel: Path, sdist: Path) -> None:
 
 
 def check_installed(wheel: Path, home: Path) -> None:
-    """A clean environment with the wheel alone shows the provider and its two connection types."""
+    """Check that Airflow shows the provider and its two connection types in an environment with the wheel alone."""
     environment = home / "environment"
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
@@ -77,7 +77,7 @@ def check_installed(wheel: Path, home: Path) -> None:
 
 
 def main() -> None:
-    """Check wheel and sdist, and say so."""
+    """Check wheel and sdist."""
     with tempfile.TemporaryDirectory(prefix="amplitude-segment-wheel-") as folder:
         home = Path(folder)
         wheel, sdist = build(home / "dist")

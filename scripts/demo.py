@@ -1,8 +1,8 @@
-"""``make demo``: a cohort reaches Segment on a real Airflow, first in full, then only who moved.
+"""``make demo``: sync a cohort to Segment on a real Airflow, first all members, then only the changes.
 
-Starts the sandbox and ``airflow standalone`` (SQLite), runs the daily example twice with a churn between, then carries
-200,000 members at once without a pace. Ends by comparing what Segment believes with the cohorts; exits 1 if they
-differ. Everything it starts is stopped, everything it writes is below ``.demo``.
+Starts the sandbox and ``airflow standalone`` (SQLite), runs the daily example twice with a churn between, then syncs
+200,000 members at once without a rate limit. At the end it compares what Segment believes with the cohorts, and exits
+with 1 if they differ. It stops everything that it starts, and writes only below ``.demo``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ DAILY, AD_HOC = "amplitude_segment_daily", "amplitude_segment_ad_hoc"
 COHORT, LARGE_COHORT = "26umsb5", "7khm89cz"
 TASK = "sync_cohort"
 LARGE_MEMBERS = 200_000
-ENTER, LEAVE = 350, 250
+ENTER, EXIT = 350, 250
 
 
 @contextmanager
 def running_sandbox() -> Iterator[tuple[str, dict[str, str]]]:
-    """Start the sandbox as users do; yield its URL and the connections it prints."""
+    """Start the sandbox from the command line; yield its URL and the connections that it prints."""
     port = free_port()
     command = [sys.executable, "-m", "airflow_provider_amplitude_segment.sandbox"]
     process = subprocess.Popen(
@@ -53,7 +53,7 @@ def running_sandbox() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def show(title: str, report: dict[str, Any]) -> None:
-    """Print a report for people."""
+    """Print a report."""
     destination = report["destinations"][0]
     seconds = destination["seconds"]
     rate = f", {destination['acknowledged'] / seconds:,.0f} a second" if seconds else ""
@@ -65,7 +65,7 @@ def show(title: str, report: dict[str, Any]) -> None:
     )
     print(f"  trait       {destination['trait']}")
     print(
-        f"  moved       {destination['entered']:,} entered, {destination['exited']:,} exited, "
+        f"  changes     {destination['entered']:,} entered, {destination['exited']:,} exited, "
         f"{destination['unchanged']:,} unchanged"
     )
     print(
@@ -76,7 +76,7 @@ def show(title: str, report: dict[str, Any]) -> None:
 
 
 def last_report(airflow: Standalone, dag_id: str) -> dict[str, Any]:
-    """Return the report of the DAG's last run, and refuse a run that failed."""
+    """Return the report of the DAG's last run; raise if the run failed."""
     run = airflow.runs(dag_id)[-1]
     report: dict[str, Any] | None = airflow.xcom(dag_id, run["dag_run_id"], TASK, "sync_report")
     if run["state"] != "success" or report is None:
@@ -85,38 +85,38 @@ def last_report(airflow: Standalone, dag_id: str) -> dict[str, Any]:
 
 
 def compare(sandbox: str, cohort_id: str) -> bool:
-    """Hold what Segment believes against the cohort, and say how that came out."""
+    """Compare what Segment believes with the cohort, and print the result."""
     compared = requests.get(f"{sandbox}/sandbox/compare", params={"cohort_id": cohort_id}, timeout=60).json()
-    verdict = "the same" if compared["equal"] else "DIFFERENT"
+    result = "the same" if compared["equal"] else "DIFFERENT"
     print(
         f"  {compared['trait']}: {compared['members']:,} in the cohort, {compared['believed']:,} in Segment, "
-        f"{compared['missing']:,} missing, {compared['surplus']:,} too many: {verdict}"
+        f"{compared['missing']:,} missing, {compared['surplus']:,} too many: {result}"
     )
     return bool(compared["equal"])
 
 
 def sync_twice(airflow: Standalone, sandbox: str) -> bool:
-    """Run the daily example, churn its cohort, run it again; return whether Segment ended right."""
+    """Run the daily example, churn its cohort, run it again; return whether the second run sent only the changes."""
     airflow.trigger(DAILY, {"cohort_id": COHORT})
     first = airflow.xcom(DAILY, airflow.runs(DAILY)[0]["dag_run_id"], TASK, "sync_report")
     last_report(airflow, DAILY)
-    show("First sync: everyone is told", first)
+    show("First sync: all members are sent", first)
     churned = requests.post(
-        f"{sandbox}/sandbox/cohorts/{COHORT}/churn", json={"enter": ENTER, "exit": LEAVE}, timeout=60
+        f"{sandbox}/sandbox/cohorts/{COHORT}/churn", json={"enter": ENTER, "exit": EXIT}, timeout=60
     ).json()
-    print(f"\n... the cohort churns: {churned['entered']:,} users enter, {churned['exited']:,} leave ...")
+    print(f"\n... the cohort churns: {churned['entered']:,} users enter, {churned['exited']:,} exit ...")
     airflow.trigger(DAILY, {"cohort_id": COHORT})
     second = last_report(airflow, DAILY)
-    show("Second sync: only movers are told", second)
-    moved = second["destinations"][0]
-    return (moved["entered"], moved["exited"], moved["planned"]) == (ENTER, LEAVE, ENTER + LEAVE)
+    show("Second sync: only changes are sent", second)
+    counts = second["destinations"][0]
+    return (counts["entered"], counts["exited"], counts["planned"]) == (ENTER, EXIT, ENTER + EXIT)
 
 
 def sync_many(airflow: Standalone) -> None:
-    """Carry the large cohort at once, without a pace, and show what it cost."""
+    """Sync the large cohort at once, without a rate limit, and show the time and memory."""
     with airflow.watch_memory() as memory:
         airflow.trigger(AD_HOC, {"cohort_id": LARGE_COHORT, "events_per_second": None})
-    show(f"{LARGE_MEMBERS:,} members at once, without a pace", last_report(airflow, AD_HOC))
+    show(f"{LARGE_MEMBERS:,} members at once, without a rate limit", last_report(airflow, AD_HOC))
     print(
         f"  memory      {memory.peak_rss_mib:,.0f} MiB at most for the task process, "
         f"{memory.peak_mib:,.0f} MiB of them not shared with Airflow's worker"
@@ -124,7 +124,7 @@ def sync_many(airflow: Standalone) -> None:
 
 
 def main() -> int:
-    """Run the demo; 0 where Segment believes exactly the cohorts."""
+    """Run the demo; return 0 if Segment believes exactly the cohorts."""
     home = ROOT / ".demo"
     shutil.rmtree(home, ignore_errors=True)
     began = time.monotonic()
@@ -134,14 +134,14 @@ def main() -> int:
         with Standalone(home / "airflow", ROOT / "example_dags", {**connections, **state}) as airflow:
             airflow.wait_for_dags(DAILY, AD_HOC)
             print(f"Airflow runs after {time.monotonic() - began:,.0f} s.")
-            moved_only = sync_twice(airflow, sandbox)
+            only_changes = sync_twice(airflow, sandbox)
             sync_many(airflow)
             print("\nWhat Segment believes, compared with the cohorts")
             equal = [compare(sandbox, cohort_id) for cohort_id in (COHORT, LARGE_COHORT)]
-    print(f"\nAll that was started is stopped, after {time.monotonic() - began:,.0f} s.")
-    if not moved_only:
-        print("The second sync did not tell exactly the movers.")
-    return 0 if all(equal) and moved_only else 1
+    print(f"\nEverything is stopped, after {time.monotonic() - began:,.0f} s.")
+    if not only_changes:
+        print("The second sync did not send exactly the changes.")
+    return 0 if all(equal) and only_changes else 1
 
 
 if __name__ == "__main__":

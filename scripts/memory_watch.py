@@ -1,4 +1,4 @@
-"""How much memory the task processes of a running Airflow hold."""
+"""Watch the memory of the task processes of a running Airflow."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import psutil
 
 
 class MemoryWatch:
-    """The most memory that one task process held, sampled five times a second.
+    """The most memory of one task process, sampled five times a second.
 
-    ``peak_mib`` counts what the process does not share with others (USS): a task is forked from a warm parent.
+    ``peak_mib`` is the memory that the process does not share with others (USS), because a task is forked from a parent
+    with loaded modules.
     """
 
     def __init__(self, parent_pid: int) -> None:
@@ -35,7 +36,7 @@ class MemoryWatch:
         while not self._done.wait(0.2):
             for process in self._parent.children(recursive=True):
                 try:
-                    # A worker names itself after the task it runs, and runs it in a child.
+                    # A worker has its task's name in its title, and runs the task in a child.
                     supervisor = process.parent()
                     if supervisor is None or not " ".join(supervisor.cmdline()).startswith("airflow worker -- "):
                         continue

@@ -1,4 +1,4 @@
-"""``airflow standalone`` with SQLite, started, asked over its API, and stopped; Airflow 3 and 2.11."""
+"""Run ``airflow standalone`` with SQLite, and call its API; Airflow 3 and 2.11."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _STOP_WITHIN_SECONDS = 40
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Standalone:
-    """``airflow standalone`` with the DAGs of one folder; a context manager that leaves nothing running."""
+    """``airflow standalone`` with the DAGs of one folder; a context manager that stops all its processes."""
 
     _api = "/api/v2"
     _health = "/api/v2/monitor/health"
@@ -45,12 +45,12 @@ class Standalone:
         bin_folder = Path(sys.executable).parent
         self._env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
-            # standalone starts its parts from the PATH.
+            # standalone finds its parts in the PATH.
             "PATH": f"{bin_folder}:{os.environ['PATH']}",
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            # They lead to real hosts.
+            # The default connections name real hosts.
             "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
@@ -62,14 +62,14 @@ class Standalone:
         self._session.trust_env = False
 
     def _settings(self, port: int) -> dict[str, str]:
-        """Return the line's own settings."""
+        """Return the settings of this Airflow line."""
         return {
             "AIRFLOW__CORE__PARALLELISM": "2",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(port),
-            # On 3.0 the default is four, which ping one another to death on a busy machine.
+            # One, because the four default workers of 3.0 miss one another's pings on a busy machine and are killed.
             "AIRFLOW__API__WORKERS": "1",
         }
 
@@ -83,7 +83,7 @@ class Standalone:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                # A background job of a shell ignores SIGINT, and only SIGINT stops the whole tree.
+                # A shell's background job ignores SIGINT, and only SIGINT stops the whole process tree.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )
         try:
@@ -94,7 +94,7 @@ class Standalone:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop every process that was started."""
+        """Stop all processes."""
         if self._process is None:
             return
         tree = self.processes()
@@ -115,7 +115,7 @@ class Standalone:
             time.sleep(1)
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> None:
-        """Trigger a run, let the DAG run, and wait until no run of it is under way."""
+        """Trigger a run, unpause the DAG, and wait until none of its runs is queued or running."""
         self.start_run(dag_id, conf)
         deadline = time.monotonic() + _RUN_WITHIN_SECONDS
         while any(run["state"] in ("queued", "running") for run in self.runs(dag_id)):
@@ -124,9 +124,9 @@ class Standalone:
             time.sleep(0.5)
 
     def start_run(self, dag_id: str, conf: dict[str, Any], run_id: str | None = None) -> str:
-        """Trigger a run, let the DAG run, and return the run's ID, which may be chosen."""
-        named = {"dag_run_id": run_id} if run_id else {}
-        made = self._send("POST", f"/dags/{dag_id}/dagRuns", {**self._new_run(conf), **named})
+        """Trigger a run, with a run ID or without, unpause the DAG, and return the run's ID."""
+        body = {**self._new_run(conf), **({"dag_run_id": run_id} if run_id else {})}
+        made = self._send("POST", f"/dags/{dag_id}/dagRuns", body)
         self._send("PATCH", f"/dags/{dag_id}", {"is_paused": False})
         return str(made["dag_run_id"])
 
@@ -147,44 +147,40 @@ class Standalone:
         return sorted(runs, key=lambda run: run["start_date"] or "9")
 
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
-        """Return a task instance as the API shows it: ``state``, ``try_number`` and more."""
-        shown: dict[str, Any] = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}").json()
-        return shown
+        """Return a task instance from the API: ``state``, ``try_number`` and more."""
+        return dict(self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}").json())
 
     def mark_failed(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Mark a task failed, as the UI does."""
-        self._send(
-            "PATCH",
-            f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}",
-            {"new_state": "failed", **self._mark_for_good},
-        )
+        instance = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        self._send("PATCH", instance, {"new_state": "failed", **self._mark_for_good})
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Clear a task, as the UI does, so that it is tried again."""
+        """Clear a task, as the UI does, so that Airflow runs it again."""
         which = {"dag_run_id": run_id, "task_ids": [task_id], "only_failed": False, "reset_dag_runs": True}
         self._send("POST", f"/dags/{dag_id}/clearTaskInstances", {"dry_run": False, **which})
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
-        """Return what a task left under a key; ``None`` where it left nothing."""
+        """Return a task's XCom, or ``None`` where there is none."""
         entry = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
-        answer = self._get(entry + self._xcom_as_json)
-        value = answer.json()["value"] if answer.ok else None
+        response = self._get(entry + self._xcom_as_json)
+        value = response.json()["value"] if response.ok else None
         return json.loads(value) if isinstance(value, str) else value
 
     def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
-        """Return a task instance's links as the UI shows them, by name; those without a URL are left out."""
-        answer = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links").json()
-        links: dict[str, str] = answer.get("extra_links", answer)
+        """Return the URLs of a task instance's links by name, as the UI shows them, without empty ones."""
+        found = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links").json()
+        links: dict[str, str] = found.get("extra_links", found)
         return {name: url for name, url in links.items() if isinstance(url, str) and url.startswith("http")}
 
     def connection_form(self, connection_type: str) -> dict[str, Any]:
-        """Return what the UI of Airflow 3 makes a connection's form of."""
+        """Return the data from which the UI of Airflow 3 builds a connection's form."""
         self._log_in()
         forms = self._session.get(f"{self.url}/ui/connections/hook_meta", timeout=60).json()
         return next(form for form in forms if form["connection_type"] == connection_type)
 
     def command(self, *arguments: str, may_fail: bool = False) -> str:
-        """Run an ``airflow`` command to its end, and return what it printed."""
+        """Run an ``airflow`` command to its end, and return its output."""
         airflow = Path(sys.executable).parent / "airflow"
         ended = subprocess.run([airflow, *arguments], env=self._env, check=False, capture_output=True, text=True)
         if ended.returncode and not may_fail:
@@ -192,12 +188,12 @@ class Standalone:
         return ended.stdout
 
     def watch_memory(self) -> MemoryWatch:
-        """Return a watch over the memory of the task processes, to be used as a context manager."""
+        """Return a context manager that watches the memory of the task processes."""
         assert self._process is not None
         return MemoryWatch(self._process.pid)
 
     def processes(self) -> list[psutil.Process]:
-        """Return every process of this Airflow, also one whose parent has died."""
+        """Return all processes of this Airflow, also those whose parent has died."""
         assert self._process is not None
         mine = {process.pid: process for process in _with_children(self._process.pid)}
         for process in psutil.process_iter():
@@ -243,11 +239,10 @@ class Standalone:
 
     def _send(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self._log_in()
-        answer = self._session.request(method, f"{self.url}{self._api}{path}", json=body, timeout=60)
-        if not answer.ok:
-            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
-        told: dict[str, Any] = answer.json()
-        return told
+        response = self._session.request(method, f"{self.url}{self._api}{path}", json=body, timeout=60)
+        if not response.ok:
+            raise RuntimeError(f"{method} {path}: {response.status_code} {response.text}")
+        return dict(response.json())
 
     def _log_in(self) -> None:
         if "Authorization" not in self._session.headers:
@@ -256,7 +251,7 @@ class Standalone:
 
 
 class Standalone2(Standalone):
-    """The same on Airflow 2: the older API with a password, and a scheduler that waits for each task it runs."""
+    """The same on Airflow 2: the older API with a password, and a scheduler that waits for each of its tasks."""
 
     _api = "/api/v1"
     _health = "/api/v1/health"
@@ -273,15 +268,13 @@ class Standalone2(Standalone):
         }
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Clear a task with the command: over this API a running task is cleared in vain.
+        """Clear a task with the command, because this API does not clear a running task.
 
-        clear_task_instances() sets the state of instances that belong to another session, and does not merge them.
+        Its clear_task_instances() sets the state of instances of another session, and does not merge them.
         """
         date = str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}").json()["logical_date"])
-        airflow = Path(sys.executable).parent / "airflow"
-        command = [airflow, "tasks", "clear", dag_id, "--yes", "--task-regex", f"^{task_id}$"]
         dates = ["--start-date", date, "--end-date", date]
-        subprocess.run([*command, *dates], env=self._env, check=True, capture_output=True)
+        self.command("tasks", "clear", dag_id, "--yes", "--task-regex", f"^{task_id}$", *dates)
 
     def _new_run(self, conf: dict[str, Any]) -> dict[str, Any]:
         return {"conf": conf}
@@ -292,7 +285,7 @@ class Standalone2(Standalone):
 
 
 def standalone(home: Path, dags: Path, env: dict[str, str]) -> Standalone:
-    """Return the installed Airflow's ``standalone``, not yet started."""
+    """Return ``standalone`` of the installed Airflow, not started."""
     kind = Standalone2 if version("apache-airflow").startswith("2.") else Standalone
     return kind(home, dags, env)
 

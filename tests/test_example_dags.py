@@ -73,7 +73,7 @@ def run_example(name: str, run_conf: dict[str, Any] | None = None) -> Any:
 
 
 def report_of(run: Any, *, task_id: str = "sync_cohort") -> dict[str, Any]:
-    """Return what the run's sync told of itself."""
+    """Return the report of the run's sync."""
     ti = run.get_task_instance(task_id)
     report = ti.xcom_pull(task_ids=task_id, key="sync_report")
     assert isinstance(report, dict)
@@ -126,7 +126,7 @@ def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "synced"),
     [
         ("daily", [(AT_RISK, WRITE_KEY_DEFAULT)]),
         ("on_change", [(AT_RISK, WRITE_KEY_DEFAULT)]),
@@ -143,17 +143,17 @@ def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> 
     ],
 )
 def test_after_an_example_segment_believes_the_cohort_and_nothing_else(
-    name: str, told: list[tuple[str, str]], sandbox: Sandbox
+    name: str, synced: list[tuple[str, str]], sandbox: Sandbox
 ) -> None:
     run = run_example(name)
 
     assert run.state == "success"
-    for cohort_id, write_key in told:
+    for cohort_id, write_key in synced:
         comparison = sandbox.compare(cohort_id, write_key=write_key)
         assert comparison.members > 0
         assert comparison.equal, comparison
     traits = sum(len(sandbox.segment.trait_counts(key)) for key in (WRITE_KEY_DEFAULT, WRITE_KEY_EMEA))
-    assert traits == len(told)
+    assert traits == len(synced)
 
 
 def test_several_destinations_are_told_from_one_export(sandbox: Sandbox) -> None:
@@ -216,8 +216,8 @@ def test_the_second_run_sends_only_who_moved(sandbox: Sandbox) -> None:
     assert run.state == "success"
     assert sandbox.segment.identifies_received - received == 12
     assert sandbox.compare(AT_RISK).equal
-    (told,) = report_of(run)["destinations"]
-    assert (told["entered"], told["exited"], told["planned"], told["acknowledged"]) == (7, 5, 12, 12)
+    (part,) = report_of(run)["destinations"]
+    assert (part["entered"], part["exited"], part["planned"], part["acknowledged"]) == (7, 5, 12, 12)
 
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
@@ -245,8 +245,8 @@ def test_a_tripped_guard_sends_nothing_and_its_run_configuration_lets_it_through
 
     assert refused.state == "failed"
     assert sandbox.segment.identifies_received == received
-    (told,) = report_of(refused)["destinations"]
-    run_configuration = json.loads(told["error"].rpartition(" configuration ")[2])
+    (part,) = report_of(refused)["destinations"]
+    run_configuration = json.loads(part["error"].rpartition(" configuration ")[2])
     assert run_configuration == {"max_exit_ratio": None}
 
     let_through = run_example("daily", run_configuration)
@@ -339,7 +339,7 @@ def test_a_dry_run_counts_and_sends_nothing(sandbox: Sandbox) -> None:
 
 
 def test_a_cohort_is_retired_through_the_form_after_it_was_deleted(sandbox: Sandbox) -> None:
-    """First dry, as the form proposes, then for real, then once more, which finds nobody."""
+    """First dry, as the form proposes, then for real, then once more, which finds no users."""
     run_example("several_destinations")
     members = sandbox.compare(AT_RISK).members
     believed = partial(sandbox.segment.believes, trait=f"{sandbox.amplitude.cohorts[AT_RISK].name} ({AT_RISK})")
@@ -350,11 +350,11 @@ def test_a_cohort_is_retired_through_the_form_after_it_was_deleted(sandbox: Sand
     assert [d["planned"] for d in report_of(dry, task_id="retire_cohort")["destinations"]] == [members, members]
     assert len(believed(WRITE_KEY_DEFAULT)) == members
 
-    for told in (members, 0):
+    for acknowledged in (members, 0):
         run = run_example("retire", {**form, "dry_run": False})
         assert run.state == "success"
         report = report_of(run, task_id="retire_cohort")
-        assert [d["acknowledged"] for d in report["destinations"]] == [told, told]
+        assert [d["acknowledged"] for d in report["destinations"]] == [acknowledged, acknowledged]
         assert not believed(WRITE_KEY_DEFAULT)
         assert not believed(WRITE_KEY_EMEA)
 
@@ -414,8 +414,8 @@ def test_the_consumer_adds_up_who_moved() -> None:
     """What Airflow hands it: events by asset, under the name of its line."""
     consumer = parse_dag(EXAMPLES / "amplitude_segment_on_change.py", "amplitude_segment_after_change")
     report_change = consumer.get_task("report_change").python_callable
-    told = SimpleNamespace(extra={"entered": 7, "exited": 5, "acknowledged": 13})
-    events = {"an asset": [told, told, SimpleNamespace(extra={})]}
+    event = SimpleNamespace(extra={"entered": 7, "exited": 5, "acknowledged": 13})
+    events = {"an asset": [event, event, SimpleNamespace(extra={})]}
     moved = {"entered": 14, "exited": 10, "acknowledged": 26}
 
     assert report_change(triggering_asset_events=events) == moved
@@ -426,5 +426,5 @@ def test_the_consumer_triggered_by_hand_finds_nobody_who_moved() -> None:
     run = parse_dag(EXAMPLES / "amplitude_segment_on_change.py", "amplitude_segment_after_change").test()
 
     assert run.state == "success"
-    nobody = {"entered": 0, "exited": 0, "acknowledged": 0}
-    assert run.get_task_instance("report_change").xcom_pull(task_ids="report_change") == nobody
+    zeros = {"entered": 0, "exited": 0, "acknowledged": 0}
+    assert run.get_task_instance("report_change").xcom_pull(task_ids="report_change") == zeros

@@ -162,8 +162,8 @@ def test_ruffs_rules_for_airflow_are_on() -> None:
         assert " AIR3" in said
 
 
-# Warnings are told by who triggered them: by the line they point at, or, as Airflow's may point into Airflow, by the
-# nearest one on the stack that is not its own. Airflow's providers are somebody else, too.
+# A warning belongs to the file that triggered it: the one that it points at, or, because Airflow's may point into
+# Airflow, the nearest one on the stack that is not Airflow's. Airflow's providers do not count as Airflow.
 _WATCH = """
 import sys, traceback, warnings
 from pathlib import Path

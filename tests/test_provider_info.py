@@ -102,7 +102,7 @@ def test_every_field_has_help_and_every_choice_a_name(hook: type[AmplitudeHook |
 
 @dataclass(frozen=True)
 class FormField:
-    """What somebody sees of a field."""
+    """The visible parts of a field."""
 
     label: str
     help: str
@@ -113,7 +113,7 @@ class FormField:
 
 @dataclass(frozen=True)
 class Form:
-    """What somebody sees of a form: the fields of Extra, and what the connection's own are called."""
+    """The visible parts of a form: the fields of Extra, and the labels of the connection's own fields."""
 
     fields: dict[str, FormField]
     labels: dict[str, str]
@@ -160,11 +160,11 @@ def seen_on_airflow_2(field: Any) -> FormField:
     app = flask.Flask("form")
     babel.Babel(app)
     with app.test_request_context():
-        html, label, told = field(), str(field.label.text), str(field.description)
+        html, label, description = field(), str(field.label.text), str(field.description)
     choices = dict(re.findall(r'<option[^>]* value="([^"]+)">(.*?)</option>', html))
     if choices:
         assert html.startswith('<select class="form-control" id=')
-    return FormField(label, told, field.default, choices, type(field).__name__ == "IntegerField")
+    return FormField(label, description, field.default, choices, type(field).__name__ == "IntegerField")
 
 
 def form_of_airflow_3(hook: type[AmplitudeHook | SegmentHook]) -> Form:

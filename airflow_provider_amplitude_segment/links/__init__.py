@@ -1,1 +1,1 @@
-"""Buttons of a task that lead to what it is about, in Amplitude and in Segment."""
+"""Links from a task to its cohort in Amplitude and to its source in Segment."""

@@ -1,4 +1,4 @@
-"""From a task to its cohort in Amplitude."""
+"""The link from a task to its cohort in Amplitude."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from airflow_provider_amplitude_segment.links.pushed_link import PushedLink
 
 
 class AmplitudeCohortLink(PushedLink):
-    """The cohort's page; hidden where the connection does not name the organization (``org_url``)."""
+    """The cohort's page; hidden without the connection's ``org_url``, which names the organization."""
 
     name = "Cohort in Amplitude"
     xcom_key = "amplitude_cohort_url"

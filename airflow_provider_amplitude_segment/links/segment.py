@@ -1,4 +1,4 @@
-"""From a task to the debugger of the Segment source that it tells."""
+"""The link from a task to the debugger of its Segment source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow_provider_amplitude_segment.links.pushed_link import PushedLink
 class SegmentDebuggerLink(PushedLink):
     """The source's debugger; hidden where no connection names its workspace and source.
 
-    Of several destinations it is the first one that does; the log has a line for each.
+    For several destinations it leads to the first one with both names; the log has a line for each.
     """
 
     name = "Debugger in Segment"

@@ -1,4 +1,4 @@
-"""The links of one task: pushed before anything is asked of Amplitude."""
+"""Push the links of one task, before any request to Amplitude."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 
 
 def push_links(ti: Any, *, cohort_id: str, amplitude_conn_id: str | None, segment_conn_ids: Sequence[str]) -> None:
-    """Push the URLs of ``AmplitudeCohortLink`` and ``SegmentDebuggerLink`` that the connections make known.
+    """Push the URLs of ``AmplitudeCohortLink`` and ``SegmentDebuggerLink``, as far as the connections name them.
 
-    Call it before the task waits or defers. Never raises: a connection that cannot be read fails the sync, which says
-    more of it. A link without a URL is pushed as empty text.
+    Call it before the task waits or defers. A link without a URL is pushed as empty text. Nothing is raised, because
+    the sync itself reports a connection that cannot be read.
 
-    :param ti: the task instance; its map index is its own.
+    :param ti: the task instance.
     :param cohort_id: Amplitude's cohort ID.
     :param amplitude_conn_id: the Amplitude project's connection; ``None`` where the task has none.
-    :param segment_conn_ids: the destinations' connections; the link leads to the first one that names workspace and
-        source. The log has the debuggers of all where there are several.
+    :param segment_conn_ids: the destinations' connections. The link leads to the first one that names workspace and
+        source; for several, the log has all debuggers.
     """
     urls: dict[type[PushedLink], str | None] = {}
     with _without_raising():
@@ -46,14 +46,13 @@ def push_links(ti: Any, *, cohort_id: str, amplitude_conn_id: str | None, segmen
 
 
 def push_no_links(ti: Any) -> None:
-    """Push every link as empty text: of a task whose parameters do not say where its links lead. Never raises."""
+    """Push every link as empty text, for a task with wrong parameters. Nothing is raised."""
     with _without_raising():
         _push(ti, {})
 
 
 def _push(ti: Any, urls: dict[type[PushedLink], str | None]) -> None:
-    # Also where there is no URL: Airflow 3 asks for each link when a try ends, and logs an error for one that it does
-    # not find.
+    # Also without a URL, because Airflow 3 reads each link when a try ends, and logs an error for a missing one.
     for link in (AmplitudeCohortLink, SegmentDebuggerLink):
         ti.xcom_push(key=link.xcom_key, value=urls.get(link) or "")
 
@@ -62,6 +61,6 @@ def _push(ti: Any, urls: dict[type[PushedLink], str | None]) -> None:
 def _without_raising() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - whatever it is, no sync fails for a link
-        # Its text may be a secrets backend's.
+    except Exception as error:  # noqa: BLE001 - a link must not fail a sync
+        # Only the class, because a secrets backend's text may be secret.
         log.warning("The task has no links: a connection could not be read (%s).", type(error).__name__)

@@ -1,4 +1,4 @@
-"""The retire operator: one run takes one cohort's trait back from everyone who was ever told it."""
+"""The retire operator: each run sets one cohort's trait to ``false`` for all users who may have it."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 
 class AmplitudeCohortTraitRetireOperator(LineageMixin, BaseOperator):
-    """Tell Segment ``false`` for everyone ever told ``true`` for a cohort, and forget the cohort's state.
+    """Send ``false`` for all users whom Segment may have as ``true`` for a cohort, and delete the cohort's state.
 
-    For a cohort that is synced no more, as it was archived or deleted in Amplitude, or is not wanted in Segment:
-    without this its last members stay ``true`` forever. Only the state is asked, not Amplitude. A later sync of the
-    cohort is a first one. Returns the ``SyncReport`` as a dictionary, which also stands under the XCom key
-    ``sync_report`` when the task fails.
+    Use it for a cohort that is no longer synced, because it was archived or deleted in Amplitude or is not wanted in
+    Segment. Without it the last members stay ``true`` forever. The operator reads the ledger, and sends no request to
+    Amplitude. A later sync of the cohort is a first sync. It returns the ``SyncReport`` as a dictionary. The XCom key
+    ``sync_report`` has the report also when the task fails.
 
     All parameters are templates, read at run time.
 
-    :param cohort_id: Amplitude's cohort ID, as it was synced with.
+    :param cohort_id: Amplitude's cohort ID, as in the syncs.
     :param segment_conn_id: one connection ID, or several: the destinations where the cohort is retired.
-    :param on_rejected: how the task ends after users were refused for good: ``fail`` or ``warn``. All others are told
-        and forgotten first; these stay known, and are told again by the next run.
-    :param on_missing_state: an earlier sync or retirement is remembered that the ledger knows nothing of: ``fail``, or
-        ``full`` to go on with what is left.
-    :param dry_run: stop before anything is sent: counts, and the planned changes as a file.
-    :param events_per_second: pace of a destination, or of all that name one workspace; ``None``: no limit.
+    :param on_rejected: how the task ends after Segment rejected users: ``fail`` or ``warn``. All other changes are
+        delivered and committed first. The rejected users stay in the state, and the next run sends them again.
+    :param on_missing_state: what to do when Airflow recorded a sync or retirement that the ledger does not have:
+        ``fail``, or ``full`` to retire the users whom the ledger has.
+    :param dry_run: stop before anything is sent, with counts and a file of the planned changes.
+    :param events_per_second: rate limit of a destination, or of all destinations in one workspace; ``None``: no limit.
     :param max_concurrent_requests: requests to one destination at once.
-    :param segment_context: sent as ``context`` with each batch, beside our own ``integration``.
-    :param integrations: Segment's routing, the same that the cohort was synced with.
-    :param state_path: where the ledger is kept: an absolute path, or any ``ObjectStoragePath`` URL.
-    :param app_id: the Amplitude project's number; needed only where several projects have told a cohort of this ID.
+    :param segment_context: sent as ``context`` with each batch, beside the package's own ``integration``.
+    :param integrations: Segment's routing, the same as in the syncs.
+    :param state_path: where the ledger is: an absolute path, or any ``ObjectStoragePath`` URL.
+    :param app_id: the Amplitude project's number; needed only where several projects synced a cohort with this ID.
     """
 
     template_fields: Sequence[str] = (
@@ -59,7 +59,7 @@ class AmplitudeCohortTraitRetireOperator(LineageMixin, BaseOperator):
     ui_color = "#6E7787"
     ui_fgcolor = "#FFFFFF"
 
-    # Set while execute runs; an event cannot be copied, and Airflow copies operators while it parses.
+    # Set only while execute runs, because Airflow copies operators while it parses and an event cannot be copied.
     stop_event: threading.Event | None = None
 
     def __init__(
@@ -94,15 +94,15 @@ class AmplitudeCohortTraitRetireOperator(LineageMixin, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Retire the cohort.
 
-        :raises AirflowFailException: what a retry cannot cure.
-        :raises AmplitudeSegmentError: what a retry may cure; the retry resumes where this try ended.
+        :raises AirflowFailException: for an error where a retry cannot help.
+        :raises AmplitudeSegmentError: for an error where a retry may help; the retry resumes where this try ended.
         """
         from airflow_provider_amplitude_segment.task.execution import execute_retirement  # noqa: PLC0415 - not while parsed
 
         return execute_retirement(self, context)
 
     def on_kill(self) -> None:
-        """Stop after the batches in flight. What is right rests on the ledger alone."""
+        """Stop after the batches in flight. The ledger stays correct without this stop too."""
         if self.stop_event is not None:
-            # Airflow calls this from a signal handler: in the thread that may hold the event's lock just now.
+            # In a thread, because Airflow calls this in a signal handler, whose thread may hold the event's lock.
             threading.Thread(target=self.stop_event.set, daemon=True).start()

@@ -1,7 +1,7 @@
-"""A stand-in Amplitude and Segment on loopback, for tests and for trying things out.
+"""A stand-in Amplitude and Segment on loopback, for tests and trials.
 
-It is written from the vendors' documents and imports nothing else of this package, so that it can disagree
-with it. ``python -m airflow_provider_amplitude_segment.sandbox`` starts one from the command line.
+It follows the vendors' documents and imports nothing else of this package, because only then can a test find a
+difference between the two. ``python -m airflow_provider_amplitude_segment.sandbox`` starts it from the command line.
 
     with Sandbox.start(cohorts=[SandboxCohort("26umsb5", "Power users", ["ann", "bob"])]) as sandbox:
         ...  # run a DAG against sandbox.airflow_connections()

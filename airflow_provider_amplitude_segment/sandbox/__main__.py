@@ -1,4 +1,4 @@
-"""Start a sandbox from the command line and print how Airflow reaches it."""
+"""Start a sandbox from the command line, and print the connections for Airflow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; 0 then, 1 where it could not start."""
+    """Serve until SIGINT or SIGTERM; return 0 then, and 1 if the sandbox did not start."""
     options = _parser().parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with sandbox:
         _print_welcome(sandbox)
         stop.wait()
-    print("The sandbox has stopped; what it remembered is gone.", flush=True)
+    print("The sandbox has stopped, and its data is deleted.", flush=True)
     return 0
 
 
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m airflow_provider_amplitude_segment.sandbox",
         description="A stand-in Amplitude and Segment on loopback, with a few cohorts to sync.",
     )
-    parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8765, help="0 chooses a free port (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
     parser.add_argument(
         "--members", type=_members, default=100_000, help="size of the largest cohort (default: %(default)s)"
@@ -48,13 +48,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _members(text: str) -> int:
     members = int(text)
-    if not 1 <= members <= 2_000_000:  # noqa: PLR2004 - what Amplitude exports at most
+    if not 1 <= members <= 2_000_000:  # noqa: PLR2004 - the largest cohort that Amplitude exports
         raise argparse.ArgumentTypeError("from 1 to 2,000,000")
     return members
 
 
 def _print_welcome(sandbox: Sandbox) -> None:
-    print("A stand-in Amplitude and Segment. Airflow reaches them with:\n")
+    print("A stand-in Amplitude and Segment. Set these connections for Airflow:\n")
     for name, value in sandbox.airflow_connections().items():
         print(f"export {name}='{value}'")
     print("\nCohorts:\n")
@@ -62,7 +62,7 @@ def _print_welcome(sandbox: Sandbox) -> None:
         of = "groups" if cohort.group_type != "User" else "users"
         archived = ", archived" if cohort.archived else ""
         print(f"  {cohort.cohort_id:<8}  {len(cohort.user_ids):>9,} {of:<6}  {cohort.name}{archived}")
-    print(f"\nWhat Segment believes, and churn: {sandbox.url}/\nStop it with Ctrl-C.", flush=True)
+    print(f"\nTo see what Segment believes, and to churn cohorts: {sandbox.url}/\nStop it with Ctrl-C.", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An Amplitude project that remembers: its cohorts, the exports it gave, and what is left of its limits."""
+"""A stand-in Amplitude project: its cohorts, its exports, and its limits."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MINUTE, TEN_MINUTES = 60, 600
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
 EXPORTS_KEPT = 200
-"""Older exports are forgotten before their seven days are over, to bound memory."""
+"""Older exports are deleted before their seven days are over, to bound memory."""
 
 
-class AmplitudeRefusal(Exception):  # noqa: N818 - it is the project's answer, not a failure of the sandbox
-    """The project answers an error: the HTTP status, and what its JSON body says."""
+class AmplitudeErrorResponse(Exception):  # noqa: N818 - a response of the project, not a failure of the sandbox
+    """The project responds with an error: the HTTP status, and the fields of the JSON body."""
 
     def __init__(self, status: int, kind: str, message: str, **metadata: Any) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class Export:
 
 
 class SandboxAmplitude:
-    """The stand-in project. Attributes may be read and set from a test while the server runs."""
+    """The stand-in project. A test may read and set its attributes while the server runs."""
 
     def __init__(self, cohorts: Iterable[SandboxCohort], *, clock: Callable[[], float]) -> None:
         self.api_key = API_KEY
@@ -71,7 +71,7 @@ class SandboxAmplitude:
         self.forget()
 
     def forget(self) -> None:
-        """Forget every export and what was used of the limits; cohorts stay as they are."""
+        """Delete every export and the usage of the limits; the cohorts stay."""
         with self._lock:
             self.exports_spent = 0
             self.exports_refused: Counter[str] = Counter()
@@ -95,7 +95,7 @@ class SandboxAmplitude:
             self._month, self._used = self._this_month(), used
 
     def listed(self) -> list[dict[str, Any]]:
-        """The cohort objects of the list: archived ones too, undiscoverable ones not."""
+        """The cohort objects of the list: with archived cohorts, without undiscoverable ones."""
         # behavioral-cohorts.md, "Get all cohorts": "Get all discoverable cohorts for an app".
         now = self._clock()
         with self._lock:
@@ -113,10 +113,10 @@ class SandboxAmplitude:
         return {"rest_download": {"limit": limit, "usage": used, "resets_at": resets}}
 
     def request_export(self, cohort_id: str, property_keys: Sequence[str] = ()) -> Export:
-        """Spend an export on the cohort as it is now.
+        """Spend an export on the cohort's current members.
 
         Raises:
-            AmplitudeRefusal: unknown or archived cohort, or past a limit; nothing was spent.
+            AmplitudeErrorResponse: the cohort is unknown or archived, or a limit is reached; no export is spent.
         """
         with self._lock:
             cohort = self._exportable(cohort_id)
@@ -142,7 +142,7 @@ class SandboxAmplitude:
             return export
 
     def poll(self, request_id: str) -> tuple[Export, bool]:
-        """Give an export and whether it is complete; each poll brings that nearer."""
+        """Return an export and whether it is complete; each poll counts towards completion."""
         with self._lock:
             export = self._export(request_id)
             complete = export.polls_left <= 0
@@ -150,15 +150,15 @@ class SandboxAmplitude:
             return export, complete
 
     def complete_export(self, request_id: str) -> Export:
-        """Give an export whose file can be had."""
+        """Return a complete export."""
         with self._lock:
             export = self._export(request_id)
             if export.polls_left > 0:
-                raise AmplitudeRefusal(400, "export_not_complete", "The cohort export is not complete yet.")
+                raise AmplitudeErrorResponse(400, "export_not_complete", "The cohort export is not complete yet.")
             return export
 
     def new_link(self, export: Export) -> str:
-        """Make a storage link's token, good for one minute from now."""
+        """Return a new token for a storage link, valid for one minute."""
         # behavioral-cohorts.md, "Download file": the S3 link is "valid for one minute".
         with self._lock:
             token = secrets.token_urlsafe(24)
@@ -168,17 +168,17 @@ class SandboxAmplitude:
             return token
 
     def linked_export(self, token: str) -> Export | None:
-        """Give the export behind a link's token, or ``None`` where it is unknown or past its minute."""
+        """Return the export of a link's token, or ``None`` for an unknown or expired token."""
         with self._lock:
             expires, export = self._links.get(token, (0.0, None))
             return export if self._clock() <= expires else None
 
     def churn(self, cohort_id: str, *, enter: int = 0, exit: int = 0, seed: int = 0) -> Churn:  # noqa: A002
-        """Let new users enter and known ones exit, the same ones for the same seed and history.
+        """Let new users enter and members exit, the same users for the same seed and history.
 
         Raises:
             KeyError: no such cohort.
-            ValueError: more were to exit than there are members; nothing was changed.
+            ValueError: ``exit`` is larger than the cohort; nothing is changed.
         """
         with self._lock:
             cohort = self.cohorts[cohort_id]
@@ -198,16 +198,16 @@ class SandboxAmplitude:
         # request returns an error." Which one is not documented.
         cohort = self.cohorts.get(cohort_id)
         if cohort is None:
-            raise AmplitudeRefusal(404, "cohort_not_found", "Cohort not found.", cohort_id=cohort_id)
+            raise AmplitudeErrorResponse(404, "cohort_not_found", "Cohort not found.", cohort_id=cohort_id)
         if cohort.archived:
-            raise AmplitudeRefusal(400, "cohort_archived", "Cohort is archived.", cohort_id=cohort_id)
+            raise AmplitudeErrorResponse(400, "cohort_archived", "Cohort is archived.", cohort_id=cohort_id)
         return cohort
 
     def _export(self, request_id: str) -> Export:
         # behavioral-cohorts.md, "Download file": the API link is "valid for seven days".
         export = self._exports.get(request_id)
         if export is None or self._clock() - export.requested > API_LINK_SECONDS:
-            raise AmplitudeRefusal(404, "request_not_found", "No such request, or it is older than seven days.")
+            raise AmplitudeErrorResponse(404, "request_not_found", "No such request, or it is older than seven days.")
         return export
 
     def _raise_if_past_a_limit(self) -> None:
@@ -225,7 +225,7 @@ class SandboxAmplitude:
             if limit is not None and used >= limit:
                 self.exports_refused[name] += 1
                 message = f"Rate limit exceeded: {used} of {limit} {name}."
-                raise AmplitudeRefusal(429, "too_many_requests", message, limit=limit, used=used, name=name)
+                raise AmplitudeErrorResponse(429, "too_many_requests", message, limit=limit, used=used, name=name)
 
 
 def _month_after(now: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""Amplitude's cohort calls over HTTP, and the storage that large files are handed out from."""
+"""Amplitude's cohort calls over HTTP, and the storage of large files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import Route
 
-from airflow_provider_amplitude_segment.sandbox.amplitude import AmplitudeRefusal
-from airflow_provider_amplitude_segment.sandbox.json_answer import as_json
+from airflow_provider_amplitude_segment.sandbox.amplitude import AmplitudeErrorResponse
+from airflow_provider_amplitude_segment.sandbox.json_response import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class AmplitudeApi:
-    """The calls of the Behavioral Cohorts API that read."""
+    """The read calls of the Behavioral Cohorts API."""
 
     def __init__(self, amplitude: SandboxAmplitude) -> None:
         self._amplitude = amplitude
 
     def routes(self) -> list[Route]:
-        """Amplitude's own paths, and ``/storage`` for what Amplitude keeps on S3."""
+        """Amplitude's own paths, and ``/storage`` for the files that Amplitude keeps on S3."""
         return [
             Route("/api/3/cohorts", self._guarded(self._list)),
             Route("/api/3/cohorts/usage", self._guarded(self._usage)),
@@ -37,14 +37,14 @@ class AmplitudeApi:
             Route("/storage/{token}/cohort.csv", self._storage),
         ]
 
-    def _guarded(self, answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+    def _guarded(self, respond: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
             try:
                 self._raise_unless_authorized(request.headers.get("authorization"))
                 _raise_unless_get(request)
-                return answer(request)
-            except AmplitudeRefusal as refusal:
-                return _error(refusal)
+                return respond(request)
+            except AmplitudeErrorResponse as error:
+                return _error(error)
 
         return guarded
 
@@ -53,13 +53,15 @@ class AmplitudeApi:
         # are not documented; 403 for a wrong secret was seen live (PipedreamHQ/pipedream#21584).
         scheme, _, encoded = (header or "").partition(" ")
         if scheme.lower() != "basic":
-            raise AmplitudeRefusal(401, "unauthorized", "Basic authentication with API key and secret key needed.")
+            raise AmplitudeErrorResponse(
+                401, "unauthorized", "Basic authentication with API key and secret key needed."
+            )
         try:
             credentials = base64.b64decode(encoded, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
-            raise AmplitudeRefusal(401, "unauthorized", "The Authorization header cannot be read.") from None
+            raise AmplitudeErrorResponse(401, "unauthorized", "The Authorization header cannot be read.") from None
         if credentials != f"{self._amplitude.api_key}:{self._amplitude.secret_key}":
-            raise AmplitudeRefusal(403, "forbidden", "Invalid API key or secret key.")
+            raise AmplitudeErrorResponse(403, "forbidden", "Invalid API key or secret key.")
 
     def _list(self, request: Request) -> Response:
         # behavioral-cohorts.md, "Get all cohorts"; syncMetadata comes with includeSyncInfo only.
@@ -71,7 +73,7 @@ class AmplitudeApi:
     def _usage(self, request: Request) -> Response:
         usage = self._amplitude.usage()
         if usage is None:
-            raise AmplitudeRefusal(404, "not_found", "Not found.", path=request.url.path)
+            raise AmplitudeErrorResponse(404, "not_found", "Not found.", path=request.url.path)
         return as_json(usage)
 
     def _request(self, request: Request) -> Response:
@@ -84,10 +86,10 @@ class AmplitudeApi:
     def _status(self, request: Request) -> Response:
         # behavioral-cohorts.md, "Poll request status": 202 "JOB INPROGRESS", 200 "JOB COMPLETED".
         export, complete = self._amplitude.poll(request.path_params["request_id"])
-        told = {"request_id": export.request_id, "cohort_id": export.cohort_id}
+        content = {"request_id": export.request_id, "cohort_id": export.cohort_id}
         if complete:
-            return as_json({**told, "async_status": "JOB COMPLETED"})
-        return as_json({**told, "async_status": "JOB INPROGRESS"}, 202)
+            return as_json({**content, "async_status": "JOB COMPLETED"})
+        return as_json({**content, "async_status": "JOB INPROGRESS"}, 202)
 
     def _file(self, request: Request) -> Response:
         # behavioral-cohorts.md, "Download file": 200 with the file, or 302 to a pre-signed link.
@@ -113,15 +115,10 @@ def _csv(export: Export) -> Response:
     return Response(export.membership.file(export.property_keys), headers=headers, media_type="text/csv")
 
 
-def _error(refusal: AmplitudeRefusal) -> Response:
+def _error(error: AmplitudeErrorResponse) -> Response:
     # behavioral-cohorts.md, "Upload cohort", Error: the only error body that this API documents.
-    told = {
-        "http_code": refusal.status,
-        "type": refusal.kind,
-        "message": refusal.message,
-        "metadata": refusal.metadata,
-    }
-    return as_json({"error": told}, refusal.status)
+    content = {"http_code": error.status, "type": error.kind, "message": error.message, "metadata": error.metadata}
+    return as_json({"error": content}, error.status)
 
 
 def _s3_error(status: int, code: str, message: str) -> Response:
@@ -131,6 +128,6 @@ def _s3_error(status: int, code: str, message: str) -> Response:
 
 
 def _raise_unless_get(request: Request) -> None:
-    # Starlette answers HEAD as it answers GET, and one for a request would spend an export.
+    # Starlette routes HEAD as GET, and a HEAD to the request call would spend an export.
     if request.method != "GET":
-        raise AmplitudeRefusal(405, "method_not_allowed", "GET only.")
+        raise AmplitudeErrorResponse(405, "method_not_allowed", "GET only.")

@@ -1,4 +1,4 @@
-"""The body of a batch: its messages, each with the size it was sent in."""
+"""Read the body of a batch: its messages, and the sizes in which they were sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def _refuse_constant(name: str) -> None:
-    """Refuse ``NaN`` and ``Infinity``, which Python's reader takes and JSON does not have."""
+    """Raise for ``NaN`` and ``Infinity``, which Python's reader accepts and JSON does not have."""
     raise ValueError(f"{name} is not JSON")
 
 
@@ -21,12 +21,12 @@ _read_value = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 @dataclass(frozen=True, slots=True)
 class BatchBody:
-    """What one ``POST /v1/batch`` carries."""
+    """The content of one ``POST /v1/batch``."""
 
     messages: list[Any] = field(repr=False)
-    """In the order sent; anything JSON can say, not yet known to be messages."""
+    """In the order sent; any JSON values, because they are not checked yet."""
     oversize: frozenset[int]
-    """Positions of the messages that are over ``MESSAGE_BYTES`` as sent, UTF-8, white space included."""
+    """Positions of the messages larger than ``MESSAGE_BYTES`` as sent: UTF-8, with white space."""
     envelope: dict[str, Any] = field(repr=False)
     """All other top-level fields."""
 
@@ -34,11 +34,11 @@ class BatchBody:
 def read_batch(body: bytes) -> BatchBody:
     """Read a body in one pass.
 
-    ``json.loads`` forgets where a message began and ended, so the two outer levels are walked here.
+    The two outer levels are read by hand, because ``json.loads`` does not return where a message begins and ends.
 
     Raises:
-        ValueError: not UTF-8, not JSON, or not an object with a list ``batch``.
-        RecursionError: nested too deeply.
+        ValueError: the body is not UTF-8, not JSON, or not an object with a list ``batch``.
+        RecursionError: the body is nested too deeply.
 
     >>> read_batch(b'{"batch": [{"type": "identify"}, 7], "sentAt": "now"}')
     BatchBody(oversize=frozenset())
@@ -65,12 +65,12 @@ def read_batch(body: bytes) -> BatchBody:
         raise ValueError("something follows the object")
     messages = envelope.pop("batch", None)
     if not isinstance(messages, list):
-        raise ValueError("no list named batch")  # noqa: TRY004 - the bytes are at fault, not the caller
+        raise ValueError("no list named batch")  # noqa: TRY004 - the body is wrong, not the caller
     return BatchBody(messages, frozenset(oversize), envelope)
 
 
 def _read_messages(text: str, at: int, oversize: set[int]) -> tuple[list[Any], int]:
-    """Read a list's elements; ``at`` is behind its bracket, and so is the position given back."""
+    """Read a list's elements. ``at`` is after the opening bracket, the returned position after the closing one."""
     messages: list[Any] = []
     at = _after_space(text, at)
     if text[at : at + 1] == "]":
@@ -78,7 +78,7 @@ def _read_messages(text: str, at: int, oversize: set[int]) -> tuple[list[Any], i
     while True:
         start = at
         message, at = _read_value(text, start)
-        # A character takes at most four bytes: only a long stretch needs to be encoded to be measured.
+        # Only a long text is encoded to measure it, because a character takes at most four bytes.
         if (at - start) * 4 > MESSAGE_BYTES and len(text[start:at].encode()) > MESSAGE_BYTES:
             oversize.add(len(messages))
         messages.append(message)
@@ -89,7 +89,7 @@ def _read_messages(text: str, at: int, oversize: set[int]) -> tuple[list[Any], i
 
 
 def _after_space(text: str, at: int) -> int:
-    # Most writers put no space here; looking first is faster than the expression.
+    # Most writers put no space here, and this check is faster than the expression.
     if text[at : at + 1] not in (" ", "\t", "\n", "\r"):
         return at
     space = _SPACE.match(text, at)

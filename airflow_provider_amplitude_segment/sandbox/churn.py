@@ -1,4 +1,4 @@
-"""User IDs as companies make them, and cohorts whose members come and go."""
+"""Make realistic user IDs, and let members enter and exit cohorts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ HAZARDS = (
     "=1+1",
     "back\\slash",
 )
-"""Valid user IDs that careless readers of a CSV file change."""
+"""Valid user IDs that a careless reader of a CSV file changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Churn:
-    """Who moved."""
+    """The user IDs that entered and exited."""
 
     entered: list[str] = field(repr=False)
     exited: list[str] = field(repr=False)
@@ -38,10 +38,10 @@ def new_user_ids(count: int, *, seed: str, known: Container[str] = ()) -> list[s
 
     Args:
         count: how many.
-        seed: what they are drawn from.
-        known: IDs that are taken already.
+        seed: of the random generator.
+        known: IDs that are in use already.
     """
-    # A seeded generator is wanted: nothing here is a secret.
+    # A seeded generator repeats its results, and no ID here is a secret.
     source = random.Random(seed)  # noqa: S311
     makers = (
         lambda: f"{source.randrange(10**9, 10**10)}",
@@ -58,13 +58,13 @@ def new_user_ids(count: int, *, seed: str, known: Container[str] = ()) -> list[s
 
 
 def move_members(user_ids: Sequence[str], enter: int, leave: int, *, seed: str) -> tuple[Churn, list[str]]:
-    """Take ``leave`` members out at random and append ``enter`` new ones; the rest keep their order.
+    """Remove ``leave`` random members and append ``enter`` new ones; the others keep their order.
 
     Returns:
-        Who moved, and the members after it.
+        The users who entered and exited, and the members after it.
 
     Raises:
-        ValueError: a negative number, or more are to leave than there are.
+        ValueError: a number is negative, or ``leave`` is larger than the cohort.
     """
     distinct = list(dict.fromkeys(user_ids))
     if enter < 0 or leave < 0 or leave > len(distinct):

@@ -1,4 +1,4 @@
-"""A cohort of the stand-in Amplitude, and the file it is exported as."""
+"""A cohort of the stand-in Amplitude, and its export file."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ if TYPE_CHECKING:
 
 APP_ID = 187520
 _FIRST_AMPLITUDE_ID = 356_896_327_775
-"""Amplitude IDs are numbers past 2^31; this one is from Amplitude's own sample answer."""
+"""Amplitude IDs are numbers above 2^31; this one is from Amplitude's own sample response."""
 
 
 @dataclass(slots=True)
 class SandboxCohort:
-    """A cohort that a test or the page can change at any time; an export keeps what it was requested with."""
+    """A cohort that a test or the page can change at any time; an export keeps the members of its request."""
 
     cohort_id: str
     name: str
     user_ids: list[str] = field(default_factory=list)
-    """The members who have a user ID. Replace the list or change it in place."""
+    """The members with a user ID. Replace the list or change it in place."""
     anonymous: int = 0
-    """Members without a user ID: rows of the export whose user ID is the empty string."""
+    """Members without a user ID: rows of the export with an empty user ID."""
     duplicates: int = 0
-    """Rows that repeat a user ID under another Amplitude ID, as merged users do."""
+    """Rows that repeat a user ID under another Amplitude ID, as for merged users."""
     archived: bool = False
     discoverable: bool = True
-    """Whether the list shows it. One that is not can be exported by its ID (Amplitude documents neither)."""
+    """Whether the list has it. Other cohorts can be exported by their IDs (Amplitude documents neither)."""
     group_type: str = "User"
-    """``definition.countGroup.name``; any other than ``User`` exports groups instead of users."""
+    """``definition.countGroup.name``; any value but ``User`` exports groups instead of users."""
     listed_size: int | Literal["computed"] | None = "computed"
     """The ``size`` in the list: a stale number, ``None`` for never computed, or the true number of rows."""
     last_computed: float | Literal["computed"] | None = "computed"
     """``lastComputed`` in the list, epoch seconds; ``computed`` is the moment of listing."""
     ready_after_polls: int = 1
-    """How often the status of an export answers 202 before it answers 200."""
+    """How often a poll of an export returns 202 before 200."""
     delivery: Literal["inline", "storage"] = "inline"
-    """Whether the file comes in the answer, or through a link that lives one minute."""
+    """Whether the file is in the response, or behind a link that is valid for one minute."""
     gzip: bool = False
     """Whether the file is sent with ``Content-Encoding: gzip``."""
     raw_file: bytes | None = None
     """Send exactly these bytes as the file; with ``gzip`` they must be compressed already."""
     description: str | None = None
     properties: dict[str, dict[str, str]] = field(default_factory=dict)
-    """User properties by user ID, then by name: what ``props=1`` adds to a user's row, "" where there is none. A user
-    who is not in it has an invented value of each."""
+    """User properties by user ID, then by name, which ``props=1`` adds to a user's row; a missing one is "". A user who
+    is not in it has an invented value of each property."""
     owners: list[str] = field(default_factory=lambda: ["lifecycle@example.com"])
     """E-mail addresses, mostly."""
 
     @property
     def rows(self) -> int:
-        """Rows of an export requested now; what Amplitude counts as the cohort's size."""
+        """Rows of an export requested now; Amplitude shows this number as the cohort's size."""
         return len(self.user_ids) + self.anonymous + self.duplicates
 
     def as_listed(self, now: float) -> dict[str, Any]:
-        """The cohort object of ``GET /api/3/cohorts``, with the fields the live API shows."""
+        """The cohort object of ``GET /api/3/cohorts``, with the fields of the live API."""
         # amplitude-docs behavioral-cohorts.md, "Cohort object"; nullable fields as recorded in 2026-06.
         computed = int(now) if self.last_computed == "computed" else self.last_computed
         return {
@@ -91,7 +91,7 @@ class SandboxCohort:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A cohort's members as they were when an export was requested."""
+    """A cohort's members at the time of an export's request."""
 
     user_ids: tuple[str, ...]
     anonymous: int
@@ -103,7 +103,7 @@ class Membership:
 
     @classmethod
     def of(cls, cohort: SandboxCohort, earlier: Membership | None) -> Membership:
-        """Take the membership down; users unchanged since ``earlier`` share its tuple, not a copy."""
+        """Copy a cohort's members, or share the tuple of ``earlier`` where the users are the same."""
         user_ids = tuple(cohort.user_ids)
         if earlier is not None and earlier.user_ids == user_ids:
             user_ids = earlier.user_ids
@@ -118,10 +118,10 @@ class Membership:
         )
 
     def file(self, property_keys: Sequence[str] = ()) -> bytes:
-        """The file, compressed where the cohort says so.
+        """Return the file, compressed if the cohort has ``gzip``.
 
-        UTF-8, LF, every field in double quotes. Anonymous rows come first, then the members, then the
-        rows that repeat a member. Each of ``property_keys`` adds a column.
+        UTF-8, LF, every field in double quotes. Anonymous rows come first, then the members, then the rows that repeat
+        a member. Each of ``property_keys`` adds a column.
         """
         if self.raw_file is not None:
             return self.raw_file

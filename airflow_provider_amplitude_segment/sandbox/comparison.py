@@ -1,4 +1,4 @@
-"""What a Segment source believes, held against a cohort."""
+"""Compare what a Segment source believes with a cohort."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Counts only; ``missing`` and ``surplus`` are the two ways to differ."""
+    """The counts of a comparison; ``missing`` and ``surplus`` are the differences."""
 
     cohort_id: str
     trait: str
     members: int
     """Distinct user IDs in the cohort."""
     believed: int
-    """Users for whom the source holds the trait ``true``."""
+    """Users for whom the trait is ``true`` in the source."""
     missing: int
-    """Members it does not hold it true for."""
+    """Members for whom it is not."""
     surplus: int
-    """Users it holds it true for who are no members."""
+    """Users for whom it is, and who are not members."""
 
     @property
     def equal(self) -> bool:
@@ -32,7 +32,7 @@ class Comparison:
 
 
 def compare(cohort: SandboxCohort, segment: SandboxSegment, *, write_key: str, trait: str | None) -> Comparison:
-    """Hold the source of ``write_key`` against the cohort as it is now."""
+    """Compare the source of ``write_key`` with the cohort's current members."""
     # Amplitude's destination page for Segment: the trait "appears as <cohort_name> (<cohort_id>)".
     trait = f"{cohort.name} ({cohort.cohort_id})" if trait is None else trait
     members = {user_id for user_id in list(cohort.user_ids) if user_id}

@@ -1,4 +1,4 @@
-"""Faults on order: what a test wants to go wrong, and at which request."""
+"""Faults that a test orders: what goes wrong, and at which request."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ Point = Literal[
 class Fault:
     """One thing that goes wrong at one kind of request.
 
-    A fault stands in front of everything, credentials included. Without ``status``, ``reset`` or
-    ``cut_after_bytes`` the real answer is given, late by ``delay_seconds`` and with ``headers`` added.
+    A fault applies before everything else, credentials included. Without ``status``, ``reset`` or
+    ``cut_after_bytes`` the client gets the real response, after ``delay_seconds`` and with ``headers`` added.
 
     Raises:
-        ValueError: ``on`` is no known kind of request, or the parts contradict each other.
+        ValueError: ``on`` is not a kind of request, or the arguments contradict each other.
     """
 
     on: Point
     times: int = 1
-    """How many matching requests it meets."""
+    """How many matching requests it affects."""
     after: int = 0
-    """How many matching requests pass unharmed first."""
+    """How many matching requests pass before it."""
     status: int | None = None
-    """Answer this instead of the real answer."""
+    """The status of the response, instead of the real response."""
     headers: dict[str, str] = field(default_factory=dict)
-    """Headers of the answer; beside the real ones where the answer is the real one."""
+    """Headers of the response; added to the real response's headers where the response is the real one."""
     body: bytes = b""
-    """Body of the answer; only with ``status``."""
+    """Body of the response; only with ``status``."""
     apply: bool = False
-    """Do the real work first, then answer as the fault says: the client's answer is lost."""
+    """Do the real work first, then respond as the fault says; the client does not get the real response."""
     reset: bool = False
-    """Read the request, then cut the connection without an answer."""
+    """Read the request, then cut the connection without a response."""
     cut_after_bytes: int | None = None
     """Announce the whole body, send this much of it, then cut the connection."""
     cut_unannounced: bool = False
-    """Announce no end of the body, neither its length nor chunks: it ends where the connection does, as behind a proxy
-    that speaks HTTP/1.0. With ``cut_after_bytes`` the client cannot see the cut; without, the body is whole."""
+    """Send neither the body's length nor chunks: the body ends where the connection ends, as behind a proxy that speaks
+    HTTP/1.0. With ``cut_after_bytes`` the client cannot see the cut; without it the body is whole."""
     delay_seconds: float = 0
-    """Wait: before the work, or with ``apply`` between the work and the answer."""
+    """Wait before the work, or with ``apply`` between the work and the response."""
 
     def __post_init__(self) -> None:
-        """Refuse what could never happen, so that a misspelt fault does not pass as a calm day."""
+        """Raise for a fault that could never occur, because a test with a misspelled fault would pass without it."""
         if self.on not in get_args(Point):
             raise ValueError(f"Fault(on={self.on!r}): takes one of {', '.join(get_args(Point))}")
         if self.times < 1 or self.after < 0 or self.delay_seconds < 0:
@@ -63,8 +63,8 @@ class Fault:
             raise ValueError("Fault(reset=True): a cut connection has no status and no body")
 
     @property
-    def keeps_the_answer(self) -> bool:
-        """Whether the client gets the real answer, or the beginning of it."""
+    def keeps_the_response(self) -> bool:
+        """Whether the client gets the real response, or the beginning of it."""
         return self.status is None and not self.reset
 
 
@@ -76,10 +76,10 @@ class _Pending:
 
 
 class Faults:
-    """The faults still to come; safe to add to while the server runs.
+    """The pending faults; a test may add more while the server runs.
 
-    Faults of one kind of request are met in the order they were added: the second starts to count its
-    ``after`` when the first is used up.
+    Faults of one kind of request occur in the order of adding. The second starts to count its ``after`` when the first
+    is used up.
     """
 
     def __init__(self) -> None:
@@ -89,28 +89,28 @@ class Faults:
 
     @property
     def pending(self) -> list[Fault]:
-        """Faults that have not met all their requests yet."""
+        """Faults that are not used up."""
         with self._lock:
             return [pending.fault for pending in self._pending]
 
     @property
     def met(self) -> int:
-        """How many requests met a fault so far."""
+        """How many requests had a fault so far."""
         with self._lock:
             return self._met
 
     def add(self, *faults: Fault) -> None:
-        """Order faults, behind those that are pending already."""
+        """Add faults after the pending ones."""
         with self._lock:
             self._pending += [_Pending(fault, fault.after, fault.times) for fault in faults]
 
     def clear(self) -> None:
-        """Call off every fault that is still to come."""
+        """Remove all pending faults."""
         with self._lock:
             self._pending.clear()
 
     def take(self, point: Point) -> Fault | None:
-        """Give the fault that the next request of this kind meets, and count that it was met."""
+        """Return the fault of the next request of this kind, and count it as used."""
         with self._lock:
             first = next((pending for pending in self._pending if pending.fault.on == point), None)
             if first is None:

@@ -1,4 +1,4 @@
-"""The application behind its faults: what a request meets before, after or instead of the real work."""
+"""The application with its faults, which occur before, after or instead of the real work."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _POINTS: dict[Point, re.Pattern[str]] = {
 
 
 class Connections:
-    """The open connections of the server, by the client's address; what a cut needs to get hold of."""
+    """The open connections of the server, by the client's address, so that a fault can cut one."""
 
     def __init__(self) -> None:
         self._protocols: dict[tuple[str, int], H11Protocol] = {}
 
     def protocol(self) -> type[asyncio.Protocol]:
-        """A uvicorn protocol that enters its connections here."""
+        """Return a uvicorn protocol that registers its connections here."""
         protocols = self._protocols
 
-        class EnteredProtocol(H11Protocol):
+        class RegisteredProtocol(H11Protocol):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 super().connection_made(cast("asyncio.Transport", transport))
                 if self.client is not None:
@@ -47,29 +47,29 @@ class Connections:
                 if self.client is not None:
                     protocols.pop(self.client, None)
 
-        return EnteredProtocol
+        return RegisteredProtocol
 
     def announce_no_end(self, scope: Scope) -> None:
-        """Let the end of the connection be the end of the request's answer."""
+        """End the response with the connection, without a length and without chunks."""
         protocol = self._protocols.get(tuple(scope["client"]))
         if protocol is not None:
-            # What h11 writes to a client of HTTP/1.0 that has given no length: neither one nor chunks.
+            # To a client that speaks HTTP/1.0, h11 sends no chunks where the application gives no length.
             protocol.conn.their_http_version = b"1.0"
 
     async def cut(self, scope: Scope, *, flush: bool) -> None:
-        """Close the request's connection; with ``flush``, after what was written to it has left."""
+        """Close the request's connection; with ``flush``, after the written bytes are sent."""
         protocol = self._protocols.get(tuple(scope["client"]))
         if protocol is not None:
             if flush:
                 protocol.transport.close()
             else:
                 protocol.transport.abort()
-            # uvicorn takes note of the closed connection in the loop's next round.
+            # uvicorn notices the closed connection in the loop's next iteration.
             await asyncio.sleep(0)
 
 
 @dataclass(slots=True)
-class _Answer:
+class _CollectedResponse:
     status: int = 200
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytearray = field(default_factory=bytearray)
@@ -82,7 +82,7 @@ class _Answer:
 
 
 class FaultyApp:
-    """Lets a request through to the real application, unless a fault was ordered for it."""
+    """Passes a request to the real application, unless a test ordered a fault for it."""
 
     def __init__(self, app: ASGIApp, faults: Faults, connections: Connections) -> None:
         self._app, self._faults, self._connections = app, faults, connections
@@ -94,49 +94,49 @@ class FaultyApp:
         if fault is None:
             await self._app(scope, receive, send)
         else:
-            await self._meet(fault, scope, receive, send)
+            await self._apply(fault, scope, receive, send)
 
-    async def _meet(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _apply(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         request = await _whole_request(receive)
-        answer = _Answer()
+        response = _CollectedResponse()
 
         async def replay() -> Message:
             return request
 
         if fault.apply:
-            await self._app(scope, replay, answer.collect)
+            await self._app(scope, replay, response.collect)
         if fault.delay_seconds:
             await asyncio.sleep(fault.delay_seconds)
-        if fault.keeps_the_answer and not fault.apply:
-            await self._app(scope, replay, answer.collect)
+        if fault.keeps_the_response and not fault.apply:
+            await self._app(scope, replay, response.collect)
         if fault.reset:
             await self._connections.cut(scope, flush=False)
             return
         if fault.status is not None:
-            answer = _Answer(fault.status, [], bytearray(fault.body))
-        await self._answer(answer, fault, scope, send)
+            response = _CollectedResponse(fault.status, [], bytearray(fault.body))
+        await self._respond(response, fault, scope, send)
 
-    async def _answer(self, answer: _Answer, fault: Fault, scope: Scope, send: Send) -> None:
+    async def _respond(self, response: _CollectedResponse, fault: Fault, scope: Scope, send: Send) -> None:
         added = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fault.headers.items()]
-        length = (b"content-length", str(len(answer.body)).encode())
+        length = (b"content-length", str(len(response.body)).encode())
         replaced = {name for name, _ in (*added, length)}
-        kept = [(name, value) for name, value in answer.headers if name not in replaced]
+        kept = [(name, value) for name, value in response.headers if name not in replaced]
         lengths = [] if any(name == b"content-length" for name, _ in added) else [length]
         if fault.cut_unannounced:
             lengths = []
             self._connections.announce_no_end(scope)
-        start = {"type": "http.response.start", "status": answer.status, "headers": [*kept, *added, *lengths]}
+        start = {"type": "http.response.start", "status": response.status, "headers": [*kept, *added, *lengths]}
         await send(start)
         if fault.cut_after_bytes is None:
-            await send({"type": "http.response.body", "body": bytes(answer.body)})
+            await send({"type": "http.response.body", "body": bytes(response.body)})
             return
-        part = bytes(answer.body[: fault.cut_after_bytes])
+        part = bytes(response.body[: fault.cut_after_bytes])
         await send({"type": "http.response.body", "body": part, "more_body": True})
         await self._connections.cut(scope, flush=True)
 
 
 def point_of(path: str) -> Point | None:
-    """Which kind of request a path is, as faults name them.
+    """Return the kind of request of a path, as faults name them.
 
     >>> point_of("/api/5/cohorts/request/qfaZya/file"), point_of("/")
     ('amplitude.file', None)

@@ -1,4 +1,4 @@
-"""The sandbox's own page, and its JSON twins under ``/sandbox``."""
+"""The sandbox's own page, and the JSON calls under ``/sandbox``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from airflow_provider_amplitude_segment.sandbox.json_answer import as_json
+from airflow_provider_amplitude_segment.sandbox.json_response import as_json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ShownSandbox(Protocol):
-    """What the page shows and changes of the sandbox."""
+    """The part of the sandbox that the page shows and changes."""
 
     amplitude: SandboxAmplitude
     segment: SandboxSegment
@@ -32,23 +32,23 @@ class ShownSandbox(Protocol):
     url: str
 
     def compare(self, cohort_id: str, *, write_key: str, trait: str | None = None) -> Comparison:
-        """Hold what a Segment source believes against a cohort as it is now."""
+        """Compare what a Segment source believes with a cohort's current members."""
         ...
 
     def reset(self) -> None:
-        """Go back to the beginning."""
+        """Reset cohorts, exports, Segment and faults."""
         ...
 
 
 class Page:
-    """What a person looks at, and what a script asks. Write keys show as labels, never in clear."""
+    """The page for people, and the JSON calls for scripts. Both show labels instead of write keys."""
 
     def __init__(self, sandbox: ShownSandbox) -> None:
         self._sandbox = sandbox
         self._html = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
 
     def routes(self) -> list[Route]:
-        """The page and its twins."""
+        """The page and the JSON calls."""
         return [
             Route("/", self._page),
             Route("/sandbox/state", self._state),
@@ -113,12 +113,12 @@ class Page:
             case "count":
                 false = len(self._sandbox.segment.disbelieves(write_key, trait))
                 return as_json({"true": len(believed), "false": false})
-        raise HTTPException(400, "format is json, lines or count")
+        raise HTTPException(400, "format must be json, lines or count")
 
     async def _churn(self, request: Request) -> Response:
         cohort = self._cohort(request.path_params["cohort_id"])
-        asked = await _json_object(request)
-        enter, leave, seed = (_whole_number(asked, name) for name in ("enter", "exit", "seed"))
+        arguments = await _json_object(request)
+        enter, leave, seed = (_whole_number(arguments, name) for name in ("enter", "exit", "seed"))
         try:
             churn = self._sandbox.amplitude.churn(cohort.cohort_id, enter=enter, exit=leave, seed=seed)
         except ValueError as error:
@@ -129,7 +129,7 @@ class Page:
         cohort = self._cohort(request.path_params["cohort_id"])
         name = (await _json_object(request)).get("name")
         if not isinstance(name, str) or not name.strip():
-            raise HTTPException(400, "name is a text that is not blank")
+            raise HTTPException(400, "name must be a text that is not blank")
         cohort.name = name
         return as_json(_shown(cohort))
 
@@ -144,11 +144,11 @@ class Page:
         return cohort
 
     def _write_key(self, label: str) -> str:
-        """Give the key that a label, or the key itself, stands for."""
+        """Return the write key of a label; a write key is its own label too."""
         for write_key, known in self._sandbox.segment.write_keys.items():
             if label in (write_key, known):
                 return write_key
-        raise HTTPException(404, "no such write key was heard of")
+        raise HTTPException(404, "no batch with this write key has arrived")
 
 
 def _shown(cohort: SandboxCohort) -> dict[str, Any]:
@@ -164,16 +164,16 @@ def _shown(cohort: SandboxCohort) -> dict[str, Any]:
 
 async def _json_object(request: Request) -> dict[str, Any]:
     try:
-        asked = json.loads(await request.body() or b"{}")
+        content = json.loads(await request.body() or b"{}")
     except ValueError:
-        asked = None
-    if not isinstance(asked, dict):
-        raise HTTPException(400, "the body is a JSON object")
-    return asked
+        content = None
+    if not isinstance(content, dict):
+        raise HTTPException(400, "the body must be a JSON object")
+    return content
 
 
-def _whole_number(asked: dict[str, Any], name: str) -> int:
-    number = asked.get(name, 0)
+def _whole_number(arguments: dict[str, Any], name: str) -> int:
+    number = arguments.get(name, 0)
     if not isinstance(number, int) or isinstance(number, bool):
-        raise HTTPException(400, f"{name} is a whole number")
+        raise HTTPException(400, f"{name} must be a whole number")
     return number

@@ -1,4 +1,4 @@
-"""The cohorts the program starts with."""
+"""The cohorts of the command-line sandbox."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from airflow_provider_amplitude_segment.sandbox.cohorts import SandboxCohort
 
 
 def sample_cohorts(members: int = 100_000, *, seed: int = 0) -> list[SandboxCohort]:
-    """Make cohorts as a product team would name them, the same ones for the same arguments.
+    """Make cohorts with realistic names, the same ones for the same arguments.
 
     Args:
-        members: size of the largest; the others keep their share of it down to 12,400, 1,850 and 240.
-        seed: what the user IDs are drawn from.
+        members: size of the largest cohort. The others have 12.4, 1.85, 0.24 and 1 percent of it.
+        seed: of the user IDs.
     """
     everyone = [*HAZARDS, *new_user_ids(max(members - len(HAZARDS), 0), seed=f"{seed}/users")][:members]
     at_risk, trial, beta, archived = (max(1, members * share // 10_000) for share in (1240, 185, 24, 100))

@@ -1,4 +1,4 @@
-"""A Segment workspace that remembers: what each source was told, and what was lost behind a 200."""
+"""A stand-in Segment workspace: the traits of each source, and the messages lost behind a 200."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ WRITE_KEY_EMEA = "sbxEmeaWriteKey00000000000000002"
 MESSAGES_A_BATCH = 2500
 MESSAGE_ID_CHARACTERS = 100
 SEEN_IDS = 2_000_000
-"""At least this many of the latest message IDs are remembered, at most twice as many."""
+"""At least this many of the latest message IDs are kept, at most twice as many."""
 BATCHES_KEPT = 100_000
 _TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias"})
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch that reached Segment and was answered 200 or 400; what a fault kept away is not here."""
+    """One batch that reached Segment and got a 200 or 400; batches that a fault kept away are not recorded."""
 
     write_key: str = field(repr=False)
     size: int
-    """Bytes, uncompressed; of a refused one those that were read before, of an unreadable one 0."""
+    """Bytes, uncompressed; of a rejected batch the bytes read so far, of an unreadable batch 0."""
     messages: int
-    """As sent; 0 where the body could not be read."""
+    """As sent; 0 if the body is unreadable."""
     retry_count: int | None
-    """``X-Retry-Count``; ``None`` where the header is missing or no number."""
+    """``X-Retry-Count``; ``None`` if the header is missing or not a number."""
     received: float
     """``time.monotonic()`` seconds."""
     status: int
@@ -42,7 +42,7 @@ class Batch:
 
 @dataclass(slots=True)
 class ReceivedMessage:
-    """A message kept on request, with the batch's ``context`` and ``integrations`` merged in."""
+    """A message kept with ``keep_messages``, with the batch's ``context`` and ``integrations`` merged in."""
 
     write_key: str = field(repr=False)
     message: dict[str, Any] = field(repr=False)
@@ -52,12 +52,12 @@ class ReceivedMessage:
 @dataclass(slots=True)
 class _Source:
     label: str
-    # trait -> user -> (moment the value is of, value)
+    # trait -> user -> (moment of the value, value)
     traits: dict[str, dict[str, tuple[float, Any]]] = field(default_factory=dict)
 
 
 def why_lost(message: Any) -> str | None:
-    """Why Segment answers 200 to a message and loses it, in the words of its Delivery Overview.
+    """Return why Segment loses a message behind a 200, in the words of its Delivery Overview.
 
     >>> why_lost({"type": "identify", "userId": ""})
     'id_not_string'
@@ -72,14 +72,14 @@ def why_lost(message: Any) -> str | None:
         return "no_type"
     if not isinstance(message.get("traits") or {}, dict):
         return "traits_not_object"
-    # unify/product-limits.md: messageId over 100 characters is dropped silently; the HTTP API's page says "fewer than
-    # 100". The strict one holds here.
+    # unify/product-limits.md: a messageId over 100 characters is dropped silently. The HTTP API's page says "fewer than
+    # 100", which is stricter and is used here.
     if len(str(message.get("messageId") or "")) >= MESSAGE_ID_CHARACTERS:
         return "message_id_too_long"
-    return _why_nobody(message.get("userId"), message.get("anonymousId"))
+    return _why_no_user(message.get("userId"), message.get("anonymousId"))
 
 
-def _why_nobody(user_id: Any, anonymous_id: Any) -> str | None:
+def _why_no_user(user_id: Any, anonymous_id: Any) -> str | None:
     if user_id is None and anonymous_id is None:
         return "no_user_anon_id"
     for identity in (user_id, anonymous_id):
@@ -89,18 +89,18 @@ def _why_nobody(user_id: Any, anonymous_id: Any) -> str | None:
 
 
 class SandboxSegment:
-    """The stand-in workspace. All that is read from it is a copy, safe while the server runs."""
+    """The stand-in workspace. Its properties return copies, which are safe to read while the server runs."""
 
     def __init__(self, *, clock: Callable[[], float], keep_messages: bool = False) -> None:
         self.poisoned: set[str] = set()
-        """A batch that names one of these user IDs is refused as a whole, with 400."""
+        """A batch with one of these user IDs is rejected as a whole, with 400."""
         self._clock = clock
         self._keep_messages = keep_messages
         self._lock = threading.RLock()
         self.forget()
 
     def forget(self) -> None:
-        """Forget every source, message and batch."""
+        """Delete every source, message and batch."""
         with self._lock:
             self._sources: dict[str, _Source] = {}
             self._name(WRITE_KEY_DEFAULT, "segment_default")
@@ -111,15 +111,15 @@ class SandboxSegment:
             self._batches: deque[Batch] = deque(maxlen=BATCHES_KEPT)
             self._messages: dict[str, ReceivedMessage] = {}
             self.identifies_received = 0
-            """MessageChunk in batches answered 200: copies and lost ones too."""
+            """Identifies in batches with a 200, with copies and lost ones."""
             self.messages_received = 0
             self.batches_received = 0
             self.duplicates_dropped = 0
-            """Messages dropped because their ``messageId`` had been seen before."""
+            """Messages dropped because their ``messageId`` had arrived before."""
 
     @property
     def silently_lost(self) -> int:
-        """Messages answered 200 and lost; copies do not count."""
+        """Messages lost behind a 200, without copies."""
         with self._lock:
             return self._lost.total()
 
@@ -143,7 +143,7 @@ class SandboxSegment:
 
     @property
     def write_keys(self) -> dict[str, str]:
-        """Label of each write key heard of: a connection ID, or ``…`` and the key's last four characters."""
+        """Label of each known write key: a connection ID, or ``…`` and the key's last four characters."""
         with self._lock:
             return {write_key: source.label for write_key, source in self._sources.items()}
 
@@ -152,17 +152,17 @@ class SandboxSegment:
         return self._users(write_key, trait, value=True)
 
     def disbelieves(self, write_key: str, trait: str) -> set[str]:
-        """Users for whom the trait is ``false``: told so, not merely never told."""
+        """Users for whom a message set the trait to ``false``."""
         return self._users(write_key, trait, value=False)
 
     def traits(self, write_key: str, user_id: str) -> dict[str, Any]:
-        """All that one source knows of a user."""
+        """All traits of a user in one source."""
         with self._lock:
             known = self._sources[write_key].traits if write_key in self._sources else {}
             return {trait: users[user_id][1] for trait, users in known.items() if user_id in users}
 
     def trait_counts(self, write_key: str) -> dict[str, dict[str, int]]:
-        """For each trait, how many users are ``true`` and how many ``false``."""
+        """Count the users with ``true`` and with ``false``, for each trait."""
         with self._lock:
             known = self._sources[write_key].traits if write_key in self._sources else {}
             return {
@@ -174,7 +174,7 @@ class SandboxSegment:
             }
 
     def receive(self, write_key: str, body: BatchBody) -> None:
-        """Take a batch that was answered 200."""
+        """Apply a batch that gets a 200."""
         now = self._clock()
         skew = _skew(body.envelope.get("sentAt"), now)
         with self._lock:
@@ -189,7 +189,7 @@ class SandboxSegment:
                     _learn(source, message, now, skew)
 
     def record(self, batch: Batch) -> None:
-        """Remember that a batch came, whatever it was answered."""
+        """Record a batch, with any response."""
         with self._lock:
             self._batches.append(batch)
             self.batches_received += 1
@@ -197,7 +197,7 @@ class SandboxSegment:
     def _users(self, write_key: str, trait: str, *, value: bool) -> set[str]:
         with self._lock:
             known = self._sources[write_key].traits if write_key in self._sources else {}
-            return {user_id for user_id, (_, told) in known.get(trait, {}).items() if told is value}
+            return {user_id for user_id, (_, held) in known.get(trait, {}).items() if held is value}
 
     def _name(self, write_key: str, label: str) -> _Source:
         if write_key not in self._sources:
@@ -207,8 +207,8 @@ class SandboxSegment:
         return self._sources[write_key]
 
     def _is_new(self, write_key: str, message: dict[str, Any], envelope: dict[str, Any]) -> bool:
-        # guides/duplicate-data.md: copies are known by messageId alone, "not scoped to a specific source or a
-        # workspace". Without one, the API assigns one: such a message is always new.
+        # guides/duplicate-data.md: the messageId alone identifies a copy, "not scoped to a specific source or a
+        # workspace". A message without one is always new, because the API assigns one.
         message_id = message.get("messageId")
         if not message_id:
             return True
@@ -246,30 +246,30 @@ def _why_lost_here(place: int, body: BatchBody) -> str | None:
 
 
 def _skew(sent_at: Any, now: float) -> float:
-    """By how many seconds the sender's clock is behind; 0 where ``sentAt`` is missing or no moment."""
+    """Return the seconds by which the sender's clock is behind; 0 if ``sentAt`` is missing or not a time."""
     # connections/spec/common.md, "Timestamps": timestamp = receivedAt - (sentAt - originalTimestamp).
     moment = _moment(sent_at) if isinstance(sent_at, str) else None
     return 0.0 if moment is None else now - moment
 
 
 def _learn(source: _Source, message: dict[str, Any], now: float, skew: float) -> None:
-    """Let the newest ``timestamp`` win, whatever the order of arrival; of equal ones the later arrival."""
+    """Keep the value with the newest ``timestamp`` in any order of arrival; of equal ones the later arrival."""
     user_id, traits = message.get("userId"), message.get("traits")
     if user_id is None or not traits:
         return
     timestamp = message.get("timestamp")
     moment = _moment(timestamp) if isinstance(timestamp, str) else None
-    told = now if moment is None else moment + skew
+    effective = now if moment is None else moment + skew
     for trait, value in traits.items():
         users = source.traits.setdefault(trait, {})
         known = users.get(user_id)
-        if known is None or told >= known[0]:
-            users[user_id] = (told, value)
+        if known is None or effective >= known[0]:
+            users[user_id] = (effective, value)
 
 
 @lru_cache(maxsize=4096)
 def _moment(timestamp: str) -> float | None:
-    """Epoch seconds of an ISO-8601 text, UTC where it names no zone; ``None`` for any other text.
+    """Return the epoch seconds of an ISO-8601 text, in UTC without a zone; ``None`` for any other text.
 
     >>> _moment("1970-01-01T01:00:00+01:00"), _moment("soon")
     (0.0, None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from airflow_provider_amplitude_segment.sandbox.batch_body import read_batch
-from airflow_provider_amplitude_segment.sandbox.json_answer import as_json
+from airflow_provider_amplitude_segment.sandbox.json_response import as_json
 from airflow_provider_amplitude_segment.sandbox.segment import Batch
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 500_000
 SHORTEST_WRITE_KEY = 10
-_INSISTS = (
-    "The sandbox insists on Basic authentication with exactly base64('<write key>:'): the write key as "
-    "user name, a colon, an empty password. Segment itself answers 200 here and may lose everything."
+_REQUIRED_LOGIN = (
+    "The sandbox requires Basic authentication with exactly base64('<write key>:'): the write key as "
+    "user name, a colon, an empty password. Segment itself returns 200 here and may lose everything."
 )
 
 
-class SegmentRefusal(Exception):  # noqa: N818 - it is Segment's answer, not a failure of the sandbox
-    """Segment answers an error, and took nothing."""
+class SegmentErrorResponse(Exception):  # noqa: N818 - a response of Segment, not a failure of the sandbox
+    """Segment responds with an error, and accepts nothing."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -57,32 +57,32 @@ class SegmentApi:
             size = len(raw)
             body = self._accepted(write_key, raw)
             self._segment.receive(write_key, body)
-            status, told = 200, as_json({"success": True})
-        except SegmentRefusal as refusal:
-            status = refusal.status
-            told = as_json({"success": False, "message": refusal.message}, refusal.status)
+            status, response = 200, as_json({"success": True})
+        except SegmentErrorResponse as error:
+            status = error.status
+            response = as_json({"success": False, "message": error.message}, error.status)
         if write_key:
             retries = request.headers.get("x-retry-count", "")
             count = int(retries) if retries.isdecimal() else None
             messages = len(body.messages) if body else 0
             self._segment.record(Batch(write_key, size, messages, count, received, status))
-        return told
+        return response
 
     def _accepted(self, write_key: str, raw: bytes) -> BatchBody:
-        """Read a body that Segment would answer 200 to, or raise its 400."""
-        # segmentio/analytics-go#205: any key is accepted, only empty and very short ones are answered 400.
+        """Return the body of a batch that gets a 200, or raise Segment's 400."""
+        # segmentio/analytics-go#205: Segment accepts any key, and returns 400 only for empty and very short ones.
         if len(write_key) < SHORTEST_WRITE_KEY:
-            raise SegmentRefusal(400, "Invalid write key")
+            raise SegmentErrorResponse(400, "Invalid write key")
         # http-api, "Max request size": 500 KB a batch; "Errors": too large payloads and JSON errors are 400.
         if len(raw) > BATCH_BYTES:
-            raise SegmentRefusal(400, "Exceed payload limit")
+            raise SegmentErrorResponse(400, "Exceed payload limit")
         try:
             body = read_batch(raw)
         except (ValueError, RecursionError):
-            raise SegmentRefusal(400, "Malformed JSON") from None
+            raise SegmentErrorResponse(400, "Malformed JSON") from None
         poisoned = self._segment.poisoned
         if poisoned and any(_user_of(message) in poisoned for message in body.messages):
-            raise SegmentRefusal(400, "Invalid message in batch")
+            raise SegmentErrorResponse(400, "Invalid message in batch")
         return body
 
 
@@ -92,7 +92,7 @@ def _user_of(message: object) -> str | None:
 
 
 def _write_key(header: str | None) -> str:
-    """Take the write key from the one form of header that the sandbox lets pass.
+    """Return the write key from the one form of header that the sandbox accepts.
 
     >>> _write_key("Basic YWJjMTIzOg==")
     'abc123'
@@ -103,16 +103,16 @@ def _write_key(header: str | None) -> str:
     try:
         user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise SegmentRefusal(401, _INSISTS) from None
+        raise SegmentErrorResponse(401, _REQUIRED_LOGIN) from None
     if scheme != "Basic" or not colon or password:
-        raise SegmentRefusal(401, _INSISTS)
+        raise SegmentErrorResponse(401, _REQUIRED_LOGIN)
     if not user:
-        raise SegmentRefusal(400, "Invalid write key")
+        raise SegmentErrorResponse(400, "Invalid write key")
     return user
 
 
 async def _whole_body(request: Request) -> bytes:
-    """Take the request in to its end; of an oversized one keep just enough to see that it is."""
+    """Read the request to its end; of an oversized one keep only enough to show its size."""
     sent = bytearray()
     async for chunk in request.stream():
         if len(sent) <= BATCH_BYTES:
@@ -121,16 +121,16 @@ async def _whole_body(request: Request) -> bytes:
 
 
 def _uncompressed(sent: bytes, encoding: str) -> bytes:
-    """Unpack a body, and no more of it than shows that it is too large."""
+    """Decompress a body, but no more of it than shows that it is too large."""
     if encoding == "identity" or len(sent) > BATCH_BYTES:
         return sent
     if encoding != "gzip":
-        raise SegmentRefusal(400, "Unsupported Content-Encoding")
+        raise SegmentErrorResponse(400, "Unsupported Content-Encoding")
     unzip = zlib.decompressobj(wbits=31)
     try:
         body = unzip.decompress(sent, BATCH_BYTES + 1)
     except zlib.error:
-        raise SegmentRefusal(400, "Malformed gzip") from None
+        raise SegmentErrorResponse(400, "Malformed gzip") from None
     if not unzip.eof and len(body) <= BATCH_BYTES:
-        raise SegmentRefusal(400, "Malformed gzip")
+        raise SegmentErrorResponse(400, "Malformed gzip")
     return body

@@ -1,4 +1,4 @@
-"""The running sandbox: one loopback port, one thread, Amplitude and Segment behind it."""
+"""Run the sandbox: Amplitude and Segment on one loopback port, in one thread."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ START_SECONDS = 20
 
 
 class Sandbox:
-    """A stand-in Amplitude and Segment on loopback; made by ``Sandbox.start``.
+    """A stand-in Amplitude and Segment on loopback; ``Sandbox.start`` makes one.
 
-    Everything it remembers is in memory and gone when it stops.
+    Its data is only in memory.
     """
 
     def __init__(self, cohorts: Iterable[SandboxCohort], *, clock: Callable[[], float], keep_messages: bool) -> None:
@@ -62,25 +62,25 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
         keep_messages: bool = False,
     ) -> Self:
-        """Serve in a daemon thread of this process; give the sandbox back once it answers.
+        """Serve in a daemon thread of this process; return when the sandbox is ready.
 
         Args:
-            cohorts: Amplitude's cohorts; more can be put into ``sandbox.amplitude.cohorts`` at any time.
-            port: 0 takes a free one.
+            cohorts: Amplitude's cohorts; add more to ``sandbox.amplitude.cohorts`` at any time.
+            port: 0 chooses a free port.
             host: a loopback address.
-            clock: epoch seconds; decides on the month, the rate windows and the age of links.
+            clock: epoch seconds, for the month, the rate limits and the age of links.
             keep_messages: keep every message whole, for ``segment.messages_by_id``.
 
         Raises:
-            ValueError: the host is not loopback.
-            OSError: the port is taken.
+            ValueError: the host is not a loopback address.
+            OSError: the port is in use.
         """
         sandbox = cls(cohorts, clock=clock, keep_messages=keep_messages)
         sandbox._serve(_loopback(host), port)
         return sandbox
 
     def stop(self) -> None:
-        """Stop serving and free the port; a second call does nothing. What it remembers can still be read."""
+        """Stop serving and free the port; a second call does nothing. The data can still be read."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(START_SECONDS)
@@ -89,17 +89,17 @@ class Sandbox:
         self._server = self._thread = self._socket = None
 
     def __enter__(self) -> Self:
-        """Give the running sandbox."""
+        """Return the running sandbox."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop it, whatever happened."""
+        """Stop the sandbox."""
         self.stop()
 
     def airflow_connections(self) -> dict[str, str]:
-        """Environment variables that make Airflow's connections to this sandbox, as JSON texts."""
+        """Return Airflow's connections to this sandbox, as environment variables with JSON."""
         amplitude = {
             "conn_type": "amplitude",
             "login": self.amplitude.api_key,
@@ -114,12 +114,12 @@ class Sandbox:
         }
 
     def compare(self, cohort_id: str, *, write_key: str = WRITE_KEY_DEFAULT, trait: str | None = None) -> Comparison:
-        """Hold what a Segment source believes against a cohort as it is now.
+        """Compare what a Segment source believes with a cohort's current members.
 
         Args:
             cohort_id: the cohort.
             write_key: the source.
-            trait: by default Amplitude's own form, ``<cohort name> (<cohort ID>)``, with the name of now.
+            trait: by default Amplitude's own form, ``<cohort name> (<cohort ID>)``, with the current name.
 
         Raises:
             KeyError: no such cohort.
@@ -127,7 +127,7 @@ class Sandbox:
         return compare(self.amplitude.cohorts[cohort_id], self.segment, write_key=write_key, trait=trait)
 
     def reset(self) -> None:
-        """Go back to the beginning: cohorts as at the start, no exports, Segment told nothing, no faults."""
+        """Restore the cohorts of the start, and delete all exports, Segment's data and the faults."""
         self.amplitude.cohorts.clear()
         self.amplitude.cohorts.update(_copied(self._cohorts_at_start))
         self.amplitude.forget()
@@ -136,7 +136,7 @@ class Sandbox:
         self.faults.clear()
 
     def _serve(self, host: str, port: int) -> None:
-        # asyncio turns Nagle's algorithm off only where the protocol is named; else an answer takes 40 ms.
+        # The protocol is named, because asyncio turns Nagle's algorithm off only then; else a response takes 40 ms.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -176,7 +176,7 @@ _SETTINGS: dict[str, Any] = {
     "proxy_headers": False,
     "server_header": False,
     "access_log": False,
-    "log_config": None,  # the host process's logging is not ours to set
+    "log_config": None,  # keeps the host process's logging
     "log_level": "critical",
     "timeout_keep_alive": 75,
     "timeout_graceful_shutdown": 1,
@@ -194,5 +194,5 @@ def _loopback(host: str) -> str:
     except ValueError:
         loopback = False
     if not loopback:
-        raise ValueError(f"{host!r} is no IPv4 loopback address: the sandbox serves this machine only")
+        raise ValueError(f"{host!r} is not an IPv4 loopback address: the sandbox serves this machine only")
     return address

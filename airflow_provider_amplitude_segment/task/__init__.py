@@ -1,1 +1,1 @@
-"""What a task of an operator does around core: read parameters, open the ports, publish the result."""
+"""The glue between an operator and core: read the parameters, open the ports, publish the result."""

@@ -1,4 +1,4 @@
-"""How a sync's errors end an Airflow task."""
+"""Translate a sync's errors into Airflow's."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Keep Airflow from retrying what cannot get better by itself.
+    """Fail the task without a retry where a retry cannot help.
 
-    :raises AirflowFailException: instead of an error that no retry cures; any other passes as it is.
+    :raises AirflowFailException: in place of an error that is not retryable. Other errors pass unchanged.
     """
     try:
         yield

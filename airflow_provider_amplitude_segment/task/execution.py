@@ -1,11 +1,11 @@
-"""What a task of an operator does from beginning to end."""
+"""Run a task of an operator from beginning to end."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
@@ -18,15 +18,23 @@ from airflow_provider_amplitude_segment.task.export_event import read_event
 from airflow_provider_amplitude_segment.task.parameters import read_flag
 from airflow_provider_amplitude_segment.task.ports import open_delivery_ports, open_sync_ports
 from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore
-from airflow_provider_amplitude_segment.task.reporting.publish import run_and_publish
+from airflow_provider_amplitude_segment.task.reporting.publish import ReportingOperator, run_and_publish
 from airflow_provider_amplitude_segment.task.reporting.xcom import pull_generations
 from airflow_provider_amplitude_segment.task.run import configuration_of, run_of
-from airflow_provider_amplitude_segment.task.settings import read_app_id, read_retire_settings, read_settings
+from airflow_provider_amplitude_segment.task.settings import (
+    DestinationParameters,
+    SyncParameters,
+    read_app_id,
+    read_retire_settings,
+    read_settings,
+)
 from airflow_provider_amplitude_segment.task.start import begin_task
 from airflow_provider_amplitude_segment.task.state_path import state_place
 from airflow_provider_amplitude_segment.triggers.amplitude import AmplitudeCohortExportTrigger
 
 if TYPE_CHECKING:
+    import logging
+    import threading
     from collections.abc import Iterator, Mapping
 
     from airflow.providers.common.compat.sdk import Context
@@ -38,7 +46,34 @@ if TYPE_CHECKING:
 _TRIGGER_MARGIN = timedelta(minutes=5)
 
 
-def execute_sync(operator: Any, context: Context) -> dict[str, Any]:
+class StoppableOperator(ReportingOperator, Protocol):
+    """An operator whose ``on_kill`` sets an event."""
+
+    stop_event: threading.Event | None
+
+
+class SyncOperator(SyncParameters, StoppableOperator, Protocol):
+    """What the execution of a sync needs of its operator."""
+
+    deferrable: bool
+
+    @property
+    def log(self) -> logging.Logger:
+        """The task's logger."""
+        ...
+
+    def defer(self, *, trigger: Any, method_name: str, timeout: timedelta | None = None) -> NoReturn:
+        """Raise Airflow's deferral."""
+        ...
+
+
+class RetireOperator(DestinationParameters, StoppableOperator, Protocol):
+    """What the execution of a retirement needs of its operator."""
+
+    app_id: str | int | None
+
+
+def execute_sync(operator: SyncOperator, context: Context) -> dict[str, Any]:
     """Sync, or defer until the export is complete; see the sync operator's ``execute``."""
     with translate_errors():
         begin_task(operator, context["ti"])
@@ -46,15 +81,15 @@ def execute_sync(operator: Any, context: Context) -> dict[str, Any]:
     return _sync(operator, context, wait_for_export=wait_for_export)
 
 
-def resume_sync(operator: Any, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Resume a sync after its deferral, in a new process: what it needs is in the run's checkpoint."""
+def resume_sync(operator: SyncOperator, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Resume a sync after its deferral, in a new process, from the run's checkpoint."""
     with translate_errors():
         begin_task(operator, context["ti"])
         wait_error = read_event(operator, event)
     return _sync(operator, context, wait_for_export=True, wait_error=wait_error)
 
 
-def execute_retirement(operator: Any, context: Context) -> dict[str, Any]:
+def execute_retirement(operator: RetireOperator, context: Context) -> dict[str, Any]:
     """Retire a cohort; see the retire operator's ``execute``."""
     with translate_errors(), open_scratch() as scratch:
         begin_task(operator, context["ti"])
@@ -70,7 +105,7 @@ def execute_retirement(operator: Any, context: Context) -> dict[str, Any]:
 
 
 def _sync(
-    operator: Any, context: Context, *, wait_for_export: bool, wait_error: AmplitudeSegmentError | None = None
+    operator: SyncOperator, context: Context, *, wait_for_export: bool, wait_error: AmplitudeSegmentError | None = None
 ) -> dict[str, Any]:
     with translate_errors(), open_scratch() as scratch:
         settings = replace(read_settings(operator), run_configuration=configuration_of(context))
@@ -88,16 +123,14 @@ def _sync(
             )
     if isinstance(outcome, ExportIncomplete):
         _defer(operator, settings, outcome)
-        # Not reached: deferring raises.
-        return {}
     if isinstance(outcome, Skipped):
         raise AirflowSkipException(f"Nothing was sent: {outcome.reason}.")
     return outcome.as_dict()
 
 
 @contextmanager
-def _stoppable(operator: Any, ports: DeliveryPorts) -> Iterator[None]:
-    """Let the operator's ``on_kill`` stop what runs within."""
+def _stoppable(operator: StoppableOperator, ports: DeliveryPorts) -> Iterator[None]:
+    """Let the operator's ``on_kill`` stop the delivery in this block."""
     operator.stop_event = ports.stop
     try:
         yield
@@ -105,7 +138,7 @@ def _stoppable(operator: Any, ports: DeliveryPorts) -> Iterator[None]:
         operator.stop_event = None
 
 
-def _defer(operator: Any, settings: SyncSettings, outcome: ExportIncomplete) -> None:
+def _defer(operator: SyncOperator, settings: SyncSettings, outcome: ExportIncomplete) -> NoReturn:
     operator.log.info("Deferring until export %s is complete", outcome.request_id)
     operator.defer(
         trigger=AmplitudeCohortExportTrigger(
@@ -117,6 +150,7 @@ def _defer(operator: Any, settings: SyncSettings, outcome: ExportIncomplete) -> 
             claims=dict(outcome.claims),
         ),
         method_name="execute_complete",
-        # The trigger ends by itself before. This ends one that no triggerer runs, or that began to count again.
+        # The trigger times out earlier by itself. This time-out ends a deferral without a triggerer, or a trigger that
+        # was restarted and counts from zero.
         timeout=timedelta(seconds=settings.export_timeout) + _TRIGGER_MARGIN,
     )

@@ -1,4 +1,4 @@
-"""What a deferred task resumes with: the trigger's event. It crossed a process, so it is not trusted."""
+"""Read the trigger's event, which a deferred task resumes with and which may hold anything."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def read_event(operator: SyncParameters, event: Mapping[str, Any]) -> AmplitudeSegmentError | None:
-    """Return what the trigger met that a later try may cure.
+    """Return the trigger's retryable error, or ``None`` where the task polls the export itself.
 
-    An error that no retry cures is not taken from it: the worker asks Amplitude again, and meets it itself.
+    An error that is not retryable returns ``None`` too, because the worker polls Amplitude again and raises it then.
     """
     request_id = str(event.get("request_id") or "")
     match event.get("status"):
         case "timeout":
-            said = str(event.get("last_status") or "nothing")
-            return ExportTimeoutError(request_id, read_settings(operator).export_timeout, said)
+            last_status = str(event.get("last_status") or "nothing")
+            return ExportTimeoutError(request_id, read_settings(operator).export_timeout, last_status)
         case "error" if event.get("retryable"):
             return ExportWaitError(request_id, str(event.get("message")))
         case _:

@@ -1,6 +1,6 @@
-"""Which Airflow a task runs in: what differs between two installations and is the same on all workers of one.
+"""Identify the Airflow that a task runs in, equally on all of its workers.
 
-Why it is these facts, and which pairs of installations they do not tell apart: ADR 0017.
+ADR 0017 explains the choice of these facts, and lists the pairs of installations that they do not distinguish.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 _FIRST_WITH_EXECUTION_API = 3
-# Airflow's own, where [api] base_url names no host (airflow.executors.base_executor.get_execution_api_server_url).
+# Airflow's own default for an [api] base_url without a host
+# (airflow.executors.base_executor.get_execution_api_server_url).
 _DEFAULT_HOST = "http://localhost:8080"
 
-# Host and port, path, query. What has no path has no "@" behind it, so a user and a password are never taken for a
-# host and a port.
+# Host and port, path, query. Without a path no "@" may follow, so that a user and a password are not read as a host
+# and a port.
 _PLACE = re.compile(r"((?:\[[^]]*\]|[^]:/?@[]*)(?::\d*)?)(?:(/[^?@]*)(?:\?(.*))?|(?:\?([^@]*))?)", re.DOTALL)
 
-# What says where a database is, in the queries that its drivers read: libpq's
-# (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS), mysqlclient's and PyMySQL's. The
-# others are secrets, or settings that change and name no other database.
+# The query keys that locate a database: those of libpq
+# (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS), mysqlclient and PyMySQL. Other keys
+# hold secrets, or settings that may change while the database stays the same.
 _PLACE_KEYS = frozenset(
     {"database", "db", "dbname", "host", "hostaddr", "port", "read_default_file", "service", "unix_socket"}
 )
@@ -32,8 +33,8 @@ class Installation:
     """One Airflow.
 
     Attributes:
-        identity: the same in every task of it; for hashing only.
-        label: for a reader of claims, errors and logs: the configured name, else the address of the web application.
+        identity: the same in each of its tasks; for hashing only.
+        label: for people who read claims, errors and logs: the configured name, else the web application's address.
     """
 
     identity: str
@@ -41,10 +42,10 @@ class Installation:
 
 
 def installation_of_task() -> Installation:
-    """Return the Airflow that this process is a task of.
+    """Return the Airflow that runs this task.
 
-    ``[amplitude_segment] installation`` names it. Else its identity is the address by which a task reaches its Airflow,
-    without login: on 2.11 the metadata database, on 3.x, where a task has no database, the execution API.
+    Its identity is ``[amplitude_segment] installation``. Without that setting it is the address at which a task
+    reaches its Airflow, without login: the metadata database on 2.11, the execution API on 3.x.
     """
     from airflow import __version__  # noqa: PLC0415 - not while a DAG is parsed
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415
@@ -66,9 +67,9 @@ def installation_of_task() -> Installation:
 
 
 def without_login(url: str) -> str:
-    """Return where a URL leads, without user, password, driver and settings, which may be secret or may change.
+    """Return a URL without user, password, driver and settings, because these may be secret or may change.
 
-    Of the query, what names a host or a database stays: a URL may name them there alone.
+    The query keeps the keys that name a host or a database, because some URLs name them only there.
 
     >>> without_login("postgresql+psycopg2://airflow:p@ss/word@db.example.com:5432/airflow?sslmode=require")
     'postgresql://db.example.com:5432/airflow'
@@ -88,9 +89,9 @@ def without_login(url: str) -> str:
 
 
 def _split_place(rest: str) -> tuple[str, str, list[str]]:
-    """Return host and port, path, and what a query says of the place; ``rest`` is what follows a URL's scheme.
+    """Return host and port, path, and the query's keys that locate a database; ``rest`` follows a URL's scheme.
 
-    A password may hold any character unquoted, so the user's part ends at the first "@" that a place can follow.
+    The user's part ends at the first "@" that a valid host can follow, because a password may hold any character.
 
     >>> _split_place("airflow:p?ss@db:5432/airflow"), _split_place("db:5432/airflow?password=p@ss")
     (('db:5432', '/airflow', []), ('db:5432', '/airflow', []))
@@ -104,13 +105,13 @@ def _split_place(rest: str) -> tuple[str, str, list[str]]:
 
 
 def _place_of_query(query: str) -> list[str]:
-    said = []
+    parts = []
     for key, value in parse_qsl(query):
         if key in _PLACE_KEYS:
-            said.append(f"{key}={value}")
+            parts.append(f"{key}={value}")
         elif key == "options" and (found := _SEARCH_PATH.search(value)):
-            said.append(f"search_path={found[1]}")
-    return said
+            parts.append(f"search_path={found[1]}")
+    return parts
 
 
 def _option(conf: Any, section: str, name: str) -> str:

@@ -1,7 +1,7 @@
-"""The operator's parameters, read at run time: any of them may arrive as the string a template was rendered to.
+"""Read an operator's parameters at run time, because a template renders each of them to a string.
 
-Numbers and flags are read from strings, ``None`` and the empty string mean none where none is allowed, lists and
-dictionaries may be JSON or a Python literal. An error names the parameter, what it got and what it takes.
+Numbers and flags may be strings. ``None`` and the empty string mean none, where none is allowed. Lists and dictionaries
+may be JSON or a Python literal. An error names the parameter, what it got and what it takes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _FALSE_WORDS = frozenset({"false", "no", "off", "0"})
 _WORD = re.compile(r"""[ \t]*(?:"([^"]*)"|'([^']*)'|([^,;"\r\n]*))[ \t]*(?:,|\r\n|\n|\r|\Z)""")
 _QUOTES = ("'", '"')
 _MAX_ID_CHARACTERS = 300
-# Segment merges it into each message, of which it takes 32 KB.
+# Segment merges it into each message, and accepts 32 KB of a message.
 _MAX_JSON_BYTES = 8_000
 
 
 def is_none(value: object) -> bool:
-    """Tell whether a value means none: ``None``, and the strings it renders to.
+    """Return whether a value means none: ``None``, or a string that it renders to.
 
     >>> [is_none(value) for value in (None, "", " None ", "null", 0, "0")]
     [True, True, True, True, False, False]
@@ -37,7 +37,7 @@ def is_none(value: object) -> bool:
 
 
 def read_cohort_id(value: object) -> str:
-    """Read a cohort ID. An integer is taken as text; a float has lost what it was.
+    """Read a cohort ID. An integer is read as text. A float raises, because its digits are lost.
 
     >>> read_cohort_id(1234567), read_cohort_id(" 26umsb5 ")
     ('1234567', '26umsb5')
@@ -63,7 +63,7 @@ def read_cohort_id(value: object) -> str:
 
 
 def read_connection_ids(value: object) -> list[str]:
-    """Read one connection ID or several, each once, in order; lists of them count as their items.
+    """Read one connection ID or several: in order, without repeats, nested lists flattened.
 
     >>> read_connection_ids("segment_default, segment_emea"), read_connection_ids('["a", "b", "a"]')
     (['segment_default', 'segment_emea'], ['a', 'b'])
@@ -117,7 +117,7 @@ def read_flag(name: str, value: object) -> bool:
     raise SettingError(name, f"got {_shown(value)}", "True or False")
 
 
-def read_number(  # what it may be, in words and in numbers
+def read_number(
     name: str,
     value: object,
     *,
@@ -126,7 +126,7 @@ def read_number(  # what it may be, in words and in numbers
     or_equal: bool = False,
     kind: str = "a number",
 ) -> float:
-    """Read a number over ``above`` (or equal to it) and of ``most`` at most.
+    """Read a number greater than ``above`` (with ``or_equal``, or equal to it) and at most ``most``.
 
     >>> read_number("poll_interval", "2.5"), read_number("max_exit_ratio", "0", most=1, or_equal=True)
     (2.5, 0.0)
@@ -150,7 +150,7 @@ def read_whole_number(name: str, value: object, *, least: int, most: int) -> int
 
 
 def read_names(name: str, value: object, *, most: int) -> tuple[str, ...]:
-    """Read names, each once and sorted: a list, or text with commas or line breaks between them.
+    """Read names from a list, or from text with commas or line breaks; return them sorted and without repeats.
 
     >>> read_names("user_properties", "plan, country,plan", most=50), read_names("user_properties", "", most=50)
     (('country', 'plan'), ())
@@ -172,7 +172,7 @@ def read_names(name: str, value: object, *, most: int) -> tuple[str, ...]:
 
 
 def read_object(name: str, value: object) -> Mapping[str, Any] | None:
-    """Read a JSON object that may be none.
+    """Read a JSON object, or none.
 
     >>> read_object("integrations", "{'All': False, 'Braze': True}"), read_object("integrations", "{}")
     ({'All': False, 'Braze': True}, None)
@@ -191,9 +191,9 @@ def read_object(name: str, value: object) -> Mapping[str, Any] | None:
 
 
 def _words(name: str, text: str, takes: str) -> list[str]:
-    r"""Return what stands between commas and line breaks, without the quotation marks around a word.
+    r"""Split text at commas and line breaks, and remove the quotation marks around a word.
 
-    :raises SettingError: a quotation mark is not closed or stands within a word, or there is a semicolon.
+    :raises SettingError: a quotation mark is not closed or is inside a word, or the text has a semicolon.
 
     >>> _words("segment_conn_id", "a, 'b'\n\"c\"", "")
     ['a', 'b', 'c']
@@ -210,7 +210,7 @@ def _words(name: str, text: str, takes: str) -> list[str]:
 
 
 def _literal(value: object) -> object:
-    """Return what a string says as JSON or as a Python literal; nothing in it is evaluated."""
+    """Parse a string as JSON or as a Python literal, without evaluating it; return any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -224,7 +224,7 @@ def _literal(value: object) -> object:
 
 
 def _flat(value: object) -> object:
-    """Return the items of a list and of the lists in it; anything else as it is."""
+    """Flatten a list and the lists in it; return any other value unchanged."""
     if not isinstance(value, list | tuple):
         return value
     parts = [_flat(item) for item in value]

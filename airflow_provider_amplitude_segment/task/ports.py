@@ -1,4 +1,4 @@
-"""What a sync or a retirement meets outside of core, opened from the operator's connections and closed after it."""
+"""Open the clients and the ledger store of a sync or a retirement, and close them after it."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def open_sync_ports(operator: SyncParameters, settings: SyncSettings, scratch: Path) -> Iterator[SyncPorts]:
-    """Open clients and ledger store, and close the clients' connections on leaving.
+    """Open Amplitude's client and the delivery ports, and close the clients on leaving.
 
-    :raises SettingError: a connection lacks something.
+    :raises SettingError: a connection is incomplete.
     """
     with ExitStack() as stack:
         amplitude_conn_id = read_connection_id("amplitude_conn_id", operator.amplitude_conn_id)
@@ -50,11 +50,11 @@ def open_sync_ports(operator: SyncParameters, settings: SyncSettings, scratch: P
 def open_delivery_ports(
     operator: DestinationParameters, settings: SyncSettings, scratch: Path
 ) -> Iterator[DeliveryPorts]:
-    """Open what telling the destinations takes, without Amplitude.
+    """Open the ports that delivery needs: one Segment client for each destination, and the ledger store.
 
-    Connections that come to one destination are delivered once, under the first one's name.
+    Connections that lead to the same destination share one client, under the first one's name.
 
-    :raises SettingError: a connection lacks something.
+    :raises SettingError: a connection is incomplete.
     """
     with ExitStack() as stack:
         segment_clients: dict[Destination, SegmentClient] = {}
@@ -63,7 +63,7 @@ def open_delivery_ports(
             destination = _destination(hook, settings)
             same = next((d for d in segment_clients if d.name == destination.name), None)
             if same is not None:
-                log.info("%s and %s are one destination: told once", same.segment_conn_id, segment_conn_id)
+                log.info("%s and %s lead to one destination: it is synced once", same.segment_conn_id, segment_conn_id)
                 continue
             client = hook.get_conn()
             stack.callback(client.close)
@@ -85,9 +85,9 @@ def _open_store(state_path: object) -> LedgerStore:
     executors = conf.get("core", "executor", fallback="")
     if is_local_to_worker(place, executors):
         log.warning(
-            "The state is kept in %s, on this machine's own disk, and %s may run the next sync on another one, "
-            "which would find no state. Set state_path, or [amplitude_segment] state_path, to a place that every "
-            "worker can write, such as s3://aws_default@my-bucket/amplitude-segment.",
+            "The ledger is in %s, on this machine's own disk. %s may run the next sync on another machine, which "
+            "would find no state. Set state_path, or [amplitude_segment] state_path, to a place that every worker can "
+            "write, such as s3://aws_default@my-bucket/amplitude-segment.",
             place,
             executors,
         )

@@ -1,4 +1,4 @@
-"""Who is syncing, and with which configuration: read from Airflow's context and configuration."""
+"""Identify the run that syncs, and read its configuration, from Airflow's context."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def configuration_of(context: Context) -> dict[str, Any]:
-    """Return the configuration that the DAG run was triggered with, as far as it sets parameters of the DAG.
+    """Return the part of the DAG run's configuration that sets parameters of the DAG.
 
-    Whatever else was sent along may be secret, and a guard's message shows this.
+    Other values are left out, because a guard's message shows the configuration and they may be secret.
     """
     conf = getattr(context.get("dag_run"), "conf", None) or {}
     known = context.get("params") or {}
@@ -28,7 +28,7 @@ def configuration_of(context: Context) -> dict[str, Any]:
 
 
 def run_of(context: Context) -> Run:
-    """Return who is syncing; the same for each try of a task instance, and for no other (ADR 0017)."""
+    """Return the run that syncs: equal for all tries of one task instance, different for any other (ADR 0017)."""
     ti, dag_run = context["ti"], context.get("dag_run")
     map_index = getattr(ti, "map_index", -1)
     installation = installation_of_task()
@@ -40,7 +40,7 @@ def run_of(context: Context) -> Run:
         label=f"{label} in Airflow {installation.label!r} on host {socket.gethostname()!r}",
         key=_hash(installation.identity, ti.dag_id, ti.run_id, ti.task_id, map_index),
         try_number=ti.try_number,
-        # As a number, so that neither a zone nor a database's spelling makes a difference.
+        # As a number, because zones and databases format the same moment differently.
         started_at=f"{started.timestamp():.6f}" if started is not None else "",
         clear_number=getattr(dag_run, "clear_number", None) or 0,
         dag_run=_hash(installation.identity, ti.dag_id, ti.run_id),

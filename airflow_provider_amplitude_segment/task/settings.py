@@ -1,4 +1,4 @@
-"""From the operator's rendered parameters to the settings of one sync."""
+"""Turn an operator's rendered parameters into the settings of one sync."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _KEEP_SNAPSHOTS = 5
 _MOST_REQUESTS = 32
 _MOST_EXPORTS = 1_000_000
-# What the engine compares in its memory; Amplitude's own webhook sync takes 50
+# As many as the engine compares within its memory limit; Amplitude's own webhook sync accepts 50
 # (https://amplitude.com/docs/data/destination-catalog/cohort-webhooks).
 _MOST_USER_PROPERTIES = 20
 _OWN_COLUMNS = frozenset({"user_id", "amplitude_id"})
@@ -41,7 +41,7 @@ _MOST_SECONDS = 7 * 24 * 3600
 
 
 class DestinationParameters(Protocol):
-    """What both operators take, as rendered: where a cohort is delivered, how fast, and where its ledger is."""
+    """The rendered parameters of both operators: where to deliver a cohort, how fast, and where its ledger is."""
 
     cohort_id: str
     segment_conn_id: str | Sequence[str]
@@ -56,7 +56,7 @@ class DestinationParameters(Protocol):
 
 
 class SyncParameters(DestinationParameters, Protocol):
-    """What the sync operator takes on top."""
+    """The rendered parameters of the sync operator."""
 
     amplitude_conn_id: str
     sync_mode: str
@@ -72,14 +72,14 @@ class SyncParameters(DestinationParameters, Protocol):
 
 
 def read_settings(operator: SyncParameters) -> SyncSettings:
-    """Read and check every parameter; nothing is asked of anybody.
+    """Read and check all parameters, without any request.
 
-    :raises SettingError: names the first one that is wrong, what it got and what it takes.
+    :raises SettingError: names the first parameter that is wrong, what it got and what it takes.
     """
-    ratio, pace = operator.max_exit_ratio, operator.events_per_second
+    ratio = operator.max_exit_ratio
     if not isinstance(operator.trait_name, str):
         raise SettingError("trait_name", f"got {operator.trait_name!r}", "a template, as text")
-    # The cohort's name is not known yet, but what is wrong with a template is.
+    # A sample cohort shows a wrong template now, because the cohort's name is known only later.
     trait_key(operator.trait_name, Cohort("cohort", "Cohort", "project"))
     return SyncSettings(
         cohort_id=read_cohort_id(operator.cohort_id),
@@ -93,7 +93,7 @@ def read_settings(operator: SyncParameters) -> SyncSettings:
         dry_run=read_flag("dry_run", operator.dry_run),
         skip_when_unchanged=read_flag("skip_when_unchanged", operator.skip_when_unchanged),
         min_exports_left=read_whole_number("min_exports_left", operator.min_exports_left, least=0, most=_MOST_EXPORTS),
-        events_per_second=read_rate_limit(pace),
+        events_per_second=read_rate_limit(operator.events_per_second),
         max_concurrent_requests=read_requests(operator.max_concurrent_requests),
         segment_context=read_object("segment_context", operator.segment_context),
         integrations=read_object("integrations", operator.integrations),
@@ -107,7 +107,7 @@ def read_settings(operator: SyncParameters) -> SyncSettings:
 def _user_properties(value: object) -> tuple[str, ...]:
     names = read_names("user_properties", value, most=_MOST_USER_PROPERTIES)
     if own := sorted(_OWN_COLUMNS.intersection(names)):
-        takes = "names of user properties; the export's file has columns of its own under these"
+        takes = "names of user properties; the export's file has columns of its own with these names"
         raise SettingError("user_properties", f"got {', '.join(map(repr, own))}", takes)
     return names
 
@@ -131,9 +131,9 @@ def read_keep_snapshots() -> int:
 
 
 def read_retire_settings(operator: DestinationParameters) -> SyncSettings:
-    """Read and check every parameter but ``app_id``; nothing is asked of anybody.
+    """Read and check all parameters but ``app_id``, without any request.
 
-    :raises SettingError: names the first one that is wrong, what it got and what it takes.
+    :raises SettingError: names the first parameter that is wrong, what it got and what it takes.
     """
     return SyncSettings(
         cohort_id=read_cohort_id(operator.cohort_id),
@@ -149,7 +149,7 @@ def read_retire_settings(operator: DestinationParameters) -> SyncSettings:
 
 
 def read_app_id(value: object) -> str | None:
-    """Read the Amplitude project's number, which may be none.
+    """Read the Amplitude project's number, or none.
 
     >>> read_app_id(187520), read_app_id(" 187520 "), read_app_id("None")
     ('187520', '187520', None)

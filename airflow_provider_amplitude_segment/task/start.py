@@ -1,4 +1,4 @@
-"""What a task of either operator does first, before it checks its parameters and asks anything."""
+"""The first step of a task of either operator: plain parameters and links, before any request."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def begin_task(operator: DestinationParameters, ti: Any) -> None:
     """Make the operator's parameters plain, and push the task's links.
 
-    :param operator: with its template fields rendered; they are plain afterwards.
+    :param operator: with its template fields rendered; they become plain values.
     :param ti: the task instance.
-    :raises SettingError: a parameter that the links need cannot be read; the links are pushed as empty texts.
+    :raises SettingError: a parameter that the links need is wrong; the links are pushed as empty texts.
     """
     try:
         make_plain(operator)
         cohort_id = read_cohort_id(operator.cohort_id)
-        # A retirement asks nothing of Amplitude.
+        # The retire operator has no Amplitude connection.
         amplitude = getattr(operator, "amplitude_conn_id", None)
         amplitude_conn_id = None if amplitude is None else read_connection_id("amplitude_conn_id", amplitude)
         segment_conn_ids = read_connection_ids(operator.segment_conn_id)

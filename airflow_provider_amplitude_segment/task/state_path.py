@@ -1,4 +1,4 @@
-"""Where ledgers are kept: the parameter, else the configuration, else a folder in Airflow's home."""
+"""Find the place of the ledgers: the parameter, else the configuration, else a folder in Airflow's home."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _EXECUTORS_OF_ONE_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor", "D
 
 
 def state_place(state_path: object) -> str:
-    """Return where all ledgers are kept, as text that another process can open.
+    """Return the place of all ledgers, as text that another process can open.
 
-    :param state_path: the operator's parameter; none means ``[amplitude_segment] state_path``, and where that is empty
+    :param state_path: the operator's parameter. None means ``[amplitude_segment] state_path``; if that is empty too,
         the folder ``amplitude_segment`` in ``AIRFLOW_HOME``.
     """
     from airflow.configuration import AIRFLOW_HOME  # noqa: PLC0415 - not while a DAG is parsed
@@ -28,13 +28,13 @@ def state_place(state_path: object) -> str:
 
 
 def is_local_to_worker(place: str, executors: str) -> bool:
-    """Tell whether state is kept on a machine's own disk while tasks may run on several.
+    """Return whether the ledgers are on one machine's own disk while tasks may run on several machines.
 
-    A shared file system is mounted somewhere; what lies on the root file system is the machine's own, or the
-    container's, for certain.
+    A folder under a mount may be on a shared file system. A folder on the root file system belongs to this machine or
+    container alone.
 
     :param place: of all ledgers, as ``state_place`` returns it.
-    :param executors: ``[core] executor``: a name or a class, several separated by commas, by teams where there are any.
+    :param executors: ``[core] executor``: names or classes, separated by commas, and by teams where there are any.
 
     >>> is_local_to_worker("/opt/airflow/amplitude_segment", "LocalExecutor")
     False

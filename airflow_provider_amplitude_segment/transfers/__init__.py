@@ -1,1 +1,1 @@
-"""The operator."""
+"""The sync operator."""

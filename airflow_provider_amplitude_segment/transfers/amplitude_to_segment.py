@@ -1,9 +1,8 @@
-"""The operator: one run is one sync of one Amplitude cohort to one or more Segment sources."""
+"""The sync operator: each run syncs one Amplitude cohort to one or more Segment sources."""
 
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -18,47 +17,45 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-_TRIGGER_MARGIN = timedelta(minutes=5)
-
-
 class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
-    """Tell Segment who is in an Amplitude cohort: first everyone, then only who moved.
+    """Sync an Amplitude cohort to Segment: the first sync sends all members, each later one only the changes.
 
-    Exports the cohort, compares it with what each Segment source was last told, and sends one ``identify`` for each
-    user who moved, with the trait ``<cohort_name> (<cohort_id>)`` set to ``true`` or ``false``. Only ``user_id``
-    counts; anonymous users are skipped and counted. Returns the ``SyncReport`` as a dictionary, which also stands under
-    the XCom key ``sync_report`` when the task fails.
+    The operator exports the cohort, compares it with the state last delivered to each Segment source, and sends one
+    ``identify`` for each change, with the trait ``<cohort_name> (<cohort_id>)`` set to ``true`` or ``false``. Users
+    without a ``user_id`` are skipped and counted. It returns the ``SyncReport`` as a dictionary. The XCom key
+    ``sync_report`` has the report also when the task fails.
 
     All parameters but ``deferrable`` are templates, read at run time.
 
     :param cohort_id: Amplitude's cohort ID.
     :param amplitude_conn_id: the Amplitude project's connection.
     :param segment_conn_id: one connection ID, or several: one export, delivered to each.
-    :param sync_mode: ``incremental``, or ``full``: ``true`` to every member and ``false`` to everyone ever told
-        ``true`` who is not one now.
-    :param trait_name: a template of the plain fields ``{cohort_name}`` and ``{cohort_id}``.
-    :param on_trait_change: the trait key is another than last told: ``retire`` tells the new key in full and ``false``
-        under the old; ``keep`` stays with the old. Where another task named the old key, ``retire`` is refused, and
-        ``take-over`` does the same.
-    :param max_exit_ratio: refuse, before anything is sent, a sync where more than this share of the known members (and
-        at least 100) would leave; ``None``: no limit.
-    :param on_empty_cohort: an export with no member where members were known: ``fail``, ``sync`` or ``skip``.
-    :param on_rejected: how the task ends after users were refused for good: ``fail`` or ``warn``. All others are
+    :param sync_mode: ``incremental`` sends the changes. ``full`` sends ``true`` to all members and ``false`` to all
+        former members.
+    :param trait_name: a template with the plain fields ``{cohort_name}`` and ``{cohort_id}``.
+    :param on_trait_change: what to do when the trait key is not the one of the last sync. ``retire`` sends all members
+        under the new key and ``false`` under the old one; it refuses an old key that another task set. ``take-over``
+        does the same with any old key. ``keep`` keeps the old key.
+    :param max_exit_ratio: refuse a sync, before anything is sent, in which more than this share of the known members
+        (and at least 100) would exit; ``None``: no limit.
+    :param on_empty_cohort: what to do when the export has no members but the state has: ``fail``, ``sync`` or
+        ``skip``.
+    :param on_rejected: how the task ends after Segment rejected users: ``fail`` or ``warn``. All other changes are
         delivered and committed first.
-    :param on_missing_state: an earlier sync is remembered that the ledger knows nothing of: ``fail``, or ``full`` to
-        tell everyone anew.
-    :param dry_run: stop after the difference: counts, and the planned changes as a file. It spends an export.
-    :param skip_when_unchanged: end as skipped after a sync that had nothing to tell, so that no asset event goes out.
-    :param min_exports_left: refuse to spend an export when Amplitude says that fewer are left this month.
-    :param events_per_second: pace of a destination, or of all that name one workspace; ``None``: no limit.
+    :param on_missing_state: what to do when Airflow recorded a sync that the ledger does not have: ``fail``, or
+        ``full`` to send all members again.
+    :param dry_run: stop after the comparison, with counts and a file of the planned changes. It spends an export.
+    :param skip_when_unchanged: end as skipped after a sync without changes, so that no asset event is created.
+    :param min_exports_left: refuse to spend an export when Amplitude reports that fewer are left this month.
+    :param events_per_second: rate limit of a destination, or of all destinations in one workspace; ``None``: no limit.
     :param max_concurrent_requests: requests to one destination at once.
-    :param segment_context: sent as ``context`` with each batch, beside our own ``integration``.
+    :param segment_context: sent as ``context`` with each batch, beside the package's own ``integration``.
     :param integrations: Segment's routing, e.g. ``{"All": False, "Braze": True}``.
-    :param user_properties: names of user properties of Amplitude, exported along and sent as traits of members; a
-        changed value counts as a move.
-    :param state_path: where the ledger is kept: an absolute path, or any ``ObjectStoragePath`` URL.
-    :param poll_interval: seconds between two questions after the export.
-    :param export_timeout: seconds a try waits for the export.
+    :param user_properties: names of Amplitude's user properties to export and to send as traits of members. A new
+        value is a change.
+    :param state_path: where the ledger is: an absolute path, or any ``ObjectStoragePath`` URL.
+    :param poll_interval: seconds between polls of the export's status.
+    :param export_timeout: seconds that a try waits for the export.
     :param deferrable: wait for the export without a worker slot.
     """
 
@@ -90,7 +87,7 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
     ui_color = "#1E61F0"
     ui_fgcolor = "#FFFFFF"
 
-    # Set while execute runs; an event cannot be copied, and Airflow copies operators while it parses.
+    # Set only while execute runs, because Airflow copies operators while it parses and an event cannot be copied.
     stop_event: threading.Event | None = None
 
     def __init__(
@@ -147,10 +144,10 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Sync, or defer until the export is complete.
 
-        :raises AirflowFailException: what a retry cannot cure.
-        :raises AmplitudeSegmentError: what a retry may cure; the retry resumes where this try ended.
-        :raises AirflowSkipException: ``on_empty_cohort='skip'`` met an empty cohort, or ``skip_when_unchanged`` a
-            sync without changes.
+        :raises AirflowFailException: for an error where a retry cannot help.
+        :raises AmplitudeSegmentError: for an error where a retry may help; the retry resumes where this try ended.
+        :raises AirflowSkipException: for an empty cohort with ``on_empty_cohort='skip'``, or a sync without changes
+            with ``skip_when_unchanged``.
         """
         from airflow_provider_amplitude_segment.task.execution import execute_sync  # noqa: PLC0415 - not while parsed
 
@@ -163,7 +160,7 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
         return resume_sync(self, context, event or {})
 
     def on_kill(self) -> None:
-        """Stop after the batches in flight. What is right rests on the ledger alone."""
+        """Stop after the batches in flight. The ledger stays correct without this stop too."""
         if self.stop_event is not None:
-            # Airflow calls this from a signal handler: in the thread that may hold the event's lock just now.
+            # In a thread, because Airflow calls this in a signal handler, whose thread may hold the event's lock.
             threading.Thread(target=self.stop_event.set, daemon=True).start()

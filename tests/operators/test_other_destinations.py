@@ -26,8 +26,8 @@ with DAG("other_destinations", schedule=None, start_date=pendulum.datetime(2024,
 """
 
 
-class Told:
-    """What a run of the DAG left elsewhere."""
+class PublishedRun:
+    """A run of the DAG, with the lineage and the metrics that it published."""
 
     def __init__(self, folder: Path, sandbox: Sandbox, *, deferrable: bool = False) -> None:
         file, events = folder / "other_destinations.py", folder / "lineage.jsonl"
@@ -68,13 +68,13 @@ class Told:
 @pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
 def test_a_run_is_told_to_openlineage_and_to_statsd(deferrable: bool, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.amplitude.cohorts["c1"].ready_after_polls = 1 if deferrable else 0
-    told = Told(tmp_path, sandbox, deferrable=deferrable)
+    run = PublishedRun(tmp_path, sandbox, deferrable=deferrable)
 
-    assert told.state == "success"
+    assert run.state == "success"
     address = sandbox.url.removeprefix("http://")
-    (cohort,) = told.event("START")["inputs"]
+    (cohort,) = run.event("START")["inputs"]
     assert (cohort["namespace"], cohort["name"]) == (f"amplitude://{address}", "cohort/c1")
-    complete = told.event("COMPLETE")
+    complete = run.event("COMPLETE")
     (cohort,), (trait,) = complete["inputs"], complete["outputs"]
     assert (cohort["namespace"], cohort["name"]) == (f"amplitude://{address}", "cohort/c1")
     assert cohort["inputFacets"]["inputStatistics"]["rowCount"] == 3
@@ -84,7 +84,7 @@ def test_a_run_is_told_to_openlineage_and_to_statsd(deferrable: bool, sandbox: S
     assert "errorMessage" not in complete["run"]["facets"]
 
     both = "cohort_id=c1,segment_conn_id=segment_default"
-    metrics = told.metrics
+    metrics = run.metrics
     assert metrics.pop(f"duration,{both}").endswith("|ms")
     assert metrics.pop("exports_left,cohort_id=c1").endswith("|g")
     assert metrics == {
@@ -103,17 +103,17 @@ def test_a_run_is_told_to_openlineage_and_to_statsd(deferrable: bool, sandbox: S
 def test_a_run_that_fails_tells_what_segment_said_and_no_secret(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.faults.add(Fault(on="segment.batch", status=501))
 
-    told = Told(tmp_path, sandbox)
+    run = PublishedRun(tmp_path, sandbox)
 
-    assert told.state == "failed"
-    failed = told.event("FAIL")
+    assert run.state == "failed"
+    failed = run.event("FAIL")
     assert "HTTP 501" in failed["run"]["facets"]["errorMessage"]["message"]
     assert failed["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == 0
     both = "cohort_id=c1,segment_conn_id=segment_default"
-    assert told.metrics["syncs_failed,cohort_id=c1"] == "1|c"
-    assert told.metrics[f"pending,{both}"] == "2|g"
-    assert f"entered,{both}" not in told.metrics
+    assert run.metrics["syncs_failed,cohort_id=c1"] == "1|c"
+    assert run.metrics[f"pending,{both}"] == "2|g"
+    assert f"entered,{both}" not in run.metrics
     for connection in sandbox.airflow_connections().values():
         fields = json.loads(connection)
         for secret in filter(None, (fields.get("login"), fields.get("password"))):
-            assert secret not in told.text
+            assert secret not in run.text

@@ -58,9 +58,9 @@ def test_a_deleted_cohort_is_taken_back_from_everyone_without_amplitude(
 
     assert believed(sandbox) == set()
     assert ti.xcoms["sync_report"] == report == json.loads(json.dumps(report))
-    (told,) = report["destinations"]
-    assert (told["mode"], told["planned"], told["acknowledged"], told["pending"]) == ("retire", 2, 2, 0)
-    assert ti.xcoms[f"amplitude_segment:c1:{told['destination']}"] == told["generation"]
+    (part,) = report["destinations"]
+    assert (part["mode"], part["planned"], part["acknowledged"], part["pending"]) == ("retire", 2, 2, 0)
+    assert ti.xcoms[f"amplitude_segment:c1:{part['destination']}"] == part["generation"]
 
 
 def test_no_user_is_named_in_the_state_afterwards(sync: Sync, retire: Sync, tmp_path: Path, sandbox: Sandbox) -> None:
@@ -93,9 +93,9 @@ def test_a_cohort_can_be_synced_again_afterwards_as_for_the_first_time(
     again.remembered = {key: value for key, value in ti.xcoms.items() if key.startswith("amplitude_segment:")}
     assert again.remembered
 
-    (told,) = sync(again)["destinations"]
+    (destination,) = sync(again)["destinations"]
 
-    assert (told["entered"], told["exited"], told["unchanged"]) == (2, 0, 0)
+    assert (destination["entered"], destination["exited"], destination["unchanged"]) == (2, 0, 0)
     assert believed(sandbox) == {"ann", "bob"}
 
 
@@ -107,20 +107,20 @@ def test_a_second_run_finds_nobody_and_succeeds(sandbox: Sandbox, sync: Sync, re
     second = FakeTaskInstance(run_id="second")
     second.remembered = {key: value for key, value in first.xcoms.items() if key.startswith("amplitude_segment:")}
 
-    (told,) = retire(second)["destinations"]
+    (destination,) = retire(second)["destinations"]
 
-    assert (told["planned"], told["committed"], told["error"]) == (0, True, None)
+    assert (destination["planned"], destination["committed"], destination["error"]) == (0, True, None)
     assert sandbox.segment.identifies_received == received
 
 
 def test_a_dry_run_sends_nothing(sandbox: Sandbox, sync: Sync, retire: Sync) -> None:
     sync()
 
-    (told,) = retire(dry_run="True")["destinations"]
+    (destination,) = retire(dry_run="True")["destinations"]
 
     assert believed(sandbox) == {"ann", "bob"}
-    assert told["planned"] == 2
-    listed = Path(told["planned_changes"]).read_text(encoding="utf-8")
+    assert destination["planned"] == 2
+    listed = Path(destination["planned_changes"]).read_text(encoding="utf-8")
     assert listed.splitlines() == ["trait,user_id,value", f"{TRAIT},ann,false", f"{TRAIT},bob,false"]
 
 

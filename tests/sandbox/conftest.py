@@ -24,7 +24,7 @@ class Clock:
     now: float = 1_795_000_000.0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
     def pass_by(self, seconds: float) -> None:

@@ -204,7 +204,7 @@ def test_an_export_is_forgotten_after_seven_days(amplitude: Any, clock: Any) -> 
     assert amplitude.status(request_id).status_code == 404
 
 
-@pytest.mark.parametrize(("cohort_id", "status"), [("nobody", 404), ("archived", 400)])
+@pytest.mark.parametrize(("cohort_id", "status"), [("unknown", 404), ("archived", 400)])
 def test_a_cohort_that_cannot_be_exported_costs_nothing(
     sandbox: Sandbox, amplitude: Any, cohort_id: str, status: int
 ) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def test_the_month_has_a_limit(sandbox: Sandbox, amplitude: Any, clock: Any) -> None:
-    """Past the month's exports a request answers 429, usage tells why, the next month begins anew."""
+    """Past the month's exports a request gets a 429, usage shows the limit, the next month begins at zero."""
     clock.now = datetime(2026, 12, 31, 23, 59, tzinfo=UTC).timestamp()
     sandbox.amplitude.used_this_month = 499
     assert amplitude.request().status_code == 202

@@ -24,7 +24,7 @@ def test_churn_moves_as_many_as_asked(sandbox: Sandbox) -> None:
 
 
 def test_churn_refuses_what_cannot_be(sandbox: Sandbox) -> None:
-    """More exits than members are refused, and nobody moves."""
+    """More exits than members raise, and no user enters or exits."""
     with pytest.raises(ValueError, match="has 3 members"):
         sandbox.amplitude.churn("26umsb5", enter=1, exit=4)
 

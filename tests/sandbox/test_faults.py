@@ -36,7 +36,7 @@ def test_a_status_is_answered_instead_of_the_work(sandbox: Sandbox, segment: Any
 
 
 def test_an_answer_can_be_lost_after_the_work(sandbox: Sandbox, segment: Any) -> None:
-    """With apply the work is done, whatever the client is told."""
+    """With apply the work is done, with any response to the client."""
     sandbox.faults.add(Fault(on="segment.batch", status=503, apply=True))
 
     assert segment.send(ANN).status_code == 503
@@ -189,7 +189,7 @@ def test_a_request_whose_answer_was_lost_is_spent(sandbox: Sandbox, amplitude: A
 
 
 def test_faults_can_be_called_off(sandbox: Sandbox, segment: Any) -> None:
-    """A cleared fault is met by nobody."""
+    """A cleared fault affects no request."""
     sandbox.faults.add(Fault(on="segment.batch", status=500, times=99))
     sandbox.faults.clear()
 

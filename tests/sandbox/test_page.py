@@ -26,7 +26,7 @@ def get(sandbox: Sandbox, path: str) -> requests.Response:
 
 
 def post(sandbox: Sandbox, path: str, **asked: Any) -> requests.Response:
-    """Tell the sandbox."""
+    """Post to the sandbox."""
     return requests.post(sandbox.url + path, json=asked, timeout=20)
 
 
@@ -63,7 +63,7 @@ def test_the_state_tells_what_segment_believes(sandbox: Sandbox, segment: Any) -
 
 
 def test_two_keys_with_one_ending_have_labels_of_their_own(sandbox: Sandbox, segment: Any) -> None:
-    """Write keys that end alike are told apart."""
+    """Write keys with the same end get different labels."""
     segment.send(identify("ann"), write_key="first-write-key-ABCD")
     segment.send(identify("ann"), write_key="second-write-key-ABCD")
 
@@ -71,7 +71,7 @@ def test_two_keys_with_one_ending_have_labels_of_their_own(sandbox: Sandbox, seg
 
 
 def test_the_believed_users_can_be_listed(sandbox: Sandbox, segment: Any) -> None:
-    """Users are told as a list, as lines or as counts, by label or by key; hazards stay whole."""
+    """Users are returned as a list, as lines or as counts, by label or by key; hazards stay whole."""
     users = ["line\nbreak", "caf\u00e9", "\ud800"]
     segment.send(*(identify(user_id) for user_id in users), identify("bob", value=False))
     path = f"/sandbox/segment/segment_default/believes?trait={TRAIT}"
@@ -101,7 +101,7 @@ def test_a_cohort_is_compared_with_what_segment_believes(sandbox: Sandbox, segme
     )
     assert get(sandbox, path + "&write_key=segment_emea").json()["missing"] == 3
     assert get(sandbox, path + "&trait=other").json()["trait"] == "other"
-    assert get(sandbox, "/sandbox/compare?cohort_id=nobody").status_code == 404
+    assert get(sandbox, "/sandbox/compare?cohort_id=unknown").status_code == 404
 
 
 def test_churn_and_rename_change_the_cohort(sandbox: Sandbox) -> None:
@@ -117,7 +117,7 @@ def test_churn_and_rename_change_the_cohort(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("path", "asked", "status"),
     [
-        ("/sandbox/cohorts/nobody/churn", {"enter": 1}, 404),
+        ("/sandbox/cohorts/unknown/churn", {"enter": 1}, 404),
         ("/sandbox/cohorts/26umsb5/churn", {"exit": 4}, 400),
         ("/sandbox/cohorts/26umsb5/churn", {"enter": "5"}, 400),
         ("/sandbox/cohorts/26umsb5/churn", {"enter": -1}, 400),
@@ -133,7 +133,7 @@ def test_a_wrong_wish_changes_nothing(sandbox: Sandbox, path: str, asked: dict[s
 
 
 def test_reset_goes_back_to_the_beginning(sandbox: Sandbox, segment: Any, amplitude: Any) -> None:
-    """After a reset the cohorts are the first ones, and nothing was exported or told."""
+    """After a reset the cohorts are the first ones, without exports and messages."""
     segment.send(identify("ann"))
     amplitude.request()
     sandbox.amplitude.cohorts["26umsb5"].user_ids.append("cat")

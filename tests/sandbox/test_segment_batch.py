@@ -1,4 +1,4 @@
-"""The stand-in Segment answers as Segment's documents say, and remembers what it was told."""
+"""The stand-in Segment responds as Segment's documents say, and keeps the traits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def basic(text: str) -> str:
 
 
 def test_an_identify_is_believed(sandbox: Sandbox, segment: Any) -> None:
-    """Users told true are believed, users told false disbelieved, users never told neither."""
+    """Users sent true are believed, users sent false disbelieved, other users neither."""
     answer = segment.send(identify("ann"), identify("bob", value=False))
 
     assert (answer.status_code, answer.json()) == (200, {"success": True})
@@ -72,13 +72,13 @@ def test_a_very_short_key_is_refused(segment: Any, write_key: str) -> None:
     ],
 )
 def test_only_the_exact_form_of_authentication_passes(sandbox: Sandbox, segment: Any, header: str | None) -> None:
-    """Any other form than write key, colon and nothing is answered 401 and told that the sandbox insists."""
+    """Any other form than write key, colon and nothing gets a 401 with the login that the sandbox requires."""
     body = json.dumps({"batch": [identify()], "writeKey": WRITE_KEY_DEFAULT}).encode()
     headers = {} if header is None else {"Authorization": header}
     refused = segment.session.post(sandbox.url + "/v1/batch", data=body, headers=headers, timeout=20)
 
     assert refused.status_code == 401
-    assert "The sandbox insists" in refused.json()["message"]
+    assert "The sandbox requires" in refused.json()["message"]
     assert sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT) == set()
 
 
@@ -172,7 +172,7 @@ def test_an_anonymous_id_is_an_identity(sandbox: Sandbox, segment: Any) -> None:
 
 
 def test_copies_are_dropped_across_all_write_keys(sandbox: Sandbox, segment: Any) -> None:
-    """A messageId seen before is dropped, whoever sends it; messages without one never are."""
+    """A messageId seen before is dropped, from any source; messages without one never are."""
     segment.send(identify("ann", messageId="m1"))
     segment.send(identify("ann", value=False, messageId="m1"))
     segment.send(identify("ann", messageId="m1"), write_key=WRITE_KEY_EMEA)

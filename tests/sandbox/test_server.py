@@ -65,7 +65,7 @@ def test_stopping_frees_the_port_and_the_thread() -> None:
 
 
 def test_a_taken_port_is_an_error() -> None:
-    """A port that somebody else serves raises OSError."""
+    """A port in use raises OSError."""
     with Sandbox.start() as sandbox, pytest.raises(OSError, match="in use"):
         Sandbox.start(port=int(sandbox.url.rsplit(":", 1)[1]))
 
@@ -166,10 +166,10 @@ def test_the_program_prints_connections_that_work(program: subprocess.Popen[str]
     credentials = (amplitude["login"], amplitude["password"])
 
     listed = requests.get(amplitude["host"] + "/api/3/cohorts", auth=credentials, timeout=20).json()["cohorts"]
-    told = requests.post(segment["host"] + "/v1/batch", json={"batch": []}, auth=(segment["password"], ""), timeout=20)
+    sent = requests.post(segment["host"] + "/v1/batch", json={"batch": []}, auth=(segment["password"], ""), timeout=20)
 
     assert sum(cohort["name"].startswith("Lifecycle:") for cohort in listed) == 3
-    assert told.json() == {"success": True}
+    assert sent.json() == {"success": True}
     program.send_signal(number)
     assert program.wait(20) == 0
 

@@ -30,7 +30,7 @@ def test_a_sync_warns_of_it_and_says_what_to_set_instead(
 
     assert sync()["destinations"][0]["committed"]
 
-    # Where temporary files lie on a mounted file system, nobody can tell that it is not a shared one.
+    # A temporary folder on a mounted file system may be a shared one.
     assert ("Set state_path" in caplog.text) is is_local_to_worker(str(tmp_path), "CeleryExecutor")
 
 

@@ -1,4 +1,4 @@
-"""A deferred task that somebody fails or clears gives its claim back, where Airflow tells the trigger (3.3)."""
+"""A deferred task that is marked failed or cleared releases its claim, where Airflow informs the trigger (3.3)."""
 
 import asyncio
 import importlib

@@ -64,7 +64,7 @@ def nothing(_sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("goes_wrong", [nothing, rejects, is_down, answers_nonsense, amplitude_quotes, file_is_broken])
-@pytest.mark.parametrize("parameters", [{"user_properties": "town"}, {"dry_run": True}], ids=["told", "dry run"])
+@pytest.mark.parametrize("parameters", [{"user_properties": "town"}, {"dry_run": True}], ids=["sync", "dry run"])
 def test_no_secret_and_no_user_is_told_to_airflow(
     goes_wrong: Callable[[Sandbox], None],
     parameters: dict[str, Any],
@@ -93,9 +93,9 @@ def test_no_secret_and_no_user_is_told_to_airflow(
     reports = "".join(path.read_text() for path in (tmp_path / "state").rglob("reports/*.json"))
     logged = caplog.text + "".join(capsys.readouterr())
     assert "Power Users" in logged + ended + reports
-    told = logged + ended + json.dumps(ti.xcoms) + reports
+    published = logged + ended + json.dumps(ti.xcoms) + reports
     for hidden in {*USERS, *secrets_of(sandbox), PROPERTY_VALUE, "/storage/"}:
-        assert hidden not in told
+        assert hidden not in published
 
 
 def test_no_secret_and_no_user_stands_in_a_trigger_row_or_in_a_rendered_template(sandbox: Sandbox, sync: Sync) -> None:
@@ -128,9 +128,9 @@ def test_a_hostile_destination_id_never_leaves_its_cohorts_folder(
     hostile["extra"] = {**hostile.get("extra", {}), "destination_id": connection}
     monkeypatch.setenv("AIRFLOW_CONN_SEGMENT_DEFAULT", json.dumps(hostile))
 
-    (told,) = sync()["destinations"]
+    (destination,) = sync()["destinations"]
 
-    assert told["committed"]
+    assert destination["committed"]
     assert [path.name for path in tmp_path.iterdir() if path.name != "airflow"] == ["state"]
     (app,) = {path for path in (tmp_path / "state").iterdir() if path.name != "amplitude-segment-state.json"}
     assert {path.name for path in app.iterdir()} == {"c1"}

@@ -11,7 +11,7 @@ TRAIT = "Power Users (c1)"
 
 @pytest.fixture
 def synced(sync: Sync, ti: FakeTaskInstance) -> FakeTaskInstance:
-    """A task that has told ann and bob, and said so; the instance of its next run."""
+    """The task instance after a run that delivered ann and bob and announced it."""
     sync(ti, skip_when_unchanged=True)
     return ti.next_run("second")
 
@@ -19,12 +19,12 @@ def synced(sync: Sync, ti: FakeTaskInstance) -> FakeTaskInstance:
 def test_a_sync_in_which_nobody_moved_is_skipped_and_committed_all_the_same(
     sync: Sync, synced: FakeTaskInstance
 ) -> None:
-    with pytest.raises(AirflowSkipException, match="nobody moved"):
+    with pytest.raises(AirflowSkipException, match="no changes"):
         sync(synced, skip_when_unchanged="True")
 
-    (told,) = synced.xcoms["sync_report"]["destinations"]
-    assert (told["committed"], told["planned"], told["generation"]) == (True, 0, 2)
-    assert synced.xcoms[f"amplitude_segment:c1:{told['destination']}"] == 2
+    (destination,) = synced.xcoms["sync_report"]["destinations"]
+    assert (destination["committed"], destination["planned"], destination["generation"]) == (True, 0, 2)
+    assert synced.xcoms[f"amplitude_segment:c1:{destination['destination']}"] == 2
 
 
 def test_it_is_skipped_again_and_again_until_somebody_moves(
@@ -42,7 +42,7 @@ def test_it_is_skipped_again_and_again_until_somebody_moves(
 def test_a_move_at_one_of_several_destinations_is_news(sandbox: Sandbox, sync: Sync, synced: FakeTaskInstance) -> None:
     report = sync(synced, skip_when_unchanged=True, segment_conn_id="segment_default, segment_emea")
 
-    assert [told["planned"] for told in report["destinations"]] == [0, 2]
+    assert [destination["planned"] for destination in report["destinations"]] == [0, 2]
     assert sandbox.segment.identifies_received == 4
 
 
@@ -56,10 +56,10 @@ def test_what_failed_syncs_told_is_news_to_the_next_one_although_nothing_is_left
             sync(synced, skip_when_unchanged=True)
         synced = synced.next_run(run_id)
 
-    (told,) = sync(synced, skip_when_unchanged=True)["destinations"]
+    (destination,) = sync(synced, skip_when_unchanged=True)["destinations"]
 
     assert set(sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT)) == {"ann", "bob", "cat"}
-    assert (told["planned"], told["skipped"]) == (0, 1)
+    assert (destination["planned"], destination["skipped"]) == (0, 1)
     with pytest.raises(AirflowSkipException):
         sync(synced.next_run("sixth"), skip_when_unchanged=True)
 

@@ -1,4 +1,4 @@
-"""A Segment that answers after two seconds and fails one in five: everybody arrives, and the memory stays flat."""
+"""A Segment that answers after two seconds and fails one in five: all users arrive, and the memory stays flat."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sync(sandbox: Sandbox, state: Path) -> tuple[dict[str, Any], list[tuple[int,
 
 
 def memory_between(samples: list[tuple[int, float]], least: int, most: int) -> float:
-    return statistics.median(mib for told, mib in samples if least <= told <= most)
+    return statistics.median(mib for sent, mib in samples if least <= sent <= most)
 
 
 def test_50000_users_arrive_at_a_segment_that_takes_two_seconds_and_fails_one_in_five(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A task that is told to stop in the middle of a delivery, in the process that runs it."""
+"""A task that Airflow stops in the middle of a delivery, in the process that runs it."""
 
 import json
 import signal
@@ -49,7 +49,7 @@ def acknowledged(tmp_path: Path) -> int:
 
 
 @contextmanager
-def once_told(sandbox: Sandbox, batches: int, act: threading.Thread) -> Iterator[None]:
+def once_received(sandbox: Sandbox, batches: int, act: threading.Thread) -> Iterator[None]:
     """Start a thread as soon as Segment has taken so many batches; join it at the end."""
 
     def watch() -> None:
@@ -68,13 +68,13 @@ def test_a_killed_task_ends_after_the_batches_in_flight_and_its_next_try_tells_o
     sandbox: Sandbox, users: set[str], operator: AmplitudeCohortToSegmentOperator, tmp_path: Path
 ) -> None:
     kill = threading.Thread(target=operator.on_kill)
-    with once_told(sandbox, 3, kill), pytest.raises(SyncStoppedError) as stopped:
+    with once_received(sandbox, 3, kill), pytest.raises(SyncStoppedError) as stopped:
         operator.execute({"ti": FakeTaskInstance(try_number=1)})
 
-    told = sandbox.segment.identifies_received
-    assert 0 < told < MEMBERS
+    received = sandbox.segment.identifies_received
+    assert 0 < received < MEMBERS
     assert sandbox.segment.batches_received <= 3 + ALLOWED
-    assert acknowledged(tmp_path) == told == MEMBERS - stopped.value.pending
+    assert acknowledged(tmp_path) == received == MEMBERS - stopped.value.pending
 
     operator.execute({"ti": FakeTaskInstance(try_number=2)})
 
@@ -87,7 +87,7 @@ def test_another_run_after_a_killed_task_is_let_in_at_once_and_tells_only_what_i
     sandbox: Sandbox, users: set[str], operator: AmplitudeCohortToSegmentOperator
 ) -> None:
     kill = threading.Thread(target=operator.on_kill)
-    with once_told(sandbox, 3, kill), pytest.raises(SyncStoppedError):
+    with once_received(sandbox, 3, kill), pytest.raises(SyncStoppedError):
         operator.execute({"ti": FakeTaskInstance("first")})
 
     operator.execute({"ti": FakeTaskInstance("second")})
@@ -108,15 +108,15 @@ def test_a_task_over_its_time_ends_after_the_batches_in_flight_and_its_next_try_
     before = signal.signal(signal.SIGUSR1, time_out)
     alarm = threading.Thread(target=signal.pthread_kill, args=(threading.main_thread().ident, signal.SIGUSR1))
     try:
-        with once_told(sandbox, 3, alarm), pytest.raises(AirflowTaskTimeout):
+        with once_received(sandbox, 3, alarm), pytest.raises(AirflowTaskTimeout):
             operator.execute({"ti": FakeTaskInstance(try_number=1)})
     finally:
         signal.signal(signal.SIGUSR1, before)
 
-    told = sandbox.segment.identifies_received
-    assert 0 < told < MEMBERS
+    received = sandbox.segment.identifies_received
+    assert 0 < received < MEMBERS
     assert sandbox.segment.batches_received <= 3 + ALLOWED
-    assert acknowledged(tmp_path) == told
+    assert acknowledged(tmp_path) == received
 
     operator.execute({"ti": FakeTaskInstance(try_number=2)})
 

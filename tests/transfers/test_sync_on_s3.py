@@ -121,7 +121,7 @@ def test_a_retry_goes_on_with_the_export_and_the_plan_of_the_try_that_failed(
 
     assert believed(sandbox) == {"ann", "bob"}
     assert sandbox.amplitude.exports_spent == 1
-    # The second try told the same plan, so Segment knew its messages for copies.
+    # The second try sent the same plan, so Segment dropped its messages as copies.
     assert sandbox.segment.duplicates_dropped == 2
     assert (report["destinations"][0]["generation"], report["destinations"][0]["acknowledged"]) == (1, 2)
 

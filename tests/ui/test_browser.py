@@ -167,7 +167,7 @@ def test_the_trigger_form_is_filled_in_without_code(ui: AirflowUi, run: dict[str
     seen = ui.fields()
     ui.fill_param("cohort_id", ADDRESS)
     ui.choose("segment_conn_ids", "EMEA (segment_emea)")
-    ui.choose("sync_mode", "Everyone again, and everyone who ever left (full)")
+    ui.choose("sync_mode", "Everyone again, with all former members (full)")
     ui.picture("trigger-form", 1120)
 
     assert (seen["Cohort"].kind, seen["Destinations"].kind, seen["Mode"].kind) == ("text", "choice", "choice")
@@ -175,7 +175,7 @@ def test_the_trigger_form_is_filled_in_without_code(ui: AirflowUi, run: dict[str
     assert "Website (segment_default)" in seen["Destinations"].text
     assert seen["Dry run"].kind == "checkbox"
     ui.unfold("Advanced")
-    assert "Largest share that may leave" in ui.fields()
+    assert "Largest share that may exit" in ui.fields()
 
     run["path"] = ui.trigger()
 
@@ -183,7 +183,7 @@ def test_the_trigger_form_is_filled_in_without_code(ui: AirflowUi, run: dict[str
 def test_both_links_are_there_while_the_task_runs(
     ui: AirflowUi, airflow: Standalone, run: dict[str, str], sandbox: Sandbox
 ) -> None:
-    """They lead outside, so nobody follows them here."""
+    """The test does not follow them, because they lead outside."""
     deadline = time.monotonic() + 120
     while sandbox.segment.identifies_received == 0 and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""What somebody does at a terminal, on either Airflow: test both connections, trigger a run with a configuration."""
+"""Commands of a user, on either Airflow line: test both connections, trigger a run with a configuration."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_airflow_connections_test_says_why_keys_were_refused(connected: Standalo
 
 
 def test_a_run_that_is_triggered_with_a_configuration_ends_well(connected: Standalone, sandbox: Sandbox) -> None:
-    """The cohort is given by its address, and told to the connection of the configuration."""
+    """The cohort is given by its address, and delivered to the connection of the configuration."""
     conf = {
         "cohort_id": f"https://app.amplitude.com/analytics/my-org/cohort/{TRIAL}",
         "segment_conn_ids": ["segment_emea"],

@@ -1,7 +1,7 @@
-"""What a sync says with the assets that a DAG's author declares as outlets; none is added by itself.
+"""Fill the events of the assets that a DAG's author declares as outlets.
 
-The event of an asset carries the sync's counts, flat. An alias gets an asset for each destination; Airflow 2.11 does
-without, as a run there fails on an alias that its database has not heard of yet.
+The event of an asset has the sync's counts, flat. On Airflow 3 an alias gets an asset for each destination. On 2.11 an
+alias gets none, because a run fails there on an alias that its database does not have yet.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ SUMMED = (
 _OF_EACH = ("entered", "exited", "acknowledged", "rejected", "known", "trait")
 
 _HAS_ASSETS = Asset.__name__ == "Asset"
-"""Airflow 3 has; 2.11 calls them datasets."""
+"""Whether Airflow has assets: 3.x has, 2.11 calls them datasets."""
 
 
 def event_extra(report: SyncReport, *destinations: DestinationReport) -> dict[str, str | int | bool | None]:
-    """Return what an event tells: the cohort, sums over destinations, and ``<connection>.<count>`` for each of them.
+    """Return an event's extra: the cohort, sums over destinations, and ``<connection>.<count>`` of each destination.
 
-    JSON scalars, no user ID.
+    All values are JSON scalars, without user IDs.
 
     Args:
         report: of the sync.
-        destinations: those the event is about; none means all.
+        destinations: those that the event is about; none means all.
     """
     about = destinations or report.destinations
     return {
@@ -58,14 +58,14 @@ def event_extra(report: SyncReport, *destinations: DestinationReport) -> dict[st
         "members": report.members,
         "anonymous": report.anonymous,
         "dry_run": report.dry_run,
-        **{name: sum(getattr(told, name) for told in about) for name in SUMMED},
-        "segment_conn_ids": ",".join(told.segment_conn_id for told in about),
-        **{f"{told.segment_conn_id}.{name}": getattr(told, name) for told in about for name in _OF_EACH},
+        **{name: sum(getattr(destination, name) for destination in about) for name in SUMMED},
+        "segment_conn_ids": ",".join(destination.segment_conn_id for destination in about),
+        **{f"{each.segment_conn_id}.{name}": getattr(each, name) for each in about for name in _OF_EACH},
     }
 
 
 def asset_uri(amplitude_conn_id: str, cohort_id: str, segment_conn_id: str) -> str:
-    """Return the address of a cohort at a destination, as the way it goes.
+    """Return the URI of the asset of a cohort at a destination.
 
     >>> asset_uri("amplitude_default", "26umsb5", "segment_default")
     'x-amplitude-segment://amplitude_default/26umsb5/segment_default'
@@ -76,14 +76,14 @@ def asset_uri(amplitude_conn_id: str, cohort_id: str, segment_conn_id: str) -> s
 
 
 def fill_asset_events(
-    operator: Any, context: Context, report: SyncReport, news: Sequence[DestinationReport] | None = None
+    operator: Any, context: Context, report: SyncReport, changed: Sequence[DestinationReport] | None = None
 ) -> None:
-    """Give each declared outlet its event's extra, and each alias its assets. A dry run gives an alias none.
+    """Set the extra of each declared outlet's event, and add each alias's assets. A dry run adds no assets.
 
     :param operator: has ``outlets`` and ``amplitude_conn_id``.
     :param context: Airflow's.
-    :param report: of a sync that ended well.
-    :param news: the destinations whose assets an alias gets; none given means all.
+    :param report: of a sync that succeeded.
+    :param changed: the destinations whose assets an alias gets; ``None`` means all.
     """
     events = context.get("outlet_events")
     if events is None:
@@ -91,9 +91,9 @@ def fill_asset_events(
     extra = event_extra(report)
     for outlet in operator.outlets or ():
         if isinstance(outlet, AssetAlias):
-            # A retirement asks no Amplitude, so it has no cohort's asset to name.
+            # The retire operator has no Amplitude connection, which the asset's URI needs.
             if _HAS_ASSETS and not report.dry_run and hasattr(operator, "amplitude_conn_id"):
-                _add_to_alias(events[outlet], operator, report, report.destinations if news is None else news)
+                _add_to_alias(events[outlet], operator, report, report.destinations if changed is None else changed)
         elif isinstance(outlet, Asset) or _is_reference(outlet):
             event = events[outlet]
             event.extra = {**event.extra, **extra}
@@ -101,11 +101,11 @@ def fill_asset_events(
 
 def _add_to_alias(alias: Any, operator: Any, report: SyncReport, about: Sequence[DestinationReport]) -> None:
     amplitude_conn_id = read_connection_id("amplitude_conn_id", operator.amplitude_conn_id)
-    for told in about:
-        uri = asset_uri(amplitude_conn_id, report.cohort_id, told.segment_conn_id)
-        alias.add(Asset(uri), extra=event_extra(report, told))
+    for destination in about:
+        uri = asset_uri(amplitude_conn_id, report.cohort_id, destination.segment_conn_id)
+        alias.add(Asset(uri), extra=event_extra(report, destination))
 
 
 def _is_reference(outlet: Any) -> bool:
-    """Tell whether an outlet names an asset of elsewhere: ``Asset.ref(name=…)`` of Airflow 3."""
+    """Return whether an outlet refers to an asset declared elsewhere: ``Asset.ref(name=…)`` of Airflow 3."""
     return _HAS_ASSETS and any(kind.__name__ == "AssetRef" for kind in type(outlet).__mro__)

@@ -1,7 +1,7 @@
-"""Lineage for OpenLineage: the cohort in, Segment's source and trait out, how many rows, and what went wrong.
+"""Lineage for OpenLineage: the cohort in, Segment's source and trait out, row counts and errors.
 
-Airflow's OpenLineage provider finds the three methods by their names, and calls them where a sync must not fail for
-them: nothing is raised here. Without the provider (extra ``openlineage``) nobody calls them.
+Airflow's OpenLineage provider (extra ``openlineage``) finds the three methods by their names. They raise nothing,
+because lineage must not fail a sync.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ log = logging.getLogger(__name__)
 
 
 class LineageMixin:
-    """An operator with ``cohort_id``, ``segment_conn_id`` and mostly ``amplitude_conn_id`` that leaves a report."""
+    """Adds lineage to an operator with ``cohort_id``, ``segment_conn_id`` and, for a sync, ``amplitude_conn_id``."""
 
     cohort_id: Any
 
     sync_report: SyncReport | None = None
-    """Of the try that this process ran; a deferred task is completed, and told of, by the process that resumed it."""
+    """Of the try that this process ran. For a deferred task, the process that resumed it has the report."""
 
     def get_openlineage_facets_on_start(self) -> Any:
-        """Return the cohort as input, or ``None``; the trait is known when its name is."""
+        """Return the cohort as input, or ``None``. The trait is not known yet."""
         return _lineage(self, None)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
@@ -32,7 +32,7 @@ class LineageMixin:
         return _lineage(self, self.sync_report)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
-        """Return the same, and what ended each destination that is not finished."""
+        """Return the same, and the error of each destination that is not finished."""
         return self.get_openlineage_facets_on_complete(task_instance)
 
 
@@ -41,12 +41,12 @@ def _lineage(operator: LineageMixin, report: SyncReport | None) -> Any:
         from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415 - an extra
 
         outputs = [] if report is None or report.dry_run else [o for d in report.destinations if (o := _output(d))]
-        # A retirement reads no cohort.
+        # The retire operator reads no cohort.
         inputs = [_input(operator, report)] if hasattr(operator, "amplitude_conn_id") else []
         return OperatorLineage(inputs=inputs, outputs=outputs, run_facets=_errors(report) if report else {})
     except ImportError:
         return None
-    except Exception as error:  # noqa: BLE001 - a setting or connection that is wrong ends the task by itself
+    except Exception as error:  # noqa: BLE001 - a wrong setting or connection fails the task itself
         log.debug("No lineage: %s", type(error).__name__)
         return None
 
@@ -82,13 +82,13 @@ def _input_statistics(report: SyncReport | None) -> dict[str, Any]:
             InputStatisticsInputDatasetFacet,
         )
     except ImportError:
-        # Clients of before 2025 have none.
+        # Clients from before 2025 do not have the facet.
         return {}
     return {"inputStatistics": InputStatisticsInputDatasetFacet(rowCount=report.rows)}
 
 
-def _output(told: DestinationReport) -> Any:
-    """Return the trait at a destination; ``None`` where it never came to a trait."""
+def _output(destination: DestinationReport) -> Any:
+    """Return the trait at a destination, or ``None`` where the sync did not reach a trait."""
     from airflow.providers.common.compat.openlineage.facet import (  # noqa: PLC0415 - an extra
         DocumentationDatasetFacet,
         OutputDataset,
@@ -99,38 +99,38 @@ def _output(told: DestinationReport) -> Any:
 
     from airflow_provider_amplitude_segment.hooks.segment import SegmentHook  # noqa: PLC0415 - as above
 
-    if told.trait is None:
+    if destination.trait is None:
         return None
-    segment = SegmentHook(told.segment_conn_id).describe()
+    segment = SegmentHook(destination.segment_conn_id).describe()
     source = f"{segment.workspace}/{segment.source}" if segment.workspace and segment.source else segment.destination
     fields = [
         SchemaDatasetFacetFields(name="userId", type="string"),
-        SchemaDatasetFacetFields(name=f"traits.{told.trait}", type="boolean"),
+        SchemaDatasetFacetFields(name=f"traits.{destination.trait}", type="boolean"),
     ]
     facets: dict[str, Any] = {"schema": SchemaDatasetFacet(fields=fields)}
-    if told.error:
-        # The run's errorMessage is Airflow's own where the task fails, and names one destination.
-        facets["documentation"] = DocumentationDatasetFacet(description=f"Not finished: {told.error}")
+    if destination.error:
+        # Where the task fails, Airflow writes its own errorMessage of the run, with one destination's error.
+        facets["documentation"] = DocumentationDatasetFacet(description=f"Not finished: {destination.error}")
     return OutputDataset(
         namespace=f"segment://{segment.host}",
-        name=f"{source}/{told.trait}",
+        name=f"{source}/{destination.trait}",
         facets=facets,
-        outputFacets={"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=told.acknowledged)},
+        outputFacets={"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=destination.acknowledged)},
     )
 
 
 def _errors(report: SyncReport) -> dict[str, Any]:
-    """Return why destinations are not finished, as the error of the run."""
+    """Return the errors of the destinations that are not finished, as the run's error."""
     from airflow.providers.common.compat.openlineage.facet import ErrorMessageRunFacet  # noqa: PLC0415 - an extra
 
-    errors = [f"{told.segment_conn_id}: {told.error}" for told in report.destinations if told.error]
+    errors = [f"{each.segment_conn_id}: {each.error}" for each in report.destinations if each.error]
     if not errors:
         return {}
     return {"errorMessage": ErrorMessageRunFacet(message="\n".join(errors), programmingLanguage="python")}
 
 
 def _amplitude_host(operator: Any) -> str:
-    """Return Amplitude's host; it tells the data region."""
+    """Return Amplitude's host, which shows the data region."""
     from airflow_provider_amplitude_segment.clients.segment import normal_host  # noqa: PLC0415 - as above
     from airflow_provider_amplitude_segment.hooks.amplitude import HOSTS, AmplitudeHook  # noqa: PLC0415
     from airflow_provider_amplitude_segment.hooks.connection.endpoint import (  # noqa: PLC0415

@@ -1,11 +1,11 @@
-"""Progress where Airflow's UI and API show it: the task state store, which Airflow has from 3.3 on.
+"""Write progress to the task state store, which Airflow has from 3.3 on and shows in its UI and API.
 
 One key, ``amplitude_segment_progress``, e.g. ``{"step": "Send to Segment", "try_number": 1, "at":
 "2026-11-24T03:00:07Z", "destinations": {"segment_default": {"delivered": 12000, "planned": 40000, "per_second": 1000,
 "seconds_left": 28}}}``.
 
-Nothing reads it back: Airflow keeps it when a task is cleared. It is deleted when a sync has ended well, as the report
-then says more; a try that failed or was killed leaves how far it came.
+No code reads it back. It is deleted when a sync succeeds, because the report then says more. A try that fails or is
+killed leaves its last progress, which Airflow keeps when a task is cleared.
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ log = logging.getLogger(__name__)
 KEY = "amplitude_segment_progress"
 
 _SECONDS_BETWEEN_WRITES = 5.0
-_LONGEST_GOODBYE_SECONDS = 5.0
+_MOST_SECONDS_FOR_THE_LAST_WRITE = 5.0
 
 _Outcome = TypeVar("_Outcome")
 
 
 class ProgressStore:
-    """Writes what it is shown every few seconds, from a thread of its own: the store may be slow, the sync is not.
+    """Writes progress every few seconds, from a thread of its own, because a slow store must not slow the sync.
 
-    The thread lives only during the sync, while nothing else asks Airflow for anything: ``dag.test()`` has one
-    unlocked line to it.
+    The thread runs only during the sync, because ``dag.test()`` has one connection to Airflow, without a lock.
     """
 
     def __init__(self, store: Any, try_number: int, *, seconds_between_writes: float = _SECONDS_BETWEEN_WRITES) -> None:
-        """Take an accessor with ``set`` and ``delete``, or ``None``: then nothing is written."""
+        """Take an accessor with ``set`` and ``delete``, or ``None`` to write nothing."""
         self._store = store
         self._seconds_between_writes = seconds_between_writes
         self._lock = threading.Lock()
@@ -50,9 +49,9 @@ class ProgressStore:
         self._has_failed = False
 
     def during(self, work: Callable[[], _Outcome]) -> _Outcome:
-        """Do the work, and show meanwhile how far it is.
+        """Do the work, and write its progress meanwhile.
 
-        What was shown last stays where it ends with an error, or is to be resumed.
+        The last progress stays where the work ends with an error or with an incomplete export.
         """
         if self._store is None:
             return work()
@@ -64,17 +63,17 @@ class ProgressStore:
             is_over = not isinstance(outcome, ExportIncomplete)
         finally:
             self._ended.set()
-            writer.join(_LONGEST_GOODBYE_SECONDS)
+            writer.join(_MOST_SECONDS_FOR_THE_LAST_WRITE)
             if not (writer.is_alive() or self._has_failed):
                 self._delete() if is_over else self._write()
         return outcome
 
     def show(self, facts: Mapping[str, Any]) -> None:
-        """Remember facts for the next write: a ``step``, or a ``destination``'s."""
+        """Keep facts for the next write: a ``step``, or those of a ``destination``."""
         with self._lock:
             if "destination" in facts:
-                told = dict(facts)
-                self._destinations[told.pop("destination")] = told
+                counts = dict(facts)
+                self._destinations[counts.pop("destination")] = counts
             else:
                 self._progress.update(facts)
             self._is_new = True
@@ -92,19 +91,19 @@ class ProgressStore:
             self._is_new = False
             progress = {**self._progress, "at": timestamp(time.time())}
             if self._destinations:
-                progress["destinations"] = {name: dict(told) for name, told in self._destinations.items()}
+                progress["destinations"] = {name: dict(counts) for name, counts in self._destinations.items()}
         self._attempt(lambda: self._store.set(KEY, progress))
 
     def _delete(self) -> None:
         self._attempt(lambda: self._store.delete(KEY))
 
-    def _attempt(self, ask: Callable[[], object]) -> None:
-        """Ask the store; where it fails, say so once, and let the sync go on without it."""
+    def _attempt(self, request: Callable[[], object]) -> None:
+        """Send a request to the store; after a failure, log it once and write no more."""
         try:
-            ask()
-        except Exception as error:  # noqa: BLE001 - whatever the API server has, the sync does not depend on it
+            request()
+        except Exception as error:  # noqa: BLE001 - the sync does not depend on the API server's store
             self._has_failed = True
             log.warning(
-                "Progress is not shown any more: the task state store failed (%s). The sync goes on.",
+                "Progress is not shown any more: the task state store failed (%s). The sync continues.",
                 type(error).__name__,
             )

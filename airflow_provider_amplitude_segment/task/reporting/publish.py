@@ -1,14 +1,14 @@
-"""The account of a try: what Airflow, its reader and its neighbours are told when a sync has ended, well or not.
+"""Publish the result of a try, whether it succeeded or failed.
 
-The report and the generations for later syncs; then the log's summary, metrics, and the assets' events. A failure of
-any of them is a warning, as the sync is what it is by then: an error that ended it leaves as it is.
+The order: the report and the generations for later syncs, the log's summary, the metrics, the assets' events. Where one
+of them fails, a warning is logged, because the sync itself has ended. An error that ended the sync is raised unchanged.
 """
 
 from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.report.summary import summarize
@@ -27,16 +27,21 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_amplitude_segment.core.report.report import SyncReport
-    from airflow_provider_amplitude_segment.task.reporting.lineage import LineageMixin
+    from airflow_provider_amplitude_segment.core.report.report import DestinationReport, SyncReport
 
 log = logging.getLogger(__name__)
 
 _Outcome = TypeVar("_Outcome")
 
 
+class ReportingOperator(Protocol):
+    """What publishing needs of an operator."""
+
+    sync_report: SyncReport | None
+
+
 def publish_result(
-    operator: LineageMixin,
+    operator: ReportingOperator,
     context: Context,
     report: SyncReport,
     *,
@@ -45,61 +50,76 @@ def publish_result(
     error: BaseException | None = None,
     skips_unchanged: bool = False,
 ) -> str | None:
-    """Tell of a try that has ended.
+    """Publish the result of a try that has ended.
 
-    :param operator: has ``outlets``, connections, and keeps the report for lineage.
+    :param operator: has ``outlets`` and connections; keeps the report for lineage.
     :param context: Airflow's.
     :param report: as the try left it.
-    :param report_at_start: as it was when the try began to work; none: nothing was sent before.
-    :param skipped: why nothing was told, on purpose.
-    :param error: what ended it.
-    :param skips_unchanged: a sync without news ends skipped.
-    :return: why the task is to be skipped, if it is.
+    :param report_at_start: as it was when the try began; ``None``: no earlier try sent anything.
+    :param skipped: the reason where nothing was sent on purpose.
+    :param error: what ended the try.
+    :param skips_unchanged: skip the task after a sync without changes.
+    :return: the reason to skip the task, or ``None``.
     """
-    ti = context["ti"]
     operator.sync_report = report
-    with _in_passing("The report"):
-        ti.xcom_push(key=REPORT_XCOM_KEY, value=report.as_dict())
-    with _in_passing("The generation"):
-        push_generations(ti, report)
-    news = report.destinations
+    _push_report(context["ti"], report)
+    changed = report.destinations
     if error is None and skipped is None and skips_unchanged and not report.dry_run:
-        with _in_passing("Whether there is news"):
-            news = find_changed(ti, report)
-            push_announced(ti, report)
-        if not news:
-            skipped = "nobody moved (skip_when_unchanged)"
-    with _in_passing("The summary"):
+        changed = _announce_changed(context["ti"], report)
+        if not changed:
+            skipped = "no changes (skip_when_unchanged)"
+    with _warn_on_failure("The summary"):
         for line in summarize(report, ending=_ending(report, skipped, error)):
             log.info("%s", line)
-    with _in_passing("Metrics"):
+    with _warn_on_failure("Metrics"):
         count_sync(report, report_at_start, ending="failed" if error else "skipped" if skipped else "succeeded")
     if error is None and skipped is None:
-        with _in_passing("The assets' events"):
-            fill_asset_events(operator, context, report, news)
+        with _warn_on_failure("The assets' events"):
+            fill_asset_events(operator, context, report, changed)
     return skipped
 
 
+def _push_report(ti: Any, report: SyncReport) -> None:
+    with _warn_on_failure("The report"):
+        ti.xcom_push(key=REPORT_XCOM_KEY, value=report.as_dict())
+    with _warn_on_failure("The generation"):
+        push_generations(ti, report)
+
+
+def _announce_changed(ti: Any, report: SyncReport) -> tuple[DestinationReport, ...]:
+    """Return the destinations with changes, and record these as announced; after a failure return all destinations."""
+    changed = report.destinations
+    with _warn_on_failure("Which destinations changed"):
+        changed = find_changed(ti, report)
+        push_announced(ti, report)
+    return changed
+
+
 class Sync(Protocol):
-    """What there is to tell of: ``CohortSync``, or another one that leaves a report."""
+    """A sync or a retirement, which has a report."""
 
     @property
     def report(self) -> SyncReport:
-        """How far the try came."""
+        """The report as the try left it."""
         ...
 
     @property
     def report_at_start(self) -> SyncReport:
-        """What the report was when the try began to work."""
+        """The report when the try began."""
         ...
 
 
 def run_and_publish(
-    operator: LineageMixin, context: Context, sync: Sync, run: Callable[[], _Outcome], *, skips_unchanged: bool = False
+    operator: ReportingOperator,
+    context: Context,
+    sync: Sync,
+    run: Callable[[], _Outcome],
+    *,
+    skips_unchanged: bool = False,
 ) -> _Outcome | Skipped:
-    """Run a sync, and give the account of how it ended. A try that is to be resumed has not ended.
+    """Run a sync and publish its result, unless its export is incomplete and the task defers.
 
-    :return: the outcome; ``Skipped`` also where there is no news.
+    :return: the outcome of ``run``, or ``Skipped`` after a sync without changes.
     """
     try:
         outcome = run()
@@ -122,20 +142,20 @@ def run_and_publish(
 
 def _ending(report: SyncReport, skipped: str | None, error: BaseException | None) -> str:
     if skipped is not None:
-        return f"skipped, as {skipped}. Nothing was sent."
+        return f"skipped: {skipped}. Nothing was sent."
     if error is None:
         return "done. Nothing was sent: a dry run." if report.dry_run else "done."
-    if report.destinations and all(told.committed for told in report.destinations):
-        return "everything is delivered and saved, but the task fails for what is said below."
+    if report.destinations and all(destination.committed for destination in report.destinations):
+        return "all changes are delivered and saved, but the task fails: see the error below."
     if isinstance(error, AmplitudeSegmentError) and not error.retryable:
-        return "FAILED, and a retry would not help: see the error below."
+        return "FAILED. A retry does not help: see the error below."
     export = ", with the same export" if report.export_request_id else ""
-    return f"FAILED. What is acknowledged is remembered; a retry goes on from there{export}."
+    return f"FAILED. Acknowledged changes are saved; a retry sends the rest{export}."
 
 
 @contextmanager
-def _in_passing(what: str) -> Iterator[None]:
+def _warn_on_failure(what: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - the sync has ended as it has; telling of it changes nothing
-        log.warning("%s could not be told: %s", what, type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - the sync has ended, so a failure to publish must not change it
+        log.warning("%s could not be published: %s", what, type(error).__name__)

@@ -1,8 +1,7 @@
-"""What Airflow remembers of earlier syncs: the ledger's generation, in an XCom of the task.
+"""Record the generation of each sync in an XCom of the task, and read those of earlier syncs.
 
-One for each cohort and destination, ``amplitude_segment:<cohort>:<destination>``, so that neither the order in which a
-task is mapped nor a run by hand for another cohort mixes them up. Best effort: XComs are cleaned up, and a DAG that was
-renamed has none.
+The key is ``amplitude_segment:<cohort>:<destination>``, because the order of mapped tasks may change and a manual
+run may sync another cohort. Best effort: XComs are cleaned up, and a renamed DAG has none.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ REPORT_XCOM_KEY = "sync_report"
 
 
 def xcom_key(cohort_id: str, destination: str, *more: str) -> str:
-    """Return the key, however long or odd the names are.
+    """Return the key; long or unusual names are shortened as in the state path.
 
     >>> xcom_key("26umsb5", "3f1c~77aa")
     'amplitude_segment:26umsb5:3f1c~77aa'
@@ -29,7 +28,7 @@ def xcom_key(cohort_id: str, destination: str, *more: str) -> str:
 
 
 def pull_generations(ti: Any, cohort_id: str, destinations: Iterable[Destination]) -> dict[str, int]:
-    """Return by destination the highest generation that a run of this task left, where one did.
+    """Return the highest generation that a run of this task recorded, by destination; those without one are left out.
 
     :param ti: the task instance, of either Airflow line.
     :param cohort_id: whose syncs.
@@ -40,41 +39,41 @@ def pull_generations(ti: Any, cohort_id: str, destinations: Iterable[Destination
 
 
 def find_changed(ti: Any, report: SyncReport) -> tuple[DestinationReport, ...]:
-    """Return the destinations of which there is something that no sync which ended well has announced yet.
+    """Return the destinations with changes that no successful sync has announced yet.
 
-    That is what this one planned, but also what an earlier one told before it failed: then this one starts from another
-    generation than the one announced last.
+    These are the changes that this sync planned, and those that an earlier sync delivered before it failed. In the
+    second case this sync starts from another generation than the one last announced.
 
     :param ti: the task instance.
-    :param report: of a sync that is committed.
+    :param report: of a committed sync.
     """
     return tuple(
-        told
-        for told in report.destinations
-        if told.planned or told.follows != (_newest_left(ti, _announced_key(report, told)) or 0)
+        destination
+        for destination in report.destinations
+        if destination.planned or destination.follows != (_newest_left(ti, _announced_key(report, destination)) or 0)
     )
 
 
 def push_announced(ti: Any, report: SyncReport) -> None:
-    """Leave the generation of each destination as announced: the task is about to succeed, or has no news."""
-    for told in report.destinations:
-        if told.generation is not None:
-            ti.xcom_push(key=_announced_key(report, told), value=told.generation)
+    """Record each destination's generation as announced, because the task is about to succeed or to be skipped."""
+    for destination in report.destinations:
+        if destination.generation is not None:
+            ti.xcom_push(key=_announced_key(report, destination), value=destination.generation)
 
 
 def push_generations(ti: Any, report: SyncReport) -> None:
-    """Leave the generation of each destination that was told something."""
+    """Record the generation of each destination that has one."""
     for destination in report.destinations:
         if destination.generation is not None:
             ti.xcom_push(key=xcom_key(report.cohort_id, destination.destination), value=destination.generation)
 
 
-def _announced_key(report: SyncReport, told: DestinationReport) -> str:
-    return xcom_key(report.cohort_id, told.destination, "announced")
+def _announced_key(report: SyncReport, destination: DestinationReport) -> str:
+    return xcom_key(report.cohort_id, destination.destination, "announced")
 
 
 def _newest_left(ti: Any, key: str) -> int | None:
     left = ti.xcom_pull(task_ids=ti.task_id, key=key, include_prior_dates=True)
-    # 2.11 gives one value, or a lazy sequence for a mapped task; 3.x gives a list over all runs.
+    # 2.11 returns one value, or a lazy sequence for a mapped task; 3.x returns a list over all runs.
     values = left if isinstance(left, Iterable) and not isinstance(left, str | dict) else [left]
     return max((value for value in values if isinstance(value, int) and not isinstance(value, bool)), default=None)

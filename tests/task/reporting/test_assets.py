@@ -137,7 +137,7 @@ def test_an_outlet_that_cannot_be_filled_fails_no_sync(
     report = sync(outlets=[COHORT])
 
     assert report["destinations"][0]["committed"]
-    assert "The assets' events could not be told: KeyError" in caplog.text
+    assert "The assets' events could not be published: KeyError" in caplog.text
 
 
 _MAPPED = """

@@ -27,14 +27,14 @@ def test_each_destination_is_an_output_with_what_it_acknowledged(
     task = operator(tmp_path, segment_conn_id=["segment_default", "segment_emea"])
     task.execute({"ti": ti})
 
-    told = DefaultExtractor(task).extract_on_complete(ti)
+    lineage = DefaultExtractor(task).extract_on_complete(ti)
 
-    assert told is not None
-    assert [output.outputFacets["outputStatistics"].rowCount for output in told.outputs] == [2, 2]
+    assert lineage is not None
+    assert [output.outputFacets["outputStatistics"].rowCount for output in lineage.outputs] == [2, 2]
     # The sandbox's connections name no workspace: then the destination is called as it is in the state.
-    assert all(output.name.startswith("dst-") for output in told.outputs)
-    assert len({output.name for output in told.outputs}) == 2
-    assert {output.namespace for output in told.outputs} == {f"segment://{sandbox.url.removeprefix('http://')}"}
+    assert all(output.name.startswith("dst-") for output in lineage.outputs)
+    assert len({output.name for output in lineage.outputs}) == 2
+    assert {output.namespace for output in lineage.outputs} == {f"segment://{sandbox.url.removeprefix('http://')}"}
 
 
 def test_one_destination_that_failed_is_the_runs_error(sandbox: Sandbox, ti: FakeTaskInstance, tmp_path: Path) -> None:
@@ -43,30 +43,30 @@ def test_one_destination_that_failed_is_the_runs_error(sandbox: Sandbox, ti: Fak
     with pytest.raises(Exception, match="501"):
         task.execute({"ti": ti})
 
-    told = DefaultExtractor(task).extract_on_failure(ti)
+    lineage = DefaultExtractor(task).extract_on_failure(ti)
 
-    assert told is not None
-    assert told.run_facets["errorMessage"].message.startswith("segment_default: ")
-    assert told.outputs[0].facets["documentation"].description.startswith("Not finished: ")
+    assert lineage is not None
+    assert lineage.run_facets["errorMessage"].message.startswith("segment_default: ")
+    assert lineage.outputs[0].facets["documentation"].description.startswith("Not finished: ")
 
 
 def test_a_dry_run_has_no_output(sandbox: Sandbox, ti: FakeTaskInstance, tmp_path: Path) -> None:
     task = operator(tmp_path, dry_run=True)
     task.execute({"ti": ti})
 
-    told = DefaultExtractor(task).extract_on_complete(ti)
+    lineage = DefaultExtractor(task).extract_on_complete(ti)
 
     assert sandbox.segment.batches == []
-    assert told is not None
-    assert (len(told.inputs), told.outputs) == (1, [])
+    assert lineage is not None
+    assert (len(lineage.inputs), lineage.outputs) == (1, [])
 
 
 def test_a_task_that_never_began_has_only_its_input(sandbox: Sandbox, ti: FakeTaskInstance, tmp_path: Path) -> None:
-    told = DefaultExtractor(operator(tmp_path)).extract_on_failure(ti)
+    lineage = DefaultExtractor(operator(tmp_path)).extract_on_failure(ti)
 
-    assert told is not None
-    assert told.inputs[0].namespace == f"amplitude://{sandbox.url.removeprefix('http://')}"
-    assert (told.outputs, told.run_facets) == ([], {})
+    assert lineage is not None
+    assert lineage.inputs[0].namespace == f"amplitude://{sandbox.url.removeprefix('http://')}"
+    assert (lineage.outputs, lineage.run_facets) == ([], {})
 
 
 @pytest.mark.parametrize("parameters", [{"cohort_id": 1.5}, {"amplitude_conn_id": "there_is_none"}])

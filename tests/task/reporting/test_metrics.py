@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.task.reporting.metrics import count_sync
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOLD = DestinationReport(
+DELIVERED = DestinationReport(
     "segment_default", "dst-1", "incremental", "T", entered=5, planned=5, acknowledged=5, committed=True, known=5
 )
 
@@ -48,7 +48,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
 
 
 def test_a_retry_counts_only_what_it_did(counted: Counted, sandbox: Sandbox, sync: Sync) -> None:
-    """The first try tells one destination, and its retry the other one."""
+    """The first try delivers to one destination, and its retry to the other one."""
     both: dict[str, Any] = {"segment_conn_id": ["segment_default", "segment_emea"]}
     sandbox.faults.add(Fault(on="segment.batch", status=501))
     with pytest.raises(Exception, match="501"):
@@ -62,15 +62,15 @@ def test_a_retry_counts_only_what_it_did(counted: Counted, sandbox: Sandbox, syn
 
 
 def test_a_plan_that_is_gone_on_with_counts_the_rest(counted: Counted) -> None:
-    report_at_start = SyncReport("c1", destinations=(replace(TOLD, acknowledged=2, committed=False, known=None),))
+    report_at_start = SyncReport("c1", destinations=(replace(DELIVERED, acknowledged=2, committed=False, known=None),))
 
-    count_sync(SyncReport("c1", destinations=(TOLD,)), report_at_start, ending="succeeded")
+    count_sync(SyncReport("c1", destinations=(DELIVERED,)), report_at_start, ending="succeeded")
 
     assert (counted.counters["entered"], counted.counters["acknowledged"]) == (5, 3)
 
 
 def test_what_an_earlier_try_committed_is_not_counted_again(counted: Counted) -> None:
-    report = SyncReport("c1", destinations=(TOLD,))
+    report = SyncReport("c1", destinations=(DELIVERED,))
 
     count_sync(report, report, ending="succeeded")
 
@@ -108,7 +108,7 @@ def test_a_backend_that_fails_fails_no_sync(
     monkeypatch.setattr(Stats, "incr", fail, raising=False)
 
     assert sync()["destinations"][0]["committed"]
-    assert "Metrics could not be told: OSError" in caplog.text
+    assert "Metrics could not be published: OSError" in caplog.text
 
 
 def test_exports_left_are_told_where_amplitude_was_asked_anyway(counted: Counted, sandbox: Sandbox, sync: Sync) -> None:

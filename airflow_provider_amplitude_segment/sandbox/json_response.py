@@ -1,4 +1,4 @@
-"""JSON answers."""
+"""JSON responses."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from starlette.responses import Response
 
 
 def as_json(content: Any, status: int = 200) -> Response:
-    """Answer JSON in ASCII, so that a user ID with half a surrogate pair can be told too."""
+    """Return a JSON response in ASCII, because UTF-8 cannot encode a user ID with half a surrogate pair."""
     return Response(json.dumps(content), status, media_type="application/json")
