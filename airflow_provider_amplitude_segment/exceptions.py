@@ -148,17 +148,20 @@ class UserListError(AmplitudeSegmentError):
     """A list of user IDs cannot be read as it is written; nothing was erased.
 
     Attributes:
-        problem: what is wrong with it, in words; never a user ID.
+        problem: what is wrong with it, in words, and from a second sentence on what cures that; never a user ID.
     """
 
     _not_retried = _RETRY_IN_VAIN
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
+        happened, _, cure = problem.partition(". ")
         self._set_message(
-            f"The list of user IDs cannot be used: {problem}",
+            f"The list of user IDs cannot be used: {happened}",
             "Nothing was erased.",
-            "Give a CSV file with a header that names the column user_id, as Amplitude exports it, or one user ID "
+            f"{cure}. "
+            * bool(cure)
+            + "Give a CSV file with a header that names the column user_id, as Amplitude exports it, or one user ID "
             "a line, in quotation marks if it holds a quotation mark or a line break.",
         )
 
@@ -693,14 +696,14 @@ class EngineError(AmplitudeSegmentError):
         self._set_message(happened, effect, advice)
 
     def needing(self, needed_bytes: int | None) -> EngineError:
-        """Return this error with what the work needs, where it is the temporary folder's and does not say it yet."""
+        """Return this error with what the work needs, if it is about the temporary folder and does not say it yet."""
         if self.folder is None or self.needed_bytes is not None:
             return self
         return EngineError(self.kind, self.folder, self.reason, needed_bytes)
 
 
 def _megabytes(count: int) -> str:
-    """Return a number of bytes as it is said to people.
+    """Return a number of bytes in words.
 
     >>> _megabytes(1), _megabytes(263_300_000)
     ('1 MB', '264 MB')

@@ -144,3 +144,9 @@ def test_an_error_of_the_triggerer_is_shown_with_the_parts_of_its_cause() -> Non
         "sent to Segment in this try. The next try waits for the same export. If it happens again: Check the proxy. "
         "See also the triggerer's log. Airflow retries this task."
     )
+
+
+def test_what_cures_a_list_of_users_stands_where_what_to_do_is() -> None:
+    assert str(UserListError("line 3 has a NUL character. Save it as UTF-8")).startswith(
+        "The list of user IDs cannot be used: line 3 has a NUL character. Nothing was erased. Save it as UTF-8. Give a "
+    )
