@@ -1,33 +1,35 @@
-"""Everything this package raises on purpose, as one tree.
+"""Every error that this package raises on purpose, as one tree. "retried" marks those that Airflow retries.
 
     AmplitudeSegmentError
     ├── SettingError                  a parameter, a connection's field or a configuration value
-    ├── UserListError                 a list of user IDs that is to be erased
-    ├── XComValueError                an object that a task returned, and the next one could not read
-    ├── AmplitudeError                Amplitude, or the cohort it holds
-    │   ├── AmplitudeCredentialsError
-    │   ├── AmplitudeUnavailableError     may get better by a retry
-    │   ├── AmplitudeUnreachableError
-    │   ├── AmplitudeAnswerError
+    ├── UserListError                 a list of user IDs to erase
+    ├── XComValueError                an object that a task returned and the next one cannot read
+    ├── AmplitudeError                Amplitude, or a cohort in it
+    │   ├── AmplitudeCredentialsError, AmplitudeUnreachableError, AmplitudeAnswerError
+    │   ├── AmplitudeUnavailableError     retried
     │   ├── CohortError
-    │   │   ├── CohortNotFoundError, CohortArchivedError, GroupCohortError, CohortTooLargeError
+    │   │   └── CohortNotFoundError, CohortArchivedError, GroupCohortError, CohortTooLargeError
     │   └── ExportError
-    │       ├── ExportsSpentError, ExportFailedError, ExportFileError
-    │       └── ExportTimeoutError, ExportCutOffError     may get better by a retry
-    ├── GuardError                    the sync looks wrong and was refused before anything was sent
+    │       ├── ExportsSpentError, ExportFailedError
+    │       ├── ExportTimeoutError, ExportWaitError     retried
+    │       └── ExportFileError
+    │           └── ExportCutOffError     retried
+    ├── GuardError                    a sync that looks wrong, refused before anything is sent
     │   └── EmptyCohortError, ExitRatioError, FewExportsLeftError, MissingStateError, ChangedKeyError,
     │       TraitConflictError
-    ├── LedgerError                   the memory of what Segment was told
-    │   ├── ClaimHeldError, ClaimLostError, StateUnavailableError     may get better by a retry
-    │   ├── LedgerDamagedError, LedgerFormatError, LedgerNotFoundError, CommitNotKeptError
-    │   └── StatePathError, StateMarkError
-    ├── EngineError                   the worker's disk or memory; may get better by a retry
-    └── SegmentError
+    ├── EngineError                   the worker's disk or memory; retried
+    ├── LedgerError                   the ledger, or the state path that it is in
+    │   ├── ClaimHeldError, ClaimLostError     retried
+    │   ├── LedgerDamagedError, LedgerFormatError, LedgerNotFoundError, CommitNotKeptError, StateMarkError
+    │   └── StatePathError
+    │       └── StateUnavailableError     retried
+    └── SegmentError                  Segment, or the way to it
         ├── SegmentRefusedError, SegmentAnswerError, SegmentUnreachableError, RejectedUsersError
-        └── SegmentUnavailableError, SyncStoppedError     may get better by a retry
+        └── SegmentUnavailableError, SyncStoppedError     retried
 
-Messages say what was *not* done and what to do next. They hold counts, request IDs and names of connections,
-never a secret or a user ID. ``retryable`` tells Airflow whether another try can get better by itself.
+A message has four parts in this order, made by ``_set_message``: what happened; what the effect is (what was not
+sent, what is safe); what to do; whether it is retried. It holds counts, request IDs and names of connections, never a
+secret or a user ID.
 """
 
 from __future__ import annotations
@@ -40,14 +42,27 @@ if TYPE_CHECKING:
 
 CHECK_CLOCKS = "Check that the clocks of all workers are synchronized (NTP)."
 
+_RETRIED = "Airflow retries this task."
+_NOT_RETRIED = "Airflow does not retry this task."
+_RETRY_IN_VAIN = "A retry does not help."
+"""For errors of the command line, and of tasks of yours, which Airflow may retry."""
+
 _NOTHING_SENT = "Nothing was sent to Segment in this try."
+_STATE_UNCHANGED = f"{_NOTHING_SENT} The state is unchanged."
+_NO_EXPORT_SPENT = "No export was spent."
+_EXPORT_KEPT = "The next try waits for the same export."
+_RESUMED = "The next try resumes with them."
+
+# What a reason may say of the month's exports, behind a semicolon.
+_SPENT = {
+    "; no export was spent": _NO_EXPORT_SPENT,
+    "; one of the month's exports may have been spent": "One of the month's exports may have been spent.",
+}
 
 _RESTORE = (
-    "Restore it from a backup, or go back to an earlier commit. Where that cannot be: take the destination's folder "
-    "away and let the next sync through with on_missing_state='full'; nobody who left before that is told false."
+    "Restore it from a backup, or roll back to an earlier commit. If neither is possible, move the destination's "
+    "folder away and let the next sync through with on_missing_state='full'; users who exited before that keep true."
 )
-
-_NOT_RETRIED = "No retry cures this, so none is made."
 
 _STATE_PATH_ADVICE = "Set state_path, or [amplitude_segment] state_path, to a place that every worker can write."
 
@@ -55,16 +70,33 @@ _MOST_NAMED = 20
 
 
 class AmplitudeSegmentError(Exception):
-    """Anything this package raises on purpose.
+    """Any error that this package raises on purpose.
 
     Attributes:
-        retryable: whether a later try can succeed although nobody changed anything.
+        retryable: whether a retry can succeed although nothing is changed by hand.
     """
 
     retryable: ClassVar[bool] = False
+    _not_retried: ClassVar[str] = _NOT_RETRIED
+
+    def _set_message(self, happened: str, effect: str, advice: str) -> None:
+        """Make the text of the three parts, as sentences, and of whether the error is retried.
+
+        Args:
+            happened: what happened, with counts and names.
+            effect: what was not sent or changed, and what is safe.
+            advice: what to do.
+
+        >>> error = AmplitudeSegmentError()
+        >>> error._set_message("The disk is full", "Nothing was sent.", "Make room")
+        >>> str(error)
+        'The disk is full. Nothing was sent. Make room. Airflow does not retry this task.'
+        """
+        parts = (part if part.endswith(".") else f"{part}." for part in (happened, effect, advice))
+        Exception.__init__(self, " ".join([*parts, _RETRIED if self.retryable else self._not_retried]))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Rebuild a copy from its text and its attributes: what it was made from is not what it was given."""
+        """Rebuild a copy from its text and its attributes, because ``args`` holds the text and not the arguments."""
         return _rebuild, (type(self), self.args), self.__dict__
 
 
@@ -72,8 +104,32 @@ def _rebuild(kind: type[AmplitudeSegmentError], args: tuple[Any, ...]) -> Amplit
     return kind.__new__(kind, *args)
 
 
+def _status(status: int | None) -> str:
+    return "no response" if status is None else f"HTTP {status}"
+
+
+def _pending(pending: int) -> str:
+    return f"{pending:,} changes are not acknowledged and stay pending."
+
+
+def _reset(resets_at: str | None) -> str:
+    return f"the count resets at {resets_at}" if resets_at else "Amplitude does not report when the count resets"
+
+
+def _split_spent(reason: str) -> tuple[str, str]:
+    """Return a reason without what it says of the month's exports, and the effect with it.
+
+    >>> _split_spent("the server closed the connection; no export was spent")
+    ('the server closed the connection', 'Nothing was sent to Segment in this try. No export was spent.')
+    """
+    for ending, effect in _SPENT.items():
+        if reason.endswith(ending):
+            return reason.removesuffix(ending), f"{_NOTHING_SENT} {effect}"
+    return reason, _NOTHING_SENT
+
+
 class SettingError(AmplitudeSegmentError):
-    """A setting is missing or of the wrong shape; nothing was asked of anybody.
+    """A setting is missing or of the wrong shape.
 
     Attributes:
         setting: the parameter's name, or the connection's and its field's as the form shows it.
@@ -85,22 +141,28 @@ class SettingError(AmplitudeSegmentError):
         self.setting = setting
         self.problem = problem
         self.takes = takes
-        super().__init__(f"{setting}: {problem}. It takes {takes}. {_NOTHING_SENT}")
+        self._set_message(f"{setting}: {problem}", _NOTHING_SENT, f"Use {takes}")
 
 
 class UserListError(AmplitudeSegmentError):
     """A list of user IDs cannot be read as it is written; nothing was erased.
 
     Attributes:
-        problem: what is wrong with it, in words; never a user ID.
+        problem: what is wrong with it, in words, and from a second sentence on what cures that; never a user ID.
     """
+
+    _not_retried = _RETRY_IN_VAIN
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
-        super().__init__(
-            f"The list of user IDs is refused: {problem}. Nothing was erased. Give a CSV file with a header that "
-            "names the column user_id, as Amplitude exports it, or one user ID a line, in quotation marks where it "
-            "holds one or a line break. It is not retried."
+        happened, _, cure = problem.partition(". ")
+        self._set_message(
+            f"The list of user IDs cannot be used: {happened}",
+            "Nothing was erased.",
+            f"{cure}. "
+            * bool(cure)
+            + "Give a CSV file with a header that names the column user_id, as Amplitude exports it, or one user ID "
+            "a line, in quotation marks if it holds a quotation mark or a line break.",
         )
 
 
@@ -112,21 +174,24 @@ class XComValueError(AmplitudeSegmentError):
         instead: what to return, in words.
     """
 
+    _not_retried = _RETRY_IN_VAIN
+
     def __init__(self, kind: str, instead: str) -> None:
         self.kind = kind
         self.instead = instead
-        super().__init__(
-            f"A value of the class {kind} cannot cross from one task to another. No XCom was written. "
-            f"Return {instead}. A retry does not help."
+        self._set_message(
+            f"A value of the class {kind} cannot pass from one task to another.",
+            "No XCom was written.",
+            f"Return {instead}",
         )
 
 
 class AmplitudeError(AmplitudeSegmentError):
-    """Amplitude, or the cohort it holds, is not as the sync needs it; nothing was sent."""
+    """Amplitude, or a cohort in it, is not as the sync needs it; nothing was sent."""
 
 
 class AmplitudeCredentialsError(AmplitudeError):
-    """Amplitude answered 401 or 403.
+    """Amplitude responded with 401 or 403.
 
     Attributes:
         status: HTTP status code.
@@ -134,21 +199,22 @@ class AmplitudeCredentialsError(AmplitudeError):
 
     def __init__(self, status: int) -> None:
         self.status = status
-        super().__init__(
-            f"Amplitude refused the credentials (HTTP {status}): the API key or the secret key is wrong, or belongs "
-            f"to a project of the other data region (US / EU). {_NOTHING_SENT} Check API key, secret key and "
-            "data region of the Amplitude connection."
+        self._set_message(
+            f"Amplitude refused the credentials (HTTP {status}): the API key or the secret key is wrong, or "
+            "belongs to a project of the other data region (US or EU).",
+            _NOTHING_SENT,
+            "Check API key, secret key and data region of the Amplitude connection.",
         )
 
 
 class AmplitudeUnavailableError(AmplitudeError):
-    """Amplitude could not be reached, or went on answering 429 or 5xx.
+    """Amplitude could not be reached, or responded with 429 or 5xx until the retries were spent.
 
     Attributes:
-        doing: what was asked of it, in words.
-        status: HTTP status code of the last answer; ``None`` where none came.
-        reason: why none came, or what was said with it; may be empty.
-        advice: what to do if it stays so, in a sentence.
+        doing: the request, in words.
+        status: HTTP status code of the last response; ``None`` if none came.
+        reason: why none came, or what it said; may be empty.
+        advice: what to do if it happens again, in a sentence.
     """
 
     retryable = True
@@ -157,19 +223,20 @@ class AmplitudeUnavailableError(AmplitudeError):
         self.doing = doing
         self.status = status
         self.reason = reason
-        self.advice = advice or "Look at Amplitude's status page and at the connection's host."
-        said = f"HTTP {status}" if status is not None else "no answer"
-        super().__init__(
-            f"Amplitude: {doing}: {said}{f' ({reason})' if reason else ''}. {_NOTHING_SENT} The next try asks again. "
-            f"If it stays so: {self.advice}"
+        self.advice = advice or "Check Amplitude's status page and the connection's host."
+        why, effect = _split_spent(reason)
+        self._set_message(
+            f"Amplitude: {doing}: {_status(status)}{f' ({why})' if why else ''}",
+            effect,
+            f"If it happens again: {self.advice}",
         )
 
 
 class AmplitudeUnreachableError(AmplitudeError):
-    """No connection to Amplitude or to its storage comes about, for a reason that no retry cures.
+    """No connection to Amplitude or to its storage is possible, for a reason that no retry cures.
 
     Attributes:
-        doing: what was asked of it, in words.
+        doing: the request, in words.
         reason: why, in words.
         advice: what cures it, in a sentence.
     """
@@ -178,23 +245,26 @@ class AmplitudeUnreachableError(AmplitudeError):
         self.doing = doing
         self.reason = reason
         self.advice = advice
-        super().__init__(f"Amplitude: {doing}: no connection: {reason}. {_NOTHING_SENT} {advice} {_NOT_RETRIED}")
+        why, effect = _split_spent(reason)
+        self._set_message(f"Amplitude: {doing}: no connection: {why}", effect, advice)
 
 
 class AmplitudeAnswerError(AmplitudeError):
-    """Amplitude answered with something its documents do not have.
+    """The response is none that Amplitude documents.
 
     Attributes:
-        doing: what was asked of it, in words.
+        doing: the request, in words.
         status: HTTP status code.
     """
 
     def __init__(self, doing: str, status: int, problem: str) -> None:
         self.doing = doing
         self.status = status
-        super().__init__(
-            f"Amplitude: {doing}: HTTP {status}, {problem}. {_NOTHING_SENT} "
-            "Check host and region of the Amplitude connection."
+        what, effect = _split_spent(problem)
+        self._set_message(
+            f"Amplitude: {doing}: HTTP {status}, {what}",
+            effect,
+            "Check host and region of the Amplitude connection, and proxies.",
         )
 
 
@@ -205,9 +275,11 @@ class CohortError(AmplitudeError):
         cohort_id: Amplitude's cohort ID.
     """
 
+    _effect: ClassVar[str] = _NO_EXPORT_SPENT
+
     def __init__(self, cohort_id: str, problem: str, advice: str) -> None:
         self.cohort_id = cohort_id
-        super().__init__(f"Cohort {cohort_id} {problem}. {_NOTHING_SENT} No export was spent. {advice}")
+        self._set_message(f"Cohort {cohort_id} {problem}", f"{_NOTHING_SENT} {self._effect}", advice)
 
 
 class CohortNotFoundError(CohortError):
@@ -221,7 +293,7 @@ class CohortNotFoundError(CohortError):
         self.listed = listed
         super().__init__(
             cohort_id,
-            f"was not found among the {listed} that Amplitude lists: it does not exist, is not discoverable, "
+            f"is not among the {listed:,} cohorts that Amplitude lists: it does not exist, is not discoverable, "
             "or belongs to another project or region",
             "Check the ID (the last part of the cohort's URL), make the cohort discoverable, "
             "or use the connection of its project.",
@@ -231,11 +303,13 @@ class CohortNotFoundError(CohortError):
 class CohortArchivedError(CohortError):
     """The cohort is archived in Amplitude."""
 
+    _effect = f"{_NO_EXPORT_SPENT} Segment keeps the values already delivered."
+
     def __init__(self, cohort_id: str) -> None:
         super().__init__(
             cohort_id,
             "is archived in Amplitude",
-            "Unarchive it there, or take it out of the DAG; what Segment was told of it stays as it is.",
+            "Unarchive it there, or remove it from the DAG.",
         )
 
 
@@ -250,8 +324,8 @@ class GroupCohortError(CohortError):
         self.group_type = group_type
         super().__init__(
             cohort_id,
-            f"counts {group_type!r}, not users",
-            "Only cohorts of users have user IDs to tell Segment about.",
+            f"is a cohort of groups ({group_type!r}), not of users",
+            "Use a cohort of users, because only users have a user ID.",
         )
 
 
@@ -274,15 +348,21 @@ class CohortTooLargeError(CohortError):
 
 
 class ExportError(AmplitudeError):
-    """An export could not be had, or its file not be used; nothing was sent.
+    """An export, or its file, is not available or cannot be used; nothing was sent.
 
     Attributes:
-        request_id: Amplitude's ID of the export, where there is one.
+        request_id: Amplitude's ID of the export, if there is one.
     """
 
-    def __init__(self, request_id: str | None, message: str) -> None:
+    def __init__(
+        self,
+        request_id: str | None,
+        message: str,
+        advice: str = "Clear the task to request a new export.",
+        effect: str = _NOTHING_SENT,
+    ) -> None:
         self.request_id = request_id
-        super().__init__(f"{message} {_NOTHING_SENT}")
+        self._set_message(message, effect, advice)
 
 
 class ExportsSpentError(ExportError):
@@ -291,17 +371,17 @@ class ExportsSpentError(ExportError):
     Attributes:
         usage: exports counted this month.
         limit: exports the plan has a month.
-        resets_at: when the count starts anew, as Amplitude says it; ``None`` where it does not.
+        resets_at: when the count resets, as Amplitude reports it; ``None`` if it does not.
     """
 
     def __init__(self, usage: int, limit: int, resets_at: str | None) -> None:
         self.usage = usage
         self.limit = limit
         self.resets_at = resets_at
-        until = f"The count starts anew at {resets_at}." if resets_at else "Amplitude did not say when it resets."
         super().__init__(
             None,
-            f"Amplitude refused the export: {usage:,} of {limit:,} exports of this month are spent. {until} "
+            f"Amplitude refused the export: {usage:,} of {limit:,} exports of this month are spent, and "
+            f"{_reset(resets_at)}",
             "Sync less often, or ask Amplitude for more Cohort API calls.",
         )
 
@@ -318,36 +398,44 @@ class ExportTimeoutError(ExportError):
     def __init__(self, request_id: str | None, waited_seconds: float, last_status: str) -> None:
         self.waited_seconds = waited_seconds
         self.last_status = last_status
-        what = (
-            f"Export {request_id} was not complete after {waited_seconds:,.0f} s (Amplitude said: {last_status}). "
-            "The next try goes on waiting for the same export."
-            if request_id
-            else f"Amplitude accepted no export within {waited_seconds:,.0f} s (it said: {last_status})."
-        )
-        advice = (
-            "Raise export_timeout if this cohort takes longer."
-            if request_id
-            else "Run fewer syncs at once, e.g. with a pool, or raise export_timeout."
-        )
-        super().__init__(request_id, f"{what} {advice}")
+        if request_id:
+            super().__init__(
+                request_id,
+                f"Export {request_id} was not complete after {waited_seconds:,.0f} s (Amplitude reported: "
+                f"{last_status})",
+                "Raise export_timeout if this cohort takes longer.",
+                f"{_NOTHING_SENT} {_EXPORT_KEPT}",
+            )
+        else:
+            super().__init__(
+                request_id,
+                f"Amplitude accepted no export within {waited_seconds:,.0f} s (it reported: {last_status})",
+                "Run fewer syncs at once, e.g. with a pool, or raise export_timeout.",
+            )
 
 
 class ExportWaitError(ExportError):
-    """The triggerer could not go on waiting for an export; the export is not lost."""
+    """The triggerer stopped waiting for an export; the next try waits for the same one.
+
+    Attributes:
+        reason: why, in words; the text of another error of this package is taken apart into its parts.
+    """
 
     retryable = True
 
     def __init__(self, request_id: str, reason: str) -> None:
         self.reason = reason
+        happened, _, others = reason.removesuffix(f" {_RETRIED}").partition(f" {_NOTHING_SENT} ")
         super().__init__(
             request_id,
-            f"Waiting for export {request_id} in the triggerer ended early: {reason} Nothing was sent. The next try "
-            "goes on with the same export. If it happens again, look into the triggerer's log.",
+            f"Waiting for export {request_id} in the triggerer ended early: {happened}",
+            f"{others} See also the triggerer's log." if others else "If it happens again, check the triggerer's log.",
+            f"{_NOTHING_SENT} {_EXPORT_KEPT}",
         )
 
 
 class ExportFailedError(ExportError):
-    """Amplitude answered the question after an export with an error that waiting does not cure.
+    """Amplitude refused an export, or reported that it failed.
 
     Attributes:
         status: HTTP status code.
@@ -355,12 +443,18 @@ class ExportFailedError(ExportError):
 
     def __init__(self, request_id: str | None, status: int, reason: str) -> None:
         self.status = status
-        super().__init__(
-            request_id,
-            f"Amplitude gave up export {request_id} (HTTP {status}: {reason}). Clear the task to request a new one."
-            if request_id
-            else f"Amplitude refused to export the cohort (HTTP {status}: {reason}).",
-        )
+        if request_id:
+            super().__init__(
+                request_id,
+                f"Amplitude gave up export {request_id} (HTTP {status}: {reason})",
+                "Clear the task to request a new one.",
+            )
+        else:
+            super().__init__(
+                request_id,
+                f"Amplitude refused to export the cohort (HTTP {status}: {reason})",
+                "Export the cohort by hand in Amplitude; if that fails too, ask Amplitude's support.",
+            )
 
 
 class ExportFileError(ExportError):
@@ -370,45 +464,56 @@ class ExportFileError(ExportError):
         fault: what is wrong with it, in words.
     """
 
-    advice: ClassVar[str] = "Look at the cohort in Amplitude, then clear the task to request a new export."
+    advice: ClassVar[str] = "Check the cohort in Amplitude, then clear the task to request a new export."
+    _effect: ClassVar[str] = _NOTHING_SENT
 
     def __init__(self, fault: str, request_id: str | None = None) -> None:
         self.fault = fault
         export = f"export {request_id}" if request_id else "the export"
-        super().__init__(request_id, f"The file of {export} is refused: {fault}. {self.advice}")
+        super().__init__(request_id, f"The file of {export} is refused: {fault}", self.advice, self._effect)
 
 
 class ExportCutOffError(ExportFileError):
-    """The export's file ends early, or may; a download begun again may be whole."""
+    """The export's file ends early, or may; another download may be whole."""
 
     retryable = True
     advice: ClassVar[str] = (
-        "The retry fetches the same export again, which costs none. If it stays so, a proxy on the way cuts the file, "
-        "or drops what says where it ends: fetch it past that proxy (Extra proxies or trust_env of the Amplitude "
-        "connection). If the listed size is old, open the cohort in Amplitude, which computes it."
+        "If it happens again, a proxy on the way cuts the file, or drops what says where it ends: fetch it past that "
+        "proxy (Extra proxies or trust_env of the Amplitude connection). If the listed size is old, open the cohort in "
+        "Amplitude, which computes it."
     )
+    _effect = f"{_NOTHING_SENT} The retry fetches the same export again and spends none."
 
 
 class GuardError(AmplitudeSegmentError):
-    """The sync looks wrong; it was refused before anything was sent, and the ledger is as it was.
+    """A sync that looks wrong was refused before anything was sent; the ledger is as it was.
 
     Attributes:
-        run_configuration: the refused run's configuration, and on top what lets this sync through once.
+        run_configuration: the refused run's configuration, with what lets this sync through once.
     """
 
-    def __init__(self, message: str, run_configuration: dict[str, Any], advice: str = "If this is right,") -> None:
+    _effect: ClassVar[str] = _STATE_UNCHANGED
+
+    def __init__(
+        self,
+        message: str,
+        run_configuration: dict[str, Any],
+        advice: str = "Check the cohort in Amplitude. If it is right,",
+    ) -> None:
         self.run_configuration = run_configuration
-        super().__init__(
-            f"{message} {_NOTHING_SENT} {advice} let it through once: trigger a DAG that takes these as "
-            f"parameters, as the example DAGs do, with the configuration {json.dumps(run_configuration)}"
+        self._set_message(
+            message,
+            self._effect,
+            f"{advice} let it through once: trigger a DAG that takes these as parameters, as the example DAGs do, "
+            f"with the configuration {json.dumps(run_configuration)}",
         )
 
 
 class EmptyCohortError(GuardError):
-    """The export has no member where members were known.
+    """The export has no member, and members are known.
 
     Attributes:
-        known: users Segment may hold as members now.
+        known: users who may be members at Segment now.
         anonymous: rows of the export without a user ID.
     """
 
@@ -416,18 +521,18 @@ class EmptyCohortError(GuardError):
         self.known = known
         self.anonymous = anonymous
         super().__init__(
-            f"The export has no member ({anonymous:,} anonymous), and {known:,} are known to Segment "
-            f"connection {destination!r} (on_empty_cohort='fail').",
+            f"The export has no member ({anonymous:,} anonymous), but Segment connection {destination!r} may have "
+            f"{known:,} (on_empty_cohort='fail')",
             {**run_configuration, "on_empty_cohort": "sync"},
         )
 
 
 class ExitRatioError(GuardError):
-    """More members would leave than ``max_exit_ratio`` allows.
+    """More members would exit than ``max_exit_ratio`` allows.
 
     Attributes:
-        leaving: users last told ``true`` under the current trait key who are members no more.
-        told: users last told ``true`` under the current trait key.
+        leaving: users whose last delivered value under the current trait key is ``true``, and who are members no more.
+        told: users whose last delivered value under the current trait key is ``true``.
         max_exit_ratio: the share that is allowed.
     """
 
@@ -438,8 +543,8 @@ class ExitRatioError(GuardError):
         self.told = told
         self.max_exit_ratio = max_exit_ratio
         super().__init__(
-            f"{leaving:,} of {told:,} members known to Segment connection {destination!r} would leave "
-            f"({leaving / told:.0%}), more than max_exit_ratio={max_exit_ratio:g} allows.",
+            f"{leaving:,} of {told:,} members at Segment connection {destination!r} would exit "
+            f"({leaving / told:.0%}), more than max_exit_ratio={max_exit_ratio:g} allows",
             {**run_configuration, "max_exit_ratio": None},
         )
 
@@ -450,8 +555,10 @@ class FewExportsLeftError(GuardError):
     Attributes:
         left: exports left this month, by Amplitude's own count.
         min_exports_left: how many must be left.
-        resets_at: when the count starts anew, as Amplitude says it; ``None`` where it does not.
+        resets_at: when the count resets, as Amplitude reports it; ``None`` if it does not.
     """
+
+    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_SPENT}"
 
     def __init__(
         self, left: int, min_exports_left: int, resets_at: str | None, run_configuration: Mapping[str, Any]
@@ -459,49 +566,54 @@ class FewExportsLeftError(GuardError):
         self.left = left
         self.min_exports_left = min_exports_left
         self.resets_at = resets_at
-        until = f"The count starts anew at {resets_at}." if resets_at else "Amplitude did not say when it resets."
         super().__init__(
-            f"{left:,} of this month's exports are left, fewer than min_exports_left={min_exports_left}. "
-            f"{until} No export was spent.",
+            f"{left:,} of this month's exports are left, fewer than min_exports_left={min_exports_left}, and "
+            f"{_reset(resets_at)}",
             {**run_configuration, "min_exports_left": 0},
+            "Wait until the count resets, or sync less often. If this sync is worth an export,",
         )
 
 
 class MissingStateError(GuardError):
-    """An earlier sync is remembered that the ledger knows nothing of.
+    """An earlier sync is recorded that the ledger does not have.
 
     Attributes:
-        finding: what was found, in words.
-        found: generation of the ledger's newest entry; 0 where it has none.
-        remembered: generation that Airflow, or the ledger's own hint, remembers.
+        finding: what was found, in a sentence.
+        found: generation of the ledger's newest entry; 0 if it has none.
+        remembered: generation that Airflow, or the ledger's own hint, recorded.
     """
+
+    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_SPENT}"
 
     def __init__(
         self, destination: str, place: str, found: int, remembered: int, run_configuration: Mapping[str, Any]
     ) -> None:
         self.found = found
         self.remembered = remembered
-        has = f"ends at number {found}" if found else "is empty"
+        has = f"ends at sync {found}" if found else "is empty"
         self.finding = (
-            f"A sync to Segment connection {destination!r} with number {remembered} is remembered, and the ledger "
-            f"{place} {has}."
+            f"Airflow, or the ledger's current.json, recorded sync {remembered} for Segment connection "
+            f"{destination!r}, but the ledger {place} {has}."
         )
         super().__init__(
-            f"{self.finding} Is state_path the one of before, on every worker? Else restore the ledger from a backup. "
-            "Where it is lost for good, one can go on with what is left: a sync tells every member anew, and nobody "
-            "whom only the lost part names is told false.",
+            self.finding,
             {**run_configuration, "on_missing_state": "full"},
+            "Check that state_path is the same on every worker, or restore the ledger from a backup. Without a backup, "
+            "a sync sends every member and a retirement every user that is left; users recorded only in the lost part "
+            "keep true. To accept that,",
         )
 
 
 class ChangedKeyError(GuardError):
-    """The connection told this cohort before, to a destination of another name.
+    """The connection delivered this cohort before, to a destination of another name.
 
     Attributes:
-        finding: what was found, in words.
+        finding: what was found, in a sentence.
         destination: its name now.
         earlier: its name before.
     """
+
+    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_SPENT}"
 
     def __init__(
         self, segment_conn_id: str, destination: str, earlier: str, run_configuration: Mapping[str, Any]
@@ -509,24 +621,27 @@ class ChangedKeyError(GuardError):
         self.destination = destination
         self.earlier = earlier
         self.finding = (
-            f"Segment connection {segment_conn_id!r} has told this cohort before, to destination {earlier!r}; now it "
-            f"is {destination!r}, so its write key, host or destination_id was changed."
+            f"Segment connection {segment_conn_id!r} delivered this cohort before, to destination {earlier!r}; now it "
+            f"is {destination!r}, because its write key, host or destination_id was changed."
         )
         super().__init__(
-            f"{self.finding} If it is the same Segment source, set destination_id to {earlier!r} in the connection. "
-            "If it is another source, it has to be told everyone.",
+            self.finding,
             {**run_configuration, "on_missing_state": "full"},
+            f"If it is the same Segment source, set destination_id to {earlier!r} in the connection. If it is another "
+            "source, which needs every member,",
         )
 
 
 class TraitConflictError(GuardError):
-    """Another task keeps this cohort up under another trait key, which this sync would retire; no export was spent.
+    """Another task sends this cohort under another trait key, which this sync would retire; no export was spent.
 
     Attributes:
-        other_task: the DAG and the task that named the cohort's trait key, with their Airflow where that is another.
+        other_task: the DAG and the task that named the cohort's trait key, with their Airflow if that is another.
         other_trait: that trait key.
         trait: the trait key of this task.
     """
+
+    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_SPENT}"
 
     def __init__(
         self,
@@ -543,7 +658,7 @@ class TraitConflictError(GuardError):
         super().__init__(
             f"{other_task}, sends this cohort to Segment connection {destination!r} as trait {other_trait!r} "
             f"(trait_name={other_template!r}). This task would send it as {trait!r} and set {other_trait!r} to false "
-            "for every member, and the other task would undo that. No export was spent.",
+            "for every member, and the other task would undo that",
             {**run_configuration, "on_trait_change": "take-over"},
             "For one trait, set the same trait_name in both tasks. For both traits, give one task a Segment connection "
             "of its own with another destination_id, which has a state of its own. If this task has replaced the other "
@@ -552,13 +667,13 @@ class TraitConflictError(GuardError):
 
 
 class EngineError(AmplitudeSegmentError):
-    """DuckDB could not do its work, mostly for want of disk or memory on the worker.
+    """DuckDB failed, mostly because the worker lacks disk space or memory.
 
     Attributes:
-        kind: DuckDB's, or Python's, name for it; DuckDB's text is not told, as it may quote users.
-        folder: the worker's temporary folder, where that was refused something; ``None`` for anything else.
-        reason: what the file system says of that, in words; empty where there is no folder.
-        needed_bytes: about how much the work takes there at its peak (``core.room``); ``None``: not known.
+        kind: DuckDB's, or Python's, name for it; DuckDB's text is left out, because it may quote users.
+        folder: the worker's temporary folder, if that was refused something; ``None`` for anything else.
+        reason: what the file system says of that, in words; empty if there is no folder.
+        needed_bytes: about how much the work takes there at its peak (``core.disk_space``); ``None``: not known.
     """
 
     retryable = True
@@ -568,31 +683,27 @@ class EngineError(AmplitudeSegmentError):
         self.folder = folder
         self.reason = reason
         self.needed_bytes = needed_bytes
-        safe = (
-            "The state changes only after Segment acknowledges a batch, so no change is lost, and a retry goes on from "
-            "there."
-        )
-        if folder is None:
-            super().__init__(
-                f"DuckDB failed on the worker ({kind}). {safe} Look at the worker's memory and at the space in its "
-                "temporary folder."
+        happened = f"DuckDB failed on the worker ({kind})"
+        advice = "Check the worker's memory and the space in its temporary folder."
+        if folder is not None:
+            happened = f"The worker's temporary folder {folder} cannot be used: {reason} ({kind})"
+            room = f"This work needs about {_megabytes(needed_bytes)} there. " if needed_bytes is not None else ""
+            advice = (
+                f"{room}Give the worker space and write permission there, or set TMPDIR of the worker to a folder that "
+                "has both."
             )
-            return
-        room = f"This work needs about {_megabytes(needed_bytes)} there. " if needed_bytes is not None else ""
-        super().__init__(
-            f"The worker's temporary folder {folder} cannot be used: {reason} ({kind}). {safe} {room}Give the "
-            "worker room and the right to write there, or set TMPDIR of the worker to a folder that has both."
-        )
+        effect = "The state changes only after Segment acknowledges a batch, so no change is lost. A retry resumes."
+        self._set_message(happened, effect, advice)
 
     def needing(self, needed_bytes: int | None) -> EngineError:
-        """Return this error with what the work needs, where it is the temporary folder's and does not say it yet."""
+        """Return this error with what the work needs, if it is about the temporary folder and does not say it yet."""
         if self.folder is None or self.needed_bytes is not None:
             return self
         return EngineError(self.kind, self.folder, self.reason, needed_bytes)
 
 
 def _megabytes(count: int) -> str:
-    """Return a number of bytes as it is said to people.
+    """Return a number of bytes in words.
 
     >>> _megabytes(1), _megabytes(263_300_000)
     ('1 MB', '264 MB')
@@ -601,7 +712,7 @@ def _megabytes(count: int) -> str:
 
 
 class LedgerError(AmplitudeSegmentError):
-    """The memory of what Segment was told cannot be used as it is."""
+    """The ledger, or the state path that it is in, cannot be used as it is."""
 
 
 class ClaimHeldError(LedgerError):
@@ -609,8 +720,8 @@ class ClaimHeldError(LedgerError):
 
     Attributes:
         holder: that run: DAG, run, task, its Airflow, the worker's host, and the try.
-        expires_at: ISO-8601; from then on its claim can be taken over, unless it renews it.
-        ahead: how far the claim was written ahead of this worker's clock, in words; empty where it was not.
+        expires_at: ISO-8601; from then on another run can take its claim over, unless it renews it.
+        ahead: how far the claim was written ahead of this worker's clock, in words; empty if it was not.
     """
 
     retryable = True
@@ -624,9 +735,10 @@ class ClaimHeldError(LedgerError):
             if ahead
             else ""
         )
-        super().__init__(
-            f"{holder} is syncing this cohort to Segment connection {destination!r}. {_NOTHING_SENT} Wait until that "
-            f"run ends. If it is dead, its claim ends at {expires_at}.{clock} Airflow retries this task."
+        self._set_message(
+            f"{holder} is syncing this cohort to Segment connection {destination!r}",
+            _NOTHING_SENT,
+            f"Wait until that run ends. If it is dead, its claim expires at {expires_at}.{clock}",
         )
 
 
@@ -635,8 +747,8 @@ class ClaimLostError(LedgerError):
 
     Attributes:
         generation: the claim that was lost.
-        newer: the claim that stands above it; ``None`` where there is none any more.
-        holder: the run that owns the newer claim, as ``ClaimHeldError`` names it; empty where it is not known.
+        newer: the higher claim; ``None`` if there is none any more.
+        holder: the run that owns the newer claim, as ``ClaimHeldError`` names it; empty if it is not known.
     """
 
     retryable = True
@@ -645,11 +757,11 @@ class ClaimLostError(LedgerError):
         self.generation = generation
         self.newer = newer
         self.holder = holder
-        by = (f"claim {newer}" if newer else "a newer one") + (f" of {holder}" if holder else "")
-        super().__init__(
-            f"Claim {generation} of this cohort and destination was taken over by {by}. This task sent and wrote "
-            "nothing more; the newer run continues. If it happens again, check whether the worker is starved. "
-            f"{CHECK_CLOCKS} Airflow retries this task."
+        by = (f"The newer claim {newer}" if newer else "A newer claim") + (f" of {holder}" if holder else "")
+        self._set_message(
+            f"{by} took over claim {generation} of this cohort and destination",
+            "This task sent and wrote nothing more; the newer run continues.",
+            f"If it happens again, check whether the worker is overloaded. {CHECK_CLOCKS}",
         )
 
 
@@ -662,7 +774,11 @@ class LedgerDamagedError(LedgerError):
 
     def __init__(self, path: str, problem: str, advice: str | None = None) -> None:
         self.path = path
-        super().__init__(f"The ledger's file {path} {problem}. {advice or _RESTORE}")
+        self._set_message(
+            f"The ledger's file {path} {problem}",
+            "The file was not used, and Segment keeps the values already delivered.",
+            advice or _RESTORE,
+        )
 
 
 class LedgerFormatError(LedgerError):
@@ -678,14 +794,15 @@ class LedgerFormatError(LedgerError):
         self.path = path
         self.found = found
         self.known = known
-        super().__init__(
-            f"The ledger's entry {path} has format {found!r}; this version reads up to {known}. {_NOTHING_SENT} "
-            "Install the version that wrote it, or a newer one."
+        self._set_message(
+            f"The ledger's entry {path} has format {found!r}; this version reads up to {known}",
+            _NOTHING_SENT,
+            "Install the version that wrote it, or a newer one, on every worker.",
         )
 
 
 class LedgerNotFoundError(LedgerError):
-    """There is no ledger of the cohort, or none at the destination: nothing is known of what Segment was told.
+    """There is no ledger of the cohort, or none of it at the destination.
 
     Attributes:
         cohort_id: Amplitude's cohort ID.
@@ -697,27 +814,35 @@ class LedgerNotFoundError(LedgerError):
         self.found = tuple(found)
         more = len(found) - _MOST_NAMED
         named = ", ".join(found[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-        there = f"there are ledgers of {kind} {named}" if found else "there is no other either"
-        super().__init__(
-            f"There is no ledger of cohort {cohort_id} {where}; {there}. {_NOTHING_SENT} Check "
-            "the cohort's ID, state_path, the Segment connection (a changed write key needs the earlier "
-            "destination_id) and integrations: they must be those that the cohort was told with."
+        there = f"there are ledgers of {kind} {named}" if found else "there is no other ledger"
+        self._set_message(
+            f"There is no ledger of cohort {cohort_id} {where}; {there}",
+            _NOTHING_SENT,
+            "Check the cohort's ID, state_path, the Segment connection (a changed write key needs the earlier "
+            "destination_id) and integrations: they must equal those of the syncs.",
         )
 
 
 class CommitNotKeptError(LedgerError):
-    """There is no such commit to go back to; the ledger is as it was.
+    """There is no such commit to roll back to; the ledger is as it was.
 
     Attributes:
-        generation: that was asked for.
-        kept: generations that one can go back to.
+        generation: the one that was asked for.
+        kept: generations of the commits to choose from.
     """
+
+    _not_retried = _RETRY_IN_VAIN
 
     def __init__(self, place: str, generation: int, kept: list[int]) -> None:
         self.generation = generation
         self.kept = kept
-        has = f"one can go back to {', '.join(map(str, kept))}" if kept else "there is none to go back to"
-        super().__init__(f"{place} keeps no earlier commit {generation}; {has}. Nothing was changed.")
+        self._set_message(
+            f"The ledger {place} has no earlier commit {generation}",
+            "Nothing was changed.",
+            f"Choose one of its commits: {', '.join(map(str, kept))}"
+            if kept
+            else "Choose another ledger: this one has no commit to roll back to.",
+        )
 
 
 class StatePathError(LedgerError):
@@ -733,7 +858,7 @@ class StatePathError(LedgerError):
         self.path = path
         self.reason = reason
         self.advice = advice or _STATE_PATH_ADVICE
-        super().__init__(f"The state path {path} cannot be used: {reason}. {_NOTHING_SENT} {self.advice}")
+        self._set_message(f"The state path {path} cannot be used: {reason}", _NOTHING_SENT, self.advice)
 
 
 class StateMarkError(LedgerError):
@@ -744,23 +869,27 @@ class StateMarkError(LedgerError):
         problem: what was found there, in words.
     """
 
+    _not_retried = _RETRY_IN_VAIN
+
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
         self.problem = problem
-        super().__init__(
-            f"{path} is no state path of this package: {problem}. {_NOTHING_SENT} "
-            "Nothing was changed. Check the state path: --state-path, the operator's state_path, or "
-            "[amplitude_segment] state_path. If ledgers were moved there, run a sync there first, which writes the "
-            "mark anew; if another program's object has that name, choose another state path. It is not retried."
+        self._set_message(
+            f"{path} is no state path of this package: {problem}",
+            "Nothing was sent or changed.",
+            "Check the state path: --state-path, the operator's state_path, or [amplitude_segment] state_path. If "
+            "ledgers were moved there, run a sync there first, which writes the mark. If another program's object "
+            "has that name, choose another state path.",
         )
 
 
 class StateUnavailableError(StatePathError):
-    """The state path failed in a way that may pass, or in the middle of a sync.
+    """The state path failed for a transient reason, or in the middle of a sync.
 
     Attributes:
         path: the state path.
         reason: what the file system says, in words.
+        advice: what to do if it happens again, in a sentence; may be empty.
     """
 
     retryable = True
@@ -769,37 +898,39 @@ class StateUnavailableError(StatePathError):
         self.path = path
         self.reason = reason
         self.advice = advice
-        text = (
-            f"The state path {path} failed: {reason}. What Segment acknowledged stands as far as it was written; the "
-            "next try goes on from there and tells the rest again."
+        self._set_message(
+            f"The state path {path} failed: {reason}",
+            "Acknowledged changes stay delivered as far as they were written. The next try resumes from there and "
+            "sends the rest again.",
+            f"If it happens again: {advice or 'Check its space, quota, permissions and response time.'}",
         )
-        LedgerError.__init__(self, f"{text} If it stays so: {advice}" if advice else text)
 
 
 class SegmentError(AmplitudeSegmentError):
-    """Segment was not told everything; what it acknowledged is in the ledger."""
+    """Not every change was delivered to Segment; the ledger has what Segment acknowledged."""
 
 
 class SegmentRefusedError(SegmentError):
-    """Segment refuses us, not a message: a key that is empty or too short, or credentials refused.
+    """Segment refuses the connection, not a message: its key is empty or too short, or its credentials are refused.
 
     Attributes:
-        status: HTTP status code; ``None`` where the messages did not even leave the machine.
+        status: HTTP status code; ``None`` if no message was sent.
         pending: changes that are not acknowledged.
     """
 
     def __init__(self, destination: str, status: int | None, pending: int) -> None:
         self.status = status
         self.pending = pending
-        super().__init__(
-            f"Segment refuses connection {destination!r} (HTTP {status}): all of a batch, message by message, or its "
-            f"credentials. {pending:,} changes are not acknowledged, and no user is marked as rejected. Check write "
-            "key, region and host of the connection."
+        self._set_message(
+            f"Segment refuses connection {destination!r} ({_status(status)}): each message of a batch, or its "
+            "credentials",
+            f"{_pending(pending)} No user is marked as rejected.",
+            "Check write key, region and host of the connection, then clear the task.",
         )
 
 
 class SegmentAnswerError(SegmentError):
-    """What answered is not Segment's Tracking API.
+    """The response is none of Segment's Tracking API.
 
     Attributes:
         status: HTTP status code.
@@ -808,14 +939,15 @@ class SegmentAnswerError(SegmentError):
     def __init__(self, destination: str, status: int, pending: int, reason: str) -> None:
         self.status = status
         self.pending = pending
-        super().__init__(
-            f"What answered for {destination!r} is not Segment's Tracking API (HTTP {status}: {reason}). {pending:,} "
-            "changes are not acknowledged and stay pending. Check host and region of the connection, and proxies."
+        self._set_message(
+            f"The response for connection {destination!r} is none of Segment's Tracking API (HTTP {status}: {reason})",
+            _pending(pending),
+            "Check host and region of the connection, and proxies, then clear the task.",
         )
 
 
 class SegmentUnreachableError(SegmentError):
-    """No connection to Segment comes about, for a reason that no retry cures.
+    """No connection to Segment is possible, for a reason that no retry cures.
 
     Attributes:
         pending: changes that are not acknowledged.
@@ -827,20 +959,21 @@ class SegmentUnreachableError(SegmentError):
         self.pending = pending
         self.reason = reason
         self.advice = advice
-        super().__init__(
-            f"No connection to Segment for {destination!r}: {reason}. {pending:,} changes are not acknowledged and "
-            f"stay pending. {advice} Then clear the task: it goes on with them. {_NOT_RETRIED}"
+        self._set_message(
+            f"Segment: no connection for {destination!r}: {reason}",
+            _pending(pending),
+            f"{advice} Then clear the task, which resumes.",
         )
 
 
 class SegmentUnavailableError(SegmentError):
-    """Segment could not be told within the retries and the time there are.
+    """Segment did not acknowledge a batch within the retries.
 
     Attributes:
-        pending: changes that are not acknowledged; the next try goes on with them.
-        status: HTTP status code of the last answer; ``None`` where none came.
-        retry_after_seconds: what that answer asked for; ``None`` where it did not.
-        advice: what to do if it stays so, in a sentence; may be empty.
+        pending: changes that are not acknowledged; the next try resumes with them.
+        status: HTTP status code of the last response; ``None`` if none came.
+        retry_after_seconds: what that response asked for; ``None`` if it did not.
+        advice: what to do if it happens again, in a sentence; may be empty.
     """
 
     retryable = True
@@ -858,43 +991,45 @@ class SegmentUnavailableError(SegmentError):
         self.pending = pending
         self.retry_after_seconds = retry_after_seconds
         self.advice = advice
-        said = f"HTTP {status}" if status is not None else "no answer"
-        text = (
-            f"Segment did not take a batch for {destination!r} ({said}: {reason}). {pending:,} changes are not "
-            "acknowledged; the next try goes on with them."
+        lasting = advice or "Check Segment's status page and the network, or lower events_per_second."
+        self._set_message(
+            f"Segment did not acknowledge a batch of connection {destination!r} ({_status(status)}: {reason})",
+            f"{_pending(pending)} {_RESUMED}",
+            f"If it happens again: {lasting}",
         )
-        super().__init__(f"{text} If it stays so: {advice}" if advice else text)
 
 
 class SyncStoppedError(SegmentError):
-    """The task was told to stop; the batches in flight were finished.
+    """Airflow stopped the task; the batches in flight were finished.
 
     Attributes:
-        pending: changes that are not acknowledged; the next try goes on with them.
+        pending: changes that are not acknowledged; the next try resumes with them.
     """
 
     retryable = True
 
     def __init__(self, destination: str | None, pending: int) -> None:
         self.pending = pending
-        super().__init__(
-            f"Stopped while telling {destination!r}: {pending:,} changes are not acknowledged; "
-            "the next try or run goes on with them."
-            if destination
-            else f"Stopped while waiting for Amplitude. {_NOTHING_SENT} The next try goes on with the same export."
-        )
+        doing, effect = "it waited for Amplitude", f"{_NOTHING_SENT} The next try reuses an export that was requested."
+        if destination:
+            doing = f"it sent to connection {destination!r}"
+            effect = f"The batches in flight were finished. {_pending(pending)} {_RESUMED}"
+        advice = "If no retry is left, clear the task."
+        self._set_message(f"The task was stopped while {doing}", effect, advice)
 
 
 class RejectedUsersError(SegmentError):
-    """Some users were refused for good; everyone else was delivered and committed.
+    """Some users were rejected; all others were delivered and committed.
 
     Attributes:
-        rejected: users refused, over all destinations.
+        rejected: users rejected, over all destinations.
     """
 
     def __init__(self, rejected: int, where: str) -> None:
         self.rejected = rejected
-        super().__init__(
-            f"{rejected:,} users could not be told; all others are delivered and committed. Who and why: "
-            f"{where}. The next run tries them again (on_rejected='warn' lets the task succeed)."
+        users = "1 user" if rejected == 1 else f"{rejected:,} users"
+        self._set_message(
+            f"Segment, or a size limit, rejected {users}",
+            "All others are delivered and committed. The next run sends the rejected ones again.",
+            f"Check the users and the reasons in {where}. To let the task succeed, set on_rejected='warn'.",
         )

@@ -336,7 +336,7 @@ def test_a_cohort_without_a_ledger_is_refused_and_the_others_are_named(tmp_path:
 def test_a_state_path_without_a_ledger_says_that_there_is_none_at_all(world: World) -> None:
     mark_state_path(world.store)
 
-    with pytest.raises(LedgerNotFoundError, match="there is no other either"):
+    with pytest.raises(LedgerNotFoundError, match="there is no other ledger"):
         world.retire("c1")
 
     assert set(world.store.objects) == {MARKER}
@@ -442,7 +442,7 @@ def test_lost_state_is_refused_and_can_be_let_through(tmp_path: Path) -> None:
     for name in [name for name in world.store.objects if "commit-3" in name or "plan-3" in name or "-4" in name]:
         del world.store.objects[name]
 
-    with pytest.raises(MissingStateError, match="one can go on with what is left"):
+    with pytest.raises(MissingStateError, match="a retirement every user that is left"):
         world.retire("c1")
     world.retire("c1", on_missing_state="full")
 

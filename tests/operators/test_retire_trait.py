@@ -146,7 +146,7 @@ def test_users_whom_segment_refuses_fail_the_task_after_all_others_were_told(
     sync()
     sandbox.segment.poisoned = {"bob@example.com"}
 
-    with pytest.raises(AirflowFailException, match=r"1 users could not be told.*rejected") as failed:
+    with pytest.raises(AirflowFailException, match=r"rejected 1 user\..*reasons in .*rejected") as failed:
         retire()
 
     assert isinstance(failed.value.__cause__, RejectedUsersError)

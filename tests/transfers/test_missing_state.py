@@ -124,5 +124,5 @@ def test_of_several_that_are_remembered_the_highest_counts(sync: Sync, ti: FakeT
     destination = sync()["destinations"][0]["destination"]
     ti.remembered[f"amplitude_segment:c1:{destination}"] = [1, 3, 2]
 
-    with pytest.raises(AirflowFailException, match="number 3 is remembered"):
+    with pytest.raises(AirflowFailException, match="recorded sync 3 "):
         sync()

@@ -19,7 +19,9 @@ def test_the_address_of_a_call_as_segments_host_spends_no_export(
     pasted = json.dumps({**fields, "host": f"{sandbox.url}{path}", "port": None})
     monkeypatch.setenv("AIRFLOW_CONN_SEGMENT_DEFAULT", pasted)
 
-    with pytest.raises(AirflowFailException, match=f"It takes {sandbox.url}\\. Nothing was sent") as failed:
+    with pytest.raises(
+        AirflowFailException, match=f"Nothing was sent to Segment in this try\\. Use {sandbox.url}\\."
+    ) as failed:
         sync()
     assert isinstance(failed.value.__cause__, SettingError)
     assert sandbox.amplitude.exports_spent == 0

@@ -94,7 +94,7 @@ def test_what_a_task_returns_and_no_task_could_read_fails_the_task_that_returns_
     assert "Return plain values, such as dataclasses.asdict(destination)" in printed
     assert "Return report.as_dict()" in printed
     for kind in ("Usage", "ExportRequested"):
-        assert f"A value of the class {kind} cannot cross from one task to another" in printed
+        assert f"A value of the class {kind} cannot pass from one task to another" in printed
     assert "allow list" not in printed
 
 

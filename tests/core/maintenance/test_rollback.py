@@ -157,7 +157,7 @@ def test_a_commit_that_is_not_kept_or_is_the_newest_is_refused(world: World, tmp
     sync_of(world, "ann")
     sync_of(world, "bob")
 
-    with pytest.raises(CommitNotKeptError, match=r"one can go back to 1\. Nothing was changed"):
+    with pytest.raises(CommitNotKeptError, match=r"Nothing was changed\. Choose one of its commits: 1\."):
         back(world, to, tmp_path)
 
 

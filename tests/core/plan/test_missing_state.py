@@ -38,7 +38,7 @@ def test_an_empty_ledger_where_a_sync_is_remembered_is_refused_before_an_export_
     synced_world(world)
     take_away(world)
 
-    with pytest.raises(MissingStateError, match=r"number 2 is remembered, and the ledger .* is empty") as refused:
+    with pytest.raises(MissingStateError, match=r"recorded sync 2 .*, but the ledger .* is empty") as refused:
         world.attempt("c1", recorded={"dst-default": 2})
 
     assert world.amplitude.exports_spent == 2
@@ -50,7 +50,7 @@ def test_a_ledger_from_an_older_backup_is_refused(world: World) -> None:
     synced_world(world, times=3)
     take_away(world, "plan-3.json", "commit-3.json", "current.json")
 
-    with pytest.raises(MissingStateError, match="ends at number 2"):
+    with pytest.raises(MissingStateError, match="ends at sync 2"):
         world.attempt("c1", recorded={"dst-default": 3})
 
 
@@ -58,7 +58,7 @@ def test_the_hint_tells_of_a_commit_that_is_gone_where_airflow_remembers_nothing
     synced_world(world, times=3)
     take_away(world, "plan-3.json", "commit-3.json")
 
-    with pytest.raises(MissingStateError, match="number 3 is remembered"):
+    with pytest.raises(MissingStateError, match="recorded sync 3 "):
         world.attempt("c1")
 
 
