@@ -13,12 +13,13 @@ import requests
 from fakes.recording_server import RecordingServer, Told, unannounced
 from requests.auth import HTTPBasicAuth
 
-from airflow_provider_amplitude_segment.clients.segment import SegmentClient, normal_host
+from airflow_provider_amplitude_segment.clients.segment import SegmentClient
 from airflow_provider_amplitude_segment.core.delivery.response import (
     Acknowledged,
     Rejected,
     UnexpectedResponse,
 )
+from airflow_provider_amplitude_segment.core.http.base_url import normal_host
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Fault
 

@@ -89,7 +89,7 @@ def test_the_authority_that_the_named_variable_holds_is_trusted(
 def test_https_at_a_port_of_http_and_a_proxys_login_are_lasting(stack: ExitStack) -> None:
     server = stack.enter_context(RecordingServer(Told(407)))
 
-    with pytest.raises(StatePathError, match="the server does not answer in TLS") as plain:
+    with pytest.raises(StatePathError, match="the server does not speak TLS") as plain:
         listing(server.url.replace("http:", "https:"))
     with pytest.raises(StatePathError, match="the proxy wants a user and a password") as login:
         listing("https://store.example.com", server.url.replace("://", "://user:hush@"))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes.recording_server import RecordingServer, Told
 
+from airflow_provider_amplitude_segment.core.export.cohort import fits
 from airflow_provider_amplitude_segment.exceptions import SettingError
-from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook, matches
+from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def test_a_project_without_a_discoverable_cohort_works_and_is_told_why_there_is_
     sandbox.amplitude.cohorts.clear()
     works, sentence = AmplitudeHook().test_connection()
     assert works
-    assert sentence.endswith("lists no cohort: only those that are discoverable in Amplitude can be synced.")
+    assert sentence.endswith("lists no cohort. Make a cohort discoverable in Amplitude to sync it.")
 
 
 @pytest.mark.parametrize(("region", "other"), [("US", "EU"), ("EU", "US")])
@@ -70,7 +71,7 @@ def test_an_amplitude_that_is_busy_proves_no_key_and_is_not_waited_for(
         works, sentence = AmplitudeHook().test_connection()
         assert len(server.came) == 1
     assert not works
-    assert f"busy or unwell (HTTP {status}), so that the keys are not proved" in sentence
+    assert f"busy or out of order (HTTP {status}), so the keys are not proved" in sentence
 
 
 def test_a_host_that_is_not_amplitude_is_told(connect: Callable[..., str]) -> None:
@@ -78,7 +79,7 @@ def test_a_host_that_is_not_amplitude_is_told(connect: Callable[..., str]) -> No
         connect("amplitude_default", **KEYS, host=server.url)
         works, sentence = AmplitudeHook().test_connection()
     assert not works
-    assert "not as Amplitude's API does (HTTP 200). Check Host" in sentence
+    assert "returns another response (HTTP 200). Check Host" in sentence
 
 
 def test_what_cannot_be_tested_is_told_by_the_forms_label(connect: Callable[..., str]) -> None:
@@ -314,7 +315,7 @@ def test_a_host_that_is_not_reached_is_told_at_once(connect: Callable[..., str])
     assert time.monotonic() - began < 1
     assert not works
     assert sentence.startswith(
-        f"Not reached: no answer from http://127.0.0.1:{port} (data region US): the server refuses the connection. "
+        f"Not reached: no response from http://127.0.0.1:{port} (data region US): the server refuses the connection. "
         "Check Host of the connection, its port, "
     )
 
@@ -322,8 +323,8 @@ def test_a_host_that_is_not_reached_is_told_at_once(connect: Callable[..., str])
 def test_a_pattern_of_many_stars_is_answered_at_once() -> None:
     began = time.monotonic()
 
-    assert not matches("a" * 200, "*a" * 30 + "*b")
-    assert matches("[x] a b", "[x]*a*?b*")
+    assert not fits("a" * 200, "*a" * 30 + "*b")
+    assert fits("[x] a b", "[x]*a*?b*")
     assert time.monotonic() - began < 5
 
 

@@ -145,12 +145,12 @@ LASTING: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
     ),
     "https at a port of http": (
         lambda ways: Way(ways.answering(Told()).replace("http:", "https:")),
-        "the server does not answer in TLS",
+        "the server does not speak TLS",
         "scheme and port of Host",
     ),
     "https at a proxy of http": (
         lambda ways: through(with_password(ways.answering(Told())).replace("http:", "https:")),
-        "the proxy does not answer in TLS",
+        "the proxy does not speak TLS",
         "Extra proxies",
     ),
     "a proxy of a private authority": (
@@ -208,7 +208,7 @@ TRANSIENT: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
     ),
     "a server that speaks something else": (
         lambda ways: Way(f"http://127.0.0.1:{ways.closing(b'220 mail.example.com')}"),
-        "what answers does not speak HTTP",
+        "the server does not speak HTTP",
         "scheme and port",
     ),
     "an answer that is cut": (
@@ -280,7 +280,7 @@ def test_the_test_button_says_why_nothing_came_and_what_cures_it(
     for hook in (amplitude(connect, way), segment(connect, way)):
         works, sentence = hook.test_connection()
         assert not works
-        assert sentence.startswith(f"Not reached: no answer from {way.host} (data region US): {reason}.")
+        assert sentence.startswith(f"Not reached: no response from {way.host} (data region US): {reason}.")
         assert cure in sentence
         assert hides(sentence)
 

@@ -1,4 +1,4 @@
-"""Where a connection points, and what it says of the way there."""
+"""Read the endpoint of a connection: host, timeout, TLS settings and proxies."""
 
 from __future__ import annotations
 
@@ -54,18 +54,17 @@ _TAKES_HOST = (
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What a connection says of host and way, read and checked.
+    """Host, timeout, TLS settings and proxies of a connection, checked.
 
     Attributes:
         conn_id: the connection's ID.
-        region: ``US`` or ``EU``; it decides where ``base_url`` is not an override.
+        region: ``US`` or ``EU``; it decides ``base_url`` where the connection has no host.
         base_url: scheme, host, port and path, without a slash at its end.
         timeout_seconds: longest silence of the server.
         verify: whether its certificate is checked, or the file of authorities to check it against.
         cert: files of a client certificate and its key.
         proxies: by scheme; may hold a password.
-        trust_env: whether the environment's proxies and authorities are used where the connection says
-            nothing.
+        trust_env: whether the environment's proxies and authorities are used where the connection has none.
     """
 
     conn_id: str
@@ -81,8 +80,8 @@ class Endpoint:
 def find_connection(hook: BaseHook, conn_id: str) -> Connection:
     """Return a connection.
 
-    :raises SettingError: Airflow knows none of this ID, or, on 3.0 and 3.1, cannot read it: these lines log why and
-        answer as if there were none.
+    :raises SettingError: Airflow finds no connection of this ID. Airflow 3.0 and 3.1 also report one that they cannot
+        read as not found, and log why.
     """
     try:
         with without_airflows_own_warnings():
@@ -96,10 +95,10 @@ def find_connection(hook: BaseHook, conn_id: str) -> Connection:
 
 
 def secret(conn_id: str, label: str, value: str | None) -> str:
-    """Return a key without the white space around it: a secrets file likes to end in a line break.
+    """Return a key without the white space around it, because a secrets file often ends in a line break.
 
     Raises:
-        SettingError: It is missing or blank.
+        SettingError: The key is missing or blank.
     """
     key = (value or "").strip()
     if not key:
@@ -111,8 +110,8 @@ def secret(conn_id: str, label: str, value: str | None) -> str:
 def text(connection: Any, name: str) -> str | None:
     """Return a text of Extra without the white space around it; ``None`` where it is absent, null or blank.
 
-    :raises SettingError: it is neither text nor a whole number. Taken for absent, it would make another destination
-        of this one, or another region.
+    :raises SettingError: the value is neither text nor a whole number. Ignoring it would select another destination
+        or region.
     """
     value = extra(connection).get(name)
     if value is None:
@@ -126,7 +125,7 @@ def text(connection: Any, name: str) -> str | None:
 def extra(connection: Any) -> Mapping[str, Any]:
     """Return a connection's Extra; empty where there is none.
 
-    :raises SettingError: it is no JSON object. Airflow itself takes one that it cannot read for empty.
+    :raises SettingError: Extra is no JSON object. Airflow itself treats such an Extra as empty.
     """
     if not (connection.extra or "").strip():
         return {}
@@ -137,8 +136,8 @@ def extra(connection: Any) -> Mapping[str, Any]:
     if not isinstance(values, dict):
         takes = 'a JSON object such as {"region": "EU"}'
         raise SettingError(setting(connection.conn_id, "Extra"), "it is no JSON object", takes)
-    # As extra_dejson does, but for what is no secret: Airflow warns of each value that is too short to be masked,
-    # such as a region, whatever its name is.
+    # extra_dejson masks every value. Only possible secrets are masked here, because Airflow warns about each value that
+    # is too short to be masked, such as a region.
     if hidden := {name: value for name, value in values.items() if name not in _NO_SECRETS}:
         mask_secret(hidden)
     return values
@@ -147,19 +146,18 @@ def extra(connection: Any) -> Mapping[str, Any]:
 def read_endpoint(
     connection: Any, hosts: Mapping[str, str], others: Mapping[str, str] = MappingProxyType({})
 ) -> Endpoint:
-    """Read host and way from an Airflow connection.
+    """Return the endpoint of an Airflow connection.
 
-    A host that is one region's own decides about the region, where the connection names none.
+    The host of a region decides the region where the connection names none.
 
     Args:
         connection: Its ``host`` overrides the region's, with ``schema`` and ``port``; from Extra are read
-            ``region``, ``timeout``, ``verify``, ``cert``, ``proxies`` and ``trust_env``. Nothing else is
-            looked at.
+            ``region``, ``timeout``, ``verify``, ``cert``, ``proxies`` and ``trust_env``.
         hosts: Base URL by region.
         others: By name, hosts of the same vendor that are not this API, and what they are.
 
     Raises:
-        SettingError: One of them cannot be used; names the connection and the field.
+        SettingError: A field cannot be used; names the connection and the field.
     """
     conn_id = connection.conn_id
     named = (text(connection, "region") or "").upper()
@@ -207,10 +205,10 @@ def _override(connection: Any) -> str | None:
 
 
 def _owner(conn_id: str, base_url: str, hosts: Mapping[str, str], others: Mapping[str, str]) -> str | None:
-    """Return the region whose own host a base URL has; ``None`` for any other host, e.g. a proxy.
+    """Return the region that a base URL's host belongs to; ``None`` for any other host, e.g. a proxy.
 
     Raises:
-        SettingError: It is another host of the vendor, or has the path of a call, to which each call's own is added.
+        SettingError: The host is another one of the vendor, or the URL already has the path of a call.
     """
     parts = urlsplit(base_url)
     owner = next((region for region, url in hosts.items() if urlsplit(url).hostname == parts.hostname), None)
@@ -250,7 +248,7 @@ def _flag(conn_id: str, name: str, value: object) -> bool:
 
 
 def _verify(conn_id: str, value: object) -> bool | str:
-    # A connection that is written as a URI has all of Extra as texts.
+    # A connection that is written as a URI has only texts in Extra.
     if isinstance(value, str) and value.strip() and value.strip().lower() not in _TRUE | _FALSE:
         return _existing(conn_id, "verify", value.strip())
     return _flag(conn_id, "verify", value)
