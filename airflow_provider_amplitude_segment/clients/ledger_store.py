@@ -187,15 +187,15 @@ class LedgerStore:
 
 @contextmanager
 def _writing(target: Path) -> Iterator[IO[bytes]]:
-    beside = _beside(target)
+    temporary = _temporary_name(target)
     is_new = not target.exists()
     try:
-        with _open_private(beside) as file:
+        with _open_private(temporary) as file:
             yield file
             _flush(file)
-        beside.replace(target)
+        temporary.replace(target)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     # Only claims, journals, checkpoints and hints are written again: a power failure may leave the one before.
     if is_new:
@@ -204,13 +204,13 @@ def _writing(target: Path) -> Iterator[IO[bytes]]:
 
 def _create(target: Path, content: bytes) -> bool:
     """Link a finished file to its place, which fails if one exists; so no reader sees half a claim."""
-    beside = _beside(target)
+    temporary = _temporary_name(target)
     try:
-        with _open_private(beside) as file:
+        with _open_private(temporary) as file:
             file.write(content)
             _flush(file)
         try:
-            os.link(beside, target)
+            os.link(temporary, target)
         except FileExistsError:
             raise
         except OSError:
@@ -221,12 +221,12 @@ def _create(target: Path, content: bytes) -> bool:
     except FileExistsError:
         return False
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     _flush_folder(target.parent)
     return True
 
 
-def _beside(target: Path) -> Path:
+def _temporary_name(target: Path) -> Path:
     _make_private(target.parent)
     return target.parent / f".{target.name}.{secrets.token_hex(8)}"
 

@@ -169,13 +169,13 @@ class ObjectStore:
             return
         self._make_folder(target)
         folder, _, last = target.rpartition("/")
-        beside = f"{folder}/.{last}.{secrets.token_hex(8)}"
+        temporary = f"{folder}/.{last}.{secrets.token_hex(8)}"
         try:
-            write(beside)
-            self._fs.mv(beside, target)
+            write(temporary)
+            self._fs.mv(temporary, target)
         except BaseException:
-            if self._fs.exists(beside):
-                self._fs.rm_file(beside)
+            if self._fs.exists(temporary):
+                self._fs.rm_file(temporary)
             raise
 
     def _make_folder(self, target: str) -> None:

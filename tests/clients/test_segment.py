@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from fakes.recording_server import RecordingServer, Told, unannounced
+from fakes.recording_server import CannedResponse, RecordingServer, unannounced
 from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def batch(*user_ids: str, trait: str = "Power Users (26umsb5)") -> bytes:
-    """Return the body of a batch that tells ``true`` of these users."""
+    """Return the body of a batch that sends ``true`` for these users."""
     messages = [
         {"type": "identify", "userId": user, "traits": {trait: True}, "messageId": f"m-{trait}-{user}"}
         for user in user_ids
@@ -42,7 +42,7 @@ def batch(*user_ids: str, trait: str = "Power Users (26umsb5)") -> bytes:
 @pytest.fixture
 def recorded() -> Iterator[tuple[RecordingServer, SegmentClient]]:
     """Return a server that records, and a client of it."""
-    with RecordingServer(Told(body=b'{"success": true}')) as server:
+    with RecordingServer(CannedResponse(body=b'{"success": true}')) as server:
         session = requests.Session()
         session.auth = HTTPBasicAuth("write-key", "")
         yield server, SegmentClient(session, server.url, 2)
@@ -71,7 +71,7 @@ def test_the_request_is_in_segments_own_form(recorded: tuple[RecordingServer, Se
 @pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/"])
 def test_a_base_url_may_end_with_the_version(end: str) -> None:
     """Some of Segment's own settings do."""
-    with RecordingServer(Told(body=b'{"success": true}')) as server:
+    with RecordingServer(CannedResponse(body=b'{"success": true}')) as server:
         client = SegmentClient(requests.Session(), server.url + end, 2)
         assert client.post_batch(b"{}") == Acknowledged()
         assert server.came[0].path == "/v1/batch"
@@ -115,29 +115,29 @@ def test_a_cut_acknowledgment_is_none_and_the_same_messages_are_taken_once(
 @pytest.mark.parametrize(
     "cut",
     [
-        Told(raw=b"HTTP/1.1 200 OK\r\nContent-Le"),
-        Told(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        Told(body=b"", content_length=17),
-        Told(body=b'{"success": false, "mess'),
+        CannedResponse(raw=b"HTTP/1.1 200 OK\r\nContent-Le"),
+        CannedResponse(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        CannedResponse(body=b"", content_length=17),
+        CannedResponse(body=b'{"success": false, "mess'),
     ],
 )
 def test_no_cut_answer_is_a_refusal_or_another_servers(
-    recorded: tuple[RecordingServer, SegmentClient], cut: Told
+    recorded: tuple[RecordingServer, SegmentClient], cut: CannedResponse
 ) -> None:
     server, client = recorded
-    server.answers = [cut]
+    server.responses = [cut]
     answer = client.post_batch(batch("ann"))
     assert isinstance(answer, RetryLater)
     assert answer.status is None
 
 
-@pytest.mark.parametrize("whole", [unannounced(b'{"success": true}'), Told(204), Told(body=b"")])
+@pytest.mark.parametrize("whole", [unannounced(b'{"success": true}'), CannedResponse(204), CannedResponse(body=b"")])
 def test_a_whole_acknowledgment_needs_no_announced_end(
-    recorded: tuple[RecordingServer, SegmentClient], whole: Told
+    recorded: tuple[RecordingServer, SegmentClient], whole: CannedResponse
 ) -> None:
     """Its last brace ends it; a body that is said to be empty is whole as well."""
     server, client = recorded
-    server.answers = [whole]
+    server.responses = [whole]
     assert client.post_batch(batch("ann")) == Acknowledged()
 
 
@@ -149,16 +149,16 @@ def test_too_much_is_refused(segment: SegmentClient) -> None:
 
 
 def test_no_redirect_is_followed(recorded: tuple[RecordingServer, SegmentClient]) -> None:
-    """A body with user IDs goes to nobody else."""
+    """A body with user IDs goes to no other server."""
     server, client = recorded
     with RecordingServer() as elsewhere:
-        server.answers = [Told(307, {"Location": elsewhere.url})]
+        server.responses = [CannedResponse(307, {"Location": elsewhere.url})]
         assert isinstance(client.post_batch(batch("ann")), UnexpectedResponse)
         assert elsewhere.came == []
 
 
 def test_nobody_there_is_to_be_retried() -> None:
-    """Both for a batch and for the question whether somebody is."""
+    """Both for a batch and for the test whether a server is there."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         client = SegmentClient(requests.Session(), f"http://127.0.0.1:{free.getsockname()[1]}", 2)
@@ -169,7 +169,7 @@ def test_nobody_there_is_to_be_retried() -> None:
 def test_whoever_answers_is_reached(recorded: tuple[RecordingServer, SegmentClient]) -> None:
     """With any status, and without a message."""
     server, client = recorded
-    server.answers = [Told(404)]
+    server.responses = [CannedResponse(404)]
     assert client.reach() == 404
     assert server.came[0].method == "GET"
 
@@ -184,8 +184,8 @@ def test_many_threads_may_post_at_once(sandbox: Sandbox, segment: SegmentClient)
 
     with ThreadPoolExecutor(16) as pool:
         assert set(pool.map(post, range(16))) == {Acknowledged()}
-    told = sandbox.segment.believes(WRITE_KEY_DEFAULT, "Power Users (26umsb5)")
-    assert told == {f"user-{number}" for number in range(16)}
+    believed = sandbox.segment.believes(WRITE_KEY_DEFAULT, "Power Users (26umsb5)")
+    assert believed == {f"user-{number}" for number in range(16)}
 
 
 @pytest.mark.parametrize("url", ["https://api.segment.io", "https://API.segment.io/", "https://api.segment.io:443/v1/"])

@@ -11,7 +11,7 @@ from clients.conftest import Root, file_system
 from cryptography import x509
 from fakes.certificates import Authority
 from fakes.http10_proxy import Http10Proxy
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 from fakes.s3_server import KEY, SECRET
 from s3fs import S3FileSystem
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fakes.s3_server import S3Server
 
 NO_RETRIES = {"retries": {"max_attempts": 0}}
-LISTING = Told(body=b"<ListBucketResult></ListBucketResult>")
+LISTING = CannedResponse(body=b"<ListBucketResult></ListBucketResult>")
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_the_authority_that_the_named_variable_holds_is_trusted(
 
 
 def test_https_at_a_port_of_http_and_a_proxys_login_are_lasting(stack: ExitStack) -> None:
-    server = stack.enter_context(RecordingServer(Told(407)))
+    server = stack.enter_context(RecordingServer(CannedResponse(407)))
 
     with pytest.raises(StatePathError, match="the server does not speak TLS") as plain:
         listing(server.url.replace("http:", "https:"))
@@ -129,7 +129,7 @@ def test_a_proxy_that_drops_every_length_is_named(s3_server: S3Server, root: Roo
         ({"endpoint_url": "minio:9000"}, "the address of the endpoint cannot be used", "endpoint_url"),
         ({"endpoint_url": "minio.example.com"}, "the address of the endpoint cannot be used", "endpoint_url"),
         ({"endpoint_url": "http://minio:90000"}, "the address of the endpoint cannot be used", "endpoint_url"),
-        ({"profile": "nobody-made-this"}, "the profile that is named is not in", "profile_name"),
+        ({"profile": "missing-profile"}, "the profile that is named is not in", "profile_name"),
         ({"client_kwargs": {"region_name": "us east"}}, "the region is missing, or its name is none", "region_name"),
         (
             {"client_kwargs": {"endpoint_url": "https://127.0.0.1:9", "verify": "/gone.pem"}},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 from fakes.certificates import Authority
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 
 from airflow_provider_amplitude_segment.core.delivery.response import Unreachable
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
@@ -46,13 +46,13 @@ class Ways:
 
     def tls(self, certificate: Path, *, wants_client: bool = False) -> str:
         context = self.authority.context(certificate, wants_client=wants_client)
-        return self.stack.enter_context(RecordingServer(Told(body=b"{}"), tls=context)).url
+        return self.stack.enter_context(RecordingServer(CannedResponse(body=b"{}"), tls=context)).url
 
     def trusted(self, certificate: Path, **more: Any) -> Way:
         return Way(self.tls(certificate), {"verify": self.authority.file, **more})
 
-    def answering(self, told: Told) -> str:
-        return self.stack.enter_context(RecordingServer(told)).url
+    def answering(self, response: CannedResponse) -> str:
+        return self.stack.enter_context(RecordingServer(response)).url
 
     def closing(self, said: bytes = b"") -> int:
         """A port whose every connection is closed after these bytes."""
@@ -144,12 +144,12 @@ LASTING: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
         "Extra verify",
     ),
     "https at a port of http": (
-        lambda ways: Way(ways.answering(Told()).replace("http:", "https:")),
+        lambda ways: Way(ways.answering(CannedResponse()).replace("http:", "https:")),
         "the server does not speak TLS",
         "scheme and port of Host",
     ),
     "https at a proxy of http": (
-        lambda ways: through(with_password(ways.answering(Told())).replace("http:", "https:")),
+        lambda ways: through(with_password(ways.answering(CannedResponse())).replace("http:", "https:")),
         "the proxy does not speak TLS",
         "Extra proxies",
     ),
@@ -159,17 +159,17 @@ LASTING: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
         "REQUESTS_CA_BUNDLE",
     ),
     "a proxy that wants a login": (
-        lambda ways: through(with_password(ways.answering(Told(407)))),
+        lambda ways: through(with_password(ways.answering(CannedResponse(407)))),
         "the proxy wants a user and a password, or other ones",
         "Extra proxies",
     ),
     "a proxy that wants a login for http": (
-        lambda ways: through(with_password(ways.answering(Told(407))), ELSEWHERE),
+        lambda ways: through(with_password(ways.answering(CannedResponse(407))), ELSEWHERE),
         "the proxy wants a user and a password, or other ones",
         "Extra proxies",
     ),
     "a proxy that refuses": (
-        lambda ways: through(with_password(ways.answering(Told(403)))),
+        lambda ways: through(with_password(ways.answering(CannedResponse(403)))),
         "the proxy refuses to connect to the server",
         "NO_PROXY",
     ),
@@ -187,7 +187,7 @@ TRANSIENT: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
         "Extra proxies",
     ),
     "a proxy that does not get there": (
-        lambda ways: through(with_password(ways.answering(Told(502)))),
+        lambda ways: through(with_password(ways.answering(CannedResponse(502)))),
         "the proxy cannot connect to the server",
         "Check the proxy",
     ),
@@ -212,7 +212,7 @@ TRANSIENT: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
         "scheme and port",
     ),
     "an answer that is cut": (
-        lambda ways: Way(ways.answering(Told(body=b"{", content_length=9))),
+        lambda ways: Way(ways.answering(CannedResponse(body=b"{", content_length=9))),
         "the response was cut off",
         "Extra proxies",
     ),
@@ -310,7 +310,7 @@ def test_storage_that_is_not_trusted_is_named_and_not_asked_again(
     connect: Callable[..., str], ways: Ways, tmp_path: Path
 ) -> None:
     storage = ways.tls(ways.authority.issue("storage"))
-    way = Way(ways.answering(Told(302, {"Location": f"{storage}/x.csv?sig=hush"})))
+    way = Way(ways.answering(CannedResponse(302, {"Location": f"{storage}/x.csv?sig=hush"})))
 
     with pytest.raises(AmplitudeUnreachableError, match="from Amplitude's storage: no connection") as failed:
         amplitude(connect, way).get_conn().download("qfaZya", tmp_path / "export")

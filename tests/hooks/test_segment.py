@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
 from airflow_provider_amplitude_segment.exceptions import SettingError
@@ -31,14 +31,14 @@ def test_a_batch_goes_out_with_the_key_and_a_colon() -> None:
     [
         {"conn_type": "segmentio", "password": KEY},
         {"conn_type": "segmentio", "password": f" {KEY}\n"},
-        {"conn_type": "segmentio", "login": "somebody", "password": KEY},
+        {"conn_type": "segmentio", "login": "a-user", "password": KEY},
         {"conn_type": "segment", "extra": {"write_key": KEY}},
         {"conn_type": "segment", "password": "", "extra": {"write_key": f"{KEY}\n"}},
     ],
 )
 def test_the_header_is_the_key_alone(connect: Callable[..., str], fields: dict[str, object]) -> None:
     """From the password, or as Airflow's own Segment provider keeps it; a login does not matter."""
-    with RecordingServer(Told(body=b'{"success": true}')) as server:
+    with RecordingServer(CannedResponse(body=b'{"success": true}')) as server:
         SegmentHook(connect("s", host=server.url, **fields)).get_conn().post_batch(BATCH)
         (came,) = server.came
     assert came.headers["authorization"] == "Basic d3JpdGUta2V5LTAxMjM0NTY3ODk6"
@@ -118,7 +118,7 @@ def test_the_test_button_says_that_segment_accepts_any_key_and_where_to_look() -
 def test_the_test_button_has_the_debuggers_address_where_the_connection_makes_it_known(
     connect: Callable[..., str], region: str, debugger: str
 ) -> None:
-    with RecordingServer(Told(404)) as server:
+    with RecordingServer(CannedResponse(404)) as server:
         slugs = {"workspace": "acme", "source": " python ", "region": region}
         works, sentence = SegmentHook(
             connect("s", conn_type="segmentio", password=KEY, host=server.url, extra=slugs)
@@ -169,16 +169,16 @@ def test_a_host_of_one_region_decides_about_the_region_where_the_connection_name
 
 
 PASTED = [
-    ("https://api.segment.io/v1/batch", "nothing, to use the region's host"),
-    ("https://api.segment.io/v1/identify", "nothing, to use the region's host"),
-    ("api.segment.io/v1/import/", "nothing, to use the region's host"),
-    ("https://events.eu1.segmentapis.com/v1/t", "nothing, to use the region's host"),
-    ("https://api.segment.io/docs", "nothing, to use the region's host"),
+    ("https://api.segment.io/v1/batch", "no value, to use the region's host"),
+    ("https://api.segment.io/v1/identify", "no value, to use the region's host"),
+    ("api.segment.io/v1/import/", "no value, to use the region's host"),
+    ("https://events.eu1.segmentapis.com/v1/t", "no value, to use the region's host"),
+    ("https://api.segment.io/docs", "no value, to use the region's host"),
     ("https://proxy.example.com/v1/track", "https://proxy.example.com"),
     ("https://proxy.example.com:8443/segment/v1/batch", "https://proxy.example.com:8443/segment"),
-    ("https://api.segmentapis.com/sources", "nothing, to use the region's host"),
-    ("eu1.api.segmentapis.com", "nothing, to use the region's host"),
-    ("https://profiles.segment.com/v1/spaces", "nothing, to use the region's host"),
+    ("https://api.segmentapis.com/sources", "no value, to use the region's host"),
+    ("eu1.api.segmentapis.com", "no value, to use the region's host"),
+    ("https://profiles.segment.com/v1/spaces", "no value, to use the region's host"),
 ]
 
 
@@ -204,7 +204,7 @@ def test_the_path_of_a_proxy_is_left_as_it_is(connect: Callable[..., str], host:
     [(407, "the proxy wants a user and a password"), (502, "returns HTTP 502, as a proxy or a broken server does")],
 )
 def test_a_proxys_answer_is_not_taken_for_segments(connect: Callable[..., str], status: int, said: str) -> None:
-    with RecordingServer(Told(status)) as server:
+    with RecordingServer(CannedResponse(status)) as server:
         works, sentence = SegmentHook(
             connect("s", conn_type="segmentio", password=KEY, host=server.url)
         ).test_connection()

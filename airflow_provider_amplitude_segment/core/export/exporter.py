@@ -67,7 +67,7 @@ class Amplitude(Protocol):
         ...
 
     def download(self, request_id: str, to: Path) -> Download:
-        """Fetch an export's file as it is sent."""
+        """Fetch an export's file, byte for byte."""
         ...
 
 
@@ -156,7 +156,7 @@ def check_exports_left(
 ) -> int | None:
     """Refuse to request an export when fewer than ``min_exports_left`` are left this month.
 
-    A usage that is not known refuses nothing and is logged, because Amplitude does not document its response.
+    A usage that is not known is logged and not checked, because Amplitude does not document its response.
 
     Returns:
         Exports left; ``None`` where that is not known.
@@ -166,7 +166,7 @@ def check_exports_left(
     """
     if usage is None:
         log.warning(
-            "Amplitude does not report how many exports are left this month, so min_exports_left=%d refuses nothing",
+            "Amplitude does not report how many exports are left this month, so min_exports_left=%d is not checked",
             min_exports_left,
         )
         return None

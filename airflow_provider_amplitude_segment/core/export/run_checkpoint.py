@@ -134,7 +134,7 @@ def reuse_or_request_export(
         exporter: requests an export; its clock dates the request.
         newest: the newest entry of each stream's ledger.
         held_claims: the claims under which a new export is requested, and the run that holds them.
-        settings: how many exports must be left, and which user properties go along.
+        settings: how many exports must be left, and which user properties are exported.
 
     Raises:
         ClaimLostError: a stream was taken over; no export was spent.

@@ -78,6 +78,14 @@ def fetch_membership(
     except ExportFileError as error:
         raise type(error)(error.fault, request_id) from None
     remove_scratch(file)
+    _log_counts(membership)
+    if membership.rows >= MAX_EXPORT_MEMBERS:
+        fault = f"it has {membership.rows:,} rows, and Amplitude cuts an export off at {MAX_EXPORT_MEMBERS:,}"
+        raise ExportFileError(fault, request_id)
+    return membership
+
+
+def _log_counts(membership: Membership) -> None:
     log.info(
         "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
         *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),
@@ -89,10 +97,6 @@ def fetch_membership(
             f"{membership.too_long:,}",
             f"{MAX_BYTES:,}",
         )
-    if membership.rows >= MAX_EXPORT_MEMBERS:
-        fault = f"it has {membership.rows:,} rows, and Amplitude cuts an export off at {MAX_EXPORT_MEMBERS:,}"
-        raise ExportFileError(fault, request_id)
-    return membership
 
 
 def find_missing_rows(rows: int, listed: int | None) -> str | None:

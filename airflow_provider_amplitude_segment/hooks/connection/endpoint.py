@@ -47,7 +47,7 @@ _NO_SECRETS = frozenset(
 # Some of Segment's own settings end with the version.
 _VERSION_PATHS = frozenset({"", "/v1"})
 _TAKES_HOST = (
-    "nothing, to use the region's host, or a host or URL with neither credentials nor query, "
+    "no value, to use the region's host, or a host or URL with neither credentials nor query, "
     "e.g. https://api.example.com"
 )
 
@@ -167,7 +167,7 @@ def read_endpoint(
     owner = _owner(conn_id, base_url, hosts, others) if base_url else None
     if named and owner not in {None, named}:
         problem = f"wrong region: it is {named}, but Host ({base_url}) is that of {owner}"
-        takes = "the region that the project or workspace was made in, and Host nothing"
+        takes = "the region that the project or workspace was made in, and no value in Host"
         raise SettingError(setting(conn_id, "Data region"), problem, takes)
     region = named or owner or DEFAULT_REGION
     options = extra(connection)
@@ -212,7 +212,7 @@ def _owner(conn_id: str, base_url: str, hosts: Mapping[str, str], others: Mappin
     """
     parts = urlsplit(base_url)
     owner = next((region for region, url in hosts.items() if urlsplit(url).hostname == parts.hostname), None)
-    regions = f"nothing, to use the region's host ({', '.join(f'{region}: {url}' for region, url in hosts.items())})"
+    regions = f"no value, to use the region's host ({', '.join(f'{region}: {url}' for region, url in hosts.items())})"
     if what := others.get(parts.hostname or ""):
         problem = f"{base_url} is {what}"
         raise SettingError(setting(conn_id, "Host"), problem, f"{regions}, or a host of the API")

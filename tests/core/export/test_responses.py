@@ -114,7 +114,7 @@ def test_an_export_is_completed_by_its_status_or_its_text(status: int, body: byt
     ],
 )
 def test_everything_else_that_succeeds_is_waited_out(status: int, body: bytes, text: str, *, documented: bool) -> None:
-    """What is not documented can be told, for the log."""
+    """An undocumented status is marked as such, for the log."""
     answer = read_export_status("qfaZya", HttpResponse(status, {}, body), now=0)
     assert answer == ExportPending(text)
     assert isinstance(answer, ExportPending)
