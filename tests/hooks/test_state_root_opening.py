@@ -89,13 +89,13 @@ def test_what_a_credentials_service_answers_decides_whether_a_retry_may_help(
 
 FIELDS: list[tuple[str, dict[str, Any], str]] = [
     ("no_profile", {"profile_name": "missing-profile"}, "the profile that is named is not in"),
-    ("method", {"role_arn": ROLE, "assume_role_method": "hush"}, "a field is not as it must be .NotImplementedError"),
-    ("kind", {"config_kwargs": {"retries": "hush"}}, "a field is not as it must be .AttributeError"),
-    ("unknown", {"config_kwargs": {"hush": 1}}, "a field is not as it must be .TypeError"),
+    ("method", {"role_arn": ROLE, "assume_role_method": "hush"}, "a field cannot be used .NotImplementedError"),
+    ("kind", {"config_kwargs": {"retries": "hush"}}, "a field cannot be used .AttributeError"),
+    ("unknown", {"config_kwargs": {"hush": 1}}, "a field cannot be used .TypeError"),
     (
         "federation",
         {"role_arn": ROLE, "assume_role_method": "assume_role_with_web_identity"},
-        "a field is not as it must be .AirflowException",
+        "a field cannot be used .AirflowException",
     ),
     (
         "sts_address",
