@@ -35,7 +35,7 @@ _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
 
 class ObjectRoot(Protocol):
-    """What a path that is no ``pathlib.Path`` must have; Airflow's ``ObjectStoragePath`` has it."""
+    """A path that is not a ``pathlib.Path``, such as Airflow's ``ObjectStoragePath``."""
 
     @property
     def fs(self) -> Any:

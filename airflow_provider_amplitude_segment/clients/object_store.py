@@ -89,7 +89,7 @@ class ObjectStore:
         return True
 
     def get(self, name: str) -> bytes | None:
-        """Return an object, or ``None`` where there is none; a JSON object is returned whole or not at all."""
+        """Return a whole object, never its beginning; ``None`` where there is none."""
         try:
             content = bytes(self._fs.cat_file(self._at(name)))
             return content if read_object(content) is not None else self._get_again(name, content)

@@ -28,7 +28,7 @@ _LASTING = frozenset(
 # Object stores raise these without a number.
 _LASTING_KINDS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 
-# Parts of the names of boto's errors, which are no OSError; boto is not imported here.
+# Parts of the names of boto's errors, which are not OSErrors; boto is not imported here.
 _LASTING_NAMES = ("Credentials", "ParamValidation", "NoLength")
 _WORDS = {
     "ParamValidationError": "no bucket can have this name (ParamValidationError)",

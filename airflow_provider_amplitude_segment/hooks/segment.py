@@ -162,8 +162,8 @@ class SegmentHook(BaseHook):
             reached = client.reach()
         if not isinstance(reached, int):
             return test_result.not_reached(endpoint, client.base_url, reached.reason, reached.advice)
-        if test_result.is_unwell(reached):
-            return test_result.segment_unwell(client.base_url, reached)
+        if test_result.is_server_error(reached):
+            return test_result.segment_broken(client.base_url, reached)
         return test_result.segment_reached(endpoint, client.base_url, reached, debugger, overridden=not is_segments)
 
 

@@ -91,7 +91,7 @@ def _path_of_url(url: str, rest: str) -> Path:
     except UnicodeDecodeError:
         decoded = ""
     if not decoded.startswith("/") or "\0" in decoded or "?" in path or "#" in path:
-        raise SettingError("state_path", f"got {url!r}, which is no URL of a file", "file:///path, percent-encoded")
+        raise SettingError("state_path", f"got {url!r}, which is not a URL of a file", "file:///path, percent-encoded")
     return Path(decoded)
 
 

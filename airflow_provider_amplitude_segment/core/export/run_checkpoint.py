@@ -75,7 +75,7 @@ def read_checkpoint(store: Store, stream: Stream, run: Run) -> RunCheckpoint | N
     entry = decode_entry(store.get(_name(stream, run))) or {}
     try:
         requested_at = float(entry["requested_at"])
-        timestamp(requested_at)  # raises for a number that is no time
+        timestamp(requested_at)  # raises for a number that is not a time
         return RunCheckpoint(
             str(entry["export_request_id"]),
             requested_at,

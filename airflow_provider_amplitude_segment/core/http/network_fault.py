@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from airflow_provider_amplitude_segment.core.http.network_kind import find_kind, is_proxys
+from airflow_provider_amplitude_segment.core.http.network_kind import find_kind, is_at_proxy
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.http.network_kind import Kind
@@ -132,7 +132,7 @@ def find_fault(error: BaseException, at: At = "connection") -> NetworkFault | No
     (True, False)
     """
     kind = find_kind(error)
-    return None if kind is None else _fault(kind, "the proxy" if is_proxys(error) else "the server", at)
+    return None if kind is None else _fault(kind, "the proxy" if is_at_proxy(error) else "the server", at)
 
 
 def read_fault(error: BaseException, at: At = "connection") -> NetworkFault:

@@ -149,7 +149,7 @@ def find_kind(error: BaseException) -> Kind | None:
     return _kind_of_connection(chain)
 
 
-def is_proxys(error: BaseException) -> bool:
+def is_at_proxy(error: BaseException) -> bool:
     """Return whether the fault is the proxy's, not the server's behind it."""
     return any(type(found).__name__ in _PROXY_CLASSES for found in causes(error))
 
@@ -207,7 +207,7 @@ def _kind_of_tls(found: BaseException) -> Kind | None:
     if not isinstance(found, ssl.SSLError):
         return None
     reason = getattr(found, "reason", None) or ""
-    # The error of a file that is no PEM has no reason.
+    # For a file that is not PEM, the error has no reason.
     if not reason and "PEM lib" in str(found):
         return "own files"
     return next((kind for part, kind in _TLS_REASONS.items() if part in reason), None)

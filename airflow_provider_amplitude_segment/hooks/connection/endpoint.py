@@ -125,7 +125,7 @@ def text(connection: Any, name: str) -> str | None:
 def extra(connection: Any) -> Mapping[str, Any]:
     """Return a connection's Extra; empty where there is none.
 
-    :raises SettingError: Extra is no JSON object. Airflow itself treats such an Extra as empty.
+    :raises SettingError: Extra is not a JSON object. Airflow itself treats such an Extra as empty.
     """
     if not (connection.extra or "").strip():
         return {}
@@ -135,7 +135,7 @@ def extra(connection: Any) -> Mapping[str, Any]:
         values = None
     if not isinstance(values, dict):
         takes = 'a JSON object such as {"region": "EU"}'
-        raise SettingError(setting(connection.conn_id, "Extra"), "it is no JSON object", takes)
+        raise SettingError(setting(connection.conn_id, "Extra"), "it is not a JSON object", takes)
     # extra_dejson masks every value. Only possible secrets are masked here, because Airflow warns about each value that
     # is too short to be masked, such as a region.
     if hidden := {name: value for name, value in values.items() if name not in _NO_SECRETS}:
@@ -162,7 +162,7 @@ def read_endpoint(
     conn_id = connection.conn_id
     named = (text(connection, "region") or "").upper()
     if named and named not in hosts:
-        raise SettingError(setting(conn_id, "Data region"), f"{named!r} is no region", " or ".join(hosts))
+        raise SettingError(setting(conn_id, "Data region"), f"{named!r} is not a region", " or ".join(hosts))
     base_url = _override(connection)
     owner = _owner(conn_id, base_url, hosts, others) if base_url else None
     if named and owner not in {None, named}:
@@ -193,13 +193,13 @@ def _override(connection: Any) -> str | None:
         parts = urlsplit(host if "://" in host else f"//{host}")
         name, port = parts.hostname, parts.port or connection.port
     except ValueError:
-        raise SettingError(field_name, "it is no host", _TAKES_HOST) from None
+        raise SettingError(field_name, "it is not a host", _TAKES_HOST) from None
     odd = any(character.isspace() or not character.isprintable() or character == "\\" for character in host)
     if not name or odd or "@" in parts.netloc or parts.query or parts.fragment:
-        raise SettingError(field_name, "it is no plain host", _TAKES_HOST)
+        raise SettingError(field_name, "it is not a plain host", _TAKES_HOST)
     scheme = parts.scheme.lower() or schema or ("http" if is_loopback(name) else "https")
     if scheme not in {"http", "https"}:
-        raise SettingError(field_name, f"{scheme!r} is no scheme for it", "http or https")
+        raise SettingError(field_name, f"{scheme!r} is not a scheme for it", "http or https")
     address = f"[{name}]" if ":" in name else name
     return f"{scheme}://{address}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
 
@@ -234,7 +234,7 @@ def _timeout(conn_id: str, value: object) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds <= 24 * 3600:
-        raise SettingError(setting(conn_id, "Timeout"), f"{value!r} is no time", "seconds over 0, e.g. 60")
+        raise SettingError(setting(conn_id, "Timeout"), f"{value!r} is not a time", "seconds over 0, e.g. 60")
     return seconds
 
 
@@ -269,4 +269,4 @@ def _certificate(conn_id: str, value: object) -> str | tuple[str, str] | None:
     if isinstance(value, list) and len(value) == 2 and all(isinstance(file, str) for file in value):  # noqa: PLR2004
         return (_existing(conn_id, "cert", value[0]), _existing(conn_id, "cert", value[1]))
     takes = "a file's path, or a list of certificate and key"
-    raise SettingError(setting(conn_id, "Extra cert"), "it is no certificate", takes)
+    raise SettingError(setting(conn_id, "Extra cert"), "it is not a certificate", takes)

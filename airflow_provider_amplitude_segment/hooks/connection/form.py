@@ -21,7 +21,7 @@ class _Choice:
         self._names = names
 
     def __call__(self, field: Any, **attributes: Any) -> Any:
-        """Return the list as HTML, with the stored value even if it is no choice; saving refuses it by name."""
+        """Return the list as HTML, with the stored value even if it is not a choice, which the form refuses to save."""
         markup = import_module("markupsafe").Markup
         html_params = import_module("wtforms.widgets").html_params
         chosen = str(field.data or "")

@@ -38,16 +38,16 @@ def read_proxies(conn_id: str, value: object) -> dict[str, str]:
             # One proxy for all.
             value = {"http": value, "https": value}
     if not isinstance(value, dict) or not all(isinstance(proxy, str) for proxy in value.values()):
-        raise SettingError(field, "it is no set of proxies", _TAKES)
+        raise SettingError(field, "it is not a set of proxies", _TAKES)
     proxies = {str(key).strip().lower(): proxy.strip() for key, proxy in value.items()}
     for key, proxy in proxies.items():
         if key in _NO_PROXY:
             continue
         # requests ignores a key that it does not know and bypasses the proxy.
         if key.partition("://")[0] not in _KEYS or key.endswith("://"):
-            raise SettingError(field, f"nothing goes through a proxy for {key!r}", _TAKES)
+            raise SettingError(field, f"{key!r} is neither a scheme nor a host that a proxy can be set for", _TAKES)
         if not _is_proxy(proxy):
-            raise SettingError(field, f"the proxy for {key!r} is no address of one", _TAKES_ADDRESS)
+            raise SettingError(field, f"the value for {key!r} is not a proxy's address", _TAKES_ADDRESS)
     return proxies
 
 

@@ -80,16 +80,16 @@ def not_amplitude(endpoint: Endpoint, status: int) -> Verdict:
     )
 
 
-def is_unwell(status: int) -> bool:
-    """Return whether a status is not that of a working Segment, which returns 404 because it has no page at ``/``.
+def is_server_error(status: int) -> bool:
+    """Return whether a status is a server's error. Segment itself returns 404, because it has no page at ``/``.
 
-    >>> [is_unwell(status) for status in (200, 404, 503)]
+    >>> [is_server_error(status) for status in (200, 404, 503)]
     [False, False, True]
     """
     return status >= _FIRST_SERVER_ERROR
 
 
-def segment_unwell(base_url: str, status: int) -> Verdict:
+def segment_broken(base_url: str, status: int) -> Verdict:
     """Return that the response came from a proxy or a broken server."""
     return False, (
         f"Not reached: {base_url} returns HTTP {status}, as a proxy or a broken server does. Check Host and proxies, "

@@ -15,7 +15,7 @@ COHORT_PLACEHOLDER = "{cohort_id}"
 
 
 def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
-    """Return the URL of a cohort's page; ``None`` where ``organization`` is no URL, or names no organization.
+    """Return the URL of a cohort's page; ``None`` where ``organization`` is an invalid URL, or names no organization.
 
     https://amplitude.com/docs/analytics/behavioral-cohorts and the Dashboard REST API's page show
     ``https://analytics.amplitude.com/<organization>/cohort/<cohort>``, newer pages of other things
