@@ -72,15 +72,20 @@ def send(
     except (OSError, TypeError, ValueError) as error:
         # requests raises these itself, e.g. for a missing file of authorities.
         raise requests.RequestException(type(error).__name__) from error
+    _check_response(response, is_read=not stream)
+    return response
+
+
+def _check_response(response: requests.Response, *, is_read: bool) -> None:
+    """Raise the errors that requests leaves out: a proxy's 407, and a body that is shorter than announced."""
     if response.status_code == _PROXY_LOGIN:
         # Only a proxy responds with 407 (https://www.rfc-editor.org/rfc/rfc9110#status.407). For a server with TLS it
         # responds so to ``CONNECT``, and http.client raises an error with this text.
         response.close()
         raise ProxyError(OSError(f"Tunnel connection failed: {_PROXY_LOGIN}"))
     # urllib3 1.26 raises nothing for a body that is shorter than announced.
-    if not stream and response.raw.tell() < (announced_bytes(lower_names(response)) or 0):
+    if is_read and response.raw.tell() < (announced_bytes(lower_names(response)) or 0):
         raise ChunkedEncodingError(CUT_OFF)
-    return response
 
 
 @contextmanager
