@@ -44,9 +44,9 @@ FILE = b'"amplitude_id","user_id"\n"356896327775",""\n"356896327776","ann"\n"356
 
 def requested(client: AmplitudeClient) -> str:
     """Request an export and return its ID."""
-    answer = client.request_export("26umsb5")
-    assert isinstance(answer, ExportRequested)
-    return answer.request_id
+    response = client.request_export("26umsb5")
+    assert isinstance(response, ExportRequested)
+    return response.request_id
 
 
 def completed(client: AmplitudeClient) -> str:
@@ -121,7 +121,7 @@ def test_a_failed_download_is_begun_anew_from_the_same_export(
 
 
 def test_an_expired_link_is_fetched_anew(sandbox: Sandbox, amplitude: AmplitudeClient, tmp_path: Path) -> None:
-    """Storage answers 403 to it, which says nothing about the keys."""
+    """Storage responds to it with 403, which says nothing about the keys."""
     sandbox.amplitude.cohorts["26umsb5"].delivery = "storage"
     request_id = completed(amplitude)
     sandbox.faults.add(Fault(on="amplitude.storage", status=403, times=3))
@@ -253,7 +253,7 @@ CUTS = {
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
 def test_a_cut_list_is_asked_for_again(waits: Waits, cut: CannedResponse) -> None:
-    """Another time it may come whole, so it is not taken for something else's answer."""
+    """Another time it may come whole, so it is not taken for something else's response."""
     with RecordingServer(cut, cut, unannounced(LIST)) as api:
         (cohort,) = amplitude_client(api.url, waits).list_cohorts()
     assert cohort.cohort_id == "26umsb5"
@@ -265,7 +265,7 @@ def test_a_cut_list_is_asked_for_again(waits: Waits, cut: CannedResponse) -> Non
 
 @pytest.mark.parametrize("body", [b"<html>Please log in</html>", b"[]"])
 def test_a_page_without_an_announced_end_is_still_another_servers(waits: Waits, body: bytes) -> None:
-    """It is no beginning of an answer of Amplitude's."""
+    """It is no beginning of a response of Amplitude's."""
     with RecordingServer(unannounced(body)) as api, pytest.raises(AmplitudeAnswerError):
         amplitude_client(api.url, waits).list_cohorts()
     assert waits.seconds == []
@@ -285,7 +285,7 @@ def test_a_cut_answer_to_a_request_may_have_spent_an_export_and_can_be_retried(
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
 def test_a_cut_status_says_nothing(waits: Waits, cut: CannedResponse) -> None:
-    """Least of all that the export is completed, which an empty answer of status 200 would say."""
+    """Least of all that the export is completed, which an empty response of status 200 would say."""
     with RecordingServer(cut) as api:
         assert amplitude_client(api.url, waits).export_status("qfaZya") == RetryLater(
             None, None, "the response was cut off"
@@ -358,9 +358,9 @@ def test_a_status_is_asked_once(
     """Asking again is the caller's, who has other things to look after."""
     request_id = requested(amplitude)
     sandbox.faults.add(Fault(on="amplitude.status", **fault))  # type: ignore[arg-type]
-    answer = amplitude.export_status(request_id)
-    assert isinstance(answer, RetryLater)
-    assert (answer.status, answer.after_seconds) == (fault.get("status"), None)
+    response = amplitude.export_status(request_id)
+    assert isinstance(response, RetryLater)
+    assert (response.status, response.after_seconds) == (fault.get("status"), None)
     assert waits.seconds == []
 
 

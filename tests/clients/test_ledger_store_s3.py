@@ -20,7 +20,7 @@ PEER = Path(__file__).parent / "s3_peer.py"
 
 
 def peers(task: str, s3_server: S3Server, bucket: str, count: int) -> list[Any]:
-    """What so many processes answer that do the same at once."""
+    """What so many processes return that do the same at once."""
     start = str(time.time() + 3 + count / 2)
     command = [sys.executable, str(PEER), task, s3_server.url, bucket, start]
     running = [
@@ -74,10 +74,10 @@ def test_what_another_process_writes_and_deletes_is_seen_at_once(
 def test_of_processes_that_create_the_same_claim_in_the_same_instant_one_wins(
     s3_server: S3Server, bucket: str, store: LedgerStore
 ) -> None:
-    answers = peers("create", s3_server, bucket, 4)
+    results = peers("create", s3_server, bucket, 4)
 
     for turn in range(20):
-        winners = [number for number, won in enumerate(answers) if won[turn]]
+        winners = [number for number, won in enumerate(results) if won[turn]]
         assert len(winners) == 1, f"turn {turn}: {winners}"
         assert store.get(f"a/claim-{turn}.json") == f"claim of {winners[0]}".encode()
 
@@ -107,7 +107,7 @@ def test_a_forked_task_uses_the_file_system_that_its_parent_had_opened(
 def test_a_server_that_says_only_that_the_precondition_failed_is_understood(
     s3_server: S3Server, bucket: str, store: LedgerStore
 ) -> None:
-    """AWS names the condition in its answer; others do not, and s3fs then raises something else."""
+    """AWS names the condition in its response; others do not, and s3fs then raises something else."""
     store.put("a/claim-1.json", b"theirs")
     s3_server.fail_next("PUT", bucket, 412, "PreconditionFailed")
 

@@ -1,4 +1,4 @@
-"""The Segment client posts a batch once, in the form Segment documents, and never raises for an answer."""
+"""The Segment client posts a batch once, in the form Segment documents, and never raises for a response."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ def test_a_base_url_may_end_with_the_version(end: str) -> None:
 def test_what_passes_is_to_be_retried(
     sandbox: Sandbox, segment: SegmentClient, fault: Fault, status: int | None
 ) -> None:
-    """Where no whole answer came, the reason says why."""
+    """Where no whole response came, the reason says why."""
     sandbox.faults.add(fault)
-    answer = segment.post_batch(batch("ann"))
-    assert isinstance(answer, RetryLater)
-    assert answer.status == status
+    response = segment.post_batch(batch("ann"))
+    assert isinstance(response, RetryLater)
+    assert response.status == status
     said = {"closed the connection", "was silent for too long", "was cut off"}
-    assert status is not None or any(answer.reason.endswith(words) for words in said)
+    assert status is not None or any(response.reason.endswith(words) for words in said)
     assert segment.post_batch(batch("ann")) == Acknowledged()
 
 
@@ -126,9 +126,9 @@ def test_no_cut_answer_is_a_refusal_or_another_servers(
 ) -> None:
     server, client = recorded
     server.responses = [cut]
-    answer = client.post_batch(batch("ann"))
-    assert isinstance(answer, RetryLater)
-    assert answer.status is None
+    response = client.post_batch(batch("ann"))
+    assert isinstance(response, RetryLater)
+    assert response.status is None
 
 
 @pytest.mark.parametrize("whole", [unannounced(b'{"success": true}'), CannedResponse(204), CannedResponse(body=b"")])
@@ -143,9 +143,9 @@ def test_a_whole_acknowledgment_needs_no_announced_end(
 
 def test_too_much_is_refused(segment: SegmentClient) -> None:
     """Segment's own words are the reason."""
-    answer = segment.post_batch(batch(*(f"user-{number}" for number in range(6000))))
-    assert isinstance(answer, Rejected)
-    assert answer.status == 400
+    response = segment.post_batch(batch(*(f"user-{number}" for number in range(6000))))
+    assert isinstance(response, Rejected)
+    assert response.status == 400
 
 
 def test_no_redirect_is_followed(recorded: tuple[RecordingServer, SegmentClient]) -> None:
@@ -162,8 +162,8 @@ def test_nobody_there_is_to_be_retried() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         client = SegmentClient(requests.Session(), f"http://127.0.0.1:{free.getsockname()[1]}", 2)
-    for answer in (client.post_batch(b"{}"), client.reach()):
-        assert answer == RetryLater(None, None, "the server refuses the connection")
+    for response in (client.post_batch(b"{}"), client.reach()):
+        assert response == RetryLater(None, None, "the server refuses the connection")
 
 
 def test_whoever_answers_is_reached(recorded: tuple[RecordingServer, SegmentClient]) -> None:

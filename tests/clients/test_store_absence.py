@@ -47,7 +47,7 @@ class WithoutToken(S3FileSystem):
 
 
 class Failing:
-    """A bucket store whose every answer is one error."""
+    """A bucket store whose every response is one error."""
 
     protocol = "gs"
 

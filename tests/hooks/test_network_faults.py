@@ -211,7 +211,7 @@ TRANSIENT: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
         "the server does not speak HTTP",
         "scheme and port",
     ),
-    "an answer that is cut": (
+    "a response that is cut": (
         lambda ways: Way(ways.answering(CannedResponse(body=b"{", content_length=9))),
         "the response was cut off",
         "Extra proxies",
@@ -246,10 +246,10 @@ def test_what_no_retry_cures_is_told_with_its_cure_and_not_retried(
     assert "status page" not in str(failed.value)
     assert hides(str(failed.value))
 
-    answer = segment(connect, way).get_conn().post_batch(b"{}")
-    assert answer == Unreachable(reason)
-    assert isinstance(answer, Unreachable)
-    assert cure in answer.advice
+    response = segment(connect, way).get_conn().post_batch(b"{}")
+    assert response == Unreachable(reason)
+    assert isinstance(response, Unreachable)
+    assert cure in response.advice
 
 
 @pytest.mark.parametrize(("lead", "reason", "cure"), TRANSIENT.values(), ids=TRANSIENT.keys())
@@ -265,10 +265,10 @@ def test_what_may_pass_is_told_by_its_reason_and_can_be_retried(
     assert cure in str(failed.value)
     assert hides(str(failed.value))
 
-    answer = segment(connect, way).get_conn().post_batch(b"{}")
-    assert answer == RetryLater(None, None, reason)
-    assert isinstance(answer, RetryLater)
-    assert cure in answer.advice
+    response = segment(connect, way).get_conn().post_batch(b"{}")
+    assert response == RetryLater(None, None, reason)
+    assert isinstance(response, RetryLater)
+    assert cure in response.advice
 
 
 @pytest.mark.parametrize("name", ["a private authority", "an expired certificate", "a proxy that wants a login"])

@@ -83,7 +83,7 @@ def test_the_region_decides_and_a_host_overrides(
 
 @pytest.mark.parametrize("host", ["app.segment.com", "https://eu1.app.segment.com/acme/sources"])
 def test_the_web_application_is_no_host(connect: Callable[..., str], host: str) -> None:
-    """It would answer, and lose everything."""
+    """It would respond, and lose everything."""
     hook = SegmentHook(connect("s", conn_type="segmentio", password=KEY, host=host))
 
     works, sentence = hook.test_connection()

@@ -142,7 +142,7 @@ def test_anything_else_is_not_amplitude(status: int, body: bytes) -> None:
     ).map(lambda value: json.dumps(value).encode()),
 )
 def test_no_answer_crashes_the_reader(status: int, body: bytes) -> None:
-    """Whatever answers, the outcome is cohorts or an error of ours."""
+    """Whatever the response, the outcome is cohorts or an error of ours."""
     try:
         cohorts = read_cohorts(status, body)
     except AmplitudeError:

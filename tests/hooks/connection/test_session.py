@@ -41,7 +41,7 @@ def post(connect: Callable[..., str], host: str, **extra: object) -> Answer:
 def test_nothing_of_extra_reaches_a_header(connect: Callable[..., str]) -> None:
     """Neither a field of the form, nor an option of HttpHook, nor an unknown one."""
     with RecordingServer(CannedResponse(body=b'{"success": true}')) as server:
-        answer = post(
+        response = post(
             connect,
             server.url,
             region="US",
@@ -57,7 +57,7 @@ def test_nothing_of_extra_reaches_a_header(connect: Callable[..., str]) -> None:
             max_redirects=3,
         )
         (came,) = server.came
-    assert answer == Acknowledged()
+    assert response == Acknowledged()
     assert set(came.headers) == SENT
     assert came.headers["user-agent"].startswith("airflow-provider-amplitude-segment/")
 
