@@ -1,1 +1,1 @@
-"""What talks to the outside: Amplitude, Segment and the place the ledger is kept; no Airflow."""
+"""Clients of Amplitude, of Segment and of the place where ledgers are kept; no Airflow."""

@@ -1,4 +1,4 @@
-"""Why Amplitude did not answer: transient, or an error that no retry cures."""
+"""Why no response of Amplitude came: a transient fault, or an error that no retry cures."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 def transient_fault(
     doing: str, error: requests.RequestException, spent: str = "", at: At = "connection"
 ) -> NetworkFault:
-    """Return why no response came, where another try may bring one.
+    """Return why no response came, where a retry may succeed.
 
     Args:
-        doing: What was asked, in words.
+        doing: What the request was for, in words.
         error: What was raised instead of a response.
-        spent: What is said of the month's exports, after the reason.
-        at: Whose fields cure it.
+        spent: What the error says about the month's exports, after the reason.
+        at: Where the fields to change are.
 
     Raises:
         AmplitudeUnreachableError: No retry cures it.

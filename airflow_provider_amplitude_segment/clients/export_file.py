@@ -34,7 +34,7 @@ _MOST_LINKS = 3
 
 @dataclass(frozen=True, slots=True)
 class ExportFiles:
-    """Where the files of exports are fetched from.
+    """Fetches the files of exports.
 
     Attributes:
         session: carries the project's credentials.
@@ -52,7 +52,7 @@ class ExportFiles:
         """Fetch a file once, through the links that Amplitude gives.
 
         Raises:
-            AmplitudeCredentialsError, ExportFailedError, AmplitudeAnswerError: See ``core.export_file``.
+            AmplitudeCredentialsError, ExportFailedError, AmplitudeAnswerError: See ``core.export.download``.
             AmplitudeUnreachableError: No connection to one of them, for a reason that no retry cures.
             ExportCutOffError: It ended before its announced end.
         """
@@ -74,18 +74,18 @@ class ExportFiles:
                 doing = f"{doing} from Amplitude's storage"
                 return RetryLater(None, None, transient_fault(doing, error, at="storage").reason)
             with closing(response):
-                answer = read(request_id, response.status_code, lower_names(response), now=self.now())
-                if isinstance(answer, Inline):
+                found = read(request_id, response.status_code, lower_names(response), now=self.now())
+                if isinstance(found, Inline):
                     return _save(response, request_id, to)
-            if isinstance(answer, RetryLater):
-                return answer
-            # From here on the credentials stay behind.
-            session, read, url = self.storage_session, read_storage_response, answer.url
+            if isinstance(found, RetryLater):
+                return found
+            # Storage gets no credentials.
+            session, read, url = self.storage_session, read_storage_response, found.url
         raise AmplitudeAnswerError(doing, response.status_code, "a link to a link, too often")
 
 
 def _save(response: requests.Response, request_id: str, to: Path) -> Download:
-    """Write a response's body as it was on the wire; no file is left behind where it is known to be cut.
+    """Write a response's body as it was on the wire; remove the file if it is known to be cut.
 
     Raises:
         ExportCutOffError: It ended before its announced end.

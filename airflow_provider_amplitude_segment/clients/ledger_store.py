@@ -1,8 +1,8 @@
-"""The ledger's place: objects below a root, on a file system or behind any path-like root.
+"""The place of the ledgers: objects below a root, which is a local folder or any path-like root.
 
-Relied on are only: put one object whole, create exclusively, get, list, delete. On a file system an object is written
-beside its place and renamed into it; readable by their owner only. Elsewhere ``object_store`` asks the file system that
-the root names.
+The ledger relies only on: put one object whole, create exclusively, get, list, delete. In a local folder an object is
+written under another name and renamed, and only its owner can read it. Elsewhere ``object_store`` uses the file system
+that the root names.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What mounted file systems answer that cannot sync a folder.
+# Errors of mounted file systems that cannot sync a folder.
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
 
 class ObjectRoot(Protocol):
-    """What is needed of a path that is no ``pathlib.Path``; Airflow's ``ObjectStoragePath`` has it."""
+    """A path that is not a ``pathlib.Path``, such as Airflow's ``ObjectStoragePath``."""
 
     @property
     def fs(self) -> Any:
@@ -52,11 +52,11 @@ Root = Path | ObjectRoot
 
 
 class LedgerStore:
-    """Objects below a root; see ``core.stream.Store`` for what each method promises."""
+    """Objects below a root; ``core.ledger.stream.Store`` says what each method promises."""
 
     def __init__(self, root: Root) -> None:
         self._root = root
-        # On Airflow 2.11 an ObjectStoragePath is a pathlib.Path too, which knows nothing of its bucket.
+        # On Airflow 2.11 an ObjectStoragePath is a pathlib.Path too, but not of a local folder.
         self._folder = root if isinstance(root, Path) and not hasattr(type(root), "fs") else None
 
     def __repr__(self) -> str:
@@ -76,7 +76,7 @@ class LedgerStore:
         """Write a local file as an object, whole or not at all."""
         with self._translated(name):
             if self._folder is None:
-                # What is said of the file from here on is the store's.
+                # An error of the local file itself is raised here, so that a later one is the store's.
                 with on_scratch(path):
                     path.open("rb").close()
                 self._objects.put_file(name, path)
@@ -86,7 +86,7 @@ class LedgerStore:
                     file.write(chunk)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write an object that must not exist yet; return whether it was this call that made it."""
+        """Write an object that must not exist yet; return whether this call created it."""
         with self._translated(name):
             if self._folder is None:
                 return self._objects.create(name, content)
@@ -127,7 +127,7 @@ class LedgerStore:
                 return []
 
     def delete(self, name: str) -> None:
-        """Remove an object; nothing happens where there is none."""
+        """Remove an object, if there is one."""
         with self._translated(name):
             if self._folder is None:
                 self._objects.delete(name)
@@ -146,13 +146,13 @@ class LedgerStore:
                 return []
 
     def locate(self, name: str) -> str:
-        """Return where an object is, for a reader of messages."""
+        """Return an object's path or URL, for messages."""
         return f"{str(self._root).rstrip('/')}/{name}"
 
     def _get_object(self, objects: ObjectStore, name: str, to: Path) -> bool:
-        """Copy an object; the file system writes the local file by itself, so what it meets is told apart here."""
+        """Copy an object; raise the local file's errors as such, because the file system writes that file by itself."""
         with ScratchFile(to):
-            # Whatever a place for files refuses, it refuses now.
+            # A folder that takes no file raises now.
             pass
         try:
             is_there = objects.get_file(name, to)
@@ -171,7 +171,7 @@ class LedgerStore:
 
     @contextmanager
     def _translated(self, name: str) -> Iterator[None]:
-        """Let nothing but ``StatePathError`` out; a foreign error's text may quote a URL with its credentials."""
+        """Raise every foreign error as ``StatePathError``, because its text may quote a URL with credentials."""
         try:
             yield
         except AmplitudeSegmentError:
@@ -187,52 +187,52 @@ class LedgerStore:
 
 @contextmanager
 def _writing(target: Path) -> Iterator[IO[bytes]]:
-    beside = _beside(target)
+    temporary = _temporary_name(target)
     is_new = not target.exists()
     try:
-        with _open_private(beside) as file:
+        with _open_private(temporary) as file:
             yield file
             _flush(file)
-        beside.replace(target)
+        temporary.replace(target)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    # What is written again is a claim, a journal, a run record or a hint: a power failure may leave the one before.
+    # Only claims, journals, checkpoints and hints are written again: a power failure may leave the one before.
     if is_new:
         _flush_folder(target.parent)
 
 
 def _create(target: Path, content: bytes) -> bool:
-    """Link a finished file to its place, which fails where one stands; so nobody ever reads half a claim."""
-    beside = _beside(target)
+    """Link a finished file to its place, which fails if one exists; so no reader sees half a claim."""
+    temporary = _temporary_name(target)
     try:
-        with _open_private(beside) as file:
+        with _open_private(temporary) as file:
             file.write(content)
             _flush(file)
         try:
-            os.link(beside, target)
+            os.link(temporary, target)
         except FileExistsError:
             raise
         except OSError:
-            # Some mounted file systems have no hard links. A reader takes half a claim for a dead writer's.
+            # Some mounted file systems have no hard links. A reader takes half a claim for one of a dead writer.
             with _open_private(target) as file:
                 file.write(content)
                 _flush(file)
     except FileExistsError:
         return False
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     _flush_folder(target.parent)
     return True
 
 
-def _beside(target: Path) -> Path:
+def _temporary_name(target: Path) -> Path:
     _make_private(target.parent)
     return target.parent / f".{target.name}.{secrets.token_hex(8)}"
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder and those above it; ``mkdir(parents=True)`` would open the upper ones to everybody."""
+    """Make a folder and those above it, each readable by its owner only, as ``mkdir(parents=True)`` does not."""
     if not folder.is_dir():
         _make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -1,9 +1,9 @@
 """Objects behind an fsspec file system (``s3://``, ``gs://``, ``abfs://``, …), as a ledger needs them.
 
-What fsspec would do by itself and a ledger must not live with: listings and sizes come from a cache that never sees
+This module avoids what fsspec does by default and a ledger cannot use: listings and sizes come from a cache that misses
 another process's writes; ``with open("wb")`` commits half an object when its body fails; ``mkdir`` makes buckets; and
-where a server does not know the conditional put, exclusive creation overwrites in silence. A body whose end nothing
-announces may be cut unseen, so what was read is compared with the size that the store says.
+where a server does not know the conditional put, exclusive creation overwrites silently. A response without an
+announced end may be cut without an error, so the length read is compared with the size that the store reports.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _NOT_EXCLUSIVE = (
     "the documents name places that can (docs/state.md, Object stores)"
 )
 
-# These have real folders, which must stand before a file does. Nothing is made elsewhere: it could be a bucket.
+# These have real folders, which must exist before a file does. Elsewhere no folder is made: it could be a bucket.
 _WITH_FOLDERS = frozenset({"file", "local", "memory", "sftp", "ssh", "smb", "hdfs", "arrow_hdfs", "webhdfs", "dbfs"})
 
-# A file is carried in parts of this size, so many at a time; the libraries' own are ten parts of 50 MiB.
+# A file is transferred in parts of 8 MiB, four at a time; the libraries' default is ten parts of 50 MiB.
 _PARTS = {"chunksize": 8 << 20, "max_concurrency": 4}
 
 _TAKEN_STATUS = frozenset({409, 412})
@@ -40,17 +40,17 @@ _TAKEN_STATUS = frozenset({409, 412})
 class ObjectStore:
     """Objects below a path of a file system; errors are the file system's own.
 
-    One object is one request, which either arrives whole or not at all; a large file goes up in parts that are
-    made one object at the end.
+    One object is one request, which arrives whole or not at all; a large file goes up in parts, which become one
+    object at the end.
     """
 
     def __init__(self, fs: Any, path: str) -> None:
         """Take an fsspec file system and a path on it."""
         if getattr(fs, "_pid", os.getpid()) != os.getpid():
-            # Airflow keeps file systems for a process's life, and forks; fsspec's asynchronous ones do not survive it.
+            # Airflow keeps file systems and forks; fsspec's asynchronous ones do not survive a fork.
             fs = type(fs)(*fs.storage_args, **fs.storage_options)
         if hasattr(fs, "dircache"):
-            # Emptying it before each listing would not do: another thread's older listing could fill it in between.
+            # Switched off, because another thread's older listing could fill a cache that is emptied before each use.
             fs.dircache.use_listings_cache = False
             fs.dircache.clear()
         self._fs = fs
@@ -60,7 +60,7 @@ class ObjectStore:
         self._is_exclusive = False
 
     def put(self, name: str, content: bytes) -> None:
-        """Write an object over what was there."""
+        """Write an object over the one before."""
         self._write(name, lambda target: self._fs.pipe_file(target, content))
 
     def put_file(self, name: str, path: Path) -> None:
@@ -69,27 +69,27 @@ class ObjectStore:
         self._write(name, lambda target: self._fs.put_file(str(path), target, **parts))
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write an object that must not exist yet; return whether ours is the one that stands.
+        """Write an object that must not exist yet; return whether the object there is ours.
 
-        No other writer may write the same content: a library that lost the answer asks again by itself, and is told
-        that the object exists, which then is its own.
+        No other writer may write the same content. A library that misses the response sends the request again, and
+        gets the response that the object exists; equal content shows that it is its own.
 
         Raises:
-            OSError: ``ENOTSUP``, the place overwrites what it should only create.
+            OSError: ``ENOTSUP``, the store overwrites where it must only create.
         """
         target = self._at(name)
         self._make_folder(target)
         if not self._is_created(target, content):
             return self.get(name) == content
         if not self._is_exclusive:
-            # The first one is created twice: what stands has the same content, whichever way this ends.
+            # The first object is created twice, with the same content, to see whether the store refuses the second.
             if self._is_created(target, content):
                 raise OSError(errno.ENOTSUP, _NOT_EXCLUSIVE)
             self._is_exclusive = True
         return True
 
     def get(self, name: str) -> bytes | None:
-        """Return an object, or ``None`` where there is none; the whole of it, where it is a JSON object."""
+        """Return a whole object, never its beginning; ``None`` where there is none."""
         try:
             content = bytes(self._fs.cat_file(self._at(name)))
             return content if read_object(content) is not None else self._get_again(name, content)
@@ -108,18 +108,18 @@ class ObjectStore:
         return True
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of what is right below a folder."""
+        """Return the names of the objects and folders right below a folder."""
         path = self._at(folder)
         try:
             listed = [str(entry).rstrip("/") for entry in self._fs.ls(path, detail=False)]
         except (FileNotFoundError, NotADirectoryError) as error:
             self._require_absence(error, folder)
             return []
-        # Consoles make an empty object for a "folder", and it is listed below itself.
+        # Consoles make an empty object for a "folder", which is listed below itself.
         return [entry.rpartition("/")[2] for entry in listed if entry.strip("/") != path.strip("/")]
 
     def delete(self, name: str) -> None:
-        """Remove an object; nothing happens where there is none."""
+        """Remove an object, if there is one."""
         try:
             self._fs.rm_file(self._at(name))
         except FileNotFoundError as error:
@@ -136,12 +136,12 @@ class ObjectStore:
         return [name.rstrip("/").rpartition("/")[2] for name in listed if name.strip("/") != path.strip("/")]
 
     def _require_absence(self, error: OSError, name: str) -> None:
-        """Raise an error again that is not about the object: a credentials' file may be missing, or the bucket."""
+        """Raise the error again unless the object is absent: the bucket or a credentials' file may be missing."""
         if not is_absence(error, self._at(name), response_of(error), has_folders=self._has_folders):
             raise error
 
     def _get_again(self, name: str, content: bytes) -> bytes:
-        """Return what may be the part of an object; read again if it is, for another run may have been writing it."""
+        """Return the content; read it again if it is too short, because another run may be writing the object."""
         whole = self._size(name)
         if len(content) < whole:
             content = bytes(self._fs.cat_file(self._at(name)))
@@ -169,13 +169,13 @@ class ObjectStore:
             return
         self._make_folder(target)
         folder, _, last = target.rpartition("/")
-        beside = f"{folder}/.{last}.{secrets.token_hex(8)}"
+        temporary = f"{folder}/.{last}.{secrets.token_hex(8)}"
         try:
-            write(beside)
-            self._fs.mv(beside, target)
+            write(temporary)
+            self._fs.mv(temporary, target)
         except BaseException:
-            if self._fs.exists(beside):
-                self._fs.rm_file(beside)
+            if self._fs.exists(temporary):
+                self._fs.rm_file(temporary)
             raise
 
     def _make_folder(self, target: str) -> None:
@@ -183,13 +183,13 @@ class ObjectStore:
             self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
 
     def _is_created(self, target: str, content: bytes) -> bool:
-        """Tell whether the object was created; ``False`` where one stands, or another writer is at it."""
+        """Return whether the object was created; ``False`` where one exists, or another writer is creating it."""
         try:
             if getattr(self._fs, "async_impl", False):
                 # One conditional request. An interrupted open("xb") would put an empty object without the condition.
                 self._fs.pipe_file(target, content, mode="create")
                 return True
-            # fsspec's own pipe_file looks first and then writes: two could do so at once.
+            # fsspec's own pipe_file checks first and then writes, so two writers could both succeed.
             with self._fs.open(target, "xb") as file:
                 file.write(content)
         except FileExistsError as error:
@@ -199,11 +199,11 @@ class ObjectStore:
         except (NotImplementedError, TypeError, ValueError) as error:
             if response_of(error) is not None:
                 raise
-            # What libraries answer that do not know the mode.
+            # Libraries that do not know the mode raise these.
             raise OSError(errno.ENOTSUP, _NOT_EXCLUSIVE) from error
         except OSError as error:
-            answer = response_of(error)
-            if answer is not None and answer.status in _TAKEN_STATUS:
+            response = response_of(error)
+            if response is not None and response.status in _TAKEN_STATUS:
                 return False
             self._refuse_header(error, is_conditional=True)
             raise
@@ -211,13 +211,13 @@ class ObjectStore:
 
     def _refuse_header(self, error: OSError, *, is_conditional: bool = False) -> None:
         """Raise ``HeaderRefusedError`` where a put failed because the store does not know one of its headers."""
-        answer = response_of(error)
-        refused = answer and find_refused(self._fs, self._path, answer, is_conditional=is_conditional)
+        response = response_of(error)
+        refused = response and find_refused(self._fs, self._path, response, is_conditional=is_conditional)
         if refused:
             raise refused from error
 
     def _parts(self, method: str) -> dict[str, int]:
-        """Return how to carry a file, as far as this file system lets one say it."""
+        """Return the arguments for parts that this file system's method accepts."""
         carry = getattr(self._fs, f"_{method}", None) or getattr(self._fs, method)
         known = inspect.signature(carry).parameters
         return {name: value for name, value in _PARTS.items() if name in known}

@@ -1,4 +1,4 @@
-"""Which header an S3 endpoint refuses: by its own words, else by what it does with a scratch object."""
+"""Find the header that an S3 endpoint refuses: by its response, else by a test with a scratch object."""
 
 from __future__ import annotations
 
@@ -29,37 +29,37 @@ _S3 = frozenset({"s3", "s3a", "s3n"})
 
 
 class HeaderRefusedError(OSError):
-    """``ENOTSUP``: an endpoint does not know one of our headers.
+    """``ENOTSUP``: an endpoint refuses a header of a put.
 
     Attributes:
-        advice: what cures it, in a sentence.
+        advice: what to do, in a sentence.
     """
 
-    def __init__(self, refused: Refused, answer: StoreResponse) -> None:
-        super().__init__(errno.ENOTSUP, f"{_REASONS[refused]} ({answer})")
+    def __init__(self, refused: Refused, response: StoreResponse) -> None:
+        super().__init__(errno.ENOTSUP, f"{_REASONS[refused]} ({response})")
         self.advice = _ADVICE[refused]
 
 
-def find_refused(fs: Any, folder: str, answer: StoreResponse, *, is_conditional: bool) -> HeaderRefusedError | None:
-    """Return the error that says which header an S3 endpoint refuses; ``None`` where it is none of ours.
+def find_refused(fs: Any, folder: str, response: StoreResponse, *, is_conditional: bool) -> HeaderRefusedError | None:
+    """Return the error for the header that an S3 endpoint refuses; ``None`` where it refuses none that we send.
 
     Args:
         fs: the fsspec file system.
-        folder: where a scratch object may be put, which is removed again; only where the endpoint does not say.
-        answer: to a put.
+        folder: where a scratch object is put and removed, if the response does not name the header.
+        response: to a put.
         is_conditional: whether that put had a condition.
     """
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
     if _S3.isdisjoint(protocols):
         return None
-    refused = answer.refused
-    if refused is None and answer.may_refuse_a_header:
+    refused = response.refused
+    if refused is None and response.may_refuse_a_header:
         refused = _try_out(fs, f"{folder}/.scratch-{secrets.token_hex(8)}", is_conditional=is_conditional)
-    return HeaderRefusedError(refused, answer) if refused else None
+    return HeaderRefusedError(refused, response) if refused else None
 
 
 def _try_out(fs: Any, scratch: str, *, is_conditional: bool) -> Refused | None:
-    """Put an object again with one thing less at a time; what makes the difference is what is refused."""
+    """Put an object without one header at a time; the header that makes the difference is refused."""
     if not _takes(fs, scratch):
         return "checksum" if _takes(_without_checksum(fs), scratch) else None
     return "condition" if is_conditional and not _takes(fs, f"{scratch}-2", mode="create") else None
@@ -68,9 +68,9 @@ def _try_out(fs: Any, scratch: str, *, is_conditional: bool) -> Refused | None:
 def _takes(fs: Any, path: str, **mode: str) -> bool:
     try:
         fs.pipe_file(path, b"{}", **mode)
-    except Exception:  # noqa: BLE001 - any library's error: it is not taken
+    except Exception:  # noqa: BLE001 - any library's error means that the put failed
         return False
-    # Where it stays, nothing reads its two bytes.
+    # If it stays, nothing reads its two bytes.
     with suppress(Exception):
         fs.rm_file(path)
     return True

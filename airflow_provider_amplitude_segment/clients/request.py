@@ -1,4 +1,4 @@
-"""One HTTP request over a session, with what the session says of TLS and proxies really in force."""
+"""Send one HTTP request with the session's own settings of TLS and proxies, and read the response's headers."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def send(
     """Send one request; no redirect is followed and no status raises.
 
     Args:
-        session: Its authentication, TLS settings and proxies go before the environment's.
+        session: Its authentication, TLS settings and proxies override the environment's.
         method: ``GET`` or ``POST``.
         url: Whole.
         timeout_seconds: Longest silence; connecting has 10 seconds of it at most.
         headers: Beside the session's.
         body: Bytes as they are.
-        stream: Leave the answer's body unread; the caller closes the response.
+        stream: Leave the response's body unread; the caller closes the response.
 
     Raises:
-        requests.RequestException: No answer, or not all of it. Its text may hold a proxy's password: show what
-        ``read_fault`` makes of it.
+        requests.RequestException: No response, or a part of one. Its text may hold a proxy's password: show only
+        the reason that ``read_fault`` returns.
     """
     try:
         response = session.request(
@@ -61,8 +61,8 @@ def send(
             timeout=(min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds),
             allow_redirects=False,
             stream=stream,
-            # Left out, REQUESTS_CA_BUNDLE and HTTPS_PROXY would win over the connection's own settings
-            # (https://github.com/psf/requests/issues/3829); the mapping is copied as requests writes into it.
+            # Without these, REQUESTS_CA_BUNDLE and HTTPS_PROXY override the connection's own settings
+            # (https://github.com/psf/requests/issues/3829). The mapping is copied because requests writes into it.
             verify=session.verify,
             cert=session.cert,
             proxies=dict(session.proxies),
@@ -70,22 +70,27 @@ def send(
     except requests.RequestException:
         raise
     except (OSError, TypeError, ValueError) as error:
-        # requests lets these out bare, e.g. for a file of authorities that is gone.
+        # requests raises these itself, e.g. for a missing file of authorities.
         raise requests.RequestException(type(error).__name__) from error
+    _check_response(response, is_read=not stream)
+    return response
+
+
+def _check_response(response: requests.Response, *, is_read: bool) -> None:
+    """Raise the errors that requests leaves out: a proxy's 407, and a body that is shorter than announced."""
     if response.status_code == _PROXY_LOGIN:
-        # No server answers so (https://www.rfc-editor.org/rfc/rfc9110#status.407). Asked to reach one by TLS, a proxy
-        # answers it to ``CONNECT``, and http.client has these words for it.
+        # Only a proxy responds with 407 (https://www.rfc-editor.org/rfc/rfc9110#status.407). For a server with TLS it
+        # responds so to ``CONNECT``, and http.client raises an error with this text.
         response.close()
         raise ProxyError(OSError(f"Tunnel connection failed: {_PROXY_LOGIN}"))
-    # urllib3 1.26 takes a body for whole that is shorter than announced.
-    if not stream and response.raw.tell() < (announced_bytes(lower_names(response)) or 0):
+    # urllib3 1.26 raises nothing for a body that is shorter than announced.
+    if is_read and response.raw.tell() < (announced_bytes(lower_names(response)) or 0):
         raise ChunkedEncodingError(CUT_OFF)
-    return response
 
 
 @contextmanager
 def suppress_request_logs() -> Iterator[None]:
-    """Keep what urllib3 logs of this thread's requests at DEBUG to itself: a signed link is a key.
+    """Drop urllib3's DEBUG lines about this thread's requests, because a signed link is a key.
 
     It logs each request's path, and the host of each new connection
     (https://urllib3.readthedocs.io/en/stable/reference/urllib3.connectionpool.html).

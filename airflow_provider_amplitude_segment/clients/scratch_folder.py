@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def open_scratch() -> Iterator[Path]:
-    """Make a folder that only its owner can read, and remove it with all that is in it on leaving.
+    """Make a folder that only its owner can read; remove it with its files at the end of the context.
 
-    One that cannot be removed is a warning with its name: the work in it has ended as it has.
+    A folder that cannot be removed is logged as a warning with its name, and fails no task.
 
     Raises:
-        EngineError: there is no temporary folder, or it takes no new folder. Nothing was done.
+        EngineError: there is no temporary folder, or no folder can be made in it. Nothing was done.
     """
     try:
         # Python tries TMPDIR, TEMP and TMP, then /tmp and others
@@ -40,4 +40,4 @@ def open_scratch() -> Iterator[Path]:
             yield path
     finally:
         if path.exists():
-            log.warning("%s cannot be removed. It holds user IDs of a cohort: remove it by hand.", path)
+            log.warning("%s cannot be removed. It holds user IDs of a cohort. Remove it by hand.", path)

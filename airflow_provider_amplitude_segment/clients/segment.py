@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import urlsplit
 
 import requests
 
 from airflow_provider_amplitude_segment.clients.request import ends_announced, lower_names, send
 from airflow_provider_amplitude_segment.core.delivery.response import Unreachable, no_response, read_response
+from airflow_provider_amplitude_segment.core.http.base_url import without_version
 from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
 from airflow_provider_amplitude_segment.exceptions import XComValueError
 
@@ -22,17 +22,14 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.delivery.response import Response
     from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
 
 class SegmentClient:
     """Posts batches to one Segment source.
 
-    Safe to use from as many threads as the session's pool has connections. Waiting and trying again are the
-    caller's.
+    Safe to use from as many threads as the session's pool has connections. The caller waits and retries.
 
     Args:
-        session: Carries ``Basic base64("<write key>:")``, the one form Segment documents.
+        session: Carries ``Basic base64("<write key>:")``, the only form that Segment documents.
         base_url: Scheme and host, with or without ``/v1``, e.g. ``https://api.segment.io``.
         timeout_seconds: Longest silence of the server.
         now: Seconds since 1970-01-01 UTC.
@@ -60,11 +57,11 @@ class SegmentClient:
         raise XComValueError("SegmentClient", "what it read, and take a client from the hook in each task")
 
     def post_batch(self, body: bytes, *, retry: int = 0) -> Response:
-        """Post one batch once, and say what the answer means; nothing is raised for any answer, nor for none.
+        """Post one batch once, and return what the response means, or why none came; never raise for either.
 
         Args:
             body: JSON of at most 500,000 bytes.
-            retry: How often this batch was posted before; told to Segment as its libraries do.
+            retry: How often this batch was posted before; sent as ``X-Retry-Count``, as Segment's libraries do.
         """
         headers = {"Content-Type": "application/json"}
         if retry > 0:
@@ -89,9 +86,9 @@ class SegmentClient:
         )
 
     def reach(self) -> int | RetryLater | Unreachable:
-        """Return the status of whatever answers at the base URL, which may be any; else why nothing did.
+        """Return the status of the response at the base URL, which may be any; else why none came.
 
-        Sends no message. Proves the way there, not the write key: Segment takes any.
+        Sends no message. Proves that the host can be reached, not the write key, because Segment accepts any key.
         """
         try:
             response = send(self._session, "GET", self.base_url, timeout_seconds=self._timeout_seconds)
@@ -107,27 +104,3 @@ class SegmentClient:
 def _no_connection(error: requests.RequestException) -> RetryLater | Unreachable:
     fault = read_fault(error)
     return Unreachable(fault.reason, fault.advice) if fault.is_lasting else no_response(fault.reason, fault.advice)
-
-
-def without_version(base_url: str) -> str:
-    """Return a base URL without the ``/v1`` that some of Segment's own settings end with.
-
-    >>> without_version("https://events.eu1.segmentapis.com/v1/")
-    'https://events.eu1.segmentapis.com'
-    """
-    return base_url.rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def normal_host(base_url: str) -> str:
-    """Return what tells one Segment from another: host, port where it is not the usual one, and path.
-
-    >>> normal_host("https://API.segment.io:443/v1/")
-    'api.segment.io'
-    >>> normal_host("http://127.0.0.1:8080/segment")
-    '127.0.0.1:8080/segment'
-    """
-    parts = urlsplit(without_version(base_url))
-    host = parts.hostname or ""
-    port = parts.port
-    usual = port is None or port == _DEFAULT_PORTS.get(parts.scheme)
-    return f"{host}{'' if usual else f':{port}'}{parts.path}"

@@ -1,4 +1,4 @@
-"""From what a state path's file system raised to the error that says what happened and whether a retry may help."""
+"""Translate an error of a state path's file system into one that says what happened and whether a retry may help."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_amplitude_segment.core.ledger.absence import find_other_fi
 from airflow_provider_amplitude_segment.core.ledger.store_fault import find_store_fault
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
 
-# What no later try finds otherwise: no such place, no right to it, not writable, something else in its place.
+# Lasting: no such place, no right to it, not writable, something else in its place.
 _LASTING = frozenset(
     {
         errno.ENOENT,
@@ -28,16 +28,16 @@ _LASTING = frozenset(
 # Object stores raise these without a number.
 _LASTING_KINDS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 
-# boto's, which are no OSError; it is not imported here.
+# Parts of the names of boto's errors, which are not OSErrors; boto is not imported here.
 _LASTING_NAMES = ("Credentials", "ParamValidation", "NoLength")
 _WORDS = {
     "ParamValidationError": "no bucket can have this name (ParamValidationError)",
-    "FlexibleChecksumError": "an object came with another checksum than it was put with",
-    "ResponseParserError": "the answer is not one of an object store, or only a part of one",
-    "NoLengthError": "the answers do not say how long an object is; a proxy on the way may drop Content-Length",
+    "FlexibleChecksumError": "an object has another checksum than when it was put",
+    "ResponseParserError": "the response is not one of an object store, or only a part of one",
+    "NoLengthError": "the responses do not say how long an object is; a proxy on the way may drop Content-Length",
 }
 
-# What libraries raise for a connection's field that they cannot use. AirflowException is Airflow's own for that.
+# Libraries raise these for a connection's field that they cannot use; Airflow raises AirflowException.
 _FIELD_KINDS = (AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
 _FIELD_NAMES = frozenset({"AirflowException"})
 _FILE_ADVICE = (
@@ -52,7 +52,7 @@ def folder_error(error: OSError, place: str, name: str) -> StatePathError:
 
     Args:
         error: as the file system raised it.
-        place: the state path, for a reader.
+        place: the state path, for the message.
         name: the object or the folder below it.
     """
     reason, advice = error.strerror or type(error).__name__, getattr(error, "advice", "")
@@ -64,11 +64,11 @@ def folder_error(error: OSError, place: str, name: str) -> StatePathError:
 
 
 def store_error(error: Exception, place: str, name: str, root: str) -> StatePathError:
-    """Return the error of an object store; a foreign error's text may quote a URL with its credentials.
+    """Return the error of an object store, without a foreign text, which may quote a URL with credentials.
 
     Args:
         error: as its file system raised it.
-        place: the state path, for a reader.
+        place: the state path, for the message.
         name: the object or the folder below it.
         root: the state path on its file system.
     """
@@ -77,7 +77,7 @@ def store_error(error: Exception, place: str, name: str, root: str) -> StatePath
         return said
     if isinstance(error, OSError):
         return folder_error(error, place, name)
-    # s3fs asks for an object's length, and takes it for given that the answer has one.
+    # s3fs reads an object's length from the response without a check that it has one.
     is_length = isinstance(error, KeyError) and error.args == ("ContentLength",)
     kind_name = "NoLengthError" if is_length else type(error).__name__
     lasting = isinstance(error, ImportError) or any(part in kind_name for part in _LASTING_NAMES)
@@ -90,37 +90,37 @@ def opening_error(error: Exception, place: str) -> StatePathError:
 
     Args:
         error: as Airflow, or a library below it, raised it.
-        place: the state path, for a reader.
+        place: the state path, for the message.
     """
     said = _said(error, place, f", {_WHILE_OPENING}", "", "Check the credentials and the role of that connection.")
     if said is not None:
         return said
     kind_name = type(error).__name__
     if isinstance(error, _FIELD_KINDS) or kind_name in _FIELD_NAMES:
-        advice = "Check the fields and Extra of that connection; the log has what its library says."
-        return StatePathError(place, f"a field is not as it must be ({kind_name}), {_WHILE_OPENING}", advice)
+        advice = "Check the fields and Extra of that connection; the log has its library's error."
+        return StatePathError(place, f"a field cannot be used ({kind_name}), {_WHILE_OPENING}", advice)
     return StateUnavailableError(place, f"{_WORDS.get(kind_name, kind_name)}, {_WHILE_OPENING}")
 
 
 def _said(error: Exception, place: str, at: str, root: str, advice: str = "") -> StatePathError | None:
-    """Return the error where an answer, a fault on the way to one, or a file of the worker is the cause."""
-    if (answer := response_of(error)) is not None:
-        kind = StatePathError if answer.is_lasting else StateUnavailableError
-        return kind(place, f"{answer}{at}", advice)
+    """Return the error where a response, a network fault, or a file of the worker is the cause; else ``None``."""
+    if (response := response_of(error)) is not None:
+        kind = StatePathError if response.is_lasting else StateUnavailableError
+        return kind(place, f"{response}{at}", advice)
     if (fault := find_store_fault(error)) is not None:
         kind = StatePathError if fault.is_lasting else StateUnavailableError
         return kind(place, f"{fault.reason}{at}", fault.advice)
-    # A copy that finds no room names the file that it is a copy of, which is in no way to blame.
+    # A copy that finds no room names its source file, which is not the cause.
     file = find_other_file(error, root) if isinstance(error, _LASTING_KINDS) else None
     is_nameless = isinstance(error, FileNotFoundError) and error.errno is not None and error.filename is None
     if file is None and not is_nameless:
         return None
-    # What another program writes or mounts, such as a token, may be there again.
+    # A file that another program writes or mounts, such as a token, may come back.
     kind = StatePathError if isinstance(error, PermissionError) else StateUnavailableError
     reason = getattr(error, "strerror", None) or type(error).__name__
     return kind(place, f"{file or 'a file'} of this worker is needed for it: {reason}{at}", _FILE_ADVICE)
 
 
 def _at(name: str) -> str:
-    """Say which object or folder a reason is about; the root says so itself."""
+    """Return the part of a message that names the object or folder; empty for the root."""
     return f", at {name}" if name else ""

@@ -1,4 +1,4 @@
-"""The HTTP answer behind an error of a file system: s3fs's, gcsfs's and adlfs's, none of which is imported here."""
+"""The HTTP response behind an error of s3fs, gcsfs or adlfs, none of which is imported here."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from airflow_provider_amplitude_segment.core.ledger.store_response import StoreR
 
 
 def response_of(error: BaseException) -> StoreResponse | None:
-    """Return the HTTP answer that a file system made an error of; ``None`` where there was none.
+    """Return the HTTP response that a file system raised an error for; ``None`` where there was none.
 
-    s3fs keeps boto's error beside its own, or raises its own while it handles boto's; adlfs lets Azure's out; gcsfs has
-    one of its own, and two texts.
+    s3fs keeps boto's error as the cause or the context of its own; adlfs raises Azure's; gcsfs raises one of its own,
+    or one of two texts.
     """
     for found in (error, error.__cause__ or error.__context__):
         response = getattr(found, "response", None)
         if isinstance(response, dict):
-            told = response.get("Error", {})
+            details = response.get("Error", {})
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if isinstance(status, int):
                 return StoreResponse(
-                    status, _name(told.get("Code")), str(told.get("Header", "")), str(told.get("Message"))
+                    status, _name(details.get("Code")), str(details.get("Header", "")), str(details.get("Message"))
                 )
-        # Azure's keep it themselves. Every error of Airflow's has one by its class, that of a web page which shows it.
+        # Azure's errors keep it themselves. Read from the instance, because each class of Airflow's errors has one too.
         status = getattr(found, "__dict__", {}).get("status_code")
         if isinstance(status, int):
             code = getattr(found, "error_code", None)
             return StoreResponse(status, _name(getattr(code, "value", code)))
-        # Looked at for gcsfs's only: aiohttp's warn where they are asked.
+        # Read from gcsfs's errors only, because aiohttp's warn when it is read.
         code = str(getattr(found, "code", "")) if type(found).__name__ == "HttpError" else ""
         if code.isdecimal():
             return StoreResponse(int(code))
@@ -36,5 +36,5 @@ def response_of(error: BaseException) -> StoreResponse | None:
 
 
 def _name(code: object) -> str:
-    """Return a name that a store gives to an error, where it is one: boto puts the status in its place."""
+    """Return a store's name for an error; empty where boto has put the status in its place."""
     return code if isinstance(code, str) and code.isalnum() and not code.isdecimal() else ""

@@ -1,4 +1,4 @@
-"""The worker's own clock and chance, for ``core``'s roles of these names."""
+"""The worker's own clock and random source, which ``core`` takes as arguments."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What the file systems of fsspec that Airflow's providers bring talk through. At INFO Azure's alone writes some twenty
-# lines for a request (azure.core.pipeline.policies.http_logging_policy), and a sync makes dozens of requests.
+# Libraries below the file systems of Airflow's providers. At INFO Azure's writes some twenty lines for a request
+# (azure.core.pipeline.policies.http_logging_policy), and a sync makes dozens of requests.
 _VENDORS = (
     "adlfs",
     "aiobotocore",
@@ -33,18 +33,18 @@ _VENDORS = (
 
 @contextmanager
 def vendor_logs_at_warning() -> Iterator[None]:
-    """Keep the vendors' loggers at ``WARNING`` inside of the context, and give them back as they were.
+    """Keep the vendors' loggers at ``WARNING`` inside of the context, and restore their levels after it.
 
-    A logger with a level of its own keeps it, because a user chose it. So do all loggers where ``DEBUG`` is the level
-    of everything. Levels belong to the process: use this only in a process that does nothing else meanwhile.
+    A logger with a level of its own keeps it, because a user chose it. If the effective level is ``DEBUG``, all loggers
+    keep it. Levels belong to the process: use this only in a process that does nothing else at the same time.
     """
-    quieted = [logger for name in _VENDORS if _is_chatty(logger := logging.getLogger(name))]
-    for logger in quieted:
+    changed = [logger for name in _VENDORS if _is_chatty(logger := logging.getLogger(name))]
+    for logger in changed:
         logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        for logger in quieted:
+        for logger in changed:
             logger.setLevel(logging.NOTSET)
 
 

@@ -39,8 +39,8 @@ Time, randomness, waiting and IDs are arguments. The packages, in the order of t
     engine/         database: DuckDB in bounded memory; engine_file: the only place where a path enters a query;
                     scratch: the worker's temporary folder
     disk_space      how much of it a sync needs
-    http/           response_body: was it cut off; retry: how often and how long after; network_kind, network_fault:
-                    why there was no response
+    http/           response_body: was it cut off; base_url; retry: how often and how long after; network_kind,
+                    network_fault: why there was no response
     settings, clock the checked parameters; timestamps that only grow
     not_for_xcom    values that stay in the task that got them
 

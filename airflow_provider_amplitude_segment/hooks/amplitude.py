@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import fnmatch
-import re
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_amplitude_segment.core.export.cohort import USERS
+from airflow_provider_amplitude_segment.core.export.cohort import select_cohorts
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeCredentialsError,
@@ -19,7 +16,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeUnreachableError,
     SettingError,
 )
-from airflow_provider_amplitude_segment.hooks.connection import test_result as connection_verdict
+from airflow_provider_amplitude_segment.hooks.connection import test_result
 from airflow_provider_amplitude_segment.hooks.connection.endpoint import (
     find_connection,
     read_endpoint,
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
 # https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Regions".
 HOSTS = {"US": "https://amplitude.com", "EU": "https://analytics.eu.amplitude.com"}
 
-# What people have in their browser's address bar, or in the settings of an SDK.
+# Hosts of Amplitude that people paste by mistake, from the browser's address bar or an SDK's settings.
 _WEB_APPLICATION = "Amplitude's web application, not its API"
 _EVENTS = "Amplitude's API for events, not the one for cohorts"
 OTHER_HOSTS = {
@@ -48,10 +45,6 @@ OTHER_HOSTS = {
     "api2.amplitude.com": _EVENTS,
     "api.eu.amplitude.com": _EVENTS,
 }
-
-
-# Airflow's database keeps 250 characters of a map index.
-_MOST_LABEL_CHARACTERS = 200
 
 
 class AmplitudeHook(BaseHook):
@@ -81,7 +74,7 @@ class AmplitudeHook(BaseHook):
 
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
-        """Return which fields the form hides, and what it calls the others."""
+        """Return which fields the form hides, and the labels of the others."""
         return form_behaviour("amplitude")
 
     def get_conn(self) -> AmplitudeClient:
@@ -94,7 +87,7 @@ class AmplitudeHook(BaseHook):
         return self._client
 
     def _make_client(self) -> AmplitudeClient:
-        # Here, so that a DAG file with this hook is read without an HTTP library.
+        # Imported here, so that Airflow parses a DAG file with this hook without an HTTP library.
         from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient  # noqa: PLC0415
         from airflow_provider_amplitude_segment.hooks.connection import session as connection_session  # noqa: PLC0415
 
@@ -121,39 +114,33 @@ class AmplitudeHook(BaseHook):
         :param name: the whole name, in any case, ``*`` for any text and ``?`` for any character (``Power*``,
             or ``*churn*`` for a part of a name); ``None`` for all
         :param owner: one of the cohort's owners, mostly an e-mail address, in the same way (``*@example.com``);
-            ``None`` and ``*`` for all, also those without an owner
-        :param include_archived: also those that are archived
-        :raises AmplitudeError: the list could not be had
+            ``None`` and ``*`` for all, also cohorts without an owner
+        :param include_archived: also archived cohorts
+        :raises AmplitudeError: Amplitude did not return the list
         """
-        return [
-            cohort
-            for cohort in self.get_conn().list_cohorts()
-            if cohort.group_type == USERS
-            and (include_archived or not cohort.archived)
-            and (name is None or matches(cohort.name, name))
-            and (owner is None or not owner.strip("*") or any(matches(address, owner) for address in cohort.owners))
-        ]
+        cohorts = self.get_conn().list_cohorts()
+        return select_cohorts(cohorts, name, owner=owner, include_archived=include_archived)
 
     def map_cohorts(
         self, name: str | None = None, *, owner: str | None = None, include_archived: bool = False
     ) -> list[dict[str, Any]]:
-        """Return what ``expand_kwargs`` of an operator takes, one dictionary a cohort of ``list_cohorts``.
+        """Return the argument of an operator's ``expand_kwargs``: a dictionary for each cohort of ``list_cohorts``.
 
         Each sets ``cohort_id``, and the task's own Param ``cohort_label``, the name with the ID, so that
-        ``map_index_template="{{ params.cohort_label }}"`` shows it. A task may return them; they hold text alone.
+        ``map_index_template="{{ params.cohort_label }}"`` shows it. A task may return the list, which holds only text.
         """
         cohorts = self.list_cohorts(name, owner=owner, include_archived=include_archived)
-        return [{"cohort_id": cohort.cohort_id, "params": {"cohort_label": label(cohort)}} for cohort in cohorts]
+        return [{"cohort_id": cohort.cohort_id, "params": {"cohort_label": cohort.label}} for cohort in cohorts]
 
     def get_org_url(self) -> str | None:
-        """Return the organization's part of Amplitude's own URLs, for links; ``None`` where it is not set."""
+        """Return the connection's ``org_url``, for links; ``None`` where it is not set."""
         return text(find_connection(self, self.amplitude_conn_id), "org_url")
 
     def get_cohort_url(self, cohort_id: str) -> str | None:
-        """Return a cohort's page in Amplitude, for people; ``None`` where the connection has no ``org_url``.
+        """Return the URL of a cohort's page in Amplitude; ``None`` where the connection has no ``org_url``.
 
-        :param cohort_id: Amplitude's cohort ID; whether there is one of it is not asked
-        :raises SettingError: the connection's region is none
+        :param cohort_id: Amplitude's cohort ID; no request checks that the cohort exists
+        :raises SettingError: the connection's region is not one of US and EU
         """
         organization = self.get_org_url()
         return cohort_url(organization, self.get_region(), cohort_id) if organization else None
@@ -161,55 +148,25 @@ class AmplitudeHook(BaseHook):
     def get_region(self) -> str:
         """Return the connection's data region, ``US`` or ``EU``.
 
-        :raises SettingError: it is another one
+        :raises SettingError: it is another region
         """
         return self._endpoint(find_connection(self, self.amplitude_conn_id)).region
 
     def test_connection(self) -> tuple[bool, str]:
-        """Prove both keys, by listing the project's cohorts once; return whether it worked, and what it showed."""
+        """List the cohorts once, which proves both keys; return whether it worked, and the text for the form."""
         try:
             connection = find_connection(self, self.amplitude_conn_id)
             endpoint = self._endpoint(connection)
             client = self.get_conn()
         except SettingError as error:
-            return connection_verdict.unusable(error)
+            return test_result.unusable(error)
         try:
             with closing(client):
-                return connection_verdict.amplitude_works(endpoint, len(client.list_cohorts(retries=0)))
+                return test_result.amplitude_works(endpoint, len(client.list_cohorts(retries=0)))
         except AmplitudeCredentialsError as error:
             overridden = bool((connection.host or "").strip())
-            return connection_verdict.amplitude_refused(endpoint, error.status, overridden=overridden)
+            return test_result.amplitude_refused(endpoint, error.status, overridden=overridden)
         except (AmplitudeUnavailableError, AmplitudeUnreachableError) as error:
-            return connection_verdict.amplitude_unavailable(endpoint, error)
+            return test_result.amplitude_unavailable(endpoint, error)
         except AmplitudeAnswerError as error:
-            return connection_verdict.not_amplitude(endpoint, error.status)
-
-
-def label(cohort: Cohort) -> str:
-    """Return a cohort's name with its ID, as a label that Airflow can keep.
-
-    >>> from airflow_provider_amplitude_segment.core.export.cohort import Cohort
-    >>> label(Cohort("26umsb5", "Lifecycle: at risk of leaving", "187520")), label(Cohort("26umsb5", "", "187520"))
-    ('Lifecycle: at risk of leaving (26umsb5)', '26umsb5')
-    >>> label(Cohort("1234567", "", "187520"))
-    'Cohort 1234567'
-    """
-    name = cohort.name if len(cohort.name) <= _MOST_LABEL_CHARACTERS else f"{cohort.name[:_MOST_LABEL_CHARACTERS]}…"
-    text = f"{name} ({cohort.cohort_id})" if name.strip() else cohort.cohort_id
-    try:
-        ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
-    # With render_template_as_native_obj a template makes a number of it, which fails the task on Airflow 3.
-    return f"Cohort {text}"
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Return whether a name fits a pattern of ``*`` and ``?``; unlike a shell's, its brackets are brackets.
-
-    >>> [matches("[Amplitude] VIP", pattern) for pattern in ("[amplitude]*", "*vip", "vip", "[A]*")]
-    [True, True, False, False]
-    """
-    # It makes an expression that does not try each star against each other one.
-    expression = fnmatch.translate(pattern.replace("[", "[[]"))
-    return re.match(expression, name, re.IGNORECASE) is not None
+            return test_result.not_amplitude(endpoint, error.status)

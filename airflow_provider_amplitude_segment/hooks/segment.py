@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_amplitude_segment.exceptions import SettingError, XComValueError
-from airflow_provider_amplitude_segment.hooks.connection import test_result as connection_verdict
+from airflow_provider_amplitude_segment.core.http.base_url import normal_host
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination, key_fingerprint, source_name
+from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.hooks.connection import test_result
 from airflow_provider_amplitude_segment.hooks.connection.endpoint import (
     extra,
     find_connection,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # HTTP API's page says eu1.api, which is the Public API's host.
 HOSTS = {"US": "https://api.segment.io", "EU": "https://events.eu1.segmentapis.com"}
 
-# What people have in their browser's address bar, or in the settings of something else.
+# Hosts of Segment that people paste by mistake, from the browser's address bar or other settings.
 _WEB_APPLICATION = "Segment's web application, not its API"
 _PUBLIC_API = "Segment's Public API, not its Tracking API"
 _PROFILE_API = "Segment's Profile API, not its Tracking API"
@@ -47,35 +47,8 @@ OTHER_HOSTS = {
 }
 
 
-# In a page's address, https://app.segment.com/<workspace>/sources/<source>.
+# Positions in a page's path, https://app.segment.com/<workspace>/sources/<source>.
 _WORKSPACE_STEP, _SOURCE_STEP = 0, 2
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentDestination:
-    """A Segment source as reports and the ledger know it; holds no secret.
-
-    :param conn_id: the connection's ID
-    :param destination: ``destination_id`` of the connection, else ``dst-`` and a hash of host and write key
-    :param workspace: slug of its workspace, if the connection says
-    :param source: slug of the source, if the connection says
-    :param host: host and, where unusual, port and path; in lower case
-    :param key_fingerprint: 16 hexadecimal digits that differ when host or write key differ
-    """
-
-    conn_id: str
-    destination: str
-    workspace: str | None
-    source: str | None
-    host: str
-    key_fingerprint: str
-
-    def serialize(self) -> NoReturn:
-        """Refuse to be returned from a task: Airflow calls this when it writes an XCom.
-
-        :raises XComValueError: always; the task that would read it fails otherwise, without a word of why
-        """
-        raise XComValueError("SegmentDestination", "plain values, such as dataclasses.asdict(destination)")
 
 
 class SegmentHook(BaseHook):
@@ -109,7 +82,7 @@ class SegmentHook(BaseHook):
 
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
-        """Return which fields the form hides, and what it calls the others."""
+        """Return which fields the form hides, and the labels of the others."""
         return form_behaviour("segmentio")
 
     def get_conn(self) -> SegmentClient:
@@ -122,15 +95,15 @@ class SegmentHook(BaseHook):
         return self._client
 
     def _make_client(self) -> SegmentClient:
-        # Here, so that a DAG file with this hook is read without an HTTP library.
+        # Imported here, so that Airflow parses a DAG file with this hook without an HTTP library.
         from airflow_provider_amplitude_segment.clients.segment import SegmentClient  # noqa: PLC0415
         from airflow_provider_amplitude_segment.hooks.connection import session as connection_session  # noqa: PLC0415
 
         connection = find_connection(self, self.segment_conn_id)
         write_key = self._write_key(connection)
         endpoint = self._endpoint(connection)
-        # Never through a connection's login and password: Airflow 2.11 makes None of an empty password,
-        # requests makes "None" of that, and Segment answers 200 to a wrong key.
+        # Never through a connection's login and password, because Airflow 2.11 turns an empty password into None,
+        # requests turns that into "None", and Segment responds with 200 to a wrong key.
         session = connection_session.open_session(endpoint, connection_session.sign_with(write_key))
         connection_session.warn_where_exposed(endpoint)
         return SegmentClient(session, endpoint.base_url, endpoint.timeout_seconds)
@@ -147,29 +120,27 @@ class SegmentHook(BaseHook):
         mask_secret(write_key)
         return write_key
 
-    def describe(self) -> SegmentDestination:
-        """Return what this connection is called elsewhere; nothing is asked of Segment.
+    def describe(self) -> Destination:
+        """Return the source as the ledger and the report know it; no request is sent.
 
         :raises SettingError: a field is missing or cannot be used; names the connection and the field
         """
-        from airflow_provider_amplitude_segment.clients.segment import normal_host  # noqa: PLC0415 - as above
-
         connection = find_connection(self, self.segment_conn_id)
         host = normal_host(self._endpoint(connection).base_url)
-        identity = hashlib.sha256(f"{host}\0{self._write_key(connection)}".encode()).hexdigest()
-        return SegmentDestination(
-            conn_id=self.segment_conn_id,
-            destination=_destination_id(connection) or f"dst-{identity[:20]}",
+        write_key = self._write_key(connection)
+        return Destination(
+            segment_conn_id=self.segment_conn_id,
+            name=_destination_id(connection) or source_name(host, write_key),
             workspace=slug_in(text(connection, "workspace"), _WORKSPACE_STEP),
+            key_fingerprint=key_fingerprint(host, write_key),
             source=slug_in(text(connection, "source"), _SOURCE_STEP),
             host=host,
-            key_fingerprint=identity[:16],
         )
 
     def get_debugger_url(self) -> str | None:
-        """Return the source's debugger, for people; ``None`` where the connection lacks ``workspace`` or ``source``.
+        """Return the URL of the source's debugger; ``None`` where the connection lacks ``workspace`` or ``source``.
 
-        :raises SettingError: the connection's region is none
+        :raises SettingError: the connection's region is not one of US and EU
         """
         connection = find_connection(self, self.segment_conn_id)
         workspace = slug_in(text(connection, "workspace"), _WORKSPACE_STEP)
@@ -179,31 +150,27 @@ class SegmentHook(BaseHook):
         return debugger_url(workspace, source, self._endpoint(connection).region)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Prove that the host answers, which is all that can be proved; return whether, and what it showed."""
-        from airflow_provider_amplitude_segment.clients.segment import normal_host  # noqa: PLC0415 - as above
-
+        """Return whether the host responds, and the text for the form; a write key cannot be proved."""
         try:
             client = self.get_conn()
             endpoint = self._endpoint(find_connection(self, self.segment_conn_id))
             debugger = self.get_debugger_url()
         except SettingError as error:
-            return connection_verdict.unusable(error)
+            return test_result.unusable(error)
         is_segments = normal_host(client.base_url) in map(normal_host, HOSTS.values())
         with closing(client):
             reached = client.reach()
         if not isinstance(reached, int):
-            return connection_verdict.not_reached(endpoint, client.base_url, reached.reason, reached.advice)
-        if connection_verdict.is_unwell(reached):
-            return connection_verdict.segment_unwell(client.base_url, reached)
-        return connection_verdict.segment_reached(
-            endpoint, client.base_url, reached, debugger, overridden=not is_segments
-        )
+            return test_result.not_reached(endpoint, client.base_url, reached.reason, reached.advice)
+        if test_result.is_server_error(reached):
+            return test_result.segment_broken(client.base_url, reached)
+        return test_result.segment_reached(endpoint, client.base_url, reached, debugger, overridden=not is_segments)
 
 
 def _destination_id(connection: Any) -> str:
-    """Return the name that the connection gives its destination, empty for none."""
+    """Return the connection's ``destination_id``; empty for none."""
     name = text(connection, "destination_id")
     if name and "~" in name:
-        # It stands between a destination and its routing in the state.
+        # In the ledger it separates a destination's name from its routing.
         raise SettingError(setting(connection.conn_id, "Extra destination_id"), f"got {name!r}", "text without ~")
     return name or ""

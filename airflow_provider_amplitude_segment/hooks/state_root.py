@@ -1,4 +1,4 @@
-"""From the place where ledgers are kept, as text, to the root that the ledger store is handed."""
+"""Turn a state path, as text, into the root that ``LedgerStore`` takes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TAKES = "an absolute path, or a URL that ObjectStoragePath takes (file:///path, s3://connection@bucket/…, gs://…)"
 
 _LOCAL_SCHEMES = frozenset({"file", "local"})
-"""Names of the worker's own file system, whose files are kept readable by their owner only."""
+"""Names of the worker's own file system, where only the owner can read the ledgers' files."""
 
 _BUCKET_STORES = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl"})
 _WEB_SCHEMES = frozenset({"http", "https", "arn"})
@@ -28,23 +28,23 @@ _OWN_HOSTS = frozenset({"", "localhost"})
 
 
 def open_state_root(place: str) -> Root:
-    """Return the root of all ledgers; nothing is read or written yet.
+    """Return the root of all ledgers, without reading or writing there.
 
     :param place: an absolute path, or a URL.
-    :raises SettingError: it is neither, or a URL with a password, with a query or without a bucket.
-    :raises StatePathError: no file system is installed for the URL, or its connection cannot be used; as a
-        ``StateUnavailableError`` where its credentials could not be fetched, which may pass.
+    :raises SettingError: the place is neither, or a URL with a password, with a query or without a bucket.
+    :raises StatePathError: no file system is installed for the URL, or its connection cannot be used. It is a
+        ``StateUnavailableError`` where its credentials could not be fetched, which is transient.
     """
     return local_path(place) or _object_root(place)
 
 
 def local_path(place: str) -> Path | None:
-    """Return the path of a place on the worker's own file system; ``None`` for a place anywhere else.
+    """Return the path of a place on the worker's own file system; ``None`` for any other place.
 
-    A ``file`` URL is read as https://www.rfc-editor.org/rfc/rfc8089 has it: percent-encoded, with no host or localhost.
+    A ``file`` URL is percent-encoded, with no host or localhost: https://www.rfc-editor.org/rfc/rfc8089.
 
     :param place: an absolute path, or a URL.
-    :raises SettingError: a relative path, a password in it, or a ``file`` URL of another machine; says what to type.
+    :raises SettingError: a relative path, a password in it, or a ``file`` URL of another machine; says what to set.
 
     >>> local_path("file:///my%20ledger") == local_path("file://localhost/my%20ledger") == Path("/my ledger")
     True
@@ -66,7 +66,7 @@ def local_path(place: str) -> Path | None:
 
 
 def _scheme_of(place: str) -> tuple[str, str]:
-    """Return a URL's scheme in lower case and what follows its colon; no scheme for a path.
+    """Return a URL's scheme in lower case and the text after its colon; an empty scheme for a path.
 
     >>> _scheme_of("S3://bucket/state"), _scheme_of("file:/var/ledger"), _scheme_of("a:b/c")
     (('s3', '//bucket/state'), ('file', '/var/ledger'), ('', 'a:b/c'))
@@ -91,12 +91,12 @@ def _path_of_url(url: str, rest: str) -> Path:
     except UnicodeDecodeError:
         decoded = ""
     if not decoded.startswith("/") or "\0" in decoded or "?" in path or "#" in path:
-        raise SettingError("state_path", f"got {url!r}, which is no URL of a file", "file:///path, percent-encoded")
+        raise SettingError("state_path", f"got {url!r}, which is not a URL of a file", "file:///path, percent-encoded")
     return Path(decoded)
 
 
 def _refuse_password(text: str) -> None:
-    """Refuse ``s3://key:secret@bucket``: the parameter is shown in the UI, in logs and in errors."""
+    """Refuse ``s3://key:secret@bucket``, because the UI, logs and errors show the parameter."""
     user_info, at, _ = text.rpartition("://")[2].partition("@")
     if at and ":" in user_info:
         raise SettingError(
@@ -105,8 +105,8 @@ def _refuse_password(text: str) -> None:
 
 
 def _refuse_pasted(url: str, scheme: str, rest: str) -> None:
-    """Refuse what only looks like a URL of an object store, or has more than belongs into one, with what to type."""
-    # A presigned URL's query is a key.
+    """Refuse a URL that is not one of an object store, or has too many parts; the error says what to set."""
+    # The query is left out of messages, because a presigned URL's query is a key.
     shown = re.split(r"[?#]", url, maxsplit=1)[0]
     if scheme in _WEB_SCHEMES:
         takes = suggest_place(url) or "s3://<connection ID>@<bucket>/<path>, with the endpoint in that connection"
@@ -117,7 +117,7 @@ def _refuse_pasted(url: str, scheme: str, rest: str) -> None:
         takes = f"{scheme}://{rest.strip('/')}"
         raise SettingError("state_path", f"got {shown!r}, where slashes are missing", takes)
     if shown != url:
-        problem = f"got {shown!r} with more behind it, which would be taken for a part of the name"
+        problem = f"got {shown!r} with a query or a fragment, which would become a part of the name"
         raise SettingError("state_path", problem, f"{shown}, and options in Extra of the connection")
     if not rest[2:].partition("/")[0].rpartition("@")[2]:
         raise SettingError("state_path", f"got {url!r}, which names no bucket", _TAKES)
@@ -131,7 +131,7 @@ def _object_root(url: str) -> Root:
     _refuse_pasted(url, scheme, rest)
     try:
         root: ObjectRoot = ObjectStoragePath(f"{scheme}:{rest}")
-        # The file system is looked up at the first use; better here, where nothing was asked of anybody.
+        # Look up the file system now, before any request is sent, not at its first use.
         root.fs  # noqa: B018
     except AirflowNotFoundException as error:
         raise StatePathError(url, "the connection it names does not exist") from error
@@ -144,7 +144,7 @@ def _object_root(url: str) -> Root:
 
 
 def _is_not_installed(error: Exception) -> bool:
-    """Tell whether a file system is missing: by fixed words of Airflow, fsspec and UPath, or a failed import.
+    """Return whether a file system is missing: by fixed words of Airflow, fsspec and UPath, or a failed import.
 
     >>> _is_not_installed(ValueError("Protocol not known: ftps")), _is_not_installed(ValueError("Invalid endpoint: a"))
     (True, False)

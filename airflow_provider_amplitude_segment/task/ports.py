@@ -14,7 +14,6 @@ from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.system_clock import SystemClock, SystemRandomSource
 from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
 from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
-from airflow_provider_amplitude_segment.core.ledger.stream import Destination
 from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
+    from airflow_provider_amplitude_segment.core.ledger.stream import Destination
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.task.settings import DestinationParameters, SyncParameters
 
@@ -95,10 +95,4 @@ def _open_store(state_path: object) -> LedgerStore:
 
 
 def _destination(hook: SegmentHook, settings: SyncSettings) -> Destination:
-    described = hook.describe()
-    return Destination(
-        segment_conn_id=described.conn_id,
-        name=described.destination,
-        workspace=described.workspace,
-        key_fingerprint=described.key_fingerprint,
-    ).with_integrations(settings.integrations)
+    return hook.describe().with_integrations(settings.integrations)

@@ -1,1 +1,1 @@
-"""What waits without a worker slot."""
+"""Triggers: they wait without a worker slot."""

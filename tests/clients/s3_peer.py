@@ -32,4 +32,4 @@ def main(task: str, url: str, bucket: str, start: str, number: str) -> object:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:])))  # noqa: T201 - whoever started it reads this
+    print(json.dumps(main(*sys.argv[1:])))  # noqa: T201 - the process that started it reads this

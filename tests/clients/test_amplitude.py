@@ -1,4 +1,4 @@
-"""The Amplitude client spends one export, waits out what passes, and shows its keys to nobody else."""
+"""The Amplitude client spends one export, waits out transient failures, and sends its keys to no other server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from clients.conftest import amplitude_client
-from fakes.recording_server import RecordingServer, Told, unannounced
+from fakes.recording_server import CannedResponse, RecordingServer, unannounced
 
 from airflow_provider_amplitude_segment.core.export.download import Download
 from airflow_provider_amplitude_segment.core.export.responses import (
@@ -44,9 +44,9 @@ FILE = b'"amplitude_id","user_id"\n"356896327775",""\n"356896327776","ann"\n"356
 
 def requested(client: AmplitudeClient) -> str:
     """Request an export and return its ID."""
-    answer = client.request_export("26umsb5")
-    assert isinstance(answer, ExportRequested)
-    return answer.request_id
+    response = client.request_export("26umsb5")
+    assert isinstance(response, ExportRequested)
+    return response.request_id
 
 
 def completed(client: AmplitudeClient) -> str:
@@ -121,7 +121,7 @@ def test_a_failed_download_is_begun_anew_from_the_same_export(
 
 
 def test_an_expired_link_is_fetched_anew(sandbox: Sandbox, amplitude: AmplitudeClient, tmp_path: Path) -> None:
-    """Storage answers 403 to it, which says nothing about the keys."""
+    """Storage responds to it with 403, which says nothing about the keys."""
     sandbox.amplitude.cohorts["26umsb5"].delivery = "storage"
     request_id = completed(amplitude)
     sandbox.faults.add(Fault(on="amplitude.storage", status=403, times=3))
@@ -181,7 +181,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n"
 
 def test_chunks_announce_an_end_and_are_missed(waits: Waits, tmp_path: Path) -> None:
     """Also where the cut is right behind one of them."""
-    with RecordingServer(Told(raw=CHUNKED), Told(raw=CHUNKED + b"0\r\n\r\n")) as api:
+    with RecordingServer(CannedResponse(raw=CHUNKED), CannedResponse(raw=CHUNKED + b"0\r\n\r\n")) as api:
         to = tmp_path / "cohort.csv"
         assert amplitude_client(api.url, waits).download("qfaZya", to) == Download(4, is_end_announced=True)
     assert waits.seconds == [1.0]
@@ -191,8 +191,8 @@ def test_storage_sees_neither_keys_nor_netrc(waits: Waits, tmp_path: Path, monke
     """Not although both are the same host, and the user's .netrc has a word for it."""
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login netrc-login password netrc-password\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    with RecordingServer(Told(body=FILE)) as storage:
-        with RecordingServer(Told(302, {"Location": f"{storage.url}/x.csv?sig=1"})) as api:
+    with RecordingServer(CannedResponse(body=FILE)) as storage:
+        with RecordingServer(CannedResponse(302, {"Location": f"{storage.url}/x.csv?sig=1"})) as api:
             client = amplitude_client(api.url, waits, login="key", password="word")
             client.download("qfaZya", tmp_path / "cohort.csv")
             assert api.came[0].headers["authorization"].startswith("Basic ")
@@ -206,7 +206,7 @@ def test_storage_sees_neither_keys_nor_netrc(waits: Waits, tmp_path: Path, monke
 def test_a_link_that_is_not_https_is_not_followed(waits: Waits, tmp_path: Path) -> None:
     """Nor is it shown."""
     with (
-        RecordingServer(Told(302, {"Location": "http://bucket.example.com/x?sig=hush"})) as api,
+        RecordingServer(CannedResponse(302, {"Location": "http://bucket.example.com/x?sig=hush"})) as api,
         pytest.raises(AmplitudeAnswerError, match="not followed") as caught,
     ):
         amplitude_client(api.url, waits).download("qfaZya", tmp_path / "cohort.csv")
@@ -216,7 +216,7 @@ def test_a_link_that_is_not_https_is_not_followed(waits: Waits, tmp_path: Path) 
 def test_links_to_links_end(waits: Waits, tmp_path: Path) -> None:
     """Storage may redirect a little, not forever."""
     with RecordingServer() as api:
-        api.answers = [Told(302, {"Location": f"{api.url}/again"})]
+        api.responses = [CannedResponse(302, {"Location": f"{api.url}/again"})]
         with pytest.raises(AmplitudeAnswerError):
             amplitude_client(api.url, waits).download("qfaZya", tmp_path / "cohort.csv")
         assert len(api.came) == 4
@@ -224,7 +224,7 @@ def test_links_to_links_end(waits: Waits, tmp_path: Path) -> None:
 
 def test_no_redirect_is_followed_with_keys(waits: Waits) -> None:
     """A list that is somewhere else is not Amplitude's."""
-    with RecordingServer() as elsewhere, RecordingServer(Told(302, {"Location": elsewhere.url})) as api:
+    with RecordingServer() as elsewhere, RecordingServer(CannedResponse(302, {"Location": elsewhere.url})) as api:
         with pytest.raises(AmplitudeAnswerError, match="redirect"):
             amplitude_client(api.url, waits).list_cohorts()
         assert elsewhere.came == []
@@ -244,16 +244,16 @@ LIST = b'{"cohorts": [{"id": "26umsb5", "name": "Power Users"}]}'
 CUTS = {
     "without an announced end": unannounced(LIST[:30]),
     "before its first byte": unannounced(b""),
-    "in its headers": Told(raw=b"HTTP/1.1 200 OK\r\nContent-Le"),
-    "before its announced length": Told(body=LIST[:30], content_length=len(LIST)),
-    "in its chunks": Told(raw=CHUNKED),
-    "and announced by a proxy that took it for whole": Told(body=LIST[:30]),
+    "in its headers": CannedResponse(raw=b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "before its announced length": CannedResponse(body=LIST[:30], content_length=len(LIST)),
+    "in its chunks": CannedResponse(raw=CHUNKED),
+    "and announced by a proxy that took it for whole": CannedResponse(body=LIST[:30]),
 }
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
-def test_a_cut_list_is_asked_for_again(waits: Waits, cut: Told) -> None:
-    """Another time it may come whole, so it is not taken for something else's answer."""
+def test_a_cut_list_is_asked_for_again(waits: Waits, cut: CannedResponse) -> None:
+    """Another time it may come whole, so it is not taken for something else's response."""
     with RecordingServer(cut, cut, unannounced(LIST)) as api:
         (cohort,) = amplitude_client(api.url, waits).list_cohorts()
     assert cohort.cohort_id == "26umsb5"
@@ -265,14 +265,16 @@ def test_a_cut_list_is_asked_for_again(waits: Waits, cut: Told) -> None:
 
 @pytest.mark.parametrize("body", [b"<html>Please log in</html>", b"[]"])
 def test_a_page_without_an_announced_end_is_still_another_servers(waits: Waits, body: bytes) -> None:
-    """It is no beginning of an answer of Amplitude's."""
+    """It is no beginning of a response of Amplitude's."""
     with RecordingServer(unannounced(body)) as api, pytest.raises(AmplitudeAnswerError):
         amplitude_client(api.url, waits).list_cohorts()
     assert waits.seconds == []
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
-def test_a_cut_answer_to_a_request_may_have_spent_an_export_and_can_be_retried(waits: Waits, cut: Told) -> None:
+def test_a_cut_answer_to_a_request_may_have_spent_an_export_and_can_be_retried(
+    waits: Waits, cut: CannedResponse
+) -> None:
     """It is not repeated here: another export would be spent."""
     with RecordingServer(cut) as api:
         with pytest.raises(AmplitudeUnavailableError, match="may have been spent") as caught:
@@ -282,8 +284,8 @@ def test_a_cut_answer_to_a_request_may_have_spent_an_export_and_can_be_retried(w
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
-def test_a_cut_status_says_nothing(waits: Waits, cut: Told) -> None:
-    """Least of all that the export is completed, which an empty answer of status 200 would say."""
+def test_a_cut_status_says_nothing(waits: Waits, cut: CannedResponse) -> None:
+    """Least of all that the export is completed, which an empty response of status 200 would say."""
     with RecordingServer(cut) as api:
         assert amplitude_client(api.url, waits).export_status("qfaZya") == RetryLater(
             None, None, "the response was cut off"
@@ -356,9 +358,9 @@ def test_a_status_is_asked_once(
     """Asking again is the caller's, who has other things to look after."""
     request_id = requested(amplitude)
     sandbox.faults.add(Fault(on="amplitude.status", **fault))  # type: ignore[arg-type]
-    answer = amplitude.export_status(request_id)
-    assert isinstance(answer, RetryLater)
-    assert (answer.status, answer.after_seconds) == (fault.get("status"), None)
+    response = amplitude.export_status(request_id)
+    assert isinstance(response, RetryLater)
+    assert (response.status, response.after_seconds) == (fault.get("status"), None)
     assert waits.seconds == []
 
 
@@ -374,7 +376,7 @@ def test_usage_is_never_a_reason_to_fail(
 @pytest.mark.parametrize("cohort_id", ["../../cohorts/usage", "a/b?c=d#e", "ä \ud800", "%2e%2e"])
 def test_an_id_is_one_part_of_the_path(waits: Waits, cohort_id: str) -> None:
     """Whatever is in it, the request goes nowhere else."""
-    with RecordingServer(Told(202, body=b'{"request_id": "qfaZya"}')) as api:
+    with RecordingServer(CannedResponse(202, body=b'{"request_id": "qfaZya"}')) as api:
         amplitude_client(api.url, waits).request_export(cohort_id)
         (came,) = api.came
     assert came.path.startswith("/api/5/cohorts/request/")

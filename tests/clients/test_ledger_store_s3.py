@@ -20,7 +20,7 @@ PEER = Path(__file__).parent / "s3_peer.py"
 
 
 def peers(task: str, s3_server: S3Server, bucket: str, count: int) -> list[Any]:
-    """What so many processes answer that do the same at once."""
+    """What so many processes return that do the same at once."""
     start = str(time.time() + 3 + count / 2)
     command = [sys.executable, str(PEER), task, s3_server.url, bucket, start]
     running = [
@@ -54,7 +54,7 @@ def test_what_another_process_writes_and_deletes_is_seen_at_once(
 ) -> None:
     other = LedgerStore(Root(file_system(s3_server.url), root.path))
     other.put("a/claim-1.json", b"1")
-    # Airflow hands the same file system to everybody in a process: somebody else has made it remember.
+    # Airflow shares one file system in a process, and other code has filled its cache.
     root.fs.ls(f"{root.path}/a", detail=True)
     store = LedgerStore(root)
     assert store.names("a") == ["claim-1.json"]
@@ -74,10 +74,10 @@ def test_what_another_process_writes_and_deletes_is_seen_at_once(
 def test_of_processes_that_create_the_same_claim_in_the_same_instant_one_wins(
     s3_server: S3Server, bucket: str, store: LedgerStore
 ) -> None:
-    answers = peers("create", s3_server, bucket, 4)
+    results = peers("create", s3_server, bucket, 4)
 
     for turn in range(20):
-        winners = [number for number, won in enumerate(answers) if won[turn]]
+        winners = [number for number, won in enumerate(results) if won[turn]]
         assert len(winners) == 1, f"turn {turn}: {winners}"
         assert store.get(f"a/claim-{turn}.json") == f"claim of {winners[0]}".encode()
 
@@ -107,7 +107,7 @@ def test_a_forked_task_uses_the_file_system_that_its_parent_had_opened(
 def test_a_server_that_says_only_that_the_precondition_failed_is_understood(
     s3_server: S3Server, bucket: str, store: LedgerStore
 ) -> None:
-    """AWS names the condition in its answer; others do not, and s3fs then raises something else."""
+    """AWS names the condition in its response; others do not, and s3fs then raises something else."""
     store.put("a/claim-1.json", b"theirs")
     s3_server.fail_next("PUT", bucket, 412, "PreconditionFailed")
 
@@ -126,7 +126,7 @@ def test_a_claim_that_another_writer_is_at_just_now_is_not_ours(
 def test_a_claim_whose_answer_was_lost_is_known_for_our_own(
     s3_server: S3Server, bucket: str, store: LedgerStore
 ) -> None:
-    """The library asks again by itself, and is told that the object exists."""
+    """The library sends the request again by itself, and gets the response that the object exists."""
     s3_server.fail_next("PUT", bucket, 500, "InternalError", apply=True)
 
     assert store.create("a/claim-1.json", b"ours")
@@ -184,10 +184,10 @@ def test_a_folder_that_a_console_made_is_no_object_of_itself(root: Root, store: 
 
 def test_a_bucket_that_nobody_made_is_named_and_not_made(s3_server: S3Server) -> None:
     before = s3_server.buckets()
-    store = LedgerStore(Root(file_system(s3_server.url), "nobody-made-this/state"))
+    store = LedgerStore(Root(file_system(s3_server.url), "missing-bucket/state"))
 
     for write in (lambda: store.create("a/claim-1.json", b""), lambda: store.put("a/plan-1.json", b"")):
-        with pytest.raises(StatePathError, match=r"nobody-made-this.* cannot be used: NoSuchBucket") as refused:
+        with pytest.raises(StatePathError, match=r"missing-bucket.* cannot be used: NoSuchBucket") as refused:
             write()
         assert not refused.value.retryable
     assert s3_server.buckets() == before

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from clients.conftest import Root, file_system
 from fakes import World
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 from fakes.s3_server import KEY, SECRET, S3Server
 from fsspec.implementations.local import LocalFileSystem
 from s3fs import S3FileSystem
@@ -47,7 +47,7 @@ class WithoutToken(S3FileSystem):
 
 
 class Failing:
-    """A bucket store whose every answer is one error."""
+    """A bucket store whose every response is one error."""
 
     protocol = "gs"
 
@@ -98,7 +98,7 @@ def test_a_credentials_file_that_is_missing_is_named_and_tried_again(
 def test_a_bucket_that_does_not_exist_is_no_absent_object(
     ask: Callable[[LedgerStore, Path], object], s3_server: S3Server, tmp_path: Path
 ) -> None:
-    store = LedgerStore(Root(file_system(s3_server.url), "nobody-made-this/state"))
+    store = LedgerStore(Root(file_system(s3_server.url), "missing-bucket/state"))
 
     with pytest.raises(StatePathError, match="cannot be used: NoSuchBucket, HTTP 404") as failed:
         ask(store, tmp_path / "copy")
@@ -109,7 +109,7 @@ def test_a_bucket_that_does_not_exist_is_no_absent_object(
 def test_a_web_server_that_knows_no_such_page_is_no_store(
     ask: Callable[[LedgerStore, Path], object], tmp_path: Path
 ) -> None:
-    with RecordingServer(Told(404, body=b"<html>Not Found</html>")) as server:
+    with RecordingServer(CannedResponse(404, body=b"<html>Not Found</html>")) as server:
         fs = S3FileSystem(key=KEY, secret=SECRET, endpoint_url=server.url, skip_instance_cache=True)
         with pytest.raises(StatePathError, match="HTTP"):
             ask(LedgerStore(Root(fs, "bucket/state")), tmp_path / "copy")

@@ -21,7 +21,7 @@ from airflow_provider_amplitude_segment.exceptions import ClaimHeldError, StateU
 
 @pytest.fixture
 def cutting(s3_server: S3Server, root: Root) -> Iterator[tuple[Http10Proxy, LedgerStore]]:
-    """A store behind a proxy that hands on the first half of each object and announces no end; no checksum tells."""
+    """A store behind a proxy that sends the first half of each object and announces no end; no checksum shows it."""
     never = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
     with Http10Proxy(s3_server.url) as proxy:
         proxy.hand_on = lambda path, body: body[: len(body) // 2] if path.startswith(f"/{root.path}/") else body

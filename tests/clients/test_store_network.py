@@ -11,7 +11,7 @@ from clients.conftest import Root, file_system
 from cryptography import x509
 from fakes.certificates import Authority
 from fakes.http10_proxy import Http10Proxy
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 from fakes.s3_server import KEY, SECRET
 from s3fs import S3FileSystem
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fakes.s3_server import S3Server
 
 NO_RETRIES = {"retries": {"max_attempts": 0}}
-LISTING = Told(body=b"<ListBucketResult></ListBucketResult>")
+LISTING = CannedResponse(body=b"<ListBucketResult></ListBucketResult>")
 
 
 @pytest.fixture
@@ -87,9 +87,9 @@ def test_the_authority_that_the_named_variable_holds_is_trusted(
 
 
 def test_https_at_a_port_of_http_and_a_proxys_login_are_lasting(stack: ExitStack) -> None:
-    server = stack.enter_context(RecordingServer(Told(407)))
+    server = stack.enter_context(RecordingServer(CannedResponse(407)))
 
-    with pytest.raises(StatePathError, match="the server does not answer in TLS") as plain:
+    with pytest.raises(StatePathError, match="the server does not speak TLS") as plain:
         listing(server.url.replace("http:", "https:"))
     with pytest.raises(StatePathError, match="the proxy wants a user and a password") as login:
         listing("https://store.example.com", server.url.replace("://", "://user:hush@"))

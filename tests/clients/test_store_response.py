@@ -1,4 +1,4 @@
-"""The HTTP answer is found behind the errors of each file system, which are not installed here but for S3's."""
+"""The HTTP response is found behind the errors of each file system, which are not installed here but for S3's."""
 
 from enum import StrEnum
 from types import SimpleNamespace
@@ -57,14 +57,14 @@ class Failing:
         raise self.error
 
 
-@pytest.mark.parametrize(("error", "answer", "is_transient"), ANSWERS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(("error", "response", "is_transient"), ANSWERS, ids=lambda value: type(value).__name__)
 def test_a_stores_answer_is_found_and_decides_whether_a_retry_may_help(
-    error: Exception, answer: StoreResponse, *, is_transient: bool
+    error: Exception, response: StoreResponse, *, is_transient: bool
 ) -> None:
-    assert response_of(error) == answer
+    assert response_of(error) == response
     store = LedgerStore(SimpleNamespace(fs=Failing(error), path="bucket"))
 
-    with pytest.raises(StatePathError, match=str(answer)) as failed:
+    with pytest.raises(StatePathError, match=str(response)) as failed:
         store.names("a")
     assert isinstance(failed.value, StateUnavailableError) is is_transient
     assert "hush" not in str(failed.value)

@@ -1,4 +1,4 @@
-"""A server on loopback that answers what it is told to and remembers every request as it came."""
+"""A server on loopback that sends canned responses and keeps every request as it came."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Told:
-    """One answer to give."""
+class CannedResponse:
+    """A response to send."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -22,12 +22,12 @@ class Told:
     content_length: int | None = None
     """Announce another length than the body's."""
     raw: bytes | None = None
-    """Send these bytes instead of a whole answer, and close the connection."""
+    """Send these bytes instead of a whole response, and close the connection."""
 
 
-def unannounced(body: bytes, status: int = 200) -> Told:
-    """Return an answer of HTTP/1.0 that does not say where its body ends."""
-    return Told(raw=b"HTTP/1.0 %d X\r\nContent-Type: application/json\r\n\r\n%b" % (status, body))
+def unannounced(body: bytes, status: int = 200) -> CannedResponse:
+    """Return a response of HTTP/1.0 that does not say where its body ends."""
+    return CannedResponse(raw=b"HTTP/1.0 %d X\r\nContent-Type: application/json\r\n\r\n%b" % (status, body))
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Came:
 
 
 class RecordingServer:
-    """Answers in the order of ``answers``; the last one is given again and again."""
+    """Sends the responses in their order, and the last one again and again."""
 
-    def __init__(self, *answers: Told, tls: ssl.SSLContext | None = None) -> None:
-        self.answers = list(answers) or [Told()]
+    def __init__(self, *responses: CannedResponse, tls: ssl.SSLContext | None = None) -> None:
+        self.responses = list(responses) or [CannedResponse()]
         self.came: list[Came] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
@@ -64,9 +64,9 @@ class RecordingServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def _answer(self, came: Came) -> Told:
+    def _respond(self, came: Came) -> CannedResponse:
         self.came.append(came)
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -77,19 +77,19 @@ class RecordingServer:
             def _do(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                told = server._answer(Came(self.command, self.path, headers, body))
-                if told.raw is not None:
-                    self.wfile.write(told.raw)
+                response = server._respond(Came(self.command, self.path, headers, body))
+                if response.raw is not None:
+                    self.wfile.write(response.raw)
                     self.close_connection = True
                     return
-                self.send_response(told.status)
-                for name, value in told.headers.items():
+                self.send_response(response.status)
+                for name, value in response.headers.items():
                     self.send_header(name, value)
-                length = len(told.body) if told.content_length is None else told.content_length
+                length = len(response.body) if response.content_length is None else response.content_length
                 self.send_header("Content-Length", str(length))
                 self.end_headers()
-                self.wfile.write(told.body)
-                self.close_connection = length != len(told.body)
+                self.wfile.write(response.body)
+                self.close_connection = length != len(response.body)
 
             do_GET = do_POST = do_CONNECT = _do  # noqa: N815 - http.server's own names
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 
 from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 
@@ -49,7 +49,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def tls_server(tmp_path: Path) -> Iterator[tuple[RecordingServer, Path]]:
-    """Run a server whose certificate nobody signed but itself; its authority is the file beside it."""
+    """Run a server with a self-signed certificate; its authority is the file beside it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)
@@ -72,5 +72,5 @@ def tls_server(tmp_path: Path) -> Iterator[tuple[RecordingServer, Path]]:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority, tmp_path / "key.pem")
-    with RecordingServer(Told(body=b'{"success": true}'), tls=context) as server:
+    with RecordingServer(CannedResponse(body=b'{"success": true}'), tls=context) as server:
         yield server, authority

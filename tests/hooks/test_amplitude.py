@@ -8,10 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 
+from airflow_provider_amplitude_segment.core.export.cohort import fits
 from airflow_provider_amplitude_segment.exceptions import SettingError
-from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook, matches
+from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def test_a_project_without_a_discoverable_cohort_works_and_is_told_why_there_is_
     sandbox.amplitude.cohorts.clear()
     works, sentence = AmplitudeHook().test_connection()
     assert works
-    assert sentence.endswith("lists no cohort: only those that are discoverable in Amplitude can be synced.")
+    assert sentence.endswith("lists no cohort. Make a cohort discoverable in Amplitude to sync it.")
 
 
 @pytest.mark.parametrize(("region", "other"), [("US", "EU"), ("EU", "US")])
@@ -43,7 +44,7 @@ def test_a_project_without_a_discoverable_cohort_works_and_is_told_why_there_is_
 def test_a_wrong_key_and_a_wrong_region_are_both_named_as_amplitude_answers_alike(
     connect: Callable[..., str], region: str, other: str, status: int
 ) -> None:
-    with RecordingServer(Told(status, body=b"secret-key-4567 is wrong")) as server:
+    with RecordingServer(CannedResponse(status, body=b"secret-key-4567 is wrong")) as server:
         connect("amplitude_default", **KEYS, host=server.url, extra={"region": region})
         works, sentence = AmplitudeHook().test_connection()
     assert not works
@@ -65,20 +66,20 @@ def test_keys_that_the_sandbox_does_not_know_are_refused(sandbox: Sandbox, conne
 def test_an_amplitude_that_is_busy_proves_no_key_and_is_not_waited_for(
     connect: Callable[..., str], status: int
 ) -> None:
-    with RecordingServer(Told(status, {"Retry-After": "60"})) as server:
+    with RecordingServer(CannedResponse(status, {"Retry-After": "60"})) as server:
         connect("amplitude_default", **KEYS, host=server.url)
         works, sentence = AmplitudeHook().test_connection()
         assert len(server.came) == 1
     assert not works
-    assert f"busy or unwell (HTTP {status}), so that the keys are not proved" in sentence
+    assert f"busy or out of order (HTTP {status}), so the keys are not proved" in sentence
 
 
 def test_a_host_that_is_not_amplitude_is_told(connect: Callable[..., str]) -> None:
-    with RecordingServer(Told(body=b"<html>Please log in</html>")) as server:
+    with RecordingServer(CannedResponse(body=b"<html>Please log in</html>")) as server:
         connect("amplitude_default", **KEYS, host=server.url)
         works, sentence = AmplitudeHook().test_connection()
     assert not works
-    assert "not as Amplitude's API does (HTTP 200). Check Host" in sentence
+    assert "returns another response (HTTP 200). Check Host" in sentence
 
 
 def test_what_cannot_be_tested_is_told_by_the_forms_label(connect: Callable[..., str]) -> None:
@@ -167,7 +168,7 @@ def test_the_region_decides_and_a_host_overrides(
 def test_a_pasted_call_is_refused_with_what_to_type(connect: Callable[..., str]) -> None:
     """The part before it, or nothing where that is the region's own host."""
     takes = {
-        "https://amplitude.com/api/3/cohorts": "nothing, to use the region's host (US: https://amplitude.com, ",
+        "https://amplitude.com/api/3/cohorts": "no value, to use the region's host (US: https://amplitude.com, ",
         "https://proxy.example.com/amplitude/api/5/cohorts/request/x": "https://proxy.example.com/amplitude",
     }
     for host, expected in takes.items():
@@ -193,7 +194,7 @@ def test_a_socks_proxy_of_the_environment_without_its_package_is_named(
 
 def test_the_keys_of_proxies_may_be_written_in_any_case(connect: Callable[..., str]) -> None:
     """Requests would pass over them, and go past the proxy."""
-    with RecordingServer(Told(body=b'{"cohorts": []}')) as proxy:
+    with RecordingServer(CannedResponse(body=b'{"cohorts": []}')) as proxy:
         extra = {"proxies": {"HTTP": f" {proxy.url} "}}
         client = AmplitudeHook(connect("a", **KEYS, host="http://amplitude.example.com", extra=extra)).get_conn()
         assert client.list_cohorts() == ()
@@ -202,7 +203,7 @@ def test_the_keys_of_proxies_may_be_written_in_any_case(connect: Callable[..., s
 
 def test_white_space_around_a_key_is_dropped(connect: Callable[..., str]) -> None:
     """A secrets file likes to end in a line break."""
-    with RecordingServer(Told(body=b'{"cohorts": []}')) as server:
+    with RecordingServer(CannedResponse(body=b'{"cohorts": []}')) as server:
         connect("a", conn_type="amplitude", login="key\n", password=" word ", host=server.url)
         AmplitudeHook("a").get_conn().list_cohorts()
         assert server.came[0].headers["authorization"] == "Basic a2V5OndvcmQ="
@@ -210,7 +211,7 @@ def test_white_space_around_a_key_is_dropped(connect: Callable[..., str]) -> Non
 
 def test_a_key_of_any_characters_can_be_sent(connect: Callable[..., str]) -> None:
     """Not Latin-1 alone."""
-    with RecordingServer(Told(body=b'{"cohorts": []}')) as server:
+    with RecordingServer(CannedResponse(body=b'{"cohorts": []}')) as server:
         connect("a", conn_type="amplitude", login="schlüssel€", password="w", host=server.url)
         assert AmplitudeHook("a").get_conn().list_cohorts() == ()
 
@@ -305,7 +306,7 @@ def test_a_cohorts_page_is_that_of_the_organization_and_unknown_without_one(
 
 
 def test_a_host_that_is_not_reached_is_told_at_once(connect: Callable[..., str]) -> None:
-    """Somebody waits for it: it is asked once."""
+    """One request is sent, because a person waits for it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -314,7 +315,7 @@ def test_a_host_that_is_not_reached_is_told_at_once(connect: Callable[..., str])
     assert time.monotonic() - began < 1
     assert not works
     assert sentence.startswith(
-        f"Not reached: no answer from http://127.0.0.1:{port} (data region US): the server refuses the connection. "
+        f"Not reached: no response from http://127.0.0.1:{port} (data region US): the server refuses the connection. "
         "Check Host of the connection, its port, "
     )
 
@@ -322,8 +323,8 @@ def test_a_host_that_is_not_reached_is_told_at_once(connect: Callable[..., str])
 def test_a_pattern_of_many_stars_is_answered_at_once() -> None:
     began = time.monotonic()
 
-    assert not matches("a" * 200, "*a" * 30 + "*b")
-    assert matches("[x] a b", "[x]*a*?b*")
+    assert not fits("a" * 200, "*a" * 30 + "*b")
+    assert fits("[x] a b", "[x]*a*?b*")
     assert time.monotonic() - began < 5
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 from fakes.certificates import Authority
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 
 from airflow_provider_amplitude_segment.core.delivery.response import Unreachable
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
@@ -46,13 +46,13 @@ class Ways:
 
     def tls(self, certificate: Path, *, wants_client: bool = False) -> str:
         context = self.authority.context(certificate, wants_client=wants_client)
-        return self.stack.enter_context(RecordingServer(Told(body=b"{}"), tls=context)).url
+        return self.stack.enter_context(RecordingServer(CannedResponse(body=b"{}"), tls=context)).url
 
     def trusted(self, certificate: Path, **more: Any) -> Way:
         return Way(self.tls(certificate), {"verify": self.authority.file, **more})
 
-    def answering(self, told: Told) -> str:
-        return self.stack.enter_context(RecordingServer(told)).url
+    def answering(self, response: CannedResponse) -> str:
+        return self.stack.enter_context(RecordingServer(response)).url
 
     def closing(self, said: bytes = b"") -> int:
         """A port whose every connection is closed after these bytes."""
@@ -144,13 +144,13 @@ LASTING: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
         "Extra verify",
     ),
     "https at a port of http": (
-        lambda ways: Way(ways.answering(Told()).replace("http:", "https:")),
-        "the server does not answer in TLS",
+        lambda ways: Way(ways.answering(CannedResponse()).replace("http:", "https:")),
+        "the server does not speak TLS",
         "scheme and port of Host",
     ),
     "https at a proxy of http": (
-        lambda ways: through(with_password(ways.answering(Told())).replace("http:", "https:")),
-        "the proxy does not answer in TLS",
+        lambda ways: through(with_password(ways.answering(CannedResponse())).replace("http:", "https:")),
+        "the proxy does not speak TLS",
         "Extra proxies",
     ),
     "a proxy of a private authority": (
@@ -159,17 +159,17 @@ LASTING: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
         "REQUESTS_CA_BUNDLE",
     ),
     "a proxy that wants a login": (
-        lambda ways: through(with_password(ways.answering(Told(407)))),
+        lambda ways: through(with_password(ways.answering(CannedResponse(407)))),
         "the proxy wants a user and a password, or other ones",
         "Extra proxies",
     ),
     "a proxy that wants a login for http": (
-        lambda ways: through(with_password(ways.answering(Told(407))), ELSEWHERE),
+        lambda ways: through(with_password(ways.answering(CannedResponse(407))), ELSEWHERE),
         "the proxy wants a user and a password, or other ones",
         "Extra proxies",
     ),
     "a proxy that refuses": (
-        lambda ways: through(with_password(ways.answering(Told(403)))),
+        lambda ways: through(with_password(ways.answering(CannedResponse(403)))),
         "the proxy refuses to connect to the server",
         "NO_PROXY",
     ),
@@ -187,7 +187,7 @@ TRANSIENT: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
         "Extra proxies",
     ),
     "a proxy that does not get there": (
-        lambda ways: through(with_password(ways.answering(Told(502)))),
+        lambda ways: through(with_password(ways.answering(CannedResponse(502)))),
         "the proxy cannot connect to the server",
         "Check the proxy",
     ),
@@ -208,11 +208,11 @@ TRANSIENT: dict[str, tuple[Callable[[Ways], Way], str, str]] = {
     ),
     "a server that speaks something else": (
         lambda ways: Way(f"http://127.0.0.1:{ways.closing(b'220 mail.example.com')}"),
-        "what answers does not speak HTTP",
+        "the server does not speak HTTP",
         "scheme and port",
     ),
-    "an answer that is cut": (
-        lambda ways: Way(ways.answering(Told(body=b"{", content_length=9))),
+    "a response that is cut": (
+        lambda ways: Way(ways.answering(CannedResponse(body=b"{", content_length=9))),
         "the response was cut off",
         "Extra proxies",
     ),
@@ -246,10 +246,10 @@ def test_what_no_retry_cures_is_told_with_its_cure_and_not_retried(
     assert "status page" not in str(failed.value)
     assert hides(str(failed.value))
 
-    answer = segment(connect, way).get_conn().post_batch(b"{}")
-    assert answer == Unreachable(reason)
-    assert isinstance(answer, Unreachable)
-    assert cure in answer.advice
+    response = segment(connect, way).get_conn().post_batch(b"{}")
+    assert response == Unreachable(reason)
+    assert isinstance(response, Unreachable)
+    assert cure in response.advice
 
 
 @pytest.mark.parametrize(("lead", "reason", "cure"), TRANSIENT.values(), ids=TRANSIENT.keys())
@@ -265,10 +265,10 @@ def test_what_may_pass_is_told_by_its_reason_and_can_be_retried(
     assert cure in str(failed.value)
     assert hides(str(failed.value))
 
-    answer = segment(connect, way).get_conn().post_batch(b"{}")
-    assert answer == RetryLater(None, None, reason)
-    assert isinstance(answer, RetryLater)
-    assert cure in answer.advice
+    response = segment(connect, way).get_conn().post_batch(b"{}")
+    assert response == RetryLater(None, None, reason)
+    assert isinstance(response, RetryLater)
+    assert cure in response.advice
 
 
 @pytest.mark.parametrize("name", ["a private authority", "an expired certificate", "a proxy that wants a login"])
@@ -280,7 +280,7 @@ def test_the_test_button_says_why_nothing_came_and_what_cures_it(
     for hook in (amplitude(connect, way), segment(connect, way)):
         works, sentence = hook.test_connection()
         assert not works
-        assert sentence.startswith(f"Not reached: no answer from {way.host} (data region US): {reason}.")
+        assert sentence.startswith(f"Not reached: no response from {way.host} (data region US): {reason}.")
         assert cure in sentence
         assert hides(sentence)
 
@@ -310,7 +310,7 @@ def test_storage_that_is_not_trusted_is_named_and_not_asked_again(
     connect: Callable[..., str], ways: Ways, tmp_path: Path
 ) -> None:
     storage = ways.tls(ways.authority.issue("storage"))
-    way = Way(ways.answering(Told(302, {"Location": f"{storage}/x.csv?sig=hush"})))
+    way = Way(ways.answering(CannedResponse(302, {"Location": f"{storage}/x.csv?sig=hush"})))
 
     with pytest.raises(AmplitudeUnreachableError, match="from Amplitude's storage: no connection") as failed:
         amplitude(connect, way).get_conn().download("qfaZya", tmp_path / "export")

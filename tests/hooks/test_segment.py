@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
 from airflow_provider_amplitude_segment.exceptions import SettingError
@@ -31,14 +31,14 @@ def test_a_batch_goes_out_with_the_key_and_a_colon() -> None:
     [
         {"conn_type": "segmentio", "password": KEY},
         {"conn_type": "segmentio", "password": f" {KEY}\n"},
-        {"conn_type": "segmentio", "login": "somebody", "password": KEY},
+        {"conn_type": "segmentio", "login": "a-user", "password": KEY},
         {"conn_type": "segment", "extra": {"write_key": KEY}},
         {"conn_type": "segment", "password": "", "extra": {"write_key": f"{KEY}\n"}},
     ],
 )
 def test_the_header_is_the_key_alone(connect: Callable[..., str], fields: dict[str, object]) -> None:
     """From the password, or as Airflow's own Segment provider keeps it; a login does not matter."""
-    with RecordingServer(Told(body=b'{"success": true}')) as server:
+    with RecordingServer(CannedResponse(body=b'{"success": true}')) as server:
         SegmentHook(connect("s", host=server.url, **fields)).get_conn().post_batch(BATCH)
         (came,) = server.came
     assert came.headers["authorization"] == "Basic d3JpdGUta2V5LTAxMjM0NTY3ODk6"
@@ -83,7 +83,7 @@ def test_the_region_decides_and_a_host_overrides(
 
 @pytest.mark.parametrize("host", ["app.segment.com", "https://eu1.app.segment.com/acme/sources"])
 def test_the_web_application_is_no_host(connect: Callable[..., str], host: str) -> None:
-    """It would answer, and lose everything."""
+    """It would respond, and lose everything."""
     hook = SegmentHook(connect("s", conn_type="segmentio", password=KEY, host=host))
 
     works, sentence = hook.test_connection()
@@ -96,7 +96,7 @@ def test_the_web_application_is_no_host(connect: Callable[..., str], host: str) 
 
 @pytest.mark.usefixtures("sandbox")
 def test_the_test_button_says_of_another_host_that_it_may_not_be_segment() -> None:
-    assert "whether this is Segment is not proved either" in SegmentHook().test_connection()[1]
+    assert "nor that this host is Segment's" in SegmentHook().test_connection()[1]
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -104,7 +104,7 @@ def test_the_test_button_says_that_segment_accepts_any_key_and_where_to_look() -
     works, sentence = SegmentHook().test_connection()
     assert works
     assert sentence.startswith("Reached, but Segment accepts any key: http://127.0.0.1:")
-    assert "the write key is NOT proved" in sentence
+    assert "This does NOT prove the write key" in sentence
     assert "Connections > Sources > the source > Debugger" in sentence
 
 
@@ -118,13 +118,13 @@ def test_the_test_button_says_that_segment_accepts_any_key_and_where_to_look() -
 def test_the_test_button_has_the_debuggers_address_where_the_connection_makes_it_known(
     connect: Callable[..., str], region: str, debugger: str
 ) -> None:
-    with RecordingServer(Told(404)) as server:
+    with RecordingServer(CannedResponse(404)) as server:
         slugs = {"workspace": "acme", "source": " python ", "region": region}
         works, sentence = SegmentHook(
             connect("s", conn_type="segmentio", password=KEY, host=server.url, extra=slugs)
         ).test_connection()
     assert works
-    assert sentence.endswith(f"look into its debugger for the users: {debugger}")
+    assert sentence.endswith(f"look for the users in its debugger: {debugger}")
     assert f"nor that its source is in the data region {region}" in sentence
     assert KEY not in sentence
 
@@ -169,16 +169,16 @@ def test_a_host_of_one_region_decides_about_the_region_where_the_connection_name
 
 
 PASTED = [
-    ("https://api.segment.io/v1/batch", "nothing, to use the region's host"),
-    ("https://api.segment.io/v1/identify", "nothing, to use the region's host"),
-    ("api.segment.io/v1/import/", "nothing, to use the region's host"),
-    ("https://events.eu1.segmentapis.com/v1/t", "nothing, to use the region's host"),
-    ("https://api.segment.io/docs", "nothing, to use the region's host"),
+    ("https://api.segment.io/v1/batch", "no value, to use the region's host"),
+    ("https://api.segment.io/v1/identify", "no value, to use the region's host"),
+    ("api.segment.io/v1/import/", "no value, to use the region's host"),
+    ("https://events.eu1.segmentapis.com/v1/t", "no value, to use the region's host"),
+    ("https://api.segment.io/docs", "no value, to use the region's host"),
     ("https://proxy.example.com/v1/track", "https://proxy.example.com"),
     ("https://proxy.example.com:8443/segment/v1/batch", "https://proxy.example.com:8443/segment"),
-    ("https://api.segmentapis.com/sources", "nothing, to use the region's host"),
-    ("eu1.api.segmentapis.com", "nothing, to use the region's host"),
-    ("https://profiles.segment.com/v1/spaces", "nothing, to use the region's host"),
+    ("https://api.segmentapis.com/sources", "no value, to use the region's host"),
+    ("eu1.api.segmentapis.com", "no value, to use the region's host"),
+    ("https://profiles.segment.com/v1/spaces", "no value, to use the region's host"),
 ]
 
 
@@ -201,10 +201,10 @@ def test_the_path_of_a_proxy_is_left_as_it_is(connect: Callable[..., str], host:
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(407, "the proxy wants a user and a password"), (502, "answers with HTTP 502, which is a proxy's answer")],
+    [(407, "the proxy wants a user and a password"), (502, "returns HTTP 502, as a proxy or a broken server does")],
 )
 def test_a_proxys_answer_is_not_taken_for_segments(connect: Callable[..., str], status: int, said: str) -> None:
-    with RecordingServer(Told(status)) as server:
+    with RecordingServer(CannedResponse(status)) as server:
         works, sentence = SegmentHook(
             connect("s", conn_type="segmentio", password=KEY, host=server.url)
         ).test_connection()
@@ -221,7 +221,7 @@ def test_the_test_button_says_what_it_did_not_reach(connect: Callable[..., str])
     works, sentence = SegmentHook("s").test_connection()
     assert (works, KEY in sentence) == (False, False)
     assert sentence.startswith(
-        f"Not reached: no answer from http://127.0.0.1:{port} (data region US): the server refuses"
+        f"Not reached: no response from http://127.0.0.1:{port} (data region US): the server refuses"
     )
 
 
@@ -242,12 +242,12 @@ def test_a_destination_is_told_by_host_and_key(connect: Callable[..., str]) -> N
     one, same, other_key, other_host = (
         SegmentHook(conn_id).describe() for conn_id in ("one", "same", "other_key", "other_host")
     )
-    assert one.destination.startswith("dst-")
-    assert len(one.destination) == 24
+    assert one.name.startswith("dst-")
+    assert len(one.name) == 24
     assert one.host == "api.segment.io"
-    assert SegmentHook("with_port").describe().destination == one.destination
-    assert (one.destination, one.key_fingerprint) == (same.destination, same.key_fingerprint)
-    assert len({one.destination, other_key.destination, other_host.destination}) == 3
+    assert SegmentHook("with_port").describe().name == one.name
+    assert (one.name, one.key_fingerprint) == (same.name, same.key_fingerprint)
+    assert len({one.name, other_key.name, other_host.name}) == 3
     assert len({one.key_fingerprint, other_key.key_fingerprint, other_host.key_fingerprint}) == 3
     assert KEY not in repr(one)
 
@@ -258,6 +258,6 @@ def test_a_destination_can_keep_its_name_when_the_key_changes(connect: Callable[
     connect("old", conn_type="segmentio", password=KEY, extra=extra)
     connect("new", conn_type="segmentio", password=f"{KEY}0", extra=extra)
     old, new = SegmentHook("old").describe(), SegmentHook("new").describe()
-    assert old.destination == new.destination == "crm"
+    assert old.name == new.name == "crm"
     assert (old.workspace, old.source) == ("acme", "python")
     assert old.key_fingerprint != new.key_fingerprint

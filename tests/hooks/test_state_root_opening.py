@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes.certificates import Authority
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 
 from airflow_provider_amplitude_segment.__main__ import main
 from airflow_provider_amplitude_segment.exceptions import StatePathError, StateUnavailableError
@@ -78,7 +78,7 @@ def test_a_credentials_service_that_is_silent_or_down_may_pass(connect: Callable
 def test_what_a_credentials_service_answers_decides_whether_a_retry_may_help(
     stack: ExitStack, connect: Callable[..., str], status: int, code: str, *, is_transient: bool
 ) -> None:
-    server = stack.enter_context(RecordingServer(Told(status, body=DENIED % code.encode())))
+    server = stack.enter_context(RecordingServer(CannedResponse(status, body=DENIED % code.encode())))
 
     with pytest.raises(StatePathError, match=f"{code}, HTTP {status}, while the connection") as failed:
         open_state_root(behind_role(connect, f"sts_{code.lower()}", server.url))
@@ -93,13 +93,13 @@ FIELDS: list[tuple[str, dict[str, Any], str]] = [
         {"profile_name": "unknown-profile"},
         "the AWS configuration of this worker does not have the profile",
     ),
-    ("method", {"role_arn": ROLE, "assume_role_method": "hush"}, "a field is not as it must be .NotImplementedError"),
-    ("kind", {"config_kwargs": {"retries": "hush"}}, "a field is not as it must be .AttributeError"),
-    ("unknown", {"config_kwargs": {"hush": 1}}, "a field is not as it must be .TypeError"),
+    ("method", {"role_arn": ROLE, "assume_role_method": "hush"}, "a field cannot be used .NotImplementedError"),
+    ("kind", {"config_kwargs": {"retries": "hush"}}, "a field cannot be used .AttributeError"),
+    ("unknown", {"config_kwargs": {"hush": 1}}, "a field cannot be used .TypeError"),
     (
         "federation",
         {"role_arn": ROLE, "assume_role_method": "assume_role_with_web_identity"},
-        "a field is not as it must be .AirflowException",
+        "a field cannot be used .AirflowException",
     ),
     (
         "sts_address",

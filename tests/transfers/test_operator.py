@@ -492,4 +492,4 @@ def test_a_usage_endpoint_that_is_missing_or_says_something_else_only_logs(
     sync(min_exports_left=20)
 
     assert believed(sandbox) == {"ann", "bob"}
-    assert "does not tell how many exports are left" in caplog.text
+    assert "does not report how many exports are left" in caplog.text

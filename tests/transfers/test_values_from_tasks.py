@@ -91,9 +91,9 @@ def test_what_a_task_returns_and_no_task_could_read_fails_the_task_that_returns_
     assert states == {name: {"failed"} for name in ("cohorts", "destination", "report", "usage", "export")}
     printed = "".join(capfd.readouterr())
     assert "Return AmplitudeHook().map_cohorts(), which expand_kwargs of an operator takes" in printed
-    assert "Return plain values, such as dataclasses.asdict(destination)" in printed
+    assert "Return plain values, such as dataclasses.asdict(value)" in printed
     assert "Return report.as_dict()" in printed
-    for kind in ("Usage", "ExportRequested"):
+    for kind in ("Destination", "Usage", "ExportRequested"):
         assert f"A value of the class {kind} cannot pass from one task to another" in printed
     assert "allow list" not in printed
 
@@ -137,7 +137,7 @@ def test_what_cannot_be_returned_from_a_task_says_so_for_good(sandbox: Sandbox) 
     with pytest.raises(XComValueError, match="A retry does not help") as refused:
         SegmentHook().describe().serialize()
 
-    assert (refused.value.kind, refused.value.retryable) == ("SegmentDestination", False)
+    assert (refused.value.kind, refused.value.retryable) == ("Destination", False)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The trigger tells how an export ended, waits out what passes, and never blocks its loop."""
+"""The trigger reports how an export ended, waits out transient failures, and never blocks its loop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 
 async def events(trigger: AmplitudeCohortExportTrigger) -> list[dict[str, Any]]:
-    """Return all that a trigger tells."""
+    """Return all events of a trigger."""
     return [event.payload async for event in trigger.run()]
 
 
@@ -138,7 +138,7 @@ def test_a_connection_that_nobody_made_is_told(sandbox: Sandbox) -> None:
 
 
 def test_whatever_else_fails_is_told_by_its_kind(sandbox: Sandbox) -> None:
-    """Its text may hold anything, so it is not told."""
+    """Its text may hold a secret, so the event does not have it."""
     sandbox.amplitude.cohorts["26umsb5"].ready_after_polls = 5
     event = fire(sandbox, poll_interval="broken-word")
     assert (event["status"], event["retryable"]) == ("error", True)
@@ -179,7 +179,7 @@ def waiting_for_silence(silent: socket.socket) -> Iterator[asyncio.Task[list[dic
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """Take connections for an Airflow connection of its own; whoever accepts one decides when it ends."""
+    """Take connections for an Airflow connection of its own; the test that accepts one decides when it ends."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         silent = {"conn_type": "amplitude", "login": "k", "password": "w", "host": "127.0.0.1"}
@@ -221,7 +221,7 @@ def test_a_kill_while_amplitude_is_silent_is_known_as_one(silent: socket.socket)
 
 
 def test_a_state_path_that_is_slow_keeps_nobody_elses_look_ups_waiting(tmp_path: Path) -> None:
-    """While a killed task's claim is given back."""
+    """While a killed task's claim is released."""
     claim = tmp_path / "folder" / "claim-1.json"
     claim.parent.mkdir()
     os.mkfifo(claim)

@@ -1,4 +1,4 @@
-"""Where the file of a completed export is: in the answer itself, or behind a link that works for a minute.
+"""Where the file of a completed export is: in the response itself, or behind a link that works for a minute.
 
 https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Download file".
 """
@@ -32,7 +32,7 @@ class Download(NotForXCom):
 
     Attributes:
         received_bytes: its length.
-        is_end_announced: whether the response said where the file ends, so that a cut would have been seen.
+        is_end_announced: whether the response said where the file ends, so that a cut is an error.
     """
 
     received_bytes: int
@@ -41,15 +41,15 @@ class Download(NotForXCom):
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """The answer's own body is the file."""
+    """The response's own body is the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class StorageLink:
-    """The file lies in storage, for one minute.
+    """The file is in storage, and the link to it works for one minute.
 
     Attributes:
-        url: signed, and so a secret of its own; never to be shown Amplitude's credentials.
+        url: signed, and so a secret. Amplitude's credentials are never sent to it.
     """
 
     url: str = field(repr=False)
@@ -58,13 +58,13 @@ class StorageLink:
 def read_file_response(
     request_id: str, status: int, headers: Mapping[str, str], *, now: float
 ) -> Inline | StorageLink | RetryLater:
-    """Read the answer of ``GET /api/5/cohorts/request/<request id>/file``, section "Download file".
+    """Read the response to ``GET /api/5/cohorts/request/<request id>/file``, section "Download file".
 
-    A small cohort's file is the body; a large one's is behind a link that works for a minute. Asking again
-    gives a new link for seven days.
+    A small cohort's file is the body; a large one's is behind a link that works for a minute. For seven days
+    another request gives a new link.
 
     Args:
-        request_id: For the error's sake.
+        request_id: Goes into the error.
         status: HTTP status code.
         headers: Response headers with lower-case names.
         now: Seconds since 1970-01-01 UTC.
@@ -90,15 +90,15 @@ def read_file_response(
     raise_for_status(doing, status)
     if is_success(status):
         raise AmplitudeAnswerError(doing, status, "neither a file nor a link to one")
-    raise ExportFailedError(request_id, status, "its file cannot be had; Amplitude keeps it for seven days")
+    raise ExportFailedError(request_id, status, "its file cannot be fetched; Amplitude keeps it for seven days")
 
 
 def read_storage_response(
     request_id: str, status: int, headers: Mapping[str, str], *, now: float
 ) -> Inline | StorageLink | RetryLater:
-    """Read what storage answers to its link: the file, a further link, or a reason to ask for a new one.
+    """Read the response of storage: the file, a further link, or a reason to request a new link.
 
-    S3 answers 403 to a link whose minute is over, Google's storage 400; so no 4xx from storage is final, and
+    To an expired link S3 responds with 403 and Google's storage with 400. So no 4xx from storage is final, and
     none is about Amplitude's credentials.
 
     Raises:
@@ -113,7 +113,7 @@ def read_storage_response(
 
 
 def is_safe_link(url: str) -> bool:
-    r"""Return whether a link may be followed: https, or http to this very machine, and nothing odd about it.
+    r"""Return whether a link may be followed: a plain URL of https, or of http to this machine.
 
     >>> [is_safe_link(url) for url in ("https://s3.amazonaws.com/x", "http://127.0.0.1:8080/x", "http://[::1]/x")]
     [True, True, True]
@@ -135,7 +135,7 @@ def is_safe_link(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host, without port and brackets, is this very machine.
+    """Return whether a host, without port and brackets, is this machine.
 
     >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "localhost.example.com")]
     [True, True, True, False]

@@ -1,4 +1,4 @@
-"""What all of Amplitude's answers have in common: its errors."""
+"""The errors that every response of Amplitude may be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 
 _QUOTED_CHARACTERS = 200
 _TRY_LATER = frozenset({408, 429})
-_OTHERS_OWN = range(300, 400)
+_REDIRECTS = range(300, 400)
 
 
 def is_success(status: int) -> bool:
@@ -20,7 +20,7 @@ def is_success(status: int) -> bool:
 
 
 def is_transient(status: int) -> bool:
-    """Return whether the same question may be answered later.
+    """Return whether the same request may succeed later.
 
     >>> [status for status in (200, 400, 404, 408, 429, 503) if is_transient(status)]
     [408, 429, 503]
@@ -29,39 +29,39 @@ def is_transient(status: int) -> bool:
 
 
 def raise_for_status(doing: str, status: int, reason: str = "") -> None:
-    """Raise what a status means whatever was asked; return where it takes the question to tell.
+    """Raise the error that a status means for every request; return where the meaning depends on the request.
 
-    Wrong credentials are documented only as "an error"; seen live are 401 and 403
+    The documents call wrong credentials only "an error"; live responses have 401 and 403
     (https://amplitude.com/docs/apis/analytics/behavioral-cohorts; PipedreamHQ/pipedream#21584).
 
     Raises:
         AmplitudeCredentialsError: 401 and 403.
         AmplitudeUnavailableError: 408, 429 and 5xx.
-        AmplitudeAnswerError: a redirect, which Amplitude's API does not answer here with.
+        AmplitudeAnswerError: a redirect, which Amplitude's API does not send here.
     """
     if status in {401, 403}:
         raise AmplitudeCredentialsError(status)
     if is_transient(status):
         raise AmplitudeUnavailableError(doing, status, reason)
-    if status in _OTHERS_OWN:
+    if status in _REDIRECTS:
         raise AmplitudeAnswerError(doing, status, "a redirect that was not followed")
 
 
 def error_reason(body: bytes) -> str:
-    """Return what an error's body says, on one line and at most 200 characters of it.
+    """Return the reason in an error's body, on one line of at most 200 characters.
 
     The one documented shape is ``{"error": {"http_code", "type", "message", "metadata"}}`` in
     section "Upload".
 
-    >>> quote(b'{"error": {"http_code": 400, "type": "invalid", "message": "no such cohort"}}')
+    >>> error_reason(b'{"error": {"http_code": 400, "type": "invalid", "message": "no such cohort"}}')
     'no such cohort'
-    >>> quote(b"")
+    >>> error_reason(b"")
     'no reason given'
     """
-    answer = read_object(body) or {}
-    error = answer.get("error")
-    told = error.get("message") if isinstance(error, dict) else error
-    text = next((said for said in (told, answer.get("message")) if isinstance(said, str)), None)
+    value = read_object(body) or {}
+    error = value.get("error")
+    message = error.get("message") if isinstance(error, dict) else error
+    text = next((said for said in (message, value.get("message")) if isinstance(said, str)), None)
     if text is None:
         text = body[: 4 * _QUOTED_CHARACTERS].decode("utf-8", "replace")
     return one_line(text) or "no reason given"

@@ -1,6 +1,6 @@
-"""An export of a cohort, requested and waited for: what each of Amplitude's answers means.
+"""What each response of Amplitude means while an export is requested and waited for.
 
-Source of the rules: https://amplitude.com/docs/apis/analytics/behavioral-cohorts, unless one names another.
+Source: https://amplitude.com/docs/apis/analytics/behavioral-cohorts, unless another one is named.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAYBE_SPENT = "one of the month's exports may have been spent"
-"""Said wherever it is not known whether Amplitude counted a request."""
+"""In an error, wherever it is not known whether Amplitude counted a request."""
+
+POLLING = "polling an export's status"
+"""In an error, what the request was for."""
 
 _COMPLETED = "JOB COMPLETED"
 _IN_PROGRESS = "JOB INPROGRESS"
@@ -40,10 +43,10 @@ _OK = 200
 
 @dataclass(frozen=True, slots=True)
 class ExportRequested(NotForXCom):
-    """Amplitude took the request; it counts, and its file can be had for seven days.
+    """Amplitude accepted the request and counted it; the file can be fetched for seven days.
 
     Attributes:
-        request_id: a short alphanumeric ID, to be saved before anything else is done.
+        request_id: a short alphanumeric ID, to be saved before the next step.
     """
 
     request_id: str
@@ -51,10 +54,10 @@ class ExportRequested(NotForXCom):
 
 @dataclass(frozen=True, slots=True)
 class ExportsLimited(NotForXCom):
-    """429: the month's exports are spent, or too many are asked for at once. Only the usage tells which.
+    """429: the month's exports are spent, or too many run at once. Only the usage shows which.
 
     Attributes:
-        after_seconds: what ``Retry-After`` asked for, if anything; Amplitude does not document one.
+        after_seconds: what ``Retry-After`` asks for; ``None`` without one. Amplitude documents none.
         reason: what Amplitude says.
     """
 
@@ -69,28 +72,28 @@ class ExportCompleted(NotForXCom):
 
 @dataclass(frozen=True, slots=True)
 class ExportPending(NotForXCom):
-    """Amplitude is still at work.
+    """The export is not completed.
 
     Attributes:
-        said: its word for that, ``JOB INPROGRESS`` where it is the documented one.
+        said: the status; ``JOB INPROGRESS`` is the documented one.
     """
 
     said: str
 
     @property
     def documented(self) -> bool:
-        """Whether the word is the documented one; any other is waited out too, and logged."""
+        """Whether the status is the documented one. Any other is waited out too, and logged."""
         return self.said == _IN_PROGRESS
 
 
 @dataclass(frozen=True, slots=True)
 class Usage(NotForXCom):
-    """Exports of this month, by Amplitude's own count.
+    """Exports of this month, as Amplitude counts them.
 
     Attributes:
         usage: exports counted.
         limit: exports the plan has a month.
-        resets_at: when the count starts anew, as Amplitude says it; ``None`` where it does not.
+        resets_at: when the count starts again, as Amplitude writes it; ``None`` where Amplitude does not say.
     """
 
     usage: int
@@ -104,12 +107,12 @@ class Usage(NotForXCom):
 
 
 def read_export_request(response: HttpResponse, *, now: float) -> ExportRequested | ExportsLimited:
-    """Read the answer of ``GET /api/5/cohorts/request/<cohort id>``, section "Get one cohort".
+    """Read the response to ``GET /api/5/cohorts/request/<cohort id>``, section "Get one cohort".
 
-    Documented is 202; Segment's own client is tested against 200. So any 2xx with a ``request_id`` is taken.
+    The documents have 202; Segment's own client is tested against 200. So any 2xx with a ``request_id`` counts.
 
     Args:
-        response: What Amplitude answered.
+        response: Amplitude's.
         now: Seconds since 1970-01-01 UTC.
 
     Raises:
@@ -142,16 +145,15 @@ def read_export_request(response: HttpResponse, *, now: float) -> ExportRequeste
 def read_export_status(
     request_id: str, response: HttpResponse, *, now: float
 ) -> ExportCompleted | ExportPending | RetryLater:
-    """Read the answer of ``GET /api/5/cohorts/request-status/<request id>``, section "Get request status".
+    """Read the response to ``GET /api/5/cohorts/request-status/<request id>``, section "Get request status".
 
-    Documented are 202 with ``JOB INPROGRESS`` and 200 with ``JOB COMPLETED``. Amplitude's own clients go by
-    the code and never count a 429 as a failure (experiment-python-server, cohort_download_api.py); others go
-    by the text. Where the two disagree the text decides, and an unknown text is waited out. A response that was cut
-    off says nothing.
+    The documents have 202 with ``JOB INPROGRESS`` and 200 with ``JOB COMPLETED``. Amplitude's own clients read the
+    code and never count a 429 as a failure (experiment-python-server, cohort_download_api.py); others read the
+    text. Where the two disagree, the text decides. An unknown text and a response that was cut off are waited out.
 
     Args:
-        request_id: For the error's sake.
-        response: What Amplitude answered.
+        request_id: Goes into the error.
+        response: Amplitude's.
         now: Seconds since 1970-01-01 UTC.
 
     Raises:
@@ -171,27 +173,26 @@ def read_export_status(
     status, body = response.status, response.body
     if is_transient(status):
         return RetryLater(status, read_retry_after(response.headers.get("retry-after"), now=now))
-    raise_for_status("asking after an export", status)
+    raise_for_status(POLLING, status)
     if not is_success(status):
         raise ExportFailedError(request_id, status, error_reason(body))
     if is_cut_object(body, is_end_announced=response.is_end_announced):
         return RetryLater(None, None, CUT_OFF)
-    answer = read_object(body)
-    text = (answer or {}).get("async_status")
+    value = read_object(body)
+    text = (value or {}).get("async_status")
     if isinstance(text, str) and text.strip():
         said = one_line(text).upper().replace("IN PROGRESS", "INPROGRESS")
         return ExportCompleted() if said == _COMPLETED else ExportPending(said)
-    if answer is None and body.strip():
+    if value is None and body.strip():
         return ExportPending(f"HTTP {status} without JSON")
     return ExportCompleted() if status == _OK else ExportPending(f"HTTP {status} without a status")
 
 
 def read_usage(status: int, body: bytes) -> Usage | None:
-    """Read the answer of ``GET /api/3/cohorts/usage``, section "Get usage".
+    """Read the response to ``GET /api/3/cohorts/usage``, section "Get usage"; return ``None`` for any other shape.
 
-    What comes back is not documented. Seen by third parties: ``{"rest_download": {"limit", "usage",
-    "resets_at"}}`` and, less surely, ``{"limit", "count"}``. Anything else is "not known": the usage is never
-    a reason to fail by itself.
+    The shape is not documented. Third parties show ``{"rest_download": {"limit", "usage", "resets_at"}}`` and,
+    less surely, ``{"limit", "count"}``. Another shape fails no sync.
 
     >>> read_usage(200, b'{"rest_download": {"limit": 500, "usage": 12, "resets_at": "2026-12-01"}}')
     Usage(usage=12, limit=500, resets_at='2026-12-01')
@@ -200,11 +201,11 @@ def read_usage(status: int, body: bytes) -> Usage | None:
     >>> read_usage(404, b"") is None
     True
     """
-    answer = read_object(body) if is_success(status) else None
-    if answer is None:
+    value = read_object(body) if is_success(status) else None
+    if value is None:
         return None
-    nested = answer.get("rest_download")
-    counts = nested if isinstance(nested, dict) else answer
+    nested = value.get("rest_download")
+    counts = nested if isinstance(nested, dict) else value
     used = counts.get("usage", counts.get("count"))
     limit = counts.get("limit")
     if not _is_count(used) or not _is_count(limit):
@@ -228,9 +229,9 @@ def _moment(value: object) -> str | None:
 
 
 def property_query(names: Sequence[str]) -> str:
-    """Return what asks for user properties: "Add as many propKeys parameters as needed", with ``props=1`` only.
+    """Return the query that adds user properties to an export; empty for none.
 
-    https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Get one cohort".
+    "Add as many propKeys parameters as needed", with ``props=1``: section "Get one cohort".
 
     >>> property_query(["plan", "gp:home town"])
     '?props=1&propKeys=plan&propKeys=gp%3Ahome%20town'

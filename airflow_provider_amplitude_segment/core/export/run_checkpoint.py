@@ -1,7 +1,7 @@
 """The run checkpoint: what one run keeps of its export over its tries and its deferral.
 
-``<app id>/<cohort id>/runs/<run key>.json``. Written as soon as Amplitude gave the request an ID, so that a second
-export is not spent, and forgotten when the run has ended: clearing a task that had finished is a new sync.
+``<app id>/<cohort id>/runs/<run key>.json``. It is written as soon as Amplitude returns the request's ID, so that a
+retry spends no second export. It is deleted when the run ends, so that a cleared task syncs from a new export.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE_SECONDS = 7 * 24 * 3600 - 3600
-"""Amplitude keeps an export's file for seven days (amplitude-api.md 1.6); an hour is left for the download."""
+"""Amplitude keeps an export's file for seven days; an hour of them is left for the download."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunCheckpoint:
-    """One run's export, and how far it was told.
+    """One run's export, and the destinations that have committed it.
 
     Attributes:
         export_request_id: Amplitude's ID of the request.
         requested_at: seconds since 1970.
         generations: by ledger folder, the claim under which the export was requested.
-        finished: by ledger folder, the report of a destination that has it committed.
-        counts: what it cost and its file came to, by the report's names; what is not known yet is missing.
-        user_properties: names of those that were exported along, sorted.
+        finished: by ledger folder, the report of a destination that has committed it.
+        counts: exports left and the counts of its file, by the report's names; an unknown count is missing.
+        user_properties: names of the user properties in the export, sorted.
     """
 
     export_request_id: str
@@ -54,10 +54,10 @@ class RunCheckpoint:
     user_properties: tuple[str, ...] = ()
 
     def is_usable(self, unfinished: Mapping[str, Plan | Commit | None], now: float) -> bool:
-        """Tell whether this export may still be told: an older export is never told after a newer one.
+        """Return whether this export may still be delivered: never after a newer one, and never after its file's time.
 
         Args:
-            unfinished: by ledger folder, the newest entry of each destination that is not finished.
+            unfinished: by ledger folder, the newest entry of each destination that has not committed it.
             now: seconds since 1970.
         """
         if now - self.requested_at > FILE_SECONDS:
@@ -71,18 +71,18 @@ class RunCheckpoint:
 
 
 def read_checkpoint(store: Store, stream: Stream, run: Run) -> RunCheckpoint | None:
-    """Return the run's checkpoint; ``None`` where there is none, or only what a dying writer left."""
+    """Return the run's checkpoint; ``None`` where it is missing or cannot be read."""
     entry = decode_entry(store.get(_name(stream, run))) or {}
     try:
         requested_at = float(entry["requested_at"])
-        timestamp(requested_at)  # raises where it is no time
+        timestamp(requested_at)  # raises for a number that is not a time
         return RunCheckpoint(
             str(entry["export_request_id"]),
             requested_at,
             {str(folder): int(n) for folder, n in entry["generations"].items()},
             dict(entry["finished"]),
             dict(entry["counts"]),
-            # Not there where an earlier version wrote it.
+            # Missing where an earlier version wrote it.
             tuple(map(str, entry.get("user_properties", ()))),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
@@ -90,7 +90,7 @@ def read_checkpoint(store: Store, stream: Stream, run: Run) -> RunCheckpoint | N
 
 
 def write_checkpoint(store: Store, stream: Stream, run: Run, checkpoint: RunCheckpoint) -> None:
-    """Remember the run's export."""
+    """Write the run's checkpoint over the one before."""
     entry = {
         "run": run.label,
         "export_request_id": checkpoint.export_request_id,
@@ -104,16 +104,16 @@ def write_checkpoint(store: Store, stream: Stream, run: Run, checkpoint: RunChec
 
 
 def delete_checkpoint(store: Store, stream: Stream, run: Run) -> None:
-    """Let the run's next sync, if it is cleared, begin with an export of its own."""
+    """Delete the run's checkpoint, so that a cleared run requests an export of its own."""
     store.delete(_name(stream, run))
 
 
 def delete_checkpoint_best_effort(store: Store, stream: Stream, run: Run) -> None:
-    """Forget the run; an error that is on its way matters more than whether that can be written."""
+    """Delete the run's checkpoint; log a failure, because the error that ends the run matters more."""
     try:
         delete_checkpoint(store, stream, run)
     except StatePathError as error:
-        log.warning("The run's export could not be forgotten, and will be used again: %s", error)
+        log.warning("The run's checkpoint could not be deleted, so a cleared run reuses its export: %s", error)
 
 
 def _name(stream: Stream, run: Run) -> str:
@@ -134,7 +134,7 @@ def reuse_or_request_export(
         exporter: requests an export; its clock dates the request.
         newest: the newest entry of each stream's ledger.
         held_claims: the claims under which a new export is requested, and the run that holds them.
-        settings: how many exports must be left, and which user properties go along.
+        settings: how many exports must be left, and which user properties are exported.
 
     Raises:
         ClaimLostError: a stream was taken over; no export was spent.
@@ -142,7 +142,7 @@ def reuse_or_request_export(
     """
     stream, run, clock = next(iter(newest)), held_claims.run, exporter.clock
     checkpoint = read_checkpoint(store, stream, run)
-    # One without an export is a retirement's.
+    # A retirement's checkpoint has no export.
     if checkpoint is not None and checkpoint.export_request_id:
         checkpoint = _with_own_commits(checkpoint, run, newest)
         if checkpoint.requested_at - clock.now() > CLOCK_TOLERANCE_SECONDS:
@@ -150,7 +150,7 @@ def reuse_or_request_export(
             held_claims.verify_all()
             write_checkpoint(store, stream, run, checkpoint)
         unfinished = {s.folder: entry for s, entry in newest.items() if s.folder not in checkpoint.finished}
-        # Cleared with other parameters, the run needs other columns than its file has.
+        # A run that is cleared with other parameters may need other columns than its file has.
         fits = checkpoint.user_properties == settings.user_properties
         if fits and checkpoint.is_usable(unfinished, clock.now()):
             log.info("This run reuses its export %s.", checkpoint.export_request_id)
@@ -174,7 +174,7 @@ def _request_export(
             min_exports_left=settings.min_exports_left,
             run_configuration=settings.run_configuration,
         )
-    # An owner that was paused here spends nothing, and takes no export away from its own retry.
+    # An owner whose claim expired stops here, before it spends an export.
     held_claims.verify_all()
     return RunCheckpoint(
         exporter.request(next(iter(newest)).cohort_id, settings.user_properties),
@@ -186,13 +186,13 @@ def _request_export(
 
 
 def _requested_now(checkpoint: RunCheckpoint, now: float) -> RunCheckpoint:
-    """Count an export's age from now on, where a bad clock dated its request in the future.
+    """Count an export's age from now on, because a clock that is ahead dated its request in the future.
 
-    Else it would never be too old to be used.
+    Otherwise the export would stay usable for longer than Amplitude keeps its file.
     """
     log.warning(
-        "Export %s of this run was requested %s ahead of this worker's clock by the clock of the worker that requested "
-        "it. Its age counts from now on. %s",
+        "Export %s of this run was requested %s ahead of this worker's clock, by the clock of the worker that "
+        "requested it. Its age counts from now on. %s",
         checkpoint.export_request_id,
         duration(checkpoint.requested_at - now),
         CHECK_CLOCKS,
@@ -203,7 +203,7 @@ def _requested_now(checkpoint: RunCheckpoint, now: float) -> RunCheckpoint:
 def _with_own_commits(
     checkpoint: RunCheckpoint, run: Run, newest: Mapping[Stream, Plan | Commit | None]
 ) -> RunCheckpoint:
-    """Count as finished what this run has committed, although it died before it noted that."""
+    """Count as finished what this run has committed, because it may have ended before it wrote its checkpoint."""
     finished = {
         stream.folder: entry.report
         for stream, entry in newest.items()

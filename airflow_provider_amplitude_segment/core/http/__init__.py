@@ -1,1 +1,1 @@
-"""HTTP as core knows it: whole bodies, waits between retries, and the causes of network faults."""
+"""HTTP as core knows it: whole bodies, base URLs, waits between retries, and the causes of network faults."""

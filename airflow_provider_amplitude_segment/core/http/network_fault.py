@@ -1,18 +1,18 @@
-"""Why no response came, in words, with the field that cures it."""
+"""Why no response came, in words, and which field to change."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from airflow_provider_amplitude_segment.core.http.network_kind import find_kind, is_proxys
+from airflow_provider_amplitude_segment.core.http.network_kind import find_kind, is_at_proxy
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.http.network_kind import Kind
 
 At = Literal["connection", "storage", "store"]
-"""Whose fields cure it: those of an Amplitude or Segment connection, on the way to its host or to the storage that
-Amplitude's links lead to; or those of the state path's file system."""
+"""Where the fields to change are: in an Amplitude or Segment connection, for its host (``connection``) or for the
+storage that Amplitude's links lead to (``storage``); or in the state path's file system (``store``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class NetworkFault:
 
     Attributes:
         reason: what happened, in words.
-        advice: what cures it, in a sentence.
-        is_lasting: whether no later try fares better, unless a person changes something.
+        advice: what to do, in a sentence.
+        is_lasting: whether every retry fails until a person changes something.
     """
 
     reason: str
@@ -41,7 +41,7 @@ _REASONS: dict[Kind, tuple[str, bool]] = {
     "own certificate": ("{it} refuses the client certificate, or wants one", True),
     "own files": ("the files of the client certificate cannot be used", True),
     "tls files": ("a file of trusted authorities or of a client certificate is missing", True),
-    "plain": ("{it} does not answer in TLS", True),
+    "plain": ("{it} does not speak TLS", True),
     "old tls": ("{it} offers no TLS that is secure enough", True),
     "tls ended": ("{it} closed the connection during the TLS handshake", False),
     "tls": ("TLS with {it} failed", False),
@@ -59,7 +59,7 @@ _REASONS: dict[Kind, tuple[str, bool]] = {
     "time-out": ("{it} was silent for too long", False),
     "cut": ("the response was cut off", False),
     "undecodable": ("the response cannot be decompressed", False),
-    "not http": ("what answers does not speak HTTP", False),
+    "not http": ("{it} does not speak HTTP", False),
     "unknown": ("the connection failed", False),
 }
 
@@ -117,11 +117,11 @@ _ADVICE: dict[Kind, str] = {
 
 
 def find_fault(error: BaseException, at: At = "connection") -> NetworkFault | None:
-    """Return the network's fault behind an exception; ``None`` where its chain names none.
+    """Return the network fault behind an exception; ``None`` where its chain shows none.
 
     Args:
         error: As a library raised it, with its causes.
-        at: Whose fields cure it.
+        at: Where the fields to change are.
 
     >>> import ssl
     >>> untrusted = ssl.SSLCertVerificationError(1, "for https://user:hush@host")
@@ -132,11 +132,11 @@ def find_fault(error: BaseException, at: At = "connection") -> NetworkFault | No
     (True, False)
     """
     kind = find_kind(error)
-    return None if kind is None else _fault(kind, "the proxy" if is_proxys(error) else "the server", at)
+    return None if kind is None else _fault(kind, "the proxy" if is_at_proxy(error) else "the server", at)
 
 
 def read_fault(error: BaseException, at: At = "connection") -> NetworkFault:
-    """Return the network's fault behind an exception, by its class where its chain names none.
+    """Return the network fault behind an exception; an unknown one has the exception's class as its reason.
 
     >>> read_fault(ValueError("user:hush@proxy")).reason
     'the connection failed (ValueError)'

@@ -1,7 +1,7 @@
-"""Which of the network's faults stands behind an exception, whatever raised it.
+"""Find the kind of network fault behind an exception of any library.
 
-Only codes, numbers, class names and the fixed beginnings of texts are read: a library's text may quote a URL, and a URL
-a proxy's password.
+Only codes, numbers, class names and the fixed beginnings of texts are read, because a library's text may quote a URL,
+and a URL may hold a proxy's password.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ _VERIFY_CODES: dict[int, Kind] = {
     64: "name",
 }
 
-# Parts of OpenSSL's names for its errors (https://github.com/openssl/openssl/blob/master/crypto/err/openssl.txt). The
-# alerts are what the other side says of our certificate; one of them also of a TLS that is too old.
+# Parts of OpenSSL's names for its errors (https://github.com/openssl/openssl/blob/master/crypto/err/openssl.txt). With
+# an alert the other side rejects our certificate; one of them may also mean a TLS version that is too old.
 _TLS_REASONS: dict[str, Kind] = {
     "NO_CERTIFICATE_OR_CRL_FOUND": "authorities",
     "KEY_VALUES_MISMATCH": "own files",
@@ -89,7 +89,7 @@ _NUMBERS: dict[int, Kind] = {
     errno.ETIMEDOUT: "connect time-out",
 }
 
-# Classes of requests, urllib3, http.client, aiohttp and botocore, the more telling ones first.
+# Classes of requests, urllib3, http.client, aiohttp and botocore, the more specific ones first.
 _CLASSES: dict[str, Kind] = {
     "InvalidProxyURL": "proxy address",
     "InvalidProxiesConfigError": "proxy address",
@@ -124,10 +124,10 @@ _CLASSES: dict[str, Kind] = {
 
 _PROXY_CLASSES = frozenset({"ProxyError", "ProxyConnectionError", "ClientProxyConnectionError", "ClientHttpProxyError"})
 
-# botocore writes http:// before a proxy's address of another scheme, so that the scheme is asked for as a host.
+# botocore writes http:// before a proxy's address of another scheme, so the scheme is looked up as a host.
 _SOCKS_HOSTS = frozenset({"socks", "socks4", "socks4a", "socks5", "socks5h"})
 
-# What these wrap without a file's name is OpenSSL's: it names none.
+# A missing file without a name inside of these is OpenSSL's, which names no file.
 _TLS_WRAPPERS = frozenset({"HTTPClientError", "SSLError"})
 
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
@@ -136,7 +136,7 @@ _PROXY_LOGIN = 407
 
 
 def find_kind(error: BaseException) -> Kind | None:
-    """Return the kind of fault that an exception's chain names; ``None`` where it names none.
+    """Return the kind of fault that an exception's chain shows; ``None`` where it shows none.
 
     >>> find_kind(OSError(errno.ECONNREFUSED, "")), find_kind(ValueError("mine"))
     ('refused', None)
@@ -149,13 +149,13 @@ def find_kind(error: BaseException) -> Kind | None:
     return _kind_of_connection(chain)
 
 
-def is_proxys(error: BaseException) -> bool:
-    """Return whether the fault was met at a proxy, not behind it."""
+def is_at_proxy(error: BaseException) -> bool:
+    """Return whether the fault is the proxy's, not the server's behind it."""
     return any(type(found).__name__ in _PROXY_CLASSES for found in causes(error))
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and all that it was made from: libraries keep that in different places."""
+    """Yield an exception and all of its causes, which libraries keep in different places."""
     waiting, seen = [error], set()
     while waiting:
         found = waiting.pop(0)
@@ -164,7 +164,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(found))
         yield found
         inner = [getattr(found, "reason", None), *found.args, found.__cause__, found.__context__]
-        # botocore raises an error again where another one is handled, which takes the place of what caused it.
+        # botocore raises an error again while it handles another one, which then replaces the cause.
         kept = getattr(found, "kwargs", None)
         inner += [kept.get("error")] if isinstance(kept, dict) else []
         waiting += [other for other in inner if isinstance(other, BaseException)]
@@ -194,12 +194,12 @@ def _is_nameless_file(found: BaseException) -> bool:
 
 
 def _asked_host(found: BaseException) -> object:
-    """Return the host whose name was asked for, where aiohttp or urllib3 keep it."""
+    """Return the host whose name was looked up, where aiohttp or urllib3 keep it."""
     return getattr(found, "host", None) or getattr(getattr(found, "conn", None), "host", None)
 
 
 def _kind_of_tls(found: BaseException) -> Kind | None:
-    # aiohttp's errors are of these classes too, and have neither number nor name.
+    # aiohttp's errors have these classes too, but neither number nor name.
     if isinstance(found, ssl.SSLCertVerificationError) and (code := getattr(found, "verify_code", 0)):
         return _VERIFY_CODES.get(code, "certificate")
     if isinstance(found, ssl.SSLEOFError | ssl.SSLZeroReturnError):
@@ -207,7 +207,7 @@ def _kind_of_tls(found: BaseException) -> Kind | None:
     if not isinstance(found, ssl.SSLError):
         return None
     reason = getattr(found, "reason", None) or ""
-    # A file that is no PEM has no name for its error.
+    # For a file that is not PEM, the error has no reason.
     if not reason and "PEM lib" in str(found):
         return "own files"
     return next((kind for part, kind in _TLS_REASONS.items() if part in reason), None)
@@ -227,7 +227,7 @@ def _kind_of_proxy(found: BaseException) -> Kind | None:
 
 
 def _kind_of_files(found: BaseException) -> Kind | None:
-    """Tell which file requests misses, by its own fixed words; it raises a bare ``OSError``."""
+    """Return the kind of a file that requests misses, by its fixed words, because it raises a bare ``OSError``."""
     if not isinstance(found, OSError):
         return None
     if str(found).startswith("Could not find a suitable TLS CA certificate bundle"):

@@ -1,6 +1,6 @@
-"""The body of an HTTP response: whether anything says where it ends, and whether all of it came.
+"""The body of an HTTP response: whether the response announces its end, and whether all of it came.
 
-A body whose end nothing announces ends where the connection does, so a cut looks like an end
+A body without an announced end ends with the connection, so a cut looks like an end
 (https://www.rfc-editor.org/rfc/rfc9112#name-message-body-length). Proxies that speak HTTP/1.0 send such bodies.
 """
 
@@ -25,8 +25,8 @@ class HttpResponse:
     Attributes:
         status: HTTP status code.
         headers: with lower-case names.
-        body: what came of it.
-        is_end_announced: whether anything said where the body ends.
+        body: the part that came.
+        is_end_announced: whether the response says where the body ends.
     """
 
     status: int
@@ -36,7 +36,7 @@ class HttpResponse:
 
 
 def is_end_announced(status: int, headers: Mapping[str, str]) -> bool:
-    """Return whether a response says where its body ends; a shorter body is an error of the HTTP library's then.
+    """Return whether a response says where its body ends. If so, the HTTP library raises an error for a shorter body.
 
     https://www.rfc-editor.org/rfc/rfc9112#name-message-body-length
 
@@ -55,7 +55,7 @@ def is_end_announced(status: int, headers: Mapping[str, str]) -> bool:
 
 
 def announced_bytes(headers: Mapping[str, str]) -> int | None:
-    """Return the length that a response announces for its body; ``None`` where it does not, or sends chunks.
+    """Return the length that a response announces for its body; ``None`` where it announces none, or sends chunks.
 
     >>> announced_bytes({"content-length": "12"}), announced_bytes({"content-length": "12, 12"})
     (12, 12)
@@ -70,7 +70,7 @@ def announced_bytes(headers: Mapping[str, str]) -> int | None:
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
-    """Return a body's JSON object; ``None`` where it is anything else.
+    """Return a body's JSON object; ``None`` for any other body.
 
     >>> read_object(b'{"request_id": "qfaZya"}')
     {'request_id': 'qfaZya'}
@@ -85,10 +85,10 @@ def read_object(body: bytes) -> dict[str, Any] | None:
 
 
 def is_cut_object(body: bytes, *, is_end_announced: bool) -> bool:
-    """Return whether a body is the beginning of a JSON object only.
+    """Return whether a body is only the beginning of a JSON object.
 
-    No beginning of an object is an object, so this needs no announced end: a proxy may announce the end of what it
-    got itself, cut. Only where nothing came does the announcement tell a cut from an empty body.
+    The body itself decides, because a proxy may announce the end of a body that reached it cut. The announcement
+    decides only for an empty body.
 
     >>> is_cut_object(b'{"success": tr', is_end_announced=True)
     True

@@ -1,4 +1,4 @@
-"""How often, and how long after each other, one thing is tried again."""
+"""How often a request is retried, and how long to wait before each retry."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _HIGHEST_POWER = 60
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Retries of one request, as Segment's newest libraries do them.
+    """How one request is retried, as in Segment's newest libraries.
 
     Sources: analytics-next ``packages/node`` (publisher.ts, tests T01-T22), analytics-python 2.4.0
     (consumer.py), which agree on the first five numbers; they differ on the total.
 
     Attributes:
-        retries: tries after the first one. A wait that ``Retry-After`` asked for spends none.
+        retries: tries after the first one. A wait that ``Retry-After`` asks for spends none.
         base_seconds: wait before the first retry.
         factor: each wait is this many times the one before.
         cap_seconds: no wait is longer, but for the jitter.
-        jitter: share by which a wait may be shorter or longer, so that workers do not come back together.
-        total_seconds: after these no retry begins, whoever asked for the waits.
+        jitter: share by which a wait may be shorter or longer, so that workers do not retry at the same moment.
+        total_seconds: after these no retry begins, even if ``Retry-After`` asked for the waits.
     """
 
     retries: int = 10
@@ -57,13 +57,13 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetryLater(NotForXCom):
-    """A response that is not final: the same request may be sent again.
+    """A transient response, or none: the same request may be sent again.
 
     Attributes:
         status: HTTP status code; ``None`` where no whole response came.
-        after_seconds: what ``Retry-After`` asks for; ``None`` where it is not given, or not legible.
-        reason: what the server says, or why no whole response came; empty where a status says it.
-        advice: what to do if no response comes again and again; empty where one came.
+        after_seconds: what ``Retry-After`` asks for; ``None`` where it is missing or not legible.
+        reason: what the server says, or why no whole response came; empty where the status says it.
+        advice: what to do if no response comes on any retry; empty where one came.
     """
 
     status: int | None
@@ -74,24 +74,24 @@ class RetryLater(NotForXCom):
     @property
     def said(self) -> str:
         """The status, or why there is none, for a log line."""
-        return f"HTTP {self.status}" if self.status else f"no answer ({self.reason})" if self.reason else "no answer"
+        return f"HTTP {self.status}" if self.status else f"no response{f' ({self.reason})' if self.reason else ''}"
 
 
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{0,9})?")
 
 
 def read_retry_after(value: str | None, *, now: float) -> float | None:
-    """Return the seconds a ``Retry-After`` header asks to wait.
+    """Return the seconds that a ``Retry-After`` header asks to wait.
 
     Both forms are read, seconds and an HTTP date
     (https://www.rfc-editor.org/rfc/rfc9110#field.retry-after). Nothing is capped here.
 
     Args:
         value: The header's value; ``None`` where there is none.
-        now: Seconds since 1970-01-01 UTC, for the date's sake.
+        now: Seconds since 1970-01-01 UTC, which a date is compared with.
 
     Returns:
-        Seconds from now, at least 0; ``None`` where nothing legible was given.
+        Seconds from now, at least 0; ``None`` where the header is missing or not legible.
 
     >>> read_retry_after("7", now=0)
     7.0
@@ -107,7 +107,7 @@ def read_retry_after(value: str | None, *, now: float) -> float | None:
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-        # A date in "-0000" comes without a zone, and means UTC.
+        # A date with "-0000" comes without a zone and means UTC.
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_amplitude_segment.core.ledger.object_names import destination_folder, folder_name
+from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,21 +70,49 @@ def fingerprint(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def source_name(host: str, write_key: str) -> str:
+    """Return the name of a source whose connection has no ``destination_id``: a hash of host and write key.
+
+    >>> source_name("api.segment.io", "hush")
+    'dst-3bfa1fc9822052d27d37'
+    >>> source_name("events.eu1.segmentapis.com", "hush") == source_name("api.segment.io", "hush")
+    False
+    """
+    return f"dst-{_source_hash(host, write_key)[:20]}"
+
+
+def key_fingerprint(host: str, write_key: str) -> str:
+    """Return 16 hexadecimal digits that differ when host or write key differ.
+
+    >>> key_fingerprint("api.segment.io", "hush"), key_fingerprint("api.segment.io", "hush2")
+    ('3bfa1fc9822052d2', '13ef1083bb9ace24')
+    """
+    return _source_hash(host, write_key)[:16]
+
+
+def _source_hash(host: str, write_key: str) -> str:
+    return hashlib.sha256(f"{host}\0{write_key}".encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """A Segment source, as in the ledger and the report; holds no secret.
+class Destination(NotForXCom):
+    """A Segment source as the ledger and the report know it; holds no secret.
 
     Attributes:
-        segment_conn_id: its connection, which is its label.
-        name: ``destination_id`` of the connection, else a hash of host and write key.
-        workspace: slug of its workspace, whose destinations share a rate limit; ``None`` for a rate limit of its own.
-        key_fingerprint: differs when host or write key differ.
+        segment_conn_id: the ID of its connection.
+        name: ``destination_id`` of the connection, else ``source_name``.
+        workspace: slug of its workspace. Destinations that share one share a rate limit; ``None``: one of its own.
+        key_fingerprint: ``key_fingerprint`` of its host and write key.
+        source: slug of the source; ``None`` where the connection has none.
+        host: host and, where unusual, port and path, in lower case.
     """
 
     segment_conn_id: str
     name: str
     workspace: str | None = None
     key_fingerprint: str = ""
+    source: str | None = None
+    host: str = ""
 
     @property
     def folder(self) -> str:
@@ -91,18 +120,11 @@ class Destination:
         return destination_folder(self.name)
 
     def with_integrations(self, integrations: Mapping[str, Any] | None) -> Destination:
-        """Return this destination with a routing by ``integrations``.
+        """Return this destination as Segment routes it by ``integrations``.
 
-        Another routing reaches other tools, so it has a state of its own.
+        Its ledger is another one, because another routing reaches other tools.
         """
-        if not integrations:
-            return self
-        return Destination(
-            self.segment_conn_id,
-            f"{self.name}~{fingerprint(dict(integrations))}",
-            self.workspace,
-            self.key_fingerprint,
-        )
+        return replace(self, name=f"{self.name}~{fingerprint(dict(integrations))}") if integrations else self
 
 
 @dataclass(frozen=True, slots=True)

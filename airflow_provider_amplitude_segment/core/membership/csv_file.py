@@ -1,6 +1,6 @@
-"""The CSV file of an export: inflated, checked to its last byte, and its columns by name.
+"""The CSV file of an export: inflated, checked to its last byte, and its columns found by name.
 
-CSV with a header, UTF-8, every field quoted, gzip or not (amplitude-api.md 1.6). A file that cannot be read to its last
+The file is CSV in UTF-8, with a header and every field quoted, gzip or not. A file that cannot be read to its last
 character is refused as a whole.
 """
 
@@ -36,7 +36,7 @@ class CsvFile:
     Attributes:
         path: in a scratch folder, without gzip and byte order mark.
         names: the header.
-        file_bytes: its size.
+        file_bytes: size of the file at ``path``.
     """
 
     path: Path
@@ -44,11 +44,11 @@ class CsvFile:
     file_bytes: int
 
     def text_of(self, column: int) -> str:
-        """Return the expression of a column's text, without the tab before each where there is one."""
+        """Return the SQL expression of a column's text, without a tab before each value."""
         return rf"regexp_replace(c{column}, '^\t', '')" if has_tabs(self.names, column) else f"c{column}"
 
     def write(self, engine: duckdb.DuckDBPyConnection, query: str, to: Path, group_rows: int) -> None:
-        """Write what a query makes of the file, ``csv`` in it, whose columns are ``c0``, ``c1`` and so on.
+        """Write a query's result to Parquet. It reads this file as ``csv``, with columns ``c0``, ``c1`` and so on.
 
         Raises:
             ExportFileError: a row has another number of fields than the header.
@@ -57,7 +57,7 @@ class CsvFile:
         try:
             engine.execute(write_parquet(f"WITH csv AS (FROM {rows}) {query}", to, group_rows=group_rows))
         except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-            # The engine's own message quotes the line, and with it user IDs: only the number is taken from it, if any.
+            # Only the line's number is taken, because the engine's message quotes the line and so user IDs.
             line = re.search(r"Line: (\d+)", str(error))
             where = f", line {line[1]}" if line else ""
             raise ExportFileError(f"not CSV with {len(self.names)} columns throughout{where}") from None
@@ -68,15 +68,15 @@ def read_csv_file(export_file: Path, plain: Path, *, is_end_announced: bool) -> 
 
     Args:
         export_file: the file as Amplitude sent it.
-        plain: written anew.
-        is_end_announced: whether a cut would have been seen; a file must end with its last line where not.
+        plain: where to write it.
+        is_end_announced: whether a cut is an error already; where not, the file must end with a line break.
 
     Raises:
         ExportFileError: it is not UTF-8, or has no header.
         ExportCutOffError: it ends early.
     """
     file_bytes, last = _write_plain(export_file, plain)
-    # A field that is cut behind a doubled quote, or before a comma, is a field, and another user's.
+    # A field that is cut after a doubled quote, or before a comma, still is a field, and names another user.
     if not (is_end_announced or last in {b"\r", b"\n"}):
         raise ExportCutOffError("ends inside a line")
     return CsvFile(plain, tuple(_header(plain)), file_bytes)
@@ -96,19 +96,19 @@ def inflate(source: IO[bytes]) -> Iterator[bytes]:
         while chunk := reader.read(_CHUNK_BYTES):
             yield chunk
     except EOFError:
-        raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort") from None
+        raise ExportCutOffError("the gzip stream ends early") from None
     except (gzip.BadGzipFile, zlib.error):
         raise ExportFileError("its gzip stream is damaged") from None
 
 
 def without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the chunks of ``inflate`` without a byte order mark, of which the first one holds all."""
+    """Yield the chunks of ``inflate`` without a byte order mark, which is in the first chunk as a whole."""
     yield next(chunks, b"").removeprefix(codecs.BOM_UTF8)
     yield from chunks
 
 
 def inflated_bytes(export_file: Path) -> int:
-    """Return how large an export's file is without gzip.
+    """Return an export's size in bytes without gzip.
 
     Raises:
         ExportFileError: its gzip stream is damaged or ends early.
@@ -119,7 +119,7 @@ def inflated_bytes(export_file: Path) -> int:
 
 
 def _write_plain(export_file: Path, plain: Path) -> tuple[int, bytes]:
-    """Write the file inflated and without a byte order mark, and refuse what is not whole UTF-8 text.
+    """Write the file inflated and without a byte order mark; refuse a file that is not whole UTF-8 text.
 
     Returns:
         Its size in bytes, and its last byte, which is empty for an empty file.
@@ -132,9 +132,9 @@ def _write_plain(export_file: Path, plain: Path) -> tuple[int, bytes]:
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError as error:
-                # ``error.object`` begins with the bytes that were left over of the chunk before.
+                # ``error.object`` begins with the bytes that are left over from the chunk before.
                 line = lines + error.object[: error.start].count(b"\n") + 1
-                raise ExportFileError(f"not UTF-8, line {line}: nothing is guessed") from None
+                raise ExportFileError(f"not UTF-8, line {line}") from None
             lines += chunk.count(b"\n")
             quotes += chunk.count(b'"')
             last = chunk[-1:] or last
@@ -156,7 +156,7 @@ def _header(plain: Path) -> list[str]:
             raise ExportFileError("not CSV, line 1") from None
     if not names:
         raise ExportFileError("no header: the export is not a cohort file")
-    # The engine may take such a file's rows for none.
+    # The engine may find no rows in such a file.
     if any("\n" in name or "\r" in name for name in names):
         raise ExportFileError("a line break in its header")
     return names
@@ -165,13 +165,13 @@ def _header(plain: Path) -> list[str]:
 def plain_names(names: Sequence[str]) -> list[str]:
     """Return a header's names without the tab that some of Amplitude's exports put before every string.
 
-    The tab is not documented (amplitude-api.md 1.6).
+    Amplitude does not document the tab.
     """
     return [name.removeprefix("\t") for name in names]
 
 
 def has_tabs(names: Sequence[str], column: int) -> bool:
-    """Tell whether a tab stands before each value of a column: then one does before its name, too."""
+    """Return whether a tab stands before each value of a column, as one then stands before its name."""
     return names[column].startswith("\t")
 
 

@@ -1,4 +1,4 @@
-"""The membership that one export tells: fetched, read, and refused where Amplitude may have cut it off."""
+"""Fetch an export and read its membership; refuse a file that may be cut off."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DIFFERENCE = 0.05
-"""Share of the listed size by which a file whose end nothing announced may differ (ADR 0021)."""
+"""Share of the listed size by which a file without an announced end may differ (ADR 0021)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportFacts:
-    """What is known of an export before its file is read.
+    """What is known about an export before its file is read.
 
     Attributes:
         request_id: Amplitude's ID of it.
         listed: the cohort's size in Amplitude's list; ``None`` where Amplitude never computed it.
-        destinations: how many it is compared with, for what an error says of the disk space that takes.
+        destinations: how many it is compared with; decides how much disk space an error asks for.
     """
 
     request_id: str
@@ -52,19 +52,20 @@ def fetch_membership(
         amplitude: where the export is.
         facts: of the export.
         scratch: an existing folder; the membership's Parquet file stays there.
-        properties: names of user properties to read along.
+        properties: names of user properties to read too.
 
     Raises:
-        ExportFileError: the file is not a cohort of users, lacks a property, or holds as many rows as Amplitude
-            exports at most.
-        ExportCutOffError: it ends early, or may, as nothing announced its end and its rows do not fit the listed size.
+        ExportFileError: the file is not a cohort of users, lacks a property, or has 2,000,000 rows or more, the
+            most that Amplitude exports.
+        ExportCutOffError: it ends early, or may: the response announced no end, and the rows do not fit the listed
+            size.
         EngineError: the worker's disk or memory failed.
     """
     request_id = facts.request_id
     file = scratch / "export"
     download = amplitude.download(request_id, file)
     log.info("Fetched export %s: %s bytes", request_id, f"{download.received_bytes:,}")
-    # Nor does gzip announce it: a file may have several members, and the first of them alone is a whole gzip file.
+    # Gzip announces no end: a file may have several members, and the first of them alone is a whole gzip file.
     is_end_announced = download.is_end_announced
     try:
         with (
@@ -77,29 +78,33 @@ def fetch_membership(
     except ExportFileError as error:
         raise type(error)(error.fault, request_id) from None
     remove_scratch(file)
-    log.info(
-        "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
-        *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),
-    )
-    if membership.too_long:
-        log.warning(
-            "%s members have user properties of more than %s bytes, too much to go along: "
-            "they are told without them, and keep what was told before",
-            f"{membership.too_long:,}",
-            f"{MAX_BYTES:,}",
-        )
+    _log_counts(membership)
     if membership.rows >= MAX_EXPORT_MEMBERS:
         fault = f"it has {membership.rows:,} rows, and Amplitude cuts an export off at {MAX_EXPORT_MEMBERS:,}"
         raise ExportFileError(fault, request_id)
     return membership
 
 
-def find_missing_rows(rows: int, listed: int | None) -> str | None:
-    """Return why a file whose end nothing announced is not known to be whole; ``None`` where it is.
+def _log_counts(membership: Membership) -> None:
+    log.info(
+        "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
+        *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),
+    )
+    if membership.too_long:
+        log.warning(
+            "%s members have user properties of more than %s bytes, the most that is sent beside the trait. They are "
+            "sent without their user properties and keep those that were delivered before.",
+            f"{membership.too_long:,}",
+            f"{MAX_BYTES:,}",
+        )
 
-    Amplitude lists the number of its users, anonymous ones included, as it last computed them: as many as an export
-    has rows. An export computes anew, so some difference is usual. A file with far more rows than listed shows that
-    the listed size is old, and then nothing tells how many are missing.
+
+def find_missing_rows(rows: int, listed: int | None) -> str | None:
+    """Return why a file without an announced end may be cut off; ``None`` where its rows fit the listed size.
+
+    Amplitude lists the number of a cohort's users, anonymous ones included, as last computed: an export has as many
+    rows. An export computes the cohort again, so some difference is usual. A file with far more rows than listed
+    shows that the listed size is old, so it cannot show how many rows are missing.
 
     Args:
         rows: of the file, without its header.

@@ -1,9 +1,8 @@
-"""From Amplitude's file to a membership: the distinct user IDs of a cohort, kept to the last character.
+"""Read Amplitude's file into a membership: the distinct user IDs of a cohort, each kept to the last character.
 
-The file is CSV with a header, UTF-8, every field quoted, gzip or not (amplitude-api.md 1.6). A user ID is an opaque
-string: ``007``, ``NULL``, a line break, white space at either end and either Unicode form of é are different, valid
-IDs. A row whose user ID is empty or only white space is an anonymous user: counted, never sent. A file that cannot be
-read to its last character is refused as a whole; a smaller cohort is never guessed from it.
+A user ID is an opaque string: ``007``, ``NULL``, a line break, white space at either end and either Unicode form of é
+are different, valid IDs. A row whose user ID is empty or only white space is an anonymous user: counted, never sent.
+``core.membership.csv_file`` says what the file looks like, and refuses one that is damaged.
 """
 
 from __future__ import annotations
@@ -14,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine.database import one_row
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_parquet
-from airflow_provider_amplitude_segment.core.engine.scratch import (
-    remove_scratch,
-)
+from airflow_provider_amplitude_segment.core.engine.scratch import remove_scratch
 from airflow_provider_amplitude_segment.core.membership.csv_file import property_column, read_csv_file, user_id_column
 
 if TYPE_CHECKING:
@@ -25,16 +22,13 @@ if TYPE_CHECKING:
 
     import duckdb
 
-_MAX_RECORD_BYTES = 8_000_000
-_GZIP_MAGIC = b"\x1f\x8b"
-
-# What Python's str.isspace() takes for white space, in RE2's words.
+# White space as Python's str.isspace() defines it, in RE2's syntax.
 _BLANK = r"[\p{Z}\t-\r\x1c-\x1f\x{85}]*"
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Who is in the cohort, as one export tells it.
+    """The users who are in the cohort, by one export.
 
     Attributes:
         path: Parquet with the column ``user_id``, distinct and never empty, in no order.
@@ -42,11 +36,11 @@ class Membership:
         members: distinct user IDs.
         anonymous: rows without a user ID.
         duplicates: rows that repeat a user ID.
-        properties: Parquet ``user_id`` and a column for each user property, text or NULL; ``None`` where none were
-            asked for. Of a member who is not in it nothing is known: what Amplitude has is too long for Segment.
+        properties: Parquet with ``user_id`` and a column for each user property, text or NULL; ``None`` where none
+            were requested. A member whose properties are too long for Segment is missing in it.
         property_names: of those columns.
-        too_long: members who are not in it.
-        file_bytes: of the file, inflated.
+        too_long: members who are missing in it.
+        file_bytes: size of the inflated file.
     """
 
     path: Path
@@ -70,8 +64,8 @@ class Membership:
 
 
 def empty_membership(engine: duckdb.DuckDBPyConnection, scratch: Path) -> Membership:
-    """Return the membership of a cohort that has no member any more; its file is written to ``scratch``."""
-    path = scratch / "nobody.parquet"
+    """Return a membership without members; its file is written to ``scratch``."""
+    path = scratch / "empty.parquet"
     engine.execute(write_parquet("SELECT NULL::VARCHAR AS user_id WHERE false", path))
     return Membership(path, rows=0, members=0, anonymous=0, duplicates=0)
 
@@ -90,8 +84,8 @@ def read_membership(
         engine: a DuckDB connection.
         export_file: the file as Amplitude sent it.
         scratch: an existing folder; ``cohort.csv`` and ``members.parquet`` are written there.
-        properties: names of user properties to read along, each a column of the file.
-        is_end_announced: whether a cut would have been seen; a file must end with its last line where not.
+        properties: names of user properties to read too, each a column of the file.
+        is_end_announced: whether a cut is an error already; where not, the file must end with a line break.
 
     Raises:
         ExportFileError: the file is not a cohort of users, or lacks a property; names the fault, never a row's text.
@@ -123,10 +117,10 @@ def read_membership(
 def _with_properties(
     engine: duckdb.DuckDBPyConnection, membership: Membership, exported: Path, properties: Sequence[str]
 ) -> Membership:
-    """Add the properties of each member who stands in the export's rows, which are not needed any more then.
+    """Add each member's properties from the export's rows, and remove the file of those rows.
 
-    Amplitude repeats a user ID after users were merged, in no order it documents: of each property the greatest text
-    is taken. Only those few are grouped, as an aggregate of texts is kept in memory whole.
+    Amplitude repeats a user ID after users were merged, in no documented order, so the greatest text of each property
+    is taken. Only repeated users are grouped, because an aggregate of texts stays in memory as a whole.
     """
     path = exported.with_name("properties.parquet")
     greatest = "".join(f", max({c}) AS {c}" for c in map(user_properties.column, properties))
@@ -151,5 +145,5 @@ def _with_properties(
 
 
 def _id(text: str) -> str:
-    """Return the column ``user_id``: NULL of an anonymous user."""
+    """Return the SQL expression of the column ``user_id``: NULL for an anonymous user."""
     return f"CASE WHEN regexp_full_match({text}, '{_BLANK}') THEN NULL ELSE {text} END AS user_id"

@@ -1,1 +1,1 @@
-"""What both hooks share: an Airflow connection in, an endpoint and a session out."""
+"""Shared by both hooks: from an Airflow connection to an endpoint and a session."""

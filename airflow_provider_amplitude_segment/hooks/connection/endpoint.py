@@ -1,4 +1,4 @@
-"""Where a connection points, and what it says of the way there."""
+"""Read the endpoint of a connection: host, timeout, TLS settings and proxies."""
 
 from __future__ import annotations
 
@@ -47,25 +47,24 @@ _NO_SECRETS = frozenset(
 # Some of Segment's own settings end with the version.
 _VERSION_PATHS = frozenset({"", "/v1"})
 _TAKES_HOST = (
-    "nothing, to use the region's host, or a host or URL with neither credentials nor query, "
+    "no value, to use the region's host, or a host or URL with neither credentials nor query, "
     "e.g. https://api.example.com"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What a connection says of host and way, read and checked.
+    """Host, timeout, TLS settings and proxies of a connection, checked.
 
     Attributes:
         conn_id: the connection's ID.
-        region: ``US`` or ``EU``; it decides where ``base_url`` is not an override.
+        region: ``US`` or ``EU``; it decides ``base_url`` where the connection has no host.
         base_url: scheme, host, port and path, without a slash at its end.
         timeout_seconds: longest silence of the server.
         verify: whether its certificate is checked, or the file of authorities to check it against.
         cert: files of a client certificate and its key.
         proxies: by scheme; may hold a password.
-        trust_env: whether the environment's proxies and authorities are used where the connection says
-            nothing.
+        trust_env: whether the environment's proxies and authorities are used where the connection has none.
     """
 
     conn_id: str
@@ -81,8 +80,8 @@ class Endpoint:
 def find_connection(hook: BaseHook, conn_id: str) -> Connection:
     """Return a connection.
 
-    :raises SettingError: Airflow knows none of this ID, or, on 3.0 and 3.1, cannot read it: these lines log why and
-        answer as if there were none.
+    :raises SettingError: Airflow finds no connection of this ID. Airflow 3.0 and 3.1 also report one that they cannot
+        read as not found, and log why.
     """
     try:
         with without_airflows_own_warnings():
@@ -96,10 +95,10 @@ def find_connection(hook: BaseHook, conn_id: str) -> Connection:
 
 
 def secret(conn_id: str, label: str, value: str | None) -> str:
-    """Return a key without the white space around it: a secrets file likes to end in a line break.
+    """Return a key without the white space around it, because a secrets file often ends in a line break.
 
     Raises:
-        SettingError: It is missing or blank.
+        SettingError: The key is missing or blank.
     """
     key = (value or "").strip()
     if not key:
@@ -111,8 +110,8 @@ def secret(conn_id: str, label: str, value: str | None) -> str:
 def text(connection: Any, name: str) -> str | None:
     """Return a text of Extra without the white space around it; ``None`` where it is absent, null or blank.
 
-    :raises SettingError: it is neither text nor a whole number. Taken for absent, it would make another destination
-        of this one, or another region.
+    :raises SettingError: the value is neither text nor a whole number. Ignoring it would select another destination
+        or region.
     """
     value = extra(connection).get(name)
     if value is None:
@@ -126,7 +125,7 @@ def text(connection: Any, name: str) -> str | None:
 def extra(connection: Any) -> Mapping[str, Any]:
     """Return a connection's Extra; empty where there is none.
 
-    :raises SettingError: it is no JSON object. Airflow itself takes one that it cannot read for empty.
+    :raises SettingError: Extra is not a JSON object. Airflow itself treats such an Extra as empty.
     """
     if not (connection.extra or "").strip():
         return {}
@@ -136,9 +135,9 @@ def extra(connection: Any) -> Mapping[str, Any]:
         values = None
     if not isinstance(values, dict):
         takes = 'a JSON object such as {"region": "EU"}'
-        raise SettingError(setting(connection.conn_id, "Extra"), "it is no JSON object", takes)
-    # As extra_dejson does, but for what is no secret: Airflow warns of each value that is too short to be masked,
-    # such as a region, whatever its name is.
+        raise SettingError(setting(connection.conn_id, "Extra"), "it is not a JSON object", takes)
+    # extra_dejson masks every value. Only possible secrets are masked here, because Airflow warns about each value that
+    # is too short to be masked, such as a region.
     if hidden := {name: value for name, value in values.items() if name not in _NO_SECRETS}:
         mask_secret(hidden)
     return values
@@ -147,29 +146,28 @@ def extra(connection: Any) -> Mapping[str, Any]:
 def read_endpoint(
     connection: Any, hosts: Mapping[str, str], others: Mapping[str, str] = MappingProxyType({})
 ) -> Endpoint:
-    """Read host and way from an Airflow connection.
+    """Return the endpoint of an Airflow connection.
 
-    A host that is one region's own decides about the region, where the connection names none.
+    The host of a region decides the region where the connection names none.
 
     Args:
         connection: Its ``host`` overrides the region's, with ``schema`` and ``port``; from Extra are read
-            ``region``, ``timeout``, ``verify``, ``cert``, ``proxies`` and ``trust_env``. Nothing else is
-            looked at.
+            ``region``, ``timeout``, ``verify``, ``cert``, ``proxies`` and ``trust_env``.
         hosts: Base URL by region.
         others: By name, hosts of the same vendor that are not this API, and what they are.
 
     Raises:
-        SettingError: One of them cannot be used; names the connection and the field.
+        SettingError: A field cannot be used; names the connection and the field.
     """
     conn_id = connection.conn_id
     named = (text(connection, "region") or "").upper()
     if named and named not in hosts:
-        raise SettingError(setting(conn_id, "Data region"), f"{named!r} is no region", " or ".join(hosts))
+        raise SettingError(setting(conn_id, "Data region"), f"{named!r} is not a region", " or ".join(hosts))
     base_url = _override(connection)
     owner = _owner(conn_id, base_url, hosts, others) if base_url else None
     if named and owner not in {None, named}:
         problem = f"wrong region: it is {named}, but Host ({base_url}) is that of {owner}"
-        takes = "the region that the project or workspace was made in, and Host nothing"
+        takes = "the region that the project or workspace was made in, and no value in Host"
         raise SettingError(setting(conn_id, "Data region"), problem, takes)
     region = named or owner or DEFAULT_REGION
     options = extra(connection)
@@ -195,26 +193,26 @@ def _override(connection: Any) -> str | None:
         parts = urlsplit(host if "://" in host else f"//{host}")
         name, port = parts.hostname, parts.port or connection.port
     except ValueError:
-        raise SettingError(field_name, "it is no host", _TAKES_HOST) from None
+        raise SettingError(field_name, "it is not a host", _TAKES_HOST) from None
     odd = any(character.isspace() or not character.isprintable() or character == "\\" for character in host)
     if not name or odd or "@" in parts.netloc or parts.query or parts.fragment:
-        raise SettingError(field_name, "it is no plain host", _TAKES_HOST)
+        raise SettingError(field_name, "it is not a plain host", _TAKES_HOST)
     scheme = parts.scheme.lower() or schema or ("http" if is_loopback(name) else "https")
     if scheme not in {"http", "https"}:
-        raise SettingError(field_name, f"{scheme!r} is no scheme for it", "http or https")
+        raise SettingError(field_name, f"{scheme!r} is not a scheme for it", "http or https")
     address = f"[{name}]" if ":" in name else name
     return f"{scheme}://{address}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
 
 
 def _owner(conn_id: str, base_url: str, hosts: Mapping[str, str], others: Mapping[str, str]) -> str | None:
-    """Return the region whose own host a base URL has; ``None`` for any other host, e.g. a proxy.
+    """Return the region that a base URL's host belongs to; ``None`` for any other host, e.g. a proxy.
 
     Raises:
-        SettingError: It is another host of the vendor, or has the path of a call, to which each call's own is added.
+        SettingError: The host is another one of the vendor, or the URL already has the path of a call.
     """
     parts = urlsplit(base_url)
     owner = next((region for region, url in hosts.items() if urlsplit(url).hostname == parts.hostname), None)
-    regions = f"nothing, to use the region's host ({', '.join(f'{region}: {url}' for region, url in hosts.items())})"
+    regions = f"no value, to use the region's host ({', '.join(f'{region}: {url}' for region, url in hosts.items())})"
     if what := others.get(parts.hostname or ""):
         problem = f"{base_url} is {what}"
         raise SettingError(setting(conn_id, "Host"), problem, f"{regions}, or a host of the API")
@@ -236,7 +234,7 @@ def _timeout(conn_id: str, value: object) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds <= 24 * 3600:
-        raise SettingError(setting(conn_id, "Timeout"), f"{value!r} is no time", "seconds over 0, e.g. 60")
+        raise SettingError(setting(conn_id, "Timeout"), f"{value!r} is not a time", "seconds over 0, e.g. 60")
     return seconds
 
 
@@ -250,7 +248,7 @@ def _flag(conn_id: str, name: str, value: object) -> bool:
 
 
 def _verify(conn_id: str, value: object) -> bool | str:
-    # A connection that is written as a URI has all of Extra as texts.
+    # A connection that is written as a URI has only texts in Extra.
     if isinstance(value, str) and value.strip() and value.strip().lower() not in _TRUE | _FALSE:
         return _existing(conn_id, "verify", value.strip())
     return _flag(conn_id, "verify", value)
@@ -271,4 +269,4 @@ def _certificate(conn_id: str, value: object) -> str | tuple[str, str] | None:
     if isinstance(value, list) and len(value) == 2 and all(isinstance(file, str) for file in value):  # noqa: PLR2004
         return (_existing(conn_id, "cert", value[0]), _existing(conn_id, "cert", value[1]))
     takes = "a file's path, or a list of certificate and key"
-    raise SettingError(setting(conn_id, "Extra cert"), "it is no certificate", takes)
+    raise SettingError(setting(conn_id, "Extra cert"), "it is not a certificate", takes)

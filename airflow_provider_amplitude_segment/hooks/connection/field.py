@@ -1,10 +1,10 @@
-"""What messages call a field of a connection."""
+"""The name of a connection's field in messages."""
 
 from __future__ import annotations
 
 
 def setting(conn_id: str, label: str) -> str:
-    """Return what a message calls a field of a connection: the label it has in the form.
+    """Return the name of a connection's field for messages: with the label that the form shows.
 
     >>> setting("segment_default", "Write key")
     "connection 'segment_default', field 'Write key'"

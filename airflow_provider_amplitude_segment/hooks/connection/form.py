@@ -1,4 +1,4 @@
-"""The connection forms for Airflow before 3.2, of the fields that ``get_provider_info`` declares."""
+"""The connection forms for Airflow before 3.2, made from the fields that ``get_provider_info`` declares."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class _Choice:
-    """A field of text, shown as a list to choose from: of wtforms' own choices Airflow 2.11 takes none.
+    """A widget that shows a text field as a list of choices.
 
-    Its provider manager drops a form with a ``SelectField``, and looks at no widget.
+    Airflow 2.11's provider manager drops a form with wtforms' own ``SelectField``, and does not check widgets.
     """
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
 
     def __call__(self, field: Any, **attributes: Any) -> Any:
-        """Return the list as HTML. What the connection holds besides is shown too; saving refuses it by name."""
+        """Return the list as HTML, with the stored value even if it is not a choice, which the form refuses to save."""
         markup = import_module("markupsafe").Markup
         html_params = import_module("wtforms.widgets").html_params
         chosen = str(field.data or "")
@@ -43,7 +43,7 @@ def form_widgets(name: str) -> dict[str, Any]:
 
 
 def _form_field(form: Mapping[str, Any]) -> Any:
-    # Airflow 3 makes its form of the metadata, and has none of these modules.
+    # Airflow 3 makes its form from the metadata and has none of these modules.
     wtforms = import_module("wtforms")
     widget = import_module("flask_appbuilder.fieldwidgets").BS3TextFieldWidget()
     translated = import_module("flask_babel").lazy_gettext
@@ -56,7 +56,7 @@ def _form_field(form: Mapping[str, Any]) -> Any:
         validators.append(wtforms.validators.NumberRange(schema["minimum"], schema["maximum"]))
     if "enum" in schema:
         widget = _Choice(schema["values_display"])
-        # By this name Airflow 3.0 and 3.1 see that there is a choice.
+        # Airflow 3.0 and 3.1 recognize a choice by this validator's name.
         validators.append(wtforms.validators.any_of(schema["enum"]))
     return kind(
         translated(form["label"]),
@@ -68,12 +68,12 @@ def _form_field(form: Mapping[str, Any]) -> Any:
 
 
 def form_behaviour(name: str) -> dict[str, Any]:
-    """Return which of a connection's own fields the form hides, and what it calls the others.
+    """Return which of a connection's own fields the form hides, and the labels of the others.
 
     :param name: the connection type
     """
     behaviour = {key.replace("-", "_"): value for key, value in connection_type(name)["ui-field-behaviour"].items()}
-    # It is shown for the Test button of Airflow 3.3.2 alone.
+    # Only the Test button of Airflow 3.3.2 needs it.
     behaviour["hidden_fields"] = [*behaviour["hidden_fields"], "port"]
     behaviour["placeholders"] = {key: text for key, text in behaviour["placeholders"].items() if key != "port"}
     return behaviour

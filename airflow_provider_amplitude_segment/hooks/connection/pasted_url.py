@@ -1,4 +1,4 @@
-"""URLs as people paste them from a browser or a document, and what belongs into the field instead."""
+"""Recognize URLs that are pasted from a browser or a document, and suggest the right value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _S3_NAME = re.compile(r"arn:aws[a-z-]*:s3:::(?P<place>.+)", re.IGNORECASE)
 
 
 def before_call(path: str) -> str | None:
-    """Return what of a URL's path stands before the call of an API; ``None`` where there is no call in it.
+    """Return the part of a URL's path before the call of an API; ``None`` where the path has no call.
 
     >>> before_call("/v1/batch"), before_call("/segment/v1/identify/"), before_call("/api/5/cohorts/request/26umsb5")
     ('', '/segment', '')
@@ -36,7 +36,7 @@ def before_call(path: str) -> str | None:
 
 
 def suggest_place(url: str) -> str | None:
-    """Return the URL of an object store that a web address, or Amazon's name of a resource, means.
+    """Return the URL of the object store that a web address or an ARN means; ``None`` for any other.
 
     >>> suggest_place("https://my-bucket.s3.eu-central-1.amazonaws.com/a/b")
     's3://<connection ID>@my-bucket/a/b'

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SOCKS = ("socks4", "socks4a", "socks5", "socks5h")
 _SCHEMES = frozenset({"http", "https", *_SOCKS})
-# Of requests; each may also be followed by a host, "https://api.segment.io".
+# Keys that requests knows; a host may follow each, as in "https://api.segment.io".
 _KEYS = frozenset({"http", "https", "all", "ftp"})
 _NO_PROXY = frozenset({"no", "no_proxy"})
 _TAKES = 'an object such as {"https": "http://proxy.example.com:3128"}'
@@ -23,10 +23,10 @@ _TAKES_ADDRESS = "addresses that begin with http://, https:// or socks5://, e.g.
 
 
 def read_proxies(conn_id: str, value: object) -> dict[str, str]:
-    """Return proxies by what goes through them, as requests knows it; one address is for all.
+    """Return proxies by scheme or host, as requests takes them; a single address is for all.
 
     Raises:
-        SettingError: It is something else; a proxy's address is not repeated, as it may have a password.
+        SettingError: The value is of another shape. The text leaves the address out, which may hold a password.
     """
     if value is None or value == "":
         return {}
@@ -38,21 +38,21 @@ def read_proxies(conn_id: str, value: object) -> dict[str, str]:
             # One proxy for all.
             value = {"http": value, "https": value}
     if not isinstance(value, dict) or not all(isinstance(proxy, str) for proxy in value.values()):
-        raise SettingError(field, "it is no set of proxies", _TAKES)
+        raise SettingError(field, "it is not a set of proxies", _TAKES)
     proxies = {str(key).strip().lower(): proxy.strip() for key, proxy in value.items()}
     for key, proxy in proxies.items():
         if key in _NO_PROXY:
             continue
-        # requests passes over a key that it does not know, and goes past the proxy.
+        # requests ignores a key that it does not know and bypasses the proxy.
         if key.partition("://")[0] not in _KEYS or key.endswith("://"):
-            raise SettingError(field, f"nothing goes through a proxy for {key!r}", _TAKES)
+            raise SettingError(field, f"{key!r} is neither a scheme nor a host that a proxy can be set for", _TAKES)
         if not _is_proxy(proxy):
-            raise SettingError(field, f"the proxy for {key!r} is no address of one", _TAKES_ADDRESS)
+            raise SettingError(field, f"the value for {key!r} is not a proxy's address", _TAKES_ADDRESS)
     return proxies
 
 
 def _is_proxy(proxy: str) -> bool:
-    """Tell whether it names a host, and a scheme that a proxy can have.
+    """Return whether an address has a host, and a scheme that a proxy can have.
 
     >>> [_is_proxy(proxy) for proxy in ("http://proxy:3128", "proxy:3128", "http://user:word@", "ftp://proxy", "a b")]
     [True, True, False, False, False]
@@ -68,11 +68,11 @@ def _is_proxy(proxy: str) -> bool:
 
 
 def check_proxy_package(conn_id: str, proxy: str | None, own: Mapping[str, str]) -> None:
-    """Refuse a SOCKS proxy that this worker lacks the package for, before anything is asked of anybody.
+    """Refuse a SOCKS proxy without the package for it on this worker, before any request is sent.
 
     Args:
         conn_id: The connection's ID.
-        proxy: The one that its requests would go through; ``None`` for none.
+        proxy: The one that its requests go through; ``None`` for none.
         own: The proxies that the connection names.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A ``requests`` session as ``HttpHook`` makes one for a connection, without what it would do wrong here."""
+"""Open a ``requests`` session for an endpoint with ``HttpHook``, and correct what does not suit this package."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POOL_CONNECTIONS = 32
-"""Connections to one host that are kept open: twice what a sync is likely to post over at once."""
+"""Connections to one host that are kept open: twice the number that a sync is likely to use at once."""
 
 
 class _EndpointHook(HttpHook):
-    """``HttpHook`` over an endpoint that was read already; nothing else of a connection reaches it."""
+    """``HttpHook`` for an endpoint that was read already; it sees nothing else of the connection."""
 
     def __init__(self, endpoint: Endpoint, adapter: TCPKeepAliveAdapter) -> None:
         super().__init__(http_conn_id=endpoint.conn_id, adapter=adapter)
         self._endpoint = endpoint
 
     def get_connection(self, conn_id: str) -> Connection:
-        """Return a connection of host and TLS options alone: nothing that would become a header."""
+        """Return a connection with host and TLS options only, because ``HttpHook`` makes headers of other options."""
         endpoint = self._endpoint
         options: dict[str, Any] = {
             "verify": endpoint.verify,
@@ -54,27 +54,26 @@ def open_session(endpoint: Endpoint, auth: AuthBase | Callable[[Any], Any]) -> r
     """Return a session for an endpoint, to be kept for a client's life.
 
     :param endpoint: host, TLS settings, proxies
-    :param auth: what signs each request; no other authentication is ever added, be it of a URL or of
-    ``.netrc``
-    :raises SettingError: its way is through a SOCKS proxy, and the package for one is missing
+    :param auth: signs each request; no authentication of a URL or of ``.netrc`` is ever added
+    :raises SettingError: the host is reached through a SOCKS proxy, and the package for one is missing
     """
     adapter = TCPKeepAliveAdapter(idle=120, count=20, interval=30, pool_maxsize=POOL_CONNECTIONS)
     session: requests.Session = _EndpointHook(endpoint, adapter).get_conn()
-    # HttpHook mounts an adapter of one's own under the base URL's scheme alone.
+    # HttpHook mounts a given adapter under the base URL's scheme only.
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    # Older versions of HttpHook know fewer options, and make headers of those they do not know.
+    # Older versions of HttpHook make headers of the options that they do not know.
     session.headers.clear()
     session.headers.update(default_headers())
     session.headers["User-Agent"] = f"airflow-provider-amplitude-segment/{__version__}"
     session.trust_env = endpoint.trust_env
-    # Through JSON a pair became a list, of which requests would make a path.
+    # JSON turns a pair into a list, which requests takes for a path.
     session.cert = endpoint.cert
     session.auth = auth
     environment = get_environ_proxies(endpoint.base_url) if endpoint.trust_env else {}
     proxy = select_proxy(endpoint.base_url, {**environment, **endpoint.proxies})
     check_proxy_package(endpoint.conn_id, proxy, endpoint.proxies)
-    # Threads share the session, and nothing here needs what a server would have remembered.
+    # No cookies, because threads share the session.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return session
 
@@ -85,23 +84,23 @@ def sign_with(login: str, password: str = "") -> AuthBase:
     :param login: an API key or a write key
     :param password: a secret key; empty for Segment, whose form is ``<write key>:``
     """
-    # As bytes: of a text, requests encodes Latin-1 alone, and quotes the key where it cannot.
+    # As bytes, because requests encodes a text as Latin-1, and its error for another character quotes the key.
     return HTTPBasicAuth(login.encode(), password.encode())
 
 
 def sign_nothing(request: Any) -> Any:
-    """Leave a request as it is; as a session's authentication, this keeps ``.netrc`` from being used."""
+    """Return a request as it is; as a session's authentication, this keeps ``.netrc`` from being used."""
     return request
 
 
 def warn_where_exposed(endpoint: Endpoint) -> None:
-    """Log it where a connection lets others on the way read keys and user IDs."""
+    """Log a warning where a connection lets a third party read keys and user IDs."""
     if endpoint.verify is False:
         log.warning(
-            "Connection %s: the certificate of %s is NOT verified (Extra verify=false). Whoever stands in "
-            "between can read the key and every user ID.",
+            "Connection %s: the certificate of %s is NOT verified (Extra verify=false). A third party on the network "
+            "can read the key and every user ID.",
             endpoint.conn_id,
             endpoint.base_url,
         )
     if not is_safe_link(endpoint.base_url):
-        log.warning("Connection %s: the way to %s is NOT encrypted.", endpoint.conn_id, endpoint.base_url)
+        log.warning("Connection %s: the connection to %s is NOT encrypted.", endpoint.conn_id, endpoint.base_url)

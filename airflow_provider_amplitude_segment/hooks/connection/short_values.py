@@ -1,4 +1,4 @@
-"""Airflow's warnings of its own ways: dropped while a connection is read."""
+"""Drop Airflow's warnings about short values and about its own look-up while a connection is read."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 # SecretsMasker.add_mask(): https://github.com/apache/airflow/blob/main/shared/secrets_masker
 _WARNING = "Skipping masking for a secret as it's too short"
 
-# Of Airflow 3.0's BaseHook, which looks every connection up in a way that 3.0 deprecates:
+# Airflow 3.0's BaseHook looks up every connection in a way that 3.0 deprecates:
 # https://github.com/apache/airflow/blob/3.0.6/airflow-core/src/airflow/models/connection.py
 _DEPRECATION = "Using Connection.get_connection_from_secrets from `airflow.models` is deprecated"
 
 
 @contextmanager
 def without_airflows_own_warnings() -> Iterator[None]:
-    """Drop Airflow's warnings of short values and of its own look-up inside of the context.
+    """Drop Airflow's warnings about short values and about its own look-up inside of the context.
 
-    Airflow 3 hands all of Extra to its masker, which warns of a short value before it looks at its name. So each task
-    of a connection with ``{"region": "EU"}`` would warn of a secret. Keys of Amplitude and Segment have 32 characters.
+    Airflow 3 passes all of Extra to its masker, which warns about a short value before it checks the value's name. So
+    each task with ``{"region": "EU"}`` would warn about a secret. Keys of Amplitude and Segment have 32 characters.
     """
     handlers = [*logging.getLogger().handlers]
     for handler in handlers:

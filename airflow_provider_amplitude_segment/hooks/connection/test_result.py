@@ -1,4 +1,4 @@
-"""What the Test button says, to somebody who makes such a connection for the first time."""
+"""The texts of the Test button, written for a user who makes such a connection for the first time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.hooks.connection.endpoint import Endpoint
 
 Verdict = tuple[bool, str]
-"""Whether the test passed, and what it showed; neither a key nor anything else of the answer's body."""
+"""Whether the test passed, and the text for the form, which holds neither a key nor a response's body."""
 
 _FIRST_SERVER_ERROR = 500
 
 
 def unusable(error: SettingError) -> Verdict:
-    """Say which field cannot be used. The connection's ID is left out: Airflow tests under one of its own.
+    """Return which field cannot be used, without the connection's ID, because Airflow tests under another ID.
 
     >>> from airflow_provider_amplitude_segment.exceptions import SettingError
     >>> unusable(SettingError("connection 'c1', field 'Write key'", "it is missing or blank", "the write key"))
@@ -29,29 +29,29 @@ def unusable(error: SettingError) -> Verdict:
 
 
 def not_reached(endpoint: Endpoint, base_url: str, reason: str, advice: str) -> Verdict:
-    """Say that nothing answered.
+    """Return that no response came.
 
     :param reason: why, in words.
-    :param advice: what cures it, in a sentence.
+    :param advice: what to do, in a sentence.
     """
     return False, (
-        f"Not reached: no answer from {base_url} (data region {endpoint.region}): {reason}. {advice} Airflow's server "
-        "tests, so it must be able to go there, as each worker must."
+        f"Not reached: no response from {base_url} (data region {endpoint.region}): {reason}. {advice} The test runs "
+        "on Airflow's server, which must reach this host, as each worker must."
     )
 
 
 def amplitude_works(endpoint: Endpoint, cohorts: int) -> Verdict:
-    """Say that both keys are right."""
+    """Return that both keys are right."""
     accepted = f"Works: Amplitude accepts both keys (data region {endpoint.region}, {endpoint.base_url})"
     if not cohorts:
-        return True, f"{accepted}, but lists no cohort: only those that are discoverable in Amplitude can be synced."
+        return True, f"{accepted}, but lists no cohort. Make a cohort discoverable in Amplitude to sync it."
     return True, f"{accepted} and lists {'1 cohort' if cohorts == 1 else f'{cohorts:,} cohorts'}."
 
 
 def amplitude_refused(endpoint: Endpoint, status: int, *, overridden: bool) -> Verdict:
-    """Say why Amplitude may have refused the keys: it answers alike to a wrong key and to one of another region.
+    """Return why Amplitude may have refused the keys: its response to a wrong key and to another region is the same.
 
-    :param overridden: the connection has a host of its own.
+    :param overridden: whether the connection has a host of its own.
     """
     other = "EU" if endpoint.region == "US" else "US"
     clear = ", and clear Host" if overridden else ""
@@ -63,57 +63,57 @@ def amplitude_refused(endpoint: Endpoint, status: int, *, overridden: bool) -> V
 
 
 def amplitude_unavailable(endpoint: Endpoint, error: AmplitudeUnavailableError | AmplitudeUnreachableError) -> Verdict:
-    """Say that nothing answered, or that Amplitude answered 429 or 5xx."""
+    """Return that no response came, or that Amplitude responded with 429 or 5xx."""
     if isinstance(error, AmplitudeUnreachableError) or error.status is None:
         return not_reached(endpoint, endpoint.base_url, error.reason, error.advice)
     return False, (
-        f"Reached, but not tested: {endpoint.base_url} is busy or unwell (HTTP {error.status}), so that the keys are "
+        f"Reached, but not tested: {endpoint.base_url} is busy or out of order (HTTP {error.status}), so the keys are "
         "not proved. Test again in some minutes."
     )
 
 
 def not_amplitude(endpoint: Endpoint, status: int) -> Verdict:
-    """Say that something else answered."""
+    """Return that the response is not Amplitude's."""
     return False, (
-        f"Something answers at {endpoint.base_url}, but not as Amplitude's API does (HTTP {status}). Check Host: left "
-        "empty, it is the region's."
+        f"Reached, but not Amplitude's API: {endpoint.base_url} returns another response (HTTP {status}). Check Host. "
+        "If it is empty, the region's host is used."
     )
 
 
-def is_unwell(status: int) -> bool:
-    """Return whether it was not Segment that answered, or not in good health. It has no page at ``/``: 404 is usual.
+def is_server_error(status: int) -> bool:
+    """Return whether a status is a server's error. Segment itself returns 404, because it has no page at ``/``.
 
-    >>> [is_unwell(status) for status in (200, 404, 503)]
+    >>> [is_server_error(status) for status in (200, 404, 503)]
     [False, False, True]
     """
     return status >= _FIRST_SERVER_ERROR
 
 
-def segment_unwell(base_url: str, status: int) -> Verdict:
-    """Say that a proxy or a broken server answered."""
+def segment_broken(base_url: str, status: int) -> Verdict:
+    """Return that the response came from a proxy or a broken server."""
     return False, (
-        f"Not reached: {base_url} answers with HTTP {status}, which is a proxy's answer or that of a server that is "
-        "unwell. Check Host and proxies, and test again in some minutes."
+        f"Not reached: {base_url} returns HTTP {status}, as a proxy or a broken server does. Check Host and proxies, "
+        "and test again in some minutes."
     )
 
 
 def segment_reached(
     endpoint: Endpoint, base_url: str, status: int, debugger: str | None, *, overridden: bool = False
 ) -> Verdict:
-    """Say that the host answers, which is all that can be tested, and where to look for the proof.
+    """Return that the host responds, which is all that can be tested, and where to see the proof.
 
-    :param debugger: URL of the source's debugger, where the connection makes it known.
-    :param overridden: the connection has a host of its own, of which nothing tells whether it is Segment.
+    :param debugger: URL of the source's debugger; ``None`` where the connection lacks a slug.
+    :param overridden: whether the connection has a host of its own, which may not be Segment's.
     """
-    whose = ", and whether this is Segment is not proved either" if overridden else ""
+    host = ", nor that this host is Segment's" if overridden else ""
     place = (
-        f"look into its debugger for the users: {debugger}"
+        f"look for the users in its debugger: {debugger}"
         if debugger
         else "look for the users in Segment: Connections > Sources > the source > Debugger. "
-        "(With Workspace slug and Source slug the link to it would stand here.)"
+        "(Set Workspace slug and Source slug to see the link here.)"
     )
     return True, (
-        f"Reached, but Segment accepts any key: {base_url} answers (HTTP {status}), the write key is NOT proved, nor "
-        f"that its source is in the data region {endpoint.region}{whose}. Sync a small cohort with this connection, "
-        f"then {place}"
+        f"Reached, but Segment accepts any key: {base_url} responds (HTTP {status}). This does NOT prove the write "
+        f"key, nor that its source is in the data region {endpoint.region}{host}. Sync a small cohort with this "
+        f"connection, then {place}"
     )

@@ -1,4 +1,4 @@
-"""Pages of Amplitude's and Segment's web applications, for people to look at; nothing is asked of either."""
+"""URLs of pages in Amplitude's and Segment's web applications; no request is sent."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ COHORT_PLACEHOLDER = "{cohort_id}"
 
 
 def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
-    """Return the page of a cohort; ``None`` where the organization's URL is no URL, or names no organization.
+    """Return the URL of a cohort's page; ``None`` where ``organization`` is an invalid URL, or names no organization.
 
     https://amplitude.com/docs/analytics/behavioral-cohorts and the Dashboard REST API's page show
     ``https://analytics.amplitude.com/<organization>/cohort/<cohort>``, newer pages of other things
-    ``https://app.amplitude.com/analytics/<organization>/…``. No document puts the two together, so that the whole URL
-    may be given instead.
+    ``https://app.amplitude.com/analytics/<organization>/…``. No document shows a cohort's page with the newer host, so
+    the whole URL may be given instead.
 
     Args:
-        organization: What stands behind ``/analytics/`` in Amplitude's URLs; or any page of the organization, as
+        organization: The part after ``/analytics/`` in Amplitude's URLs; or any page of the organization, as
             copied from the browser; or a URL with ``{cohort_id}`` in it, which is used as it is.
-        region: ``US`` or ``EU``; decides where only a name is given.
+        region: ``US`` or ``EU``; decides the host where only a name is given.
         cohort_id: Amplitude's cohort ID.
 
     >>> cohort_url("my-org", "US", "26umsb5")
@@ -45,7 +45,7 @@ def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
     """
     cohort = quote(cohort_id, safe="")
     if "://" not in organization and "." in organization.partition("/")[0]:
-        # Copied without its beginning: an organization's name has no dot.
+        # A URL copied without its scheme, because an organization's name has no dot.
         organization = f"https://{organization}"
     if "://" not in organization:
         name = organization.strip("/").removeprefix("analytics/").partition("/")[0]
@@ -66,11 +66,11 @@ def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
 
 
 def slug_in(text: str | None, place: int) -> str | None:
-    """Return a slug as it is, or out of the address of a source's page, ``app.segment.com/<0>/sources/<2>``.
+    """Return a slug, or take it from the URL of a source's page, ``app.segment.com/<0>/sources/<2>``.
 
     Args:
-        text: What the field holds; ``None`` for nothing.
-        place: Where the slug stands in that address: 0 for the workspace, 2 for the source.
+        text: The field's value; ``None`` for none.
+        place: The slug's position in that URL: 0 for the workspace, 2 for the source.
 
     >>> slug_in("acme", 0), slug_in("https://app.segment.com/acme/sources/python/overview", 0)
     ('acme', 'acme')
@@ -85,7 +85,7 @@ def slug_in(text: str | None, place: int) -> str | None:
 
 
 def debugger_url(workspace: str, source: str, region: str) -> str:
-    """Return the page of a Segment source's debugger, a sample of what came in last.
+    """Return the URL of a Segment source's debugger, which shows a sample of the latest messages.
 
     https://www.twilio.com/docs/segment/connections/sources/debugger
 

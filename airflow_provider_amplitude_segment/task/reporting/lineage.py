@@ -102,7 +102,7 @@ def _output(destination: DestinationReport) -> Any:
     if destination.trait is None:
         return None
     segment = SegmentHook(destination.segment_conn_id).describe()
-    source = f"{segment.workspace}/{segment.source}" if segment.workspace and segment.source else segment.destination
+    source = f"{segment.workspace}/{segment.source}" if segment.workspace and segment.source else segment.name
     fields = [
         SchemaDatasetFacetFields(name="userId", type="string"),
         SchemaDatasetFacetFields(name=f"traits.{destination.trait}", type="boolean"),
@@ -130,8 +130,8 @@ def _errors(report: SyncReport) -> dict[str, Any]:
 
 
 def _amplitude_host(operator: Any) -> str:
-    """Return Amplitude's host, which shows the data region."""
-    from airflow_provider_amplitude_segment.clients.segment import normal_host  # noqa: PLC0415 - as above
+    """Return Amplitude's host; it shows the data region."""
+    from airflow_provider_amplitude_segment.core.http.base_url import normal_host  # noqa: PLC0415 - as above
     from airflow_provider_amplitude_segment.hooks.amplitude import HOSTS, AmplitudeHook  # noqa: PLC0415
     from airflow_provider_amplitude_segment.hooks.connection.endpoint import (  # noqa: PLC0415
         find_connection,

@@ -69,7 +69,7 @@ def test_an_entry_is_read_whole() -> None:
 
 @pytest.mark.parametrize("missing", [{}, {"size": None, "lastComputed": None, "definition": None, "owners": None}])
 def test_what_amplitude_never_computed_is_none(missing: dict[str, None]) -> None:
-    """A cohort nobody looked at yet is listed with nulls, or with less, and can be synced."""
+    """A cohort that was never computed is listed with nulls, or with fewer fields, and can be synced."""
     (cohort,) = read_cohorts(200, listed({"id": "26umsb5", "name": None, "appId": None, **missing}))
     assert cohort == Cohort("26umsb5", "", "", None, None, archived=False, group_type="User")
     assert check_exportable(cohort, now=NOW) is None
@@ -142,7 +142,7 @@ def test_anything_else_is_not_amplitude(status: int, body: bytes) -> None:
     ).map(lambda value: json.dumps(value).encode()),
 )
 def test_no_answer_crashes_the_reader(status: int, body: bytes) -> None:
-    """Whatever answers, the outcome is cohorts or an error of ours."""
+    """Whatever the response, the outcome is cohorts or an error of ours."""
     try:
         cohorts = read_cohorts(status, body)
     except AmplitudeError:
@@ -185,7 +185,7 @@ def test_one_more_is_refused_where_the_size_is_fresh() -> None:
 
 @pytest.mark.parametrize("computed", [None, NOW - 24 * 3600])
 def test_one_more_is_warned_of_where_the_size_is_old(computed: float | None) -> None:
-    """A size of yesterday, or of nobody knows when, only warns."""
+    """A size of yesterday, or of an unknown time, only warns."""
     cohort = replace(POWER_USERS, size=MAX_EXPORT_MEMBERS + 1, last_computed=computed)
     warning = check_exportable(cohort, now=NOW)
     assert warning is not None

@@ -1,4 +1,4 @@
-"""An export's file is taken from the answer, or from a link that may be followed."""
+"""An export's file is taken from the response, or from a link that may be followed."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def test_200_is_the_file_itself() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_a_link_to_storage(status: int) -> None:
     """The link is signed, so it does not show."""
-    answer = read_file_response("qfaZya", status, {"location": LINK}, now=0)
-    assert answer == StorageLink(LINK)
-    assert "Signature" not in repr(answer)
+    response = read_file_response("qfaZya", status, {"location": LINK}, now=0)
+    assert response == StorageLink(LINK)
+    assert "Signature" not in repr(response)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Each of Amplitude's answers about an export is taken for what it is."""
+"""Each of Amplitude's responses about an export is taken for what it is."""
 
 from __future__ import annotations
 
@@ -45,16 +45,18 @@ BODIES = st.binary() | st.sampled_from(
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_any_success_with_a_request_id_is_a_request(status: int) -> None:
     """202 is documented, and 200 was seen."""
-    answer = read_export_request(HttpResponse(status, {}, b'{"request_id": "qfaZya", "cohort_id": "x"}'), now=0)
-    assert answer == ExportRequested("qfaZya")
+    response = read_export_request(HttpResponse(status, {}, b'{"request_id": "qfaZya", "cohort_id": "x"}'), now=0)
+    assert response == ExportRequested("qfaZya")
 
 
 def test_429_is_a_limit_and_says_what_amplitude_says() -> None:
     """Which of the two limits it is stays open."""
-    answer = read_export_request(HttpResponse(429, {"retry-after": "60"}, b'{"error": {"message": "too many"}}'), now=0)
-    assert answer == ExportsLimited(60.0)
-    assert isinstance(answer, ExportsLimited)
-    assert answer.reason == "too many"
+    response = read_export_request(
+        HttpResponse(429, {"retry-after": "60"}, b'{"error": {"message": "too many"}}'), now=0
+    )
+    assert response == ExportsLimited(60.0)
+    assert isinstance(response, ExportsLimited)
+    assert response.reason == "too many"
 
 
 @pytest.mark.parametrize("status", [408, 500, 503])
@@ -114,11 +116,11 @@ def test_an_export_is_completed_by_its_status_or_its_text(status: int, body: byt
     ],
 )
 def test_everything_else_that_succeeds_is_waited_out(status: int, body: bytes, text: str, *, documented: bool) -> None:
-    """What is not documented can be told, for the log."""
-    answer = read_export_status("qfaZya", HttpResponse(status, {}, body), now=0)
-    assert answer == ExportPending(text)
-    assert isinstance(answer, ExportPending)
-    assert answer.documented is documented
+    """An undocumented status is marked as such, for the log."""
+    response = read_export_status("qfaZya", HttpResponse(status, {}, body), now=0)
+    assert response == ExportPending(text)
+    assert isinstance(response, ExportPending)
+    assert response.documented is documented
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
@@ -168,7 +170,7 @@ def test_what_is_left_is_never_negative() -> None:
 
 @given(STATUSES, BODIES, st.text(max_size=20))
 def test_no_answer_crashes_a_reader(status: int, body: bytes, retry_after: str) -> None:
-    """Whatever answers, the outcome is an answer or an error of ours."""
+    """Whatever the response, the outcome is a response or an error of ours."""
     headers = {"retry-after": retry_after}
     read_usage(status, body)
     with suppress(AmplitudeError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.recording_server import RecordingServer, Told
+from fakes.recording_server import CannedResponse, RecordingServer
 
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged, Unreachable
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
@@ -39,9 +39,9 @@ def post(connect: Callable[..., str], host: str, **extra: object) -> Answer:
 
 
 def test_nothing_of_extra_reaches_a_header(connect: Callable[..., str]) -> None:
-    """Neither what the form has, nor what HttpHook knows, nor what nobody knows."""
-    with RecordingServer(Told(body=b'{"success": true}')) as server:
-        answer = post(
+    """Neither a field of the form, nor an option of HttpHook, nor an unknown one."""
+    with RecordingServer(CannedResponse(body=b'{"success": true}')) as server:
+        response = post(
             connect,
             server.url,
             region="US",
@@ -57,14 +57,14 @@ def test_nothing_of_extra_reaches_a_header(connect: Callable[..., str]) -> None:
             max_redirects=3,
         )
         (came,) = server.came
-    assert answer == Acknowledged()
+    assert response == Acknowledged()
     assert set(came.headers) == SENT
     assert came.headers["user-agent"].startswith("airflow-provider-amplitude-segment/")
 
 
 def test_requests_share_a_connection_and_no_cookie(connect: Callable[..., str]) -> None:
     """What a server sets is not sent back."""
-    with RecordingServer(Told(headers={"Set-Cookie": "a=b"}, body=b'{"success": true}')) as server:
+    with RecordingServer(CannedResponse(headers={"Set-Cookie": "a=b"}, body=b'{"success": true}')) as server:
         connect("s", conn_type="segmentio", password=KEY, host=server.url)
         client = SegmentHook("s").get_conn()
         client.post_batch(b"{}")
@@ -121,7 +121,7 @@ def test_a_connections_proxy_goes_before_the_environments(
 ) -> None:
     """An object by scheme, or one address for all."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    with RecordingServer(Told(body=b'{"success": true}')) as proxy:
+    with RecordingServer(CannedResponse(body=b'{"success": true}')) as proxy:
         proxies = proxy.url if as_text else {"http": proxy.url}
         assert post(connect, "http://segment.example.com", proxies=proxies) == Acknowledged()
         (came,) = proxy.came
