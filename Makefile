@@ -32,14 +32,17 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: demo test faults cluster-test ui-test bench lint types layers audit tests test-2.11 test-3.3 lines $(LINES:%=line-%) wheel format clean
+.PHONY: announce demo test faults cluster-test ui-test bench lint types layers audit tests test-2.11 test-3.3 lines $(LINES:%=line-%) wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
 
 test: lint types layers audit tests wheel ## Everything but `make lines`, which CI runs besides.
 
-tests: test-3.3 test-2.11
+tests: announce test-3.3 test-2.11
+
+announce:
+	@echo "The tests on Airflow 3.3 and 2.11 run side by side. Each prints when it has ended: about 35 and 20 minutes."
 
 lint: .venv/3.3/ready
 	$(BIN)/ruff check .

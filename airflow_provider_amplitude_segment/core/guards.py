@@ -121,12 +121,12 @@ def is_anothers(origin: TraitOrigin, run: Run, template: str) -> bool:
 
 
 def _is_elsewhere(origin: TraitOrigin, run: Run) -> bool:
-    """Tell whether a trait key was named in another Airflow than the run's; an old entry does not say where."""
+    """Return whether a trait key was named in another Airflow than the run's; an old entry does not say where."""
     return bool(origin.installation) and origin.installation != run.installation
 
 
 def _other_task(origin: TraitOrigin, run: Run) -> str:
-    """Return what a reader tells the other task by."""
+    """Return the words that name the other task to a reader."""
     if _is_elsewhere(origin, run):
         is_alike = origin.airflow == run.airflow
         return f"{origin.task} in {'another Airflow, also at' if is_alike else 'Airflow'} {origin.airflow!r}"

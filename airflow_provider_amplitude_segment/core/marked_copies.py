@@ -1,7 +1,7 @@
 """Marked copies: folders that hold a ledger's entries under a name that no ledger has.
 
-Whoever copies a ledger by hand, as ``1234.bak`` beside ``1234``, makes one. No command takes it for a ledger, and it
-names users. An erasure that leaves it out in silence would seem to be done.
+A person makes one by copying a ledger by hand, as ``1234.bak`` beside ``1234``. No command takes it for a ledger, and
+it names users. An erasure that leaves it out in silence would seem to be done.
 """
 
 from __future__ import annotations

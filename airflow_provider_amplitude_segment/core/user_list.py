@@ -104,7 +104,7 @@ def _text(content: bytes) -> str:
 
 
 def _is_csv(text: str) -> bool:
-    """Tell whether the first line that is not blank is a header with a column ``user_id``."""
+    """Return whether the first line that is not blank is a header with a column ``user_id``."""
     blank = _BLANK_LINES.match(text)
     first = _LINE.match(text, blank.end() if blank else 0)
     try:

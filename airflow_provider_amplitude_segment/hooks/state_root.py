@@ -144,7 +144,7 @@ def _object_root(url: str) -> Root:
 
 
 def _is_not_installed(error: Exception) -> bool:
-    """Tell whether a file system is missing: by fixed words of Airflow, fsspec and UPath, or a failed import.
+    """Return whether a file system is missing: by fixed words of Airflow, fsspec and UPath, or a failed import.
 
     >>> _is_not_installed(ValueError("Protocol not known: ftps")), _is_not_installed(ValueError("Invalid endpoint: a"))
     (True, False)

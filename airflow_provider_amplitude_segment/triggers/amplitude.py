@@ -174,7 +174,7 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
 async def _keep_cancel(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Wait for what a thread does; a cancel comes out at once and with Airflow's message.
 
-    By the message Airflow tells a kill from its own shutdown, and calls ``on_kill``. asgiref puts a cancel without one
-    in its place.
+    By the message Airflow distinguishes a kill from its own shutdown, and calls ``on_kill``. asgiref puts a cancel
+    without one in its place.
     """
     return await asyncio.shield(asyncio.ensure_future(work))

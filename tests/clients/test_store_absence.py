@@ -98,7 +98,7 @@ def test_a_credentials_file_that_is_missing_is_named_and_tried_again(
 def test_a_bucket_that_does_not_exist_is_no_absent_object(
     ask: Callable[[LedgerStore, Path], object], s3_server: S3Server, tmp_path: Path
 ) -> None:
-    store = LedgerStore(Root(file_system(s3_server.url), "nobody-made-this/state"))
+    store = LedgerStore(Root(file_system(s3_server.url), "no-such-bucket/state"))
 
     with pytest.raises(StatePathError, match="cannot be used: NoSuchBucket, HTTP 404") as failed:
         ask(store, tmp_path / "copy")
@@ -122,7 +122,7 @@ def test_a_web_server_that_knows_no_such_page_is_no_store(
         NotADirectoryError(errno.ENOTDIR, "Not a directory", TOKEN),
         FileNotFoundError(TOKEN),
         FileNotFoundError(errno.ENOENT, "No such file or directory"),
-        FileExistsError(errno.EEXIST, "File exists", "/root/.cache/aws"),
+        FileExistsError(errno.EEXIST, "File exists", "/run/cache/aws"),
     ],
     ids=repr,
 )

@@ -129,7 +129,7 @@ def test_a_proxy_that_drops_every_length_is_named(s3_server: S3Server, root: Roo
         ({"endpoint_url": "minio:9000"}, "the address of the endpoint cannot be used", "endpoint_url"),
         ({"endpoint_url": "minio.example.com"}, "the address of the endpoint cannot be used", "endpoint_url"),
         ({"endpoint_url": "http://minio:90000"}, "the address of the endpoint cannot be used", "endpoint_url"),
-        ({"profile": "nobody-made-this"}, "the profile that is named is not in", "profile_name"),
+        ({"profile": "no-such-profile"}, "the profile that is named is not in", "profile_name"),
         ({"client_kwargs": {"region_name": "us east"}}, "the region is missing, or its name is none", "region_name"),
         (
             {"client_kwargs": {"endpoint_url": "https://127.0.0.1:9", "verify": "/gone.pem"}},

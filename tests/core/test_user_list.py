@@ -40,7 +40,7 @@ def test_a_csv_file_gives_its_user_ids_to_the_last_character(ids: list[str], end
 
 
 def is_plain(user_id: str) -> bool:
-    """Tell whether an ID can stand in a list without a header."""
+    """Return whether an ID can stand in a list without a header."""
     return not user_id.startswith("\t") and "\0" not in user_id and "user_id" not in user_id
 
 

@@ -88,7 +88,7 @@ def test_what_a_credentials_service_answers_decides_whether_a_retry_may_help(
 
 
 FIELDS: list[tuple[str, dict[str, Any], str]] = [
-    ("no_profile", {"profile_name": "nobody-made-this"}, "the profile that is named is not in"),
+    ("no_profile", {"profile_name": "no-such-profile"}, "the profile that is named is not in"),
     ("method", {"role_arn": ROLE, "assume_role_method": "hush"}, "a field is not as it must be .NotImplementedError"),
     ("kind", {"config_kwargs": {"retries": "hush"}}, "a field is not as it must be .AttributeError"),
     ("unknown", {"config_kwargs": {"hush": 1}}, "a field is not as it must be .TypeError"),
@@ -125,7 +125,7 @@ def test_a_scheme_that_no_file_system_has_is_a_missing_package() -> None:
 
 
 def test_a_shell_command_says_so_in_a_sentence_and_ends_with_one(connect: Callable[..., str]) -> None:
-    connect("cli_profile", conn_type="aws", extra={"profile_name": "nobody-made-this"})
+    connect("cli_profile", conn_type="aws", extra={"profile_name": "no-such-profile"})
 
     with redirect_stderr(io.StringIO()) as said:
         assert main(["--state-path", "s3://cli_profile@bucket/state", "list"]) == 1

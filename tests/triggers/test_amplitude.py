@@ -179,7 +179,7 @@ def waiting_for_silence(silent: socket.socket) -> Iterator[asyncio.Task[list[dic
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """Take connections for an Airflow connection of its own; whoever accepts one decides when it ends."""
+    """Take connections for an Airflow connection of its own; the test that accepts one decides when it ends."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         silent = {"conn_type": "amplitude", "login": "k", "password": "w", "host": "127.0.0.1"}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # SecretsMasker.add_mask(): https://github.com/apache/airflow/blob/main/shared/secrets_masker
-_WARNING = "Skipping masking for a secret as it's too short"
+_SHORT_VALUE = "Skipping masking for a secret as it's too short"
 
 # Of Airflow's own look-ups, which 3.0 and 3.1 deprecate: by BaseHook on 3.0, of a variable AIRFLOW_CONN_… on 3.1.
 # https://github.com/apache/airflow/blob/3.1.8/airflow-core/src/airflow/models/connection.py
@@ -38,4 +38,4 @@ def without_airflows_own_warnings() -> Iterator[None]:
 
 
 def _is_another(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(_WARNING)
+    return not str(record.msg).startswith(_SHORT_VALUE)
