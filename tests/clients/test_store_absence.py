@@ -122,7 +122,7 @@ def test_a_web_server_that_knows_no_such_page_is_no_store(
         NotADirectoryError(errno.ENOTDIR, "Not a directory", TOKEN),
         FileNotFoundError(TOKEN),
         FileNotFoundError(errno.ENOENT, "No such file or directory"),
-        FileExistsError(errno.EEXIST, "File exists", "/root/.cache/aws"),
+        FileExistsError(errno.EEXIST, "File exists", "/run/cache/aws"),
     ],
     ids=repr,
 )

@@ -111,6 +111,8 @@ class Strangers:
             and newest.origin is not None
             and earlier.origin is not None
             and (newest.origin.task, newest.origin.installation) != (earlier.origin.task, earlier.origin.installation)
+            # With one template, another key is another name of the cohort.
+            and newest.origin.template != earlier.origin.template
             and newest.trait != earlier.trait
         ]
 

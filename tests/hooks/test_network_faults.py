@@ -67,6 +67,10 @@ class Ways:
                 with accepted:
                     accepted.recv(65_536)
                     accepted.sendall(said)
+                    # What is left unread resets the connection, and the client may miss what was said.
+                    accepted.shutdown(socket.SHUT_WR)
+                    while said and accepted.recv(65_536):
+                        pass
 
         threading.Thread(target=serve, daemon=True).start()
         return int(listener.getsockname()[1])

@@ -50,10 +50,10 @@ def is_absence(error: OSError, path: str, response: StoreResponse | None, *, has
         return response.says_absent
     if has_folders and error.filename is None:
         return True
-    return names_object(error, path)
+    return _names_object(error, path)
 
 
-def names_object(error: OSError, path: str) -> bool:
+def _names_object(error: OSError, path: str) -> bool:
     """Return whether an error names ``path``, in any form that file systems use."""
     named = _named(error)
     if named is None:

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # SecretsMasker.add_mask(): https://github.com/apache/airflow/blob/main/shared/secrets_masker
-_WARNING = "Skipping masking for a secret as it's too short"
+_SHORT_VALUE = "Skipping masking for a secret as it's too short"
 
-# Airflow 3.0's BaseHook looks up every connection in a way that 3.0 deprecates:
-# https://github.com/apache/airflow/blob/3.0.6/airflow-core/src/airflow/models/connection.py
-_DEPRECATION = "Using Connection.get_connection_from_secrets from `airflow.models` is deprecated"
+# Of Airflow's own look-ups, which 3.0 and 3.1 deprecate: by BaseHook on 3.0, of a variable AIRFLOW_CONN_… on 3.1.
+# https://github.com/apache/airflow/blob/3.1.8/airflow-core/src/airflow/models/connection.py
+_DEPRECATION = r"Using Connection\.\w+ from `airflow\.models` is deprecated"
 
 
 @contextmanager
@@ -38,4 +38,4 @@ def without_airflows_own_warnings() -> Iterator[None]:
 
 
 def _is_another(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(_WARNING)
+    return not str(record.msg).startswith(_SHORT_VALUE)
