@@ -14,10 +14,10 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, mask_s
 
 from airflow_provider_amplitude_segment.core.export.download import is_loopback
 from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.hooks.connection.airflow_warnings import without_airflows_own_warnings
 from airflow_provider_amplitude_segment.hooks.connection.field import setting
 from airflow_provider_amplitude_segment.hooks.connection.pasted_url import before_call
 from airflow_provider_amplitude_segment.hooks.connection.proxies import read_proxies
-from airflow_provider_amplitude_segment.hooks.connection.airflow_warnings import without_airflows_own_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
