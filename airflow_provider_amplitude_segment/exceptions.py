@@ -782,12 +782,12 @@ class LedgerDamagedError(LedgerError):
 
 
 class LedgerFormatError(LedgerError):
-    """The ledger was written by a newer version of this package.
+    """The ledger has another format than this version of the package reads and writes.
 
     Attributes:
         path: the entry, below the state path.
         found: its format version.
-        known: the newest format version this package reads.
+        known: the format version this package reads.
     """
 
     def __init__(self, path: str, found: object, known: int) -> None:
@@ -795,9 +795,9 @@ class LedgerFormatError(LedgerError):
         self.found = found
         self.known = known
         self._set_message(
-            f"The ledger's entry {path} has format {found!r}; this version reads up to {known}",
+            f"The ledger's entry {path} has format {found!r}, and this version reads format {known}",
             _NOTHING_SENT,
-            "Install the version that wrote it, or a newer one, on every worker.",
+            "Install the version that wrote it on every worker, or start a new ledger at another state_path.",
         )
 
 

@@ -28,7 +28,7 @@ _PORT = "443: on Airflow 3.3.2, Test needs one"
 
 
 def _region(whose: str) -> dict[str, Any]:
-    return {**_REGION, "description": f"Where {whose} keeps its data. Empty means US."}
+    return {**_REGION, "description": f"Where {whose} keeps its data: US or EU. Empty means US."}
 
 
 def _text(label: str, description: str) -> dict[str, Any]:

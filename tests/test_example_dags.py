@@ -246,7 +246,7 @@ def test_a_tripped_guard_sends_nothing_and_its_run_configuration_lets_it_through
     assert refused.state == "failed"
     assert sandbox.segment.identifies_received == received
     (part,) = report_of(refused)["destinations"]
-    run_configuration = json.loads(part["error"].rpartition(" configuration ")[2])
+    run_configuration, _ = json.JSONDecoder().raw_decode(part["error"].rpartition(" configuration ")[2])
     assert run_configuration == {"max_exit_ratio": None}
 
     let_through = run_example("daily", run_configuration)

@@ -1,9 +1,9 @@
-"""Objects behind an fsspec file system (``s3://``, ``gs://``, ``abfs://``, …), as a ledger needs them.
+"""Objects of a bucket (``s3://``, ``gs://``, ``abfs://``) behind its fsspec file system, as a ledger needs them.
 
 This module avoids what fsspec does by default and a ledger cannot use: listings and sizes come from a cache that misses
-another process's writes; ``with open("wb")`` commits half an object when its body fails; ``mkdir`` makes buckets; and
-where a server does not know the conditional put, exclusive creation overwrites silently. A response without an
-announced end may be cut without an error, so the length read is compared with the size that the store reports.
+another process's writes; ``with open("wb")`` commits half an object when its body fails; and where a server does not
+know the conditional put, exclusive creation overwrites silently. A response without an announced end may be cut without
+an error, so the length read is compared with the size that the store reports.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import inspect
 import os
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.clients.refused_header import find_refused
@@ -27,9 +26,6 @@ _NOT_EXCLUSIVE = (
     "it cannot create an object only where none is, so two runs could claim one cohort at once; "
     "the documents name places that can (docs/state.md, Object stores)"
 )
-
-# These have real folders, which must exist before a file does. Elsewhere no folder is made: it could be a bucket.
-_WITH_FOLDERS = frozenset({"file", "local", "memory", "sftp", "ssh", "smb", "hdfs", "arrow_hdfs", "webhdfs", "dbfs"})
 
 # A file is transferred in parts of 8 MiB, four at a time; the libraries' default is ten parts of 50 MiB.
 _PARTS = {"chunksize": 8 << 20, "max_concurrency": 4}
@@ -55,8 +51,6 @@ class ObjectStore:
             fs.dircache.clear()
         self._fs = fs
         self._path = path.rstrip("/")
-        protocol = fs.protocol
-        self._has_folders = not _WITH_FOLDERS.isdisjoint([protocol] if isinstance(protocol, str) else protocol)
         self._is_exclusive = False
 
     def put(self, name: str, content: bytes) -> None:
@@ -78,7 +72,6 @@ class ObjectStore:
             OSError: ``ENOTSUP``, the store overwrites where it must only create.
         """
         target = self._at(name)
-        self._make_folder(target)
         if not self._is_created(target, content):
             return self.get(name) == content
         if not self._is_exclusive:
@@ -92,10 +85,13 @@ class ObjectStore:
         """Return a whole object, never its beginning; ``None`` where there is none."""
         try:
             content = bytes(self._fs.cat_file(self._at(name)))
-            return content if read_object(content) is not None else self._get_again(name, content)
+            # A whole JSON object is no part of one.
+            if read_object(content) is None:
+                self._refuse_part(name, len(content), self._size(name))
         except FileNotFoundError as error:
             self._require_absence(error, name)
             return None
+        return content
 
     def get_file(self, name: str, to: Path) -> bool:
         """Copy an object into a local file; return whether there is one."""
@@ -137,16 +133,8 @@ class ObjectStore:
 
     def _require_absence(self, error: OSError, name: str) -> None:
         """Raise the error again unless the object is absent: the bucket or a credentials' file may be missing."""
-        if not is_absence(error, self._at(name), response_of(error), has_folders=self._has_folders):
+        if not is_absence(error, self._at(name), response_of(error)):
             raise error
-
-    def _get_again(self, name: str, content: bytes) -> bytes:
-        """Return the content; read it again if it is too short, because another run may be writing the object."""
-        whole = self._size(name)
-        if len(content) < whole:
-            content = bytes(self._fs.cat_file(self._at(name)))
-            self._refuse_part(name, len(content), whole)
-        return content
 
     def _size(self, name: str) -> int:
         return int(self._fs.info(self._at(name))["size"])
@@ -159,39 +147,20 @@ class ObjectStore:
         return f"{self._path}/{name}" if name else self._path
 
     def _write(self, name: str, write: Callable[[str], None]) -> None:
-        target = self._at(name)
-        if not self._has_folders:
-            try:
-                write(target)
-            except OSError as error:
-                self._refuse_header(error)
-                raise
-            return
-        self._make_folder(target)
-        folder, _, last = target.rpartition("/")
-        temporary = f"{folder}/.{last}.{secrets.token_hex(8)}"
         try:
-            write(temporary)
-            self._fs.mv(temporary, target)
-        except BaseException:
-            if self._fs.exists(temporary):
-                self._fs.rm_file(temporary)
+            write(self._at(name))
+        except OSError as error:
+            self._refuse_header(error)
             raise
-
-    def _make_folder(self, target: str) -> None:
-        if self._has_folders:
-            self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
 
     def _is_created(self, target: str, content: bytes) -> bool:
         """Return whether the object was created; ``False`` where one exists, or another writer is creating it."""
-        try:
-            if getattr(self._fs, "async_impl", False):
-                # One conditional request. An interrupted open("xb") would put an empty object without the condition.
-                self._fs.pipe_file(target, content, mode="create")
-                return True
+        if not getattr(self._fs, "async_impl", False):
             # fsspec's own pipe_file checks first and then writes, so two writers could both succeed.
-            with self._fs.open(target, "xb") as file:
-                file.write(content)
+            raise OSError(errno.ENOTSUP, _NOT_EXCLUSIVE)
+        try:
+            # One conditional request. An interrupted open("xb") would put an empty object without the condition.
+            self._fs.pipe_file(target, content, mode="create")
         except FileExistsError as error:
             if find_other_file(error, self._path) is not None:
                 raise

@@ -137,7 +137,7 @@ class AmplitudeHook(BaseHook):
         return text(find_connection(self, self.amplitude_conn_id), "org_url")
 
     def get_cohort_url(self, cohort_id: str) -> str | None:
-        """Return the URL of a cohort's page in Amplitude; ``None`` where the connection has no ``org_url``.
+        """Return the URL of a cohort's page in Amplitude; ``None`` without a usable ``org_url``.
 
         :param cohort_id: Amplitude's cohort ID; no request checks that the cohort exists
         :raises SettingError: the connection's region is not one of US and EU

@@ -14,12 +14,14 @@ from airflow_provider_amplitude_segment.hooks.connection.pasted_url import sugge
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.ledger_store import ObjectRoot, Root
 
-_TAKES = "an absolute path, or a URL that ObjectStoragePath takes (file:///path, s3://connection@bucket/…, gs://…)"
+_TAKES = "an absolute path, file:///path, s3://connection@bucket/…, gs://… or abfs://…"
 
 _LOCAL_SCHEMES = frozenset({"file", "local"})
 """Names of the worker's own file system, where only the owner can read the ledgers' files."""
 
 _BUCKET_STORES = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl"})
+"""Stores whose libraries create an object only where none is. Others could let two runs claim one cohort at once."""
+
 _WEB_SCHEMES = frozenset({"http", "https", "arn"})
 _SCHEMES = _LOCAL_SCHEMES | _BUCKET_STORES | _WEB_SCHEMES
 
@@ -31,7 +33,8 @@ def open_state_root(place: str) -> Root:
     """Return the root of all ledgers, without reading or writing there.
 
     :param place: an absolute path, or a URL.
-    :raises SettingError: the place is neither, or a URL with a password, with a query or without a bucket.
+    :raises SettingError: the place is neither, or a URL with a password, with a query, without a bucket, or of a store
+        that cannot create an object only where none is.
     :raises StatePathError: no file system is installed for the URL, or its connection cannot be used. It is a
         ``StateUnavailableError`` where its credentials could not be fetched, which is transient.
     """
@@ -104,15 +107,16 @@ def _refuse_password(text: str) -> None:
         )
 
 
-def _refuse_pasted(url: str, scheme: str, rest: str) -> None:
-    """Refuse a URL that is not one of an object store, or has too many parts; the error says what to set."""
+def _refuse_unusable(url: str, scheme: str, rest: str) -> None:
+    """Refuse a URL of no bucket store, or with missing or too many parts; the error says what to set."""
     # The query is left out of messages, because a presigned URL's query is a key.
     shown = re.split(r"[?#]", url, maxsplit=1)[0]
     if scheme in _WEB_SCHEMES:
         takes = suggest_place(url) or "s3://<connection ID>@<bucket>/<path>, with the endpoint in that connection"
         raise SettingError("state_path", f"got {shown!r}, an address for browsers", takes)
     if scheme not in _BUCKET_STORES:
-        return
+        problem = f"got {shown!r}, and {scheme}:// cannot create an object only where none is"
+        raise SettingError("state_path", problem, f"{_TAKES}. Mount other places, and give the path")
     if not rest.startswith("//"):
         takes = f"{scheme}://{rest.strip('/')}"
         raise SettingError("state_path", f"got {shown!r}, where slashes are missing", takes)
@@ -128,7 +132,7 @@ def _object_root(url: str) -> Root:
 
     _refuse_password(url)
     scheme, rest = _scheme_of(url)
-    _refuse_pasted(url, scheme, rest)
+    _refuse_unusable(url, scheme, rest)
     try:
         root: ObjectRoot = ObjectStoragePath(f"{scheme}:{rest}")
         # Look up the file system now, before any request is sent, not at its first use.

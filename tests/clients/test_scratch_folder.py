@@ -24,7 +24,8 @@ from airflow_provider_amplitude_segment.exceptions import EngineError, StateUnav
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> LedgerStore:
     """Return a store below ``state``, on a path or through fsspec."""
     root: Any = tmp_path / "state"
-    return LedgerStore(root if request.param == "a folder" else SimpleNamespace(fs=LocalFileSystem(), path=str(root)))
+    file_system = SimpleNamespace(fs=LocalFileSystem(auto_mkdir=True), path=str(root))
+    return LedgerStore(root if request.param == "a folder" else file_system)
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_a_full_state_path_and_a_full_scratch_folder_are_told_apart(
     assert of_state.value.path == str(store._root)
     assert of_state.value.retryable
     assert of_scratch.value.folder == str(tmp_path / "worker")
-    assert store.names("a") == ["snapshot"]
+    assert store.get("a/snapshot") == b"rows" * 1000
 
 
 def test_a_scratch_folder_that_is_gone_is_no_missing_object_and_no_fault_of_the_state_path(

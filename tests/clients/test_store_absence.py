@@ -18,6 +18,7 @@ from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.core.ledger.stream import Run, Stream
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_streams
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.exceptions import EngineError, StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class WithoutToken(S3FileSystem):
 class Failing:
     """A bucket store whose every response is one error."""
 
-    protocol = "gs"
+    async_impl = True
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -57,16 +58,17 @@ class Failing:
     def _fail(self, *_: Any, **__: Any) -> Any:
         raise self.error
 
-    cat_file = get_file = ls = rm_file = open = _fail
+    cat_file = get_file = ls = rm_file = pipe_file = _fail
 
 
 class LosingItsToken(LocalFileSystem):
-    """A file system that cannot find its credentials for some calls."""
+    """A bucket store, kept in a folder, that cannot find its credentials for some calls."""
 
     cachable = False
+    async_impl = True
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(auto_mkdir=True)
         self.fails: set[tuple[str, str]] = set()
 
     def ls(self, path: str, *args: Any, **kwargs: Any) -> Any:
@@ -182,4 +184,4 @@ def test_a_ledger_whose_listing_fails_is_passed_over_by_name_and_an_erasure_that
     scratch, stream = tmp_path / "erasure", Stream("1234", "c1", world.destination())
     scratch.mkdir()
     with pytest.raises(StateUnavailableError, match="of this worker is needed"):
-        erase_users(world.store, stream, ["ann"], Run("r", "k"), world.clock, scratch)
+        erase_users(MaintenancePorts(world.store, Run("r", "k"), world.clock, scratch), stream, ["ann"])

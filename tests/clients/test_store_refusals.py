@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from clients.conftest import Root, file_system
 from fakes.s3_server import S3Server
+from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.exceptions import StatePathError
@@ -73,3 +74,14 @@ def test_a_refusal_that_is_about_no_header_is_told_by_its_own_name(
 
     with pytest.raises(StatePathError, match="cannot be used: InvalidRequest, HTTP 400"):
         store.create("a/claim-1.json", b"ours")
+
+
+def test_a_file_system_that_looks_first_and_then_writes_is_refused(tmp_path: Path) -> None:
+    """The file systems of fsspec itself create so, and two runs could both find nothing."""
+    store = LedgerStore(Root(LocalFileSystem(auto_mkdir=True), str(tmp_path)))
+
+    with pytest.raises(StatePathError, match="two runs could claim one cohort at once") as refused:
+        store.create("a/claim-1.json", b"ours")
+
+    assert not refused.value.retryable
+    assert list(tmp_path.iterdir()) == []

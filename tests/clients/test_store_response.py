@@ -48,8 +48,6 @@ ANSWERS = [
 class Failing:
     """A file system of which every listing fails."""
 
-    protocol = "gs"
-
     def __init__(self, error: Exception) -> None:
         self.error = error
 

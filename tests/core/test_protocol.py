@@ -252,7 +252,7 @@ class Protocol(RuleBasedStateMachine):
             "user_properties": self.properties,
             **more,
         }
-        wait_for_export = bool(settled.pop("waits", True))
+        wait_for_export = bool(settled.pop("wait_for_export", True))
         sync = self.world.prepare("c1", run=run, keys=self.keys, ahead=self.ahead, identity=identity, **settled)
         outcome: object = None
         try:

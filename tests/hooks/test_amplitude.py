@@ -295,7 +295,8 @@ def test_what_links_need_is_read(connect: Callable[..., str]) -> None:
         (None, "US", None),
         ("/", "US", None),
         ("file:///etc/passwd", "US", None),
-        ("https://[my-org", "US", None),
+        ("javascript:{cohort_id}", "US", None),
+        ("https://app.amplitude.com/analytics/my-org/home", "US", None),
     ],
 )
 def test_a_cohorts_page_is_that_of_the_organization_and_unknown_without_one(

@@ -56,6 +56,10 @@ def test_a_path_is_not_decoded() -> None:
         ),
         ("https://account.dfs.core.windows.net/container/a", "abfs://<connection ID>@container/a"),
         ("https://minio.example.com/bucket", "s3://<connection ID>@<bucket>/<path>, with the endpoint"),
+        ("sftp://host/var/ledger", "an absolute path, file:///path, s3://connection@bucket/…, gs://… or abfs://…"),
+        ("smb://host/share?user=hush", "an absolute path"),
+        ("webhdfs://host/ledger", "an absolute path"),
+        ("memory://ledger", "an absolute path"),
     ],
 )
 def test_what_is_no_state_path_is_refused_with_what_to_type(place: str, takes: str) -> None:

@@ -124,8 +124,8 @@ def test_a_field_of_the_connection_that_cannot_be_used_is_lasting(
 
 
 def test_a_scheme_that_no_file_system_has_is_a_missing_package() -> None:
-    with pytest.raises(StatePathError, match="no file system is installed for nosuch://"):
-        open_state_root("nosuch://bucket/state")
+    with pytest.raises(StatePathError, match="no file system is installed for gs://"):
+        open_state_root("gs://bucket/state")
 
 
 def test_a_shell_command_says_so_in_a_sentence_and_ends_with_one(connect: Callable[..., str]) -> None:

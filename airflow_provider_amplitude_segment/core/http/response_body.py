@@ -69,6 +69,15 @@ def announced_bytes(headers: Mapping[str, str]) -> int | None:
     return int(length)
 
 
+def read_json(body: bytes) -> object:
+    """Return a body's JSON value; ``None`` where it has none, or ``null``."""
+    try:
+        value: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
 def read_object(body: bytes) -> dict[str, Any] | None:
     """Return a body's JSON object; ``None`` for any other body.
 
@@ -77,10 +86,7 @@ def read_object(body: bytes) -> dict[str, Any] | None:
     >>> read_object(b"<html>") is None
     True
     """
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    value = read_json(body)
     return value if isinstance(value, dict) else None
 
 

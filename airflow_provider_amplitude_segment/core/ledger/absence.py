@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger.store_response import StoreResponse
 
 
-def is_absence(error: OSError, path: str, response: StoreResponse | None, *, has_folders: bool) -> bool:
+def is_absence(error: OSError, path: str, response: StoreResponse | None) -> bool:
     """Return whether an error means that there is nothing at ``path``.
 
     Either the store's error code says so, or the file system names the path. Sources:
@@ -26,11 +26,10 @@ def is_absence(error: OSError, path: str, response: StoreResponse | None, *, has
         error: "no such file", or "not a folder".
         path: of the object or the folder, on its file system.
         response: the store's response behind the error; ``None`` where there is none.
-        has_folders: whether the file system has real folders; some of these (SFTP, HDFS) name no file.
 
     >>> import errno
-    >>> def is_about(error, response=None, has_folders=False):
-    ...     return is_absence(error, "bucket/a/claim-1.json", response, has_folders=has_folders)
+    >>> def is_about(error, response=None):
+    ...     return is_absence(error, "bucket/a/claim-1.json", response)
     >>> is_about(FileNotFoundError("bucket/a/claim-1.json"))
     True
     >>> is_about(FileNotFoundError("https://storage.googleapis.com/storage/v1/b/bucket/o/a%2Fclaim-1.json?alt=media"))
@@ -39,8 +38,6 @@ def is_absence(error: OSError, path: str, response: StoreResponse | None, *, has
     False
     >>> is_about(FileNotFoundError("Not Found")), is_about(FileNotFoundError(errno.ENOENT, "No such file"))
     (False, False)
-    >>> is_about(FileNotFoundError(errno.ENOENT, "No such file"), has_folders=True)
-    True
     >>> from airflow_provider_amplitude_segment.core.ledger.store_response import StoreResponse
     >>> missing = FileNotFoundError("The specified key does not exist.")
     >>> is_about(missing, StoreResponse(404, "NoSuchKey")), is_about(missing, StoreResponse(404, "NoSuchBucket"))
@@ -48,8 +45,6 @@ def is_absence(error: OSError, path: str, response: StoreResponse | None, *, has
     """
     if response is not None and response.code:
         return response.says_absent
-    if has_folders and error.filename is None:
-        return True
     return _names_object(error, path)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.core.http.response_body import read_json, read_object
 from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError, LedgerFormatError, StateMarkError
 
 if TYPE_CHECKING:
@@ -45,13 +46,8 @@ def decode_entry(content: bytes | None) -> dict[str, Any] | None:
     {'format': 3, 'generation': 3}
     >>> decode_entry(b'{"format": 3, "generation": 3}')
     """
-    try:
-        entry = json.loads(content or b"")
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(entry, dict) or entry.pop("package", None) != PACKAGE:
-        return None
-    return entry
+    entry = read_object(content or b"")
+    return entry if entry is not None and entry.pop("package", None) == PACKAGE else None
 
 
 def is_foreign(content: bytes | None) -> bool:
@@ -60,13 +56,7 @@ def is_foreign(content: bytes | None) -> bool:
     >>> [is_foreign(content) for content in (b'{"plan": 1}', encode_entry({}), b'{"package": "airf', b"", None)]
     [True, False, False, False, False]
     """
-    if decode_entry(content) is not None:
-        return False
-    try:
-        json.loads(content or b"")
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return decode_entry(content) is None and read_json(content or b"") is not None
 
 
 def read_entry(content: bytes | None, place: str) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def inflate(source: IO[bytes]) -> Iterator[bytes]:
         while chunk := reader.read(_CHUNK_BYTES):
             yield chunk
     except EOFError:
-        raise ExportCutOffError("the gzip stream ends early") from None
+        raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort") from None
     except (gzip.BadGzipFile, zlib.error):
         raise ExportFileError("its gzip stream is damaged") from None
 
@@ -134,7 +134,7 @@ def _write_plain(export_file: Path, plain: Path) -> tuple[int, bytes]:
             except UnicodeDecodeError as error:
                 # ``error.object`` begins with the bytes that are left over from the chunk before.
                 line = lines + error.object[: error.start].count(b"\n") + 1
-                raise ExportFileError(f"not UTF-8, line {line}") from None
+                raise ExportFileError(f"not UTF-8, line {line}: nothing is guessed") from None
             lines += chunk.count(b"\n")
             quotes += chunk.count(b'"')
             last = chunk[-1:] or last

@@ -11,29 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class _Choice:
-    """A widget that shows a text field as a list of choices.
-
-    Airflow 2.11's provider manager drops a form with wtforms' own ``SelectField``, and does not check widgets.
-    """
-
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = names
-
-    def __call__(self, field: Any, **attributes: Any) -> Any:
-        """Return the list as HTML, with the stored value even if it is not a choice, which the form refuses to save."""
-        markup = import_module("markupsafe").Markup
-        html_params = import_module("wtforms.widgets").html_params
-        chosen = str(field.data or "")
-        names = {"": "", **self._names, **({chosen: chosen} if chosen not in self._names else {})}
-        options = "".join(
-            markup("<option {}>{}</option>").format(markup(html_params(value=value, selected=value == chosen)), name)
-            for value, name in names.items()
-        )
-        shown = html_params(**{"id": field.id, "name": field.name, "class": "form-control", **attributes})
-        return markup(f"<select {shown}>{options}</select>")
-
-
 def form_widgets(name: str) -> dict[str, Any]:
     """Return the form's extra fields as Airflow 2.11 takes them, by their names in Extra.
 
@@ -55,7 +32,6 @@ def _form_field(form: Mapping[str, Any]) -> Any:
         kind = wtforms.IntegerField
         validators.append(wtforms.validators.NumberRange(schema["minimum"], schema["maximum"]))
     if "enum" in schema:
-        widget = _Choice(schema["values_display"])
         # Airflow 3.0 and 3.1 recognize a choice by this validator's name.
         validators.append(wtforms.validators.any_of(schema["enum"]))
     return kind(

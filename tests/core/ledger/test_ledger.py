@@ -102,7 +102,7 @@ def test_another_format_is_refused(synced: World, found: int) -> None:
     name = path_of(synced, "commit-1.json")
     synced.store.objects[name] = json.dumps({**json.loads(synced.store.objects[name]), "format": found}).encode()
 
-    with pytest.raises(LedgerFormatError, match=f"reads up to {FORMAT}"):
+    with pytest.raises(LedgerFormatError, match=f"this version reads format {FORMAT}"):
         synced.attempt("c1")
 
 
