@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with vendor_logs_at_warning():
             return _run(options)
     except AmplitudeSegmentError as error:
-        print(error, file=sys.stderr)
+        print(error.summary, file=sys.stderr)
         return 1
 
 
@@ -122,7 +122,7 @@ def _describe(store: Store, stream: Stream) -> Iterator[str]:
         try:
             commit = ledger.commit(number)
         except LedgerError as error:
-            yield f"  commit {number}: {error}"
+            yield f"  commit {number}: {error.summary}"
             continue
         name = f"{number} (newest)" if number == newest else f"{number}"
         yield f"  commit {name}: {commit.timestamp}, connection {commit.segment_conn_id}, trait {commit.trait!r}"
@@ -190,7 +190,7 @@ def _erase_from(store: Store, stream: Stream, user_ids: Sequence[str]) -> Erased
         with open_scratch() as scratch:
             erased = erase_users(MaintenancePorts(store, _this_run(), SystemClock(), scratch), stream, user_ids)
     except AmplitudeSegmentError as error:
-        print(f"{stream.folder}: NOT erased: {error}", file=sys.stderr)
+        print(f"{stream.folder}: NOT erased: {error.summary}", file=sys.stderr)
         return None
     if erased.generation is None:
         print(f"{stream.folder}: its state names none of the users, {erased.files} files written again")

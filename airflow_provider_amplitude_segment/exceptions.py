@@ -93,7 +93,16 @@ class AmplitudeSegmentError(Exception):
         'The disk is full. Nothing was sent. Make room. Airflow does not retry this task.'
         """
         parts = (part if part.endswith(".") else f"{part}." for part in (happened, effect, advice))
-        Exception.__init__(self, " ".join([*parts, _RETRIED if self.retryable else self._not_retried]))
+        Exception.__init__(self, " ".join([*parts, self._retry_sentence]))
+
+    @property
+    def _retry_sentence(self) -> str:
+        return _RETRIED if self.retryable else self._not_retried
+
+    @property
+    def summary(self) -> str:
+        """The text without its last sentence, for a command, which Airflow neither runs nor retries."""
+        return str(self).removesuffix(f" {self._retry_sentence}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild a copy from its text and its attributes, because ``args`` holds the text and not the arguments."""

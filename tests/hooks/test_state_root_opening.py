@@ -134,3 +134,4 @@ def test_a_shell_command_says_so_in_a_sentence_and_ends_with_one(connect: Callab
     with redirect_stderr(io.StringIO()) as said:
         assert main(["--state-path", "s3://cli_profile@bucket/state", "list"]) == 1
     assert "the AWS configuration of this worker does not have the profile" in said.getvalue()
+    assert "retr" not in said.getvalue(), "Airflow does not run a command"

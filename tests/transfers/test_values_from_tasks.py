@@ -17,7 +17,9 @@ from fakes.tested_dag import parse_dag
 
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
-from airflow_provider_amplitude_segment.core import cohort, cohort_export, export_file, segment_answer
+from airflow_provider_amplitude_segment.core.delivery import response
+from airflow_provider_amplitude_segment.core.export import cohort, download, responses
+from airflow_provider_amplitude_segment.core.ledger import stream
 from airflow_provider_amplitude_segment.exceptions import XComValueError
 from airflow_provider_amplitude_segment.hooks import segment as segment_hook
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
@@ -103,7 +105,7 @@ def values_of(owner: type) -> Iterator[type]:
     methods = [method for name, method in inspect.getmembers(owner, inspect.isfunction) if not name.startswith("_")]
     for method in methods:
         names = {"Path": Path, "AmplitudeClient": AmplitudeClient, "SegmentClient": SegmentClient}
-        for module in (typing, cohort, cohort_export, export_file, segment_answer, segment_hook):
+        for module in (typing, cohort, responses, download, response, stream, segment_hook):
             names |= vars(module)
         remaining = [typing.get_type_hints(method, localns=names)["return"]]
         while remaining:
