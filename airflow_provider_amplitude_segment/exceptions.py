@@ -74,6 +74,14 @@ class AmplitudeSegmentError(Exception):
 
     Attributes:
         retryable: whether a retry can succeed although nothing is changed by hand.
+
+    Several errors have these attributes:
+        status: HTTP status code of the last response; ``None`` if none came, or no request was sent.
+        doing: the request, in words.
+        reason: why, in words; may be empty.
+        advice: what to do, or what to do if it happens again, in a sentence; may be empty.
+        pending: changes that are not acknowledged; a retry, or the task when it is cleared, resumes with them.
+        path: the file, the folder or the state path.
     """
 
     retryable: ClassVar[bool] = False
@@ -200,11 +208,7 @@ class AmplitudeError(AmplitudeSegmentError):
 
 
 class AmplitudeCredentialsError(AmplitudeError):
-    """Amplitude responded with 401 or 403.
-
-    Attributes:
-        status: HTTP status code.
-    """
+    """Amplitude responded with 401 or 403."""
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -217,14 +221,7 @@ class AmplitudeCredentialsError(AmplitudeError):
 
 
 class AmplitudeUnavailableError(AmplitudeError):
-    """Amplitude could not be reached, or responded with 429 or 5xx until the retries were spent.
-
-    Attributes:
-        doing: the request, in words.
-        status: HTTP status code of the last response; ``None`` if none came.
-        reason: why none came, or what it said; may be empty.
-        advice: what to do if it happens again, in a sentence.
-    """
+    """Amplitude could not be reached, or responded with 429 or 5xx until the retries were spent."""
 
     retryable = True
 
@@ -242,13 +239,7 @@ class AmplitudeUnavailableError(AmplitudeError):
 
 
 class AmplitudeUnreachableError(AmplitudeError):
-    """No connection to Amplitude or to its storage is possible, for a reason that no retry cures.
-
-    Attributes:
-        doing: the request, in words.
-        reason: why, in words.
-        advice: what cures it, in a sentence.
-    """
+    """No connection to Amplitude or to its storage is possible, for a reason that no retry cures."""
 
     def __init__(self, doing: str, reason: str, advice: str) -> None:
         self.doing = doing
@@ -259,12 +250,7 @@ class AmplitudeUnreachableError(AmplitudeError):
 
 
 class AmplitudeAnswerError(AmplitudeError):
-    """The response is none that Amplitude documents.
-
-    Attributes:
-        doing: the request, in words.
-        status: HTTP status code.
-    """
+    """The response is none that Amplitude documents."""
 
     def __init__(self, doing: str, status: int, problem: str) -> None:
         self.doing = doing
@@ -315,11 +301,7 @@ class CohortArchivedError(CohortError):
     _effect = f"{_NO_EXPORT_SPENT} Segment keeps the values already delivered."
 
     def __init__(self, cohort_id: str) -> None:
-        super().__init__(
-            cohort_id,
-            "is archived in Amplitude",
-            "Unarchive it there, or remove it from the DAG.",
-        )
+        super().__init__(cohort_id, "is archived in Amplitude", "Unarchive it there, or remove it from the DAG.")
 
 
 class GroupCohortError(CohortError):
@@ -444,11 +426,7 @@ class ExportWaitError(ExportError):
 
 
 class ExportFailedError(ExportError):
-    """Amplitude refused an export, or reported that it failed.
-
-    Attributes:
-        status: HTTP status code.
-    """
+    """Amplitude refused an export, or reported that it failed."""
 
     def __init__(self, request_id: str | None, status: int, reason: str) -> None:
         self.status = status
@@ -681,7 +659,6 @@ class EngineError(AmplitudeSegmentError):
     Attributes:
         kind: DuckDB's, or Python's, name for it; DuckDB's text is left out, because it may quote users.
         folder: the worker's temporary folder, if that was refused something; ``None`` for anything else.
-        reason: what the file system says of that, in words; empty if there is no folder.
         needed_bytes: about how much the work takes there at its peak (``core.disk_space``); ``None``: not known.
     """
 
@@ -775,11 +752,7 @@ class ClaimLostError(LedgerError):
 
 
 class LedgerDamagedError(LedgerError):
-    """A file of the ledger is missing, not what its entry says, or another program's.
-
-    Attributes:
-        path: the file, below the state path.
-    """
+    """A file of the ledger is missing, not what its entry says, or another program's."""
 
     def __init__(self, path: str, problem: str, advice: str | None = None) -> None:
         self.path = path
@@ -794,7 +767,6 @@ class LedgerFormatError(LedgerError):
     """The ledger has another format than this version of the package reads and writes.
 
     Attributes:
-        path: the entry, below the state path.
         found: its format version.
         known: the format version this package reads.
     """
@@ -855,13 +827,7 @@ class CommitNotKeptError(LedgerError):
 
 
 class StatePathError(LedgerError):
-    """The state path cannot be read or written; the sync had not begun.
-
-    Attributes:
-        path: the state path.
-        reason: what the file system says, in words.
-        advice: what to do, in a sentence.
-    """
+    """The state path cannot be read or written; the sync had not begun."""
 
     def __init__(self, path: str, reason: str, advice: str = "") -> None:
         self.path = path
@@ -874,7 +840,6 @@ class StateMarkError(LedgerError):
     """The place is no state path of this package: its mark is missing, or is another program's.
 
     Attributes:
-        path: the place.
         problem: what was found there, in words.
     """
 
@@ -893,13 +858,7 @@ class StateMarkError(LedgerError):
 
 
 class StateUnavailableError(StatePathError):
-    """The state path failed for a transient reason, or in the middle of a sync.
-
-    Attributes:
-        path: the state path.
-        reason: what the file system says, in words.
-        advice: what to do if it happens again, in a sentence; may be empty.
-    """
+    """The state path failed for a transient reason, or in the middle of a sync."""
 
     retryable = True
 
@@ -920,12 +879,7 @@ class SegmentError(AmplitudeSegmentError):
 
 
 class SegmentRefusedError(SegmentError):
-    """Segment refuses the connection, not a message: its key is empty or too short, or its credentials are refused.
-
-    Attributes:
-        status: HTTP status code; ``None`` if no message was sent.
-        pending: changes that are not acknowledged.
-    """
+    """Segment refuses the connection, not a message: its key is empty or too short, or its credentials are refused."""
 
     def __init__(self, destination: str, status: int | None, pending: int) -> None:
         self.status = status
@@ -939,11 +893,7 @@ class SegmentRefusedError(SegmentError):
 
 
 class SegmentAnswerError(SegmentError):
-    """The response is none of Segment's Tracking API.
-
-    Attributes:
-        status: HTTP status code.
-    """
+    """The response is none of Segment's Tracking API."""
 
     def __init__(self, destination: str, status: int, pending: int, reason: str) -> None:
         self.status = status
@@ -956,13 +906,7 @@ class SegmentAnswerError(SegmentError):
 
 
 class SegmentUnreachableError(SegmentError):
-    """No connection to Segment is possible, for a reason that no retry cures.
-
-    Attributes:
-        pending: changes that are not acknowledged.
-        reason: why, in words.
-        advice: what cures it, in a sentence.
-    """
+    """No connection to Segment is possible, for a reason that no retry cures."""
 
     def __init__(self, destination: str, pending: int, reason: str, advice: str) -> None:
         self.pending = pending
@@ -979,10 +923,7 @@ class SegmentUnavailableError(SegmentError):
     """Segment did not acknowledge a batch within the retries.
 
     Attributes:
-        pending: changes that are not acknowledged; the next try resumes with them.
-        status: HTTP status code of the last response; ``None`` if none came.
         retry_after_seconds: what that response asked for; ``None`` if it did not.
-        advice: what to do if it happens again, in a sentence; may be empty.
     """
 
     retryable = True
@@ -1009,11 +950,7 @@ class SegmentUnavailableError(SegmentError):
 
 
 class SyncStoppedError(SegmentError):
-    """Airflow stopped the task; the batches in flight were finished.
-
-    Attributes:
-        pending: changes that are not acknowledged; the next try resumes with them.
-    """
+    """Airflow stopped the task; the batches in flight were finished."""
 
     retryable = True
 

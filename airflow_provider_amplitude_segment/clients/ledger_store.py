@@ -40,12 +40,10 @@ class ObjectRoot(Protocol):
     @property
     def fs(self) -> Any:
         """Return the fsspec file system."""
-        ...
 
     @property
     def path(self) -> str:
         """Return the path on it."""
-        ...
 
 
 Root = Path | ObjectRoot

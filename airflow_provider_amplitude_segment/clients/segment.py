@@ -36,12 +36,7 @@ class SegmentClient:
     """
 
     def __init__(
-        self,
-        session: requests.Session,
-        base_url: str,
-        timeout_seconds: float,
-        *,
-        now: Callable[[], float] = time.time,
+        self, session: requests.Session, base_url: str, timeout_seconds: float, *, now: Callable[[], float] = time.time
     ) -> None:
         self._session = session
         self.base_url = without_version(base_url)

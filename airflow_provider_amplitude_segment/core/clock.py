@@ -18,15 +18,12 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return seconds since 1970-01-01 UTC; may jump when the clock is set."""
-        ...
 
     def monotonic(self) -> float:
         """Return seconds that never go back, from an unknown start."""
-        ...
 
     def wait(self, seconds: float, until: threading.Event) -> bool:
         """Sleep, or return early with ``True`` when ``until`` is set."""
-        ...
 
 
 class RandomSource(Protocol):
@@ -34,11 +31,9 @@ class RandomSource(Protocol):
 
     def random(self) -> float:
         """Return a number in [0, 1)."""
-        ...
 
     def token(self) -> str:
         """Return a new random ID of 32 hexadecimal digits."""
-        ...
 
 
 def timestamp(epoch_seconds: float) -> str:

@@ -16,28 +16,17 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.disk_space import retirement_room
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
-from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
-    RunCheckpoint,
-    read_checkpoint,
-)
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunCheckpoint, read_checkpoint
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.ledger.pruning import count_pairs, purge
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import require_mark
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_cohort_streams, other_destinations
 from airflow_provider_amplitude_segment.core.membership.membership import empty_membership
 from airflow_provider_amplitude_segment.core.plan.diff import PlanTerms
-from airflow_provider_amplitude_segment.core.plan.draft import (
-    Draft,
-    compare,
-    find_resumable,
-    report_draft,
-)
+from airflow_provider_amplitude_segment.core.plan.draft import Draft, compare, find_resumable, report_draft
 from airflow_provider_amplitude_segment.core.report.outcome import raise_for_rejected
 from airflow_provider_amplitude_segment.core.report.progress import log_group
-from airflow_provider_amplitude_segment.core.report.report import (
-    DestinationReport,
-    SyncReport,
-)
+from airflow_provider_amplitude_segment.core.report.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.core.session import SyncSession
 
 if TYPE_CHECKING:

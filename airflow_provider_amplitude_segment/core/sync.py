@@ -61,12 +61,7 @@ class CohortSync:
     """One sync by one run's try. Used once; ``report`` and ``report_at_start`` are its session's."""
 
     def __init__(
-        self,
-        settings: SyncSettings,
-        run: Run,
-        ports: SyncPorts,
-        *,
-        recorded: Mapping[str, int] = MappingProxyType({}),
+        self, settings: SyncSettings, run: Run, ports: SyncPorts, *, recorded: Mapping[str, int] = MappingProxyType({})
     ) -> None:
         """Prepare a sync; nothing is read or sent yet.
 

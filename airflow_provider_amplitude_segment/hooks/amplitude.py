@@ -17,12 +17,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     SettingError,
 )
 from airflow_provider_amplitude_segment.hooks.connection import test_result
-from airflow_provider_amplitude_segment.hooks.connection.endpoint import (
-    find_connection,
-    read_endpoint,
-    secret,
-    text,
-)
+from airflow_provider_amplitude_segment.hooks.connection.endpoint import find_connection, read_endpoint, secret, text
 from airflow_provider_amplitude_segment.hooks.connection.form import form_behaviour, form_widgets
 from airflow_provider_amplitude_segment.hooks.connection.web_urls import cohort_url
 

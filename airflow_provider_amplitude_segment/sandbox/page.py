@@ -33,11 +33,9 @@ class ShownSandbox(Protocol):
 
     def compare(self, cohort_id: str, *, write_key: str, trait: str | None = None) -> Comparison:
         """Compare what a Segment source believes with a cohort's current members."""
-        ...
 
     def reset(self) -> None:
         """Reset cohorts, exports, Segment and faults."""
-        ...
 
 
 class Page:

@@ -19,11 +19,7 @@ from airflow_provider_amplitude_segment.sandbox.comparison import compare
 from airflow_provider_amplitude_segment.sandbox.faults import Faults
 from airflow_provider_amplitude_segment.sandbox.faulty_app import Connections, FaultyApp
 from airflow_provider_amplitude_segment.sandbox.page import Page
-from airflow_provider_amplitude_segment.sandbox.segment import (
-    WRITE_KEY_DEFAULT,
-    WRITE_KEY_EMEA,
-    SandboxSegment,
-)
+from airflow_provider_amplitude_segment.sandbox.segment import WRITE_KEY_DEFAULT, WRITE_KEY_EMEA, SandboxSegment
 from airflow_provider_amplitude_segment.sandbox.segment_api import SegmentApi
 
 if TYPE_CHECKING:
@@ -146,11 +142,7 @@ class Sandbox:
             raise
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         connections = Connections()
-        apis = [
-            *AmplitudeApi(self.amplitude).routes(),
-            *SegmentApi(self.segment).routes(),
-            *Page(self).routes(),
-        ]
+        apis = [*AmplitudeApi(self.amplitude).routes(), *SegmentApi(self.segment).routes(), *Page(self).routes()]
         app = FaultyApp(Starlette(routes=apis), self.faults, connections)
         self._server = uvicorn.Server(uvicorn.Config(app, http=connections.protocol(), **_SETTINGS))
         run = self._server.run

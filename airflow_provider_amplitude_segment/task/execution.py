@@ -13,9 +13,16 @@ from airflow_provider_amplitude_segment.clients.scratch_folder import open_scrat
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.retirement import CohortRetirement
 from airflow_provider_amplitude_segment.core.sync import CohortSync
+from airflow_provider_amplitude_segment.exceptions import ExportTimeoutError, ExportWaitError, SettingError
+from airflow_provider_amplitude_segment.links.task_links import push_links, push_no_links
 from airflow_provider_amplitude_segment.task.errors import translate_errors
-from airflow_provider_amplitude_segment.task.export_event import read_event
-from airflow_provider_amplitude_segment.task.parameters import read_flag
+from airflow_provider_amplitude_segment.task.parameters import (
+    read_cohort_id,
+    read_connection_id,
+    read_connection_ids,
+    read_flag,
+)
+from airflow_provider_amplitude_segment.task.plain_values import make_plain
 from airflow_provider_amplitude_segment.task.ports import open_delivery_ports, open_sync_ports
 from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore
 from airflow_provider_amplitude_segment.task.reporting.publish import ReportingOperator, run_and_publish
@@ -28,7 +35,6 @@ from airflow_provider_amplitude_segment.task.settings import (
     read_retire_settings,
     read_settings,
 )
-from airflow_provider_amplitude_segment.task.start import begin_task
 from airflow_provider_amplitude_segment.task.state_path import state_place
 from airflow_provider_amplitude_segment.triggers.amplitude import AmplitudeCohortExportTrigger
 
@@ -60,11 +66,9 @@ class SyncOperator(SyncParameters, StoppableOperator, Protocol):
     @property
     def log(self) -> logging.Logger:
         """The task's logger."""
-        ...
 
     def defer(self, *, trigger: Any, method_name: str, timeout: timedelta | None = None) -> NoReturn:
         """Raise Airflow's deferral."""
-        ...
 
 
 class RetireOperator(DestinationParameters, StoppableOperator, Protocol):
@@ -76,7 +80,7 @@ class RetireOperator(DestinationParameters, StoppableOperator, Protocol):
 def execute_sync(operator: SyncOperator, context: Context) -> dict[str, Any]:
     """Sync, or defer until the export is complete; see the sync operator's ``execute``."""
     with translate_errors():
-        begin_task(operator, context["ti"])
+        _begin(operator, context["ti"])
         wait_for_export = not read_flag("deferrable", operator.deferrable)
     return _sync(operator, context, wait_for_export=wait_for_export)
 
@@ -84,15 +88,15 @@ def execute_sync(operator: SyncOperator, context: Context) -> dict[str, Any]:
 def resume_sync(operator: SyncOperator, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
     """Resume a sync after its deferral, in a new process, from the run's checkpoint."""
     with translate_errors():
-        begin_task(operator, context["ti"])
-        wait_error = read_event(operator, event)
+        _begin(operator, context["ti"])
+        wait_error = _wait_error(operator, event)
     return _sync(operator, context, wait_for_export=True, wait_error=wait_error)
 
 
 def execute_retirement(operator: RetireOperator, context: Context) -> dict[str, Any]:
     """Retire a cohort; see the retire operator's ``execute``."""
     with translate_errors(), open_scratch() as scratch:
-        begin_task(operator, context["ti"])
+        _begin(operator, context["ti"])
         settings = replace(read_retire_settings(operator), run_configuration=configuration_of(context))
         app_id = read_app_id(operator.app_id)
         progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
@@ -102,6 +106,41 @@ def execute_retirement(operator: RetireOperator, context: Context) -> dict[str, 
             retirement = CohortRetirement(settings, run_of(context), ports, app_id=app_id, recorded=recorded)
             run_and_publish(operator, context, retirement, lambda: progress.during(retirement.run))
             return retirement.report.as_dict()
+
+
+def _begin(operator: DestinationParameters, ti: Any) -> None:
+    """Make the operator's rendered parameters plain values, and push the task's links, before any request.
+
+    Raises:
+        SettingError: a parameter that the links need is wrong; the links are pushed as empty texts.
+    """
+    try:
+        make_plain(operator)
+        cohort_id = read_cohort_id(operator.cohort_id)
+        # The retire operator has no Amplitude connection.
+        amplitude = getattr(operator, "amplitude_conn_id", None)
+        amplitude_conn_id = None if amplitude is None else read_connection_id("amplitude_conn_id", amplitude)
+        segment_conn_ids = read_connection_ids(operator.segment_conn_id)
+    except SettingError:
+        push_no_links(ti)
+        raise
+    push_links(ti, cohort_id=cohort_id, amplitude_conn_id=amplitude_conn_id, segment_conn_ids=segment_conn_ids)
+
+
+def _wait_error(operator: SyncOperator, event: Mapping[str, Any]) -> AmplitudeSegmentError | None:
+    """Return the retryable error of the trigger's event, which may hold anything; ``None`` where the task polls.
+
+    An error that is not retryable returns ``None`` too, because the worker polls Amplitude again and raises it then.
+    """
+    request_id = str(event.get("request_id") or "")
+    match event.get("status"):
+        case "timeout":
+            last_status = str(event.get("last_status") or "nothing")
+            return ExportTimeoutError(request_id, read_settings(operator).export_timeout, last_status)
+        case "error" if event.get("retryable"):
+            return ExportWaitError(request_id, str(event.get("message")))
+        case _:
+            return None
 
 
 def _sync(

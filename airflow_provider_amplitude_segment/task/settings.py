@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_amplitude_segment.core.export.cohort import Cohort
@@ -81,25 +82,17 @@ def read_settings(operator: SyncParameters) -> SyncSettings:
         raise SettingError("trait_name", f"got {operator.trait_name!r}", "a template, as text")
     # A sample cohort shows a wrong template now, because the cohort's name is known only later.
     trait_key(operator.trait_name, Cohort("cohort", "Cohort", "project"))
-    return SyncSettings(
-        cohort_id=read_cohort_id(operator.cohort_id),
+    return replace(
+        read_retire_settings(operator),
         sync_mode=read_choice("sync_mode", operator.sync_mode, SyncMode),
         trait_name=operator.trait_name,
         on_trait_change=read_choice("on_trait_change", operator.on_trait_change, TraitChangePolicy),
         max_exit_ratio=None if is_none(ratio) else read_number("max_exit_ratio", ratio, most=1, or_equal=True),
         on_empty_cohort=read_choice("on_empty_cohort", operator.on_empty_cohort, EmptyCohortPolicy),
-        on_rejected=read_choice("on_rejected", operator.on_rejected, RejectedPolicy),
-        on_missing_state=read_choice("on_missing_state", operator.on_missing_state, MissingStatePolicy),
-        dry_run=read_flag("dry_run", operator.dry_run),
         skip_when_unchanged=read_flag("skip_when_unchanged", operator.skip_when_unchanged),
         min_exports_left=read_whole_number("min_exports_left", operator.min_exports_left, least=0, most=_MOST_EXPORTS),
-        events_per_second=read_rate_limit(operator.events_per_second),
-        max_concurrent_requests=read_requests(operator.max_concurrent_requests),
-        segment_context=read_object("segment_context", operator.segment_context),
-        integrations=read_object("integrations", operator.integrations),
         user_properties=_user_properties(operator.user_properties),
         poll_interval=read_number("poll_interval", operator.poll_interval, most=_MOST_SECONDS),
-        keep_snapshots=read_keep_snapshots(),
         export_timeout=read_number("export_timeout", operator.export_timeout, most=_MOST_SECONDS),
     )
 
@@ -112,17 +105,7 @@ def _user_properties(value: object) -> tuple[str, ...]:
     return names
 
 
-def read_rate_limit(value: object) -> float | None:
-    """Read ``events_per_second``."""
-    return None if is_none(value) else read_number("events_per_second", value, above=1, or_equal=True)
-
-
-def read_requests(value: object) -> int:
-    """Read ``max_concurrent_requests``."""
-    return read_whole_number("max_concurrent_requests", value, least=1, most=_MOST_REQUESTS)
-
-
-def read_keep_snapshots() -> int:
+def _keep_snapshots() -> int:
     """Read how many commits a ledger keeps, from Airflow's configuration."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - not while a DAG is parsed
 
@@ -131,20 +114,20 @@ def read_keep_snapshots() -> int:
 
 
 def read_retire_settings(operator: DestinationParameters) -> SyncSettings:
-    """Read and check all parameters but ``app_id``, without any request.
-
-    :raises SettingError: names the first parameter that is wrong, what it got and what it takes.
-    """
+    """Read and check all parameters but ``app_id``, without any request; raises as ``read_settings``."""
+    rate = operator.events_per_second
     return SyncSettings(
         cohort_id=read_cohort_id(operator.cohort_id),
         on_rejected=read_choice("on_rejected", operator.on_rejected, RejectedPolicy),
         on_missing_state=read_choice("on_missing_state", operator.on_missing_state, MissingStatePolicy),
         dry_run=read_flag("dry_run", operator.dry_run),
-        events_per_second=read_rate_limit(operator.events_per_second),
-        max_concurrent_requests=read_requests(operator.max_concurrent_requests),
+        events_per_second=None if is_none(rate) else read_number("events_per_second", rate, above=1, or_equal=True),
+        max_concurrent_requests=read_whole_number(
+            "max_concurrent_requests", operator.max_concurrent_requests, least=1, most=_MOST_REQUESTS
+        ),
         segment_context=read_object("segment_context", operator.segment_context),
         integrations=read_object("integrations", operator.integrations),
-        keep_snapshots=read_keep_snapshots(),
+        keep_snapshots=_keep_snapshots(),
     )
 
 

@@ -26,7 +26,6 @@ class Segment(Protocol):
 
         ``retry`` is 0 for the first request, and grows by one with each retry.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

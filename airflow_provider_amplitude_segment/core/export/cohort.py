@@ -9,11 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_amplitude_segment.core.export.response_errors import (
-    error_reason,
-    is_success,
-    raise_for_status,
-)
+from airflow_provider_amplitude_segment.core.export.response_errors import error_reason, is_success, raise_for_status
 from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, read_object
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,

@@ -10,11 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from airflow_provider_amplitude_segment.core.export.response_errors import (
-    is_success,
-    is_transient,
-    raise_for_status,
-)
+from airflow_provider_amplitude_segment.core.export.response_errors import is_success, is_transient, raise_for_status
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, read_retry_after
 from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
 from airflow_provider_amplitude_segment.exceptions import AmplitudeAnswerError, ExportFailedError

@@ -52,23 +52,18 @@ class Amplitude(Protocol):
 
     def list_cohorts(self) -> tuple[Cohort, ...]:
         """Return the discoverable cohorts of the project."""
-        ...
 
     def usage(self) -> Usage | None:
         """Return how many exports are spent this month; ``None`` where Amplitude does not report it."""
-        ...
 
     def request_export(self, cohort_id: str, user_properties: Sequence[str] = ()) -> ExportRequested | ExportsLimited:
         """Request an export, with a column for each user property."""
-        ...
 
     def export_status(self, request_id: str) -> ExportCompleted | ExportPending | RetryLater:
         """Poll an export's status."""
-        ...
 
     def download(self, request_id: str, to: Path) -> Download:
         """Fetch an export's file, byte for byte."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,7 @@ from airflow_provider_amplitude_segment.core.ledger.state_path_mark import (
     read_entry,
     refuse_foreign,
 )
-from airflow_provider_amplitude_segment.exceptions import (
-    LedgerDamagedError,
-    LedgerFormatError,
-    StatePathError,
-)
+from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError, LedgerFormatError, StatePathError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

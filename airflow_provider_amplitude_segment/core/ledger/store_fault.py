@@ -49,8 +49,7 @@ _LOGIN = NetworkFault(
 
 _BEFORE_THE_NETWORK: dict[str, NetworkFault] = {
     **dict.fromkeys(
-        ("EndpointResolutionError", "UnknownEndpointError", "InvalidEndpointConfigurationError"),
-        _ENDPOINT,
+        ("EndpointResolutionError", "UnknownEndpointError", "InvalidEndpointConfigurationError"), _ENDPOINT
     ),
     **dict.fromkeys(("NoRegionError", "InvalidRegionError", "UnknownRegionError", "ServiceNotInRegionError"), _REGION),
     "ProfileNotFound": _PROFILE,

@@ -26,39 +26,30 @@ class Store(Protocol):
 
     def put(self, name: str, content: bytes) -> None:
         """Write an object whole or not at all; overwrite an earlier one."""
-        ...
 
     def put_file(self, name: str, path: Path) -> None:
         """Write a local file as an object, whole or not at all."""
-        ...
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object that must not exist; return whether this call created it."""
-        ...
 
     def get(self, name: str) -> bytes | None:
         """Return an object of JSON, whole; ``None`` where there is none."""
-        ...
 
     def get_file(self, name: str, to: Path) -> bool:
         """Copy an object, whole, into a local file; return whether there is one."""
-        ...
 
     def names(self, folder: str) -> list[str]:
         """Return the names, without the folder, of the objects and folders directly below it, in any order."""
-        ...
 
     def folders(self, folder: str) -> list[str]:
         """Return the names, without the folder, of the folders directly below it, in any order."""
-        ...
 
     def delete(self, name: str) -> None:
         """Delete an object; does nothing where there is none."""
-        ...
 
     def locate(self, name: str) -> str:
         """Return the place of an object, for messages."""
-        ...
 
 
 def fingerprint(value: object) -> str:

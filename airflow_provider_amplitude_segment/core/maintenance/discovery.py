@@ -20,12 +20,7 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import (
     objects_of,
 )
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Stream
-from airflow_provider_amplitude_segment.exceptions import (
-    LedgerError,
-    LedgerNotFoundError,
-    SettingError,
-    StatePathError,
-)
+from airflow_provider_amplitude_segment.exceptions import LedgerError, LedgerNotFoundError, SettingError, StatePathError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

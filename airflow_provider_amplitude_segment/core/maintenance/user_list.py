@@ -34,8 +34,7 @@ _BREAK = re.compile(r"\r\n|\n|\r")
 
 # A line of a list that has one of these names, alone or between separators, is a header.
 _HEADER = re.compile(
-    r"""(?:\A|[,;|\t\r\n])[\ufeff "']*((?:user|amplitude)[_ -]?id|group_value)[ "']*(?=[,;|\t\r\n]|\Z)""",
-    re.IGNORECASE,
+    r"""(?:\A|[,;|\t\r\n])[\ufeff "']*((?:user|amplitude)[_ -]?id|group_value)[ "']*(?=[,;|\t\r\n]|\Z)""", re.IGNORECASE
 )
 # A spreadsheet writes empty rows above a table as separators.
 _BLANK_LINES = re.compile(r"""(?:(?:[\s,;]|"")*[\r\n])?""")

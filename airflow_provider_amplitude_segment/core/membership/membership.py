@@ -55,12 +55,7 @@ class Membership:
 
     def counts(self) -> dict[str, Any]:
         """Return its counts by the report's names."""
-        return {
-            "rows": self.rows,
-            "members": self.members,
-            "anonymous": self.anonymous,
-            "duplicates": self.duplicates,
-        }
+        return {"rows": self.rows, "members": self.members, "anonymous": self.anonymous, "duplicates": self.duplicates}
 
 
 def empty_membership(engine: duckdb.DuckDBPyConnection, scratch: Path) -> Membership:

@@ -15,11 +15,7 @@ from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger, newest
 from airflow_provider_amplitude_segment.core.ledger.ledger_folder import PassedOver, read_folder
 from airflow_provider_amplitude_segment.core.ledger.object_names import is_destination_folder
 from airflow_provider_amplitude_segment.core.ledger.stream import fingerprint
-from airflow_provider_amplitude_segment.exceptions import (
-    ChangedKeyError,
-    MissingStateError,
-    StatePathError,
-)
+from airflow_provider_amplitude_segment.exceptions import ChangedKeyError, MissingStateError, StatePathError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -101,12 +101,10 @@ class Sync(Protocol):
     @property
     def report(self) -> SyncReport:
         """The report as the try left it."""
-        ...
 
     @property
     def report_at_start(self) -> SyncReport:
         """The report when the try began."""
-        ...
 
 
 def run_and_publish(
