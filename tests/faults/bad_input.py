@@ -27,6 +27,7 @@ from airflow_provider_amplitude_segment.core.export.cohort import check_exportab
 from airflow_provider_amplitude_segment.core.export.download import read_file_response, read_storage_response
 from airflow_provider_amplitude_segment.core.export.responses import read_export_request, read_export_status, read_usage
 from airflow_provider_amplitude_segment.core.export.run_checkpoint import read_checkpoint
+from airflow_provider_amplitude_segment.core.http.response_body import HttpResponse
 from airflow_provider_amplitude_segment.core.http.retry import read_retry_after
 from airflow_provider_amplitude_segment.core.ledger.claim import Claim, take_claim
 from airflow_provider_amplitude_segment.core.ledger.entry import Plan
@@ -195,8 +196,8 @@ def _check_answer(status: int, headers: dict[str, str], body: bytes) -> None:
             with _OURS:
                 check_exportable(cohort, now=_NOW)
     readers: list[Callable[[], object]] = [
-        partial(read_export_request, status, headers, body, now=_NOW),
-        partial(read_export_status, "qfaZya", status, headers, body, now=_NOW),
+        partial(read_export_request, HttpResponse(status, headers, body), now=_NOW),
+        partial(read_export_status, "qfaZya", HttpResponse(status, headers, body), now=_NOW),
         partial(read_file_response, "qfaZya", status, headers, now=_NOW),
         partial(read_storage_response, "qfaZya", status, headers, now=_NOW),
         partial(read_usage, status, body),

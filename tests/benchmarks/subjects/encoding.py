@@ -28,10 +28,10 @@ def main() -> int:
             ledger, plan = destination_sync.draft.ledger, destination_sync.plan
             changes = ledger.load_file(plan.changes, scratch / "changes.parquet")
             pending = ledger.journal(plan).pending(plan.planned)
-            envelope = Envelope(destination_sync.context, None)
+            envelope = Envelope({"integration": dict(destination_sync.ports.integration)}, None)
             encoded = 0
             with Stopwatch() as stopwatch, open_engine(scratch, memory_mib=destination_sync.memory_mib) as engine:
-                for batch in destination_sync._batches(engine, changes, pending, envelope):
+                for batch in destination_sync._batches(engine, changes, pending, envelope, plan.timestamp):
                     envelope.wrap(batch.text, plan.timestamp)
                     encoded += len(batch)
     stopwatch.tell(encoded=encoded)

@@ -14,7 +14,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core.delivery import destination_sync as telling_module
+from airflow_provider_amplitude_segment.core.delivery.delivery import Delivery
 from airflow_provider_amplitude_segment.core.delivery.fan_out import deliver_in_parallel
 from airflow_provider_amplitude_segment.core.plan.draft import report_draft
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
@@ -79,17 +79,16 @@ class Shares:
 
 
 def _time_delivery(stopwatch: Stopwatch, shares: Shares) -> None:
-    delivery = telling_module.Delivery
-    run = delivery.run
+    run = Delivery.run
 
     @wraps(run)
     def timed(self: Any, batches: Iterator[Any]) -> Any:
         with stopwatch:
             return run(self, shares.made(batches))
 
-    delivery.run = timed
-    delivery._verify_and_write = shares.timed("claims and journal", delivery._verify_and_write)
-    delivery._wait = shares.timed("waiting for a free request", delivery._wait)
+    Delivery.run = timed
+    Delivery._verify_and_write = shares.timed("claims and journal", Delivery._verify_and_write)
+    Delivery._wait = shares.timed("waiting for a free request", Delivery._wait)
 
 
 if __name__ == "__main__":

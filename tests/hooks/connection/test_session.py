@@ -17,7 +17,7 @@ from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_amplitude_segment.core.delivery.response import Answer
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
 
 KEY = "write-key-0123456789"
 SENT = {
@@ -32,7 +32,7 @@ SENT = {
 }
 
 
-def post(connect: Callable[..., str], host: str, **extra: object) -> Answer:
+def post(connect: Callable[..., str], host: str, **extra: object) -> Response:
     """Post a batch over a connection with this Extra."""
     connect("s", conn_type="segmentio", password=KEY, host=host, extra=extra)
     return SegmentHook("s").get_conn().post_batch(b"{}")
