@@ -50,6 +50,7 @@ _RETRY_IN_VAIN = "A retry does not help."
 _NOTHING_SENT = "Nothing was sent to Segment in this try."
 _STATE_UNCHANGED = f"{_NOTHING_SENT} The state is unchanged."
 _NO_EXPORT_SPENT = "No export was spent."
+_NO_EXPORT_IN_TRY = "This try spent no export."
 _EXPORT_KEPT = "The next try waits for the same export."
 _RESUMED = "The next try resumes with them."
 
@@ -74,6 +75,7 @@ class AmplitudeSegmentError(Exception):
 
     Attributes:
         retryable: whether a retry can succeed although nothing is changed by hand.
+        happened: what happened, which is the first part of the text.
 
     Several errors have these attributes:
         status: HTTP status code of the last response; ``None`` if none came, or no request was sent.
@@ -85,6 +87,7 @@ class AmplitudeSegmentError(Exception):
     """
 
     retryable: ClassVar[bool] = False
+    happened: str = ""
     _not_retried: ClassVar[str] = _NOT_RETRIED
 
     def _set_message(self, happened: str, effect: str, advice: str) -> None:
@@ -100,8 +103,9 @@ class AmplitudeSegmentError(Exception):
         >>> str(error)
         'The disk is full. Nothing was sent. Make room. Airflow does not retry this task.'
         """
-        parts = (part if part.endswith(".") else f"{part}." for part in (happened, effect, advice))
+        parts = (part if part.endswith((".", "…")) else f"{part}." for part in (happened, effect, advice))
         Exception.__init__(self, " ".join([*parts, self._retry_sentence]))
+        self.happened = happened
 
     @property
     def _retry_sentence(self) -> str:
@@ -109,7 +113,7 @@ class AmplitudeSegmentError(Exception):
 
     @property
     def summary(self) -> str:
-        """The text without its last sentence, for a command, which Airflow neither runs nor retries."""
+        """The text without its last sentence, for a command and for a log line of a task that goes on."""
         return str(self).removesuffix(f" {self._retry_sentence}")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -126,6 +130,8 @@ def _status(status: int | None) -> str:
 
 
 def _pending(pending: int) -> str:
+    if pending == 1:
+        return "1 change is not acknowledged and stays pending."
     return f"{pending:,} changes are not acknowledged and stay pending."
 
 
@@ -288,8 +294,8 @@ class CohortNotFoundError(CohortError):
         self.listed = listed
         super().__init__(
             cohort_id,
-            f"is not among the {listed:,} cohorts that Amplitude lists: it does not exist, is not discoverable, "
-            "or belongs to another project or region",
+            f"is not on Amplitude's list, which has {listed:,}: it does not exist, is not discoverable, or belongs to "
+            "another project or region",
             "Check the ID (the last part of the cohort's URL), make the cohort discoverable, "
             "or use the connection of its project.",
         )
@@ -416,6 +422,7 @@ class ExportWaitError(ExportError):
 
     def __init__(self, request_id: str, reason: str) -> None:
         self.reason = reason
+        # The trigger's event holds the text of another error, whose parts come in the same order.
         happened, _, others = reason.removesuffix(f" {_RETRIED}").partition(f" {_NOTHING_SENT} ")
         super().__init__(
             request_id,
@@ -570,7 +577,7 @@ class MissingStateError(GuardError):
         remembered: generation that Airflow, or the ledger's own hint, recorded.
     """
 
-    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_SPENT}"
+    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_IN_TRY}"
 
     def __init__(
         self, destination: str, place: str, found: int, remembered: int, run_configuration: Mapping[str, Any]
@@ -600,7 +607,7 @@ class ChangedKeyError(GuardError):
         earlier: its name before.
     """
 
-    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_SPENT}"
+    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_IN_TRY}"
 
     def __init__(
         self, segment_conn_id: str, destination: str, earlier: str, run_configuration: Mapping[str, Any]
@@ -628,7 +635,7 @@ class TraitConflictError(GuardError):
         trait: the trait key of this task.
     """
 
-    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_SPENT}"
+    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_IN_TRY}"
 
     def __init__(
         self,
@@ -643,7 +650,7 @@ class TraitConflictError(GuardError):
         self.other_trait = other_trait
         self.trait = trait
         super().__init__(
-            f"{other_task}, sends this cohort to Segment connection {destination!r} as trait {other_trait!r} "
+            f"{other_task} sends this cohort to Segment connection {destination!r} as trait {other_trait!r} "
             f"(trait_name={other_template!r}). This task would send it as {trait!r} and set {other_trait!r} to false "
             "for every member, and the other task would undo that",
             {**run_configuration, "on_trait_change": "take-over"},
@@ -678,7 +685,7 @@ class EngineError(AmplitudeSegmentError):
                 f"{room}Give the worker space and write permission there, or set TMPDIR of the worker to a folder that "
                 "has both."
             )
-        effect = "The state changes only after Segment acknowledges a batch, so no change is lost. A retry resumes."
+        effect = "The ledger has all that was written before, so no change is lost. A repetition resumes."
         self._set_message(happened, effect, advice)
 
     def needing(self, needed_bytes: int | None) -> EngineError:

@@ -157,7 +157,7 @@ _CONFIG: dict[str, Any] = {
     "description": "Syncs of Amplitude cohorts to Segment.",
     "options": {
         "state_path": {
-            "description": "Where the ledgers are: an absolute path, or any URL that ObjectStoragePath takes. "
+            "description": "Where the ledgers are: an absolute path, or a URL of S3, Google Cloud Storage or Azure. "
             "Empty means a folder in AIRFLOW_HOME, which works only with one machine.",
             "version_added": "0.1.0",
             "type": "string",

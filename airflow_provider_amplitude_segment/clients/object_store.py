@@ -85,9 +85,11 @@ class ObjectStore:
         """Return a whole object, never its beginning; ``None`` where there is none."""
         try:
             content = bytes(self._fs.cat_file(self._at(name)))
-            # A whole JSON object is no part of one.
-            if read_object(content) is None:
-                self._refuse_part(name, len(content), self._size(name))
+            # A whole JSON object is no part of one. Another object is read again if a part of it came, because its
+            # owner may be writing it, or a proxy may have cut the response.
+            if read_object(content) is None and len(content) < (whole := self._size(name)):
+                content = bytes(self._fs.cat_file(self._at(name)))
+                self._refuse_part(name, len(content), whole)
         except FileNotFoundError as error:
             self._require_absence(error, name)
             return None

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.delivery.fan_out import deliver_all
+from airflow_provider_amplitude_segment.core.delivery.fan_out import deliver_all, plan_destination_syncs
 from airflow_provider_amplitude_segment.core.disk_space import stating_room
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.scratch import make_scratch
@@ -57,8 +57,8 @@ class SyncSession:
     """One try of one run at one cohort. Used once.
 
     ``report`` grows during the try, and is correct at any time, also after an error. ``report_at_start`` is the report
-    when this try began to work, with what earlier tries of the run delivered. ``held_claims``, ``newest``, ``streams``
-    and ``checkpoint`` are set once the claims are held.
+    when this try began to work, with what earlier tries of the run delivered. ``streams`` and ``held_claims`` are set
+    by ``claimed``, ``ledgers`` and ``newest`` by ``read_ledgers``, and ``checkpoint`` when the export is known.
     """
 
     held_claims: HeldClaims
@@ -152,7 +152,9 @@ class SyncSession:
         while another is not.
         """
         with self.step("Send to Segment"):
-            outcomes = deliver_all(drafts, self.settings, self.held_claims, self.ports, self.note)
+            syncs = plan_destination_syncs(drafts, self.settings, self.held_claims, self.ports)
+            reports = [self.report.destination(draft.opened.stream.destination.name) for draft in drafts]
+            outcomes = deliver_all(syncs, reports, self.ports, self.note)
         errors = [outcome.error for outcome in outcomes if outcome.error is not None]
         if not errors:
             return

@@ -20,7 +20,8 @@ MissingStatePolicy = Literal["fail", "full"]
 class SyncSettings:
     """The operator's parameters of the same names, which the operator documents.
 
-    ``poll_interval`` and ``export_timeout`` are seconds; ``None`` means no limit.
+    ``poll_interval`` and ``export_timeout`` are seconds. ``None`` as ``max_exit_ratio`` or ``events_per_second`` means
+    no limit.
     ``user_properties`` are sorted and distinct.
     ``keep_snapshots`` is ``[amplitude_segment] keep_snapshots``: how many commits a ledger keeps.
     ``run_configuration`` is the DAG run's; a guard's error shows it with the entry that lets the sync through.

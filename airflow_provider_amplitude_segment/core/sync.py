@@ -212,9 +212,9 @@ class CohortSync:
         with session.step("Compare with the ledger"), open_engine(session.ports.scratch, is_wide=is_wide) as engine:
             for opened, terms, resumed in candidates:
                 draft = resumed or compare(engine, opened, terms, membership)
-                report = report_draft(draft)
-                session.note(report)
-                log.info("%s", report.changes_line())
+                if resumed is None:
+                    session.note(report_draft(draft))
+                log.info("%s", session.report.destination(opened.stream.destination.name).changes_line())
                 drafts.append(draft)
         return drafts
 

@@ -34,7 +34,7 @@ def open_state_root(place: str) -> Root:
 
     :param place: an absolute path, or a URL.
     :raises SettingError: the place is neither, or a URL with a password, with a query, without a bucket, or of a store
-        that cannot create an object only where none is.
+        that is not supported.
     :raises StatePathError: no file system is installed for the URL, or its connection cannot be used. It is a
         ``StateUnavailableError`` where its credentials could not be fetched, which is transient.
     """
@@ -115,7 +115,7 @@ def _refuse_unusable(url: str, scheme: str, rest: str) -> None:
         takes = suggest_place(url) or "s3://<connection ID>@<bucket>/<path>, with the endpoint in that connection"
         raise SettingError("state_path", f"got {shown!r}, an address for browsers", takes)
     if scheme not in _BUCKET_STORES:
-        problem = f"got {shown!r}, and {scheme}:// cannot create an object only where none is"
+        problem = f"got {shown!r}, and {scheme}:// is none of the stores that this package can claim a cohort in safely"
         raise SettingError("state_path", problem, f"{_TAKES}. Mount other places, and give the path")
     if not rest.startswith("//"):
         takes = f"{scheme}://{rest.strip('/')}"

@@ -37,7 +37,7 @@ class AmplitudeCohortTraitRetireOperator(LineageMixin, BaseOperator):
     :param max_concurrent_requests: requests to one destination at once.
     :param segment_context: sent as ``context`` with each batch, beside the package's own ``integration``.
     :param integrations: Segment's routing, the same as in the syncs.
-    :param state_path: where the ledger is: an absolute path, or any ``ObjectStoragePath`` URL.
+    :param state_path: where the ledger is: an absolute path, or an ``s3://``, ``gs://`` or ``abfs://`` URL.
     :param app_id: the Amplitude project's number; needed only where several projects synced a cohort with this ID.
     """
 

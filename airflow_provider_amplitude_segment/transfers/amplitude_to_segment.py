@@ -53,7 +53,7 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
     :param integrations: Segment's routing, e.g. ``{"All": False, "Braze": True}``.
     :param user_properties: names of Amplitude's user properties to export and to send as traits of members. A new
         value is a change.
-    :param state_path: where the ledger is: an absolute path, or any ``ObjectStoragePath`` URL.
+    :param state_path: where the ledger is: an absolute path, or an ``s3://``, ``gs://`` or ``abfs://`` URL.
     :param poll_interval: seconds between polls of the export's status.
     :param export_timeout: seconds that a try waits for the export.
     :param deferrable: wait for the export without a worker slot.

@@ -17,7 +17,7 @@ from fakes.segment import Source
 
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
 from airflow_provider_amplitude_segment.core.plan.draft import report_draft
-from benchmarks.plan import open_telling
+from benchmarks.plan import open_destination_sync
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.delivery.response import Response
@@ -46,7 +46,7 @@ def main() -> int:
         state, scratch = Path(folder, "state"), Path(folder, "scratch")
         shutil.copytree(order["state"], state)
         scratch.mkdir()
-        with open_telling(state, scratch, Source(keep)) as destination_sync:
+        with open_destination_sync(state, scratch, Source(keep)) as destination_sync:
             _, error = destination_sync.deliver(report_draft(destination_sync.draft))
     if error is not None:
         raise error

@@ -34,7 +34,7 @@ def measure_growth(
     idle = measure_idle(bench, repeats)
     rows = []
     for members in sizes:
-        works: Works = {CLIENT: ([bench.tell_plan(members) for _ in range(repeats)], _counted(bench))}
+        works: Works = {CLIENT: ([bench.deliver_plan(members) for _ in range(repeats)], _counted(bench))}
         bench.drop(bench.plan(members))
         if members <= MOST_EXPORTED:
             works |= sync_thrice(bench, members, repeats)

@@ -50,7 +50,7 @@ _STREAM = Stream("1", COHORT_ID, _DESTINATION)
 
 
 @contextmanager
-def open_telling(
+def open_destination_sync(
     state: Path, scratch: Path, segment: Segment, *, members: Path | None = None
 ) -> Iterator[DestinationSync]:
     """Open the telling of the plan that stands in a state folder; it is written first where ``members`` are given.
@@ -89,7 +89,7 @@ def main() -> int:
     """Write a plan."""
     order = json.loads(sys.argv[1])
     Path(order["scratch"]).mkdir(parents=True)
-    with open_telling(
+    with open_destination_sync(
         Path(order["state"]),
         Path(order["scratch"]),
         Source(lambda _body: Acknowledged()),

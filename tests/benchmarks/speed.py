@@ -137,7 +137,7 @@ def _contenders(bench: Workbench, sizes: Sizes) -> list[Contender]:
             sizes.ours,
             lambda: bench.encode_plan(sizes.ours),
         ),
-        Contender(OURS, "plan file to acknowledged", sizes.ours, lambda: bench.tell_plan(sizes.ours)),
+        Contender(OURS, "plan file to acknowledged", sizes.ours, lambda: bench.deliver_plan(sizes.ours)),
         Contender("ours, whole sync", "operator, pace off", sizes.ours, partial(_first_sync, bench, sizes.ours)),
         Contender("segment-analytics-python", _shown(best), sizes.sdk, partial(sdk, **best)),
         Contender("segment-analytics-python, defaults", "as installed", sizes.sdk, sdk),
@@ -145,7 +145,7 @@ def _contenders(bench: Workbench, sizes: Sizes) -> list[Contender]:
     ]
     if node := find_node():
         setting = f"{_shown(NODE_SETTINGS)}, a pause every {NODE_PAUSE_EVERY:,}"
-        run = partial(_tell_by_node, node, bench, sizes.sdk)
+        run = partial(_deliver_by_node, node, bench, sizes.sdk)
         contenders.insert(-1, Contender(NODE_LIBRARY, setting, sizes.sdk, run))
     # Made before the first clock starts.
     bench.bodies(sizes.ours)
@@ -160,7 +160,7 @@ def _first_sync(bench: Workbench, members: int) -> Measurement:
         bench.drop(state)
 
 
-def _tell_by_node(node: str, bench: Workbench, members: int) -> Measurement:
+def _deliver_by_node(node: str, bench: Workbench, members: int) -> Measurement:
     order = {
         "modules": str(NODE_MODULES),
         "host": bench.sink.url,

@@ -29,7 +29,7 @@ class Stopwatch:
         self.seconds = time.perf_counter() - self._began
         self.processor_seconds = _processor_seconds() - self._cpu_before
 
-    def tell(self, **more: Any) -> None:
+    def report(self, **more: Any) -> None:
         """Print what was measured as the line that the harness reads."""
         figures = {
             "seconds": self.seconds,

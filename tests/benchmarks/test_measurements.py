@@ -27,7 +27,7 @@ def bench() -> Iterator[Workbench]:
 
 def test_a_plan_is_told_to_its_end_as_often_as_it_is_measured(bench: Workbench) -> None:
     for _ in range(2):
-        measured = bench.tell_plan(MEMBERS)
+        measured = bench.deliver_plan(MEMBERS)
         arrived = bench.sink.arrivals()
 
         assert measured.told["acknowledged"] == arrived.identifies == MEMBERS
@@ -58,7 +58,7 @@ def test_what_a_child_process_holds_and_spends_is_counted() -> None:
         "import subprocess, sys\n"
         "from benchmarks.stopwatch import Stopwatch\n"
         f"with Stopwatch() as stopwatch: subprocess.run([sys.executable, '-c', {child!r}])\n"
-        "stopwatch.tell()"
+        "stopwatch.report()"
     )
 
     measured = run_program([sys.executable, "-c", parent], {})

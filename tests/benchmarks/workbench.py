@@ -68,7 +68,7 @@ class Workbench:
         """Measure what of that is not sending."""
         return run_module("benchmarks.subjects.encoding", {"state": str(self.plan(members))}, self.airflow)
 
-    def tell_plan(self, members: int) -> Measurement:
+    def deliver_plan(self, members: int) -> Measurement:
         """Measure ours at client level."""
         self.sink.reset()
         environment = {**self.airflow, **self.sink.connections()}

@@ -32,10 +32,10 @@ class FinishedRun:
     seconds: float
     held_seconds: float
     """From each task's first start to its end, its deferral within: what it holds a slot that counts deferred tasks."""
-    telling_seconds: float
+    delivery_seconds: float
 
     def __str__(self) -> str:
-        share = self.telling_seconds / self.held_seconds
+        share = self.delivery_seconds / self.held_seconds
         return f"{self.seconds:.0f} s, tasks held their slots {self.held_seconds:.0f} s, {share:.0%} of it telling"
 
 
@@ -74,7 +74,7 @@ class ManyCohorts:
         telling = sum(self.airflow.report(ti)["destinations"][0]["seconds"] for ti in mapped)
         return FinishedRun(state, seconds, held, telling)
 
-    def wait_until_only_telling_on(self, worker: CeleryWorker, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    def wait_until_only_sending_on(self, worker: CeleryWorker, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Wait until all tasks that run on a worker, one at least, are in the middle of their cohort; return these."""
         found: list[dict[str, Any]] = []
 
@@ -111,7 +111,7 @@ class ManyCohorts:
         """Return how many exports were spent on each cohort."""
         return Counter(export.cohort_id for export in self.sandbox.amplitude._exports.values())
 
-    def told_under_several_ids(self) -> list[str]:
+    def sent_under_several_ids(self) -> list[str]:
         """Return who was told about a cohort under more than one message ID."""
         kept = self.sandbox.segment.messages_by_id.values()
         told = Counter((one.message["userId"], trait) for one in kept for trait in one.message["traits"])

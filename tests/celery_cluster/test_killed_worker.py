@@ -28,7 +28,7 @@ def test_forty_cohorts_arrive_though_a_worker_is_killed_in_the_middle(cluster: M
     dying, surviving = cluster.airflow.workers
     cluster.wait_until_succeeded(DONE_BEFORE_THE_KILL, DAG_ID, run_id)
     cluster.make_it_take_a_task_and_not_begin(dying, DAG_ID, run_id)
-    telling = cluster.wait_until_only_telling_on(dying, DAG_ID, run_id)
+    telling = cluster.wait_until_only_sending_on(dying, DAG_ID, run_id)
     taken = cluster.held_back(DAG_ID, run_id)
 
     killed = dying.kill()
@@ -47,7 +47,7 @@ def test_forty_cohorts_arrive_though_a_worker_is_killed_in_the_middle(cluster: M
     assert cluster.exports() == dict.fromkeys(cohorts, 1)
     assert cluster.sandbox.amplitude.exports_spent == COHORTS
     assert cluster.sandbox.amplitude.exports_refused == {}
-    assert cluster.told_under_several_ids() == []
+    assert cluster.sent_under_several_ids() == []
     assert cluster.received_twice() <= len(telling) * CONCURRENT_REQUESTS * BATCH_MESSAGES
     for ti in telling:
         first, second = cluster.airflow.tries(ti)

@@ -39,7 +39,7 @@ class AirflowCluster:
         """Trigger a sync of a cohort, and return the run's ID."""
         return self.airflow.start_run(dag_id, {"cohort_id": cohort_id, **conf})
 
-    def wait_until_told(self, messages: int) -> None:
+    def wait_until_sent(self, messages: int) -> None:
         """Wait until Segment has taken so many messages."""
         self._wait(lambda: self.sandbox.segment.identifies_received >= messages, f"{messages:,} messages")
 
@@ -57,7 +57,7 @@ class AirflowCluster:
         assert claims
         self._wait(lambda: all(json.loads(claim.read_bytes())["released"] for claim in claims), "the claim")
 
-    def telling_task(self) -> psutil.Process:
+    def sending_task(self) -> psutil.Process:
         """Return the task's process: the one that talks to the sandbox."""
         (task,) = self.airflow.processes_connected_to(int(self.sandbox.url.rsplit(":", 1)[1]))
         return task

@@ -28,9 +28,9 @@ def test_a_task_killed_in_the_middle_of_100000_users_is_retried_and_ends_right(
     # Each batch is taken at once and answered late, so that some are always in flight.
     cluster.sandbox.faults.add(Fault(on="segment.batch", apply=True, delay_seconds=0.4, times=MEMBERS))
     run_id = cluster.start(dag_id, dag_id)
-    cluster.wait_until_told(30_000)
+    cluster.wait_until_sent(30_000)
 
-    cluster.telling_task().kill()
+    cluster.sending_task().kill()
 
     killed_at = cluster.sandbox.segment.identifies_received
     assert 30_000 <= killed_at <= 60_000

@@ -24,8 +24,8 @@ TOLD_BEFORE = 7_500
 def stop_in_the_middle(cluster: AirflowCluster, dag_id: str, cohort_id: str, how: str) -> str:
     """Stop a task while it tells; what Segment has heard by then is in the journal. Return the run's ID."""
     run_id = cluster.start(dag_id, cohort_id, **(SLOW_PACE if how == "cleared" else PACE))
-    cluster.wait_until_told(TOLD_BEFORE)
-    task = cluster.telling_task()
+    cluster.wait_until_sent(TOLD_BEFORE)
+    task = cluster.sending_task()
 
     if how == "marked failed":
         cluster.airflow.mark_failed(dag_id, run_id, TASK)
@@ -39,7 +39,7 @@ def stop_in_the_middle(cluster: AirflowCluster, dag_id: str, cohort_id: str, how
     return run_id
 
 
-def assert_everybody_was_told_once(cluster: AirflowCluster, cohort_id: str, users: set[str]) -> None:
+def assert_every_user_was_sent_once(cluster: AirflowCluster, cohort_id: str, users: set[str]) -> None:
     """Over both tries: under one message ID each, received once."""
     assert cluster.sandbox.compare(cohort_id).equal
     assert cluster.times_received(cohort_id) == {user: [1] for user in users}
@@ -59,7 +59,7 @@ def test_the_next_try_of_a_stopped_task_tells_only_what_is_pending(
 
     assert cluster.airflow.task(dag_id, run_id, TASK)["try_number"] >= 2
     assert cluster.sandbox.amplitude.exports_spent == exports_before
-    assert_everybody_was_told_once(cluster, cohort_id, users)
+    assert_every_user_was_sent_once(cluster, cohort_id, users)
 
 
 def test_the_run_after_a_task_that_was_marked_failed_is_let_in_at_once_and_tells_only_what_is_pending(
@@ -73,7 +73,7 @@ def test_the_run_after_a_task_that_was_marked_failed_is_let_in_at_once_and_tells
 
     assert cluster.airflow.wait_for_run("sync_waiting", run_id) == "success"
     assert cluster.airflow.task("sync_waiting", run_id, TASK)["try_number"] == 1
-    assert_everybody_was_told_once(cluster, "marked", users)
+    assert_every_user_was_sent_once(cluster, "marked", users)
 
 
 # Before 3.3 Airflow tells the trigger of a deferred task nothing when the task is marked or cleared.
@@ -92,4 +92,4 @@ if hasattr(BaseTrigger, "on_kill"):
         cluster.sandbox.amplitude.cohorts["deferred"].ready_after_polls = 0
         run_id = cluster.start("sync_deferred", "deferred")
         assert cluster.airflow.wait_for_run("sync_deferred", run_id) == "success"
-        assert_everybody_was_told_once(cluster, "deferred", users)
+        assert_every_user_was_sent_once(cluster, "deferred", users)

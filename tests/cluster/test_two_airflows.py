@@ -44,7 +44,7 @@ def test_the_second_airflow_fails_at_once_in_each_try_and_names_the_first(
     cluster.sandbox.faults.add(Fault(on="segment.batch", apply=True, delay_seconds=20, times=MEMBERS))
     conf = {"cohort_id": "blue-green"}
     cluster.airflow.start_run(DAG_ID, conf, RUN_ID)
-    cluster.wait_until_told(1)
+    cluster.wait_until_sent(1)
 
     green.start_run(DAG_ID, conf, RUN_ID)
 

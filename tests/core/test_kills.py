@@ -1,6 +1,9 @@
 """A process that dies before any one of its writes loses no change and leaves no false state."""
 
+import contextlib
 import itertools
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 from fakes import Killed, World
 
 from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, StateUnavailableError
 
 FIRST, THEN = ["ann", "bob", "cat"], ["bob", "cat", "dan"]
 TRAIT = "Power Users (c1)"
@@ -104,3 +108,38 @@ def test_no_more_batches_are_told_twice_after_a_kill_than_were_allowed_in_flight
     assert len(world.segment.times_received) == len(users)
     twice = sum(times - 1 for times in world.segment.times_received.values())
     assert twice <= requests * MAX_BATCH_MESSAGES
+
+
+def test_a_listing_that_fails_once_after_the_plans_stops_no_other_destination(tmp_path: Path) -> None:
+    """One destination is resumed and the other is new; whichever listing fails, one of them is committed."""
+    failures = 0
+    for number in range(1, 40):
+        world = World(tmp_path / f"listing-{number}")
+        world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
+        world.store.before_write = partial(die_before, world, "dst-second/plan-1.json")
+        with pytest.raises(Killed):
+            world.attempt("c1", run="daily", keys=("default", "second"))
+        world.store.revive()
+        world.store.before_write = lambda _name: None
+        listings = itertools.count(1)
+        world.store.before_listing = partial(fail_once, listings, number)
+
+        with contextlib.suppress(AmplitudeSegmentError):
+            world.attempt("c1", run="daily", keys=("default", "second"))
+
+        failed = next(listings) > number
+        failures += failed
+        if failed and any("dst-second/plan-" in name for name in world.store.objects):
+            assert any(part.committed for part in world.report.destinations), f"listing {number}"
+    assert failures > 5
+
+
+def die_before(world: World, ending: str, name: str) -> None:
+    if name.endswith(ending):
+        world.store.is_dead = True
+        raise Killed
+
+
+def fail_once(listings: Iterator[int], number: int) -> None:
+    if next(listings) == number:
+        raise StateUnavailableError("memory:", "Input/output error")

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 from fakes import FakeSegment, Killed, World
-from fakes.clock import FakeChance, FakeClock
+from fakes.clock import FakeClock, FakeRandomSource
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -70,7 +70,7 @@ class LateSegment(FakeSegment):
             super()._take(*held_back)
 
 
-class TickingChance(FakeChance):
+class TickingRandomSource(FakeRandomSource):
     """Chance that takes a while, so that no two plans are of one moment, whatever the clocks."""
 
     def __init__(self, clock: FakeClock) -> None:
@@ -90,7 +90,7 @@ class Protocol(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.world = World(Path(self.folder.name))
         self.world.segment = self.segment = LateSegment(self.world.clock.now)
-        self.world.random_source = TickingChance(self.world.clock)
+        self.world.random_source = TickingRandomSource(self.world.clock)
         self.engine = duckdb.connect(config={"threads": 1})
         self.name, self.members = NAMES[0], {ANCHOR, *USERS[:4]}
         self.keys: tuple[str, ...] = KEYS[:1]

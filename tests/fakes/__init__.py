@@ -7,9 +7,9 @@ assert world.segment.members("Power Users (c1)") == {"ann", "bob"}
 """
 
 from fakes.amplitude import FakeAmplitude
-from fakes.clock import FakeChance, FakeClock
+from fakes.clock import FakeClock, FakeRandomSource
 from fakes.segment import FakeSegment
 from fakes.store import FakeStore, Killed
 from fakes.world import World
 
-__all__ = ["FakeAmplitude", "FakeChance", "FakeClock", "FakeSegment", "FakeStore", "Killed", "World"]
+__all__ = ["FakeAmplitude", "FakeClock", "FakeRandomSource", "FakeSegment", "FakeStore", "Killed", "World"]

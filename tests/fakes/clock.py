@@ -47,7 +47,7 @@ class WrongClock:
         return self._right.wait(seconds, until)
 
 
-class FakeChance:
+class FakeRandomSource:
     """Chance that counts."""
 
     def __init__(self) -> None:

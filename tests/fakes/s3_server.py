@@ -83,7 +83,7 @@ class S3Server:
             return bytes(answer.read())
 
 
-class _Told:
+class _Recorded:
     """The WSGI application around moto's."""
 
     def __init__(self, moto: Callable[..., Iterable[bytes]]) -> None:
@@ -154,7 +154,7 @@ def _serve() -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
     from werkzeug.serving import make_server  # noqa: PLC0415
 
-    server = make_server("127.0.0.1", 0, _Told(DomainDispatcherApplication(create_backend_app)), threaded=True)
+    server = make_server("127.0.0.1", 0, _Recorded(DomainDispatcherApplication(create_backend_app)), threaded=True)
     print(server.port, flush=True)  # noqa: T201 - whoever started it reads this
     server.serve_forever()
 

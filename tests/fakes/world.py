@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.core.retirement import CohortRetirement
 from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from fakes.amplitude import FakeAmplitude
-from fakes.clock import FakeChance, FakeClock, WrongClock
+from fakes.clock import FakeClock, FakeRandomSource, WrongClock
 from fakes.segment import FakeSegment
 from fakes.store import FakeStore
 
@@ -31,7 +31,7 @@ class World:
         self.clock = FakeClock()
         self.segment = FakeSegment(self.clock.now)
         self.store = FakeStore()
-        self.random_source = FakeChance()
+        self.random_source = FakeRandomSource()
         self.show: Show = show_nothing
         self.last: CohortSync | CohortRetirement | None = None
         # By the name of a run, the number of its last try, and whether that was deferred.

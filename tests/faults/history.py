@@ -17,7 +17,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 from faults.attempt import Attempt
 from faults.strangers import OTHER_TRAIT, Strangers, run_of
 from faults.tally import Tally
-from faults.verdict import judge_cohort, judge_ledger, judge_report, judge_success, judge_totals, somebody_waits
+from faults.verdict import judge_cohort, judge_ledger, judge_report, judge_success, judge_totals, someone_is_pending
 from faults.weather import Weather, draw_clock, draw_more_faults, draw_weather
 from faults.world import COHORT_ID, World
 
@@ -266,7 +266,7 @@ class History:
         self._sync_calmly("incremental")
         self._let_late_bodies_arrive(len(self.world.mail.late))
         self.findings += judge_cohort(self.world, self._for_good, spare_waiting=True)
-        if self.random.random() < 0.3 or somebody_waits(self.world):
+        if self.random.random() < 0.3 or someone_is_pending(self.world):
             self._sync_calmly("full")
             self.findings += judge_cohort(self.world, self._for_good, spare_waiting=False)
 

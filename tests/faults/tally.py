@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-CHECKS = ("wrong", "differences", "told twice", "exports", "claims", "traits", "reports", "stuck", "escaped")
+CHECKS = ("wrong", "differences", "sent twice", "exports", "claims", "traits", "reports", "stuck", "escaped")
 """What a history is held against; the names of its findings."""
 
 

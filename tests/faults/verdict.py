@@ -94,13 +94,13 @@ def judge_totals(world: World, allowed_exports: int) -> Iterator[Finding]:
     """Hold a whole history against what it may spend, send twice and take over."""
     for text in world.claims.taken_over:
         yield "claims", text
-    if twice := world.mail.told_twice():
-        yield "told twice", f"{twice} users were told twice in one plan under two message IDs"
+    if twice := world.mail.sent_twice():
+        yield "sent twice", f"{twice} users were sent twice in one plan under two message IDs"
     if (spent := world.sandbox.amplitude.exports_spent) > allowed_exports:
         yield "exports", f"{spent} spent, {allowed_exports} allowed"
 
 
-def somebody_waits(world: World) -> bool:
+def someone_is_pending(world: World) -> bool:
     """Return whether a destination has a user in doubt."""
     states = [world.state(destination) for destination in world.keys]
     return any(in_doubt for state in states for _, in_doubt, _ in state.values())

@@ -44,8 +44,8 @@ class Mail:
                 place = (destination, trait, message["userId"], message["messageId"].partition("-")[0])
                 self.told.setdefault(place, set()).add((message["messageId"], value))
 
-    def told_twice(self) -> int:
-        """Return how many users were told twice in one plan under two message IDs."""
+    def sent_twice(self) -> int:
+        """Return how many users were sent twice in one plan under two message IDs."""
         return sum(len(messages) > 1 for messages in self.told.values())
 
     def deliver_late(self, count: int, now: float) -> int:

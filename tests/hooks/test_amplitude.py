@@ -296,6 +296,9 @@ def test_what_links_need_is_read(connect: Callable[..., str]) -> None:
         ("/", "US", None),
         ("file:///etc/passwd", "US", None),
         ("javascript:{cohort_id}", "US", None),
+        ("https:///{cohort_id}", "US", None),
+        ("https://[my-org/{cohort_id}", "US", None),
+        ("app.amplitude.com", "US", None),
         ("https://app.amplitude.com/analytics/my-org/home", "US", None),
     ],
 )

@@ -36,7 +36,7 @@ def new_cohort(sandbox: Sandbox, cohort_id: str, members: int) -> set[str]:
     return set(users)
 
 
-def assert_told_once(sandbox: Sandbox, cohort_id: str, users: set[str]) -> None:
+def assert_sent_once(sandbox: Sandbox, cohort_id: str, users: set[str]) -> None:
     """Segment believes the cohort, one export is spent, and nobody was told under two message IDs."""
     assert sandbox.compare(cohort_id).equal
     assert sandbox.amplitude.exports_spent == 1
@@ -93,7 +93,7 @@ def test_of_twenty_pairs_of_syncs_that_begin_together_one_of_each_wins(
         endings = race(rivals, cohort_id)
 
         assert_one_won_and_is_named(endings)
-        assert_told_once(sandbox, cohort_id, users)
+        assert_sent_once(sandbox, cohort_id, users)
 
 
 def test_of_twenty_pairs_that_take_over_an_expired_claim_one_of_each_wins(
@@ -109,7 +109,7 @@ def test_of_twenty_pairs_that_take_over_an_expired_claim_one_of_each_wins(
         endings = race(rivals, cohort_id)
 
         assert_one_won_and_is_named(endings)
-        assert_told_once(sandbox, cohort_id, users)
+        assert_sent_once(sandbox, cohort_id, users)
 
 
 def test_an_owner_stopped_while_it_tells_sends_and_writes_nothing_more_when_it_wakes_beside_its_own_retry(
@@ -133,7 +133,7 @@ def test_an_owner_stopped_while_it_tells_sends_and_writes_nothing_more_when_it_w
         assert wake_later(owner, stopped_at).kind == "ClaimLostError"
         assert sandbox.segment.batches_received == batches
         assert contents(place, cohort_id) == written
-        assert_told_once(sandbox, cohort_id, users)
+        assert_sent_once(sandbox, cohort_id, users)
 
 
 @pytest.mark.parametrize("entry", ["changes-1.parquet", "plan-1.json", "acked-1-1.json", "snapshot-1-1.parquet"])
@@ -157,4 +157,4 @@ def test_an_owner_stopped_before_a_write_ends_that_one_and_no_other_when_it_wake
         assert sandbox.segment.batches_received <= batches + in_flight
         after = contents(place, cohort_id)
         assert {name for name in after if after[name] != written.get(name)} <= WRITTEN_ON_WAKING[entry]
-        assert_told_once(sandbox, cohort_id, users)
+        assert_sent_once(sandbox, cohort_id, users)

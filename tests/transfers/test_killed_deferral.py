@@ -54,7 +54,7 @@ def test_a_kill_that_is_told_late_takes_nothing_from_the_run_that_went_on(sandbo
     assert sandbox.amplitude.exports_spent == 1
 
 
-def test_a_trigger_of_an_earlier_version_holds_no_claim_to_give_back(sync: Sync) -> None:
+def test_a_trigger_of_an_earlier_version_holds_no_claim_to_release(sync: Sync) -> None:
     trigger = deferred_trigger(sync)
     path, arguments = trigger.serialize()
     module, _, name = path.rpartition(".")

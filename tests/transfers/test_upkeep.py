@@ -36,7 +36,7 @@ def run_step(state: Path, command: str, *replaced: tuple[str, str], user_ids: st
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def test_after_the_steps_to_go_back_the_next_sync_tells_again(sandbox: Sandbox, sync: Sync, tmp_path: Path) -> None:
+def test_after_the_steps_to_roll_back_the_next_sync_tells_again(sandbox: Sandbox, sync: Sync, tmp_path: Path) -> None:
     sync()
     sandbox.amplitude.cohorts["c1"].user_ids = ["ann", "cat"]
     sync(FakeTaskInstance("manual__2"))

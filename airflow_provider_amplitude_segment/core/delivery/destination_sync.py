@@ -75,7 +75,7 @@ class DestinationSync:
         """Deliver what is pending, and commit after all is delivered.
 
         Returns:
-            The destination's report, and the error that prevented the commit, or ``None``. The journal has what Segment
+            The destination's report, and the error that ended it early, or ``None``. The journal has what Segment
             acknowledged before the error, unless the journal could not be written.
         """
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.delivery.destination_sync import DestinationSync
 from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
 from airflow_provider_amplitude_segment.core.engine.database import engine_memory_mib
-from airflow_provider_amplitude_segment.core.plan.draft import PlanIdentity, ResumedDraft, report_draft, write_plan
+from airflow_provider_amplitude_segment.core.plan.draft import PlanIdentity, ResumedDraft, write_plan
 from airflow_provider_amplitude_segment.core.report.report import error_text
 from airflow_provider_amplitude_segment.exceptions import EngineError
 
@@ -35,7 +35,7 @@ class DestinationOutcome:
     Attributes:
         stream: the cohort there.
         report: its counts.
-        error: why it is not committed; ``None`` if it is.
+        error: why it is not committed, or why a retirement's files could not be purged after it; ``None`` for none.
     """
 
     stream: Stream
@@ -44,18 +44,20 @@ class DestinationOutcome:
 
 
 def deliver_all(
-    drafts: Sequence[Draft],
-    settings: SyncSettings,
-    held_claims: HeldClaims,
+    syncs: Sequence[DestinationSync],
+    reports: Sequence[DestinationReport],
     ports: DeliveryPorts,
     note: Callable[[DestinationReport], None],
 ) -> list[DestinationOutcome]:
-    """Plan and deliver each draft; return how each destination ended, after all have ended.
+    """Deliver to each destination; return how each ended, after all have ended.
 
-    ``note`` is called with each newer report of a destination, also before an error is raised.
+    Args:
+        syncs: one for each destination.
+        reports: the last one of each, which stays where its ledger cannot be read now.
+        ports: outside of core.
+        note: called with each newer report of a destination, also before an error is raised.
     """
-    syncs = plan_destination_syncs(drafts, settings, held_claims, ports)
-    known = [sync.known(report_draft(sync.draft)) for sync in syncs]
+    known = [sync.known(report) for sync, report in zip(syncs, reports, strict=True)]
     for report in known:
         note(report)
     try:
@@ -96,15 +98,21 @@ def plan_destination_syncs(
 
 
 def _plan(draft: Draft, settings: SyncSettings, held_claims: HeldClaims, ports: DeliveryPorts) -> Plan:
+    """Return the plan to deliver, which is written if it is new; a missing state no longer counts as missing."""
     if isinstance(draft, ResumedDraft):
-        return draft.plan
-    identity = PlanIdentity(
-        generation=held_claims.generation(draft.opened.stream),
-        plan_id=ports.random_source.token(),
-        run_key=held_claims.run.key,
-        now=ports.clock.now(),
-    )
-    return write_plan(draft, identity, settings)
+        plan = draft.plan
+    else:
+        identity = PlanIdentity(
+            generation=held_claims.generation(draft.opened.stream),
+            plan_id=ports.random_source.token(),
+            run_key=held_claims.run.key,
+            now=ports.clock.now(),
+        )
+        plan = write_plan(draft, identity, settings)
+    if draft.opened.state_missing:
+        # For a resumed plan too, because a try that wrote the plan may have been killed before this.
+        draft.opened.ledger.set_head(plan.generation)
+    return plan
 
 
 def share_rate_limiters(

@@ -26,7 +26,7 @@ _MEASURED_SECONDS = 10.0
 
 
 class RateLimiter:
-    """An even rate that threads share. It counts requests, retries included, because Segment counts them.
+    """An even rate that threads share. It counts messages, at each attempt, as Segment does.
 
     Each batch reserves the time that its messages take at the rate, so that neither the first second nor any ten
     seconds exceed ``events_per_second``. Idle time is not saved up. A connection that is slow to open may add one batch

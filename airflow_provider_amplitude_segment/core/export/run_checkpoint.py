@@ -113,7 +113,7 @@ def delete_checkpoint_best_effort(store: Store, stream: Stream, run: Run) -> Non
     try:
         delete_checkpoint(store, stream, run)
     except StatePathError as error:
-        log.warning("The run's checkpoint could not be deleted, so a cleared run reuses its export: %s", error)
+        log.warning("The run's checkpoint could not be deleted, so a cleared run reuses its export: %s", error.happened)
 
 
 def _name(stream: Stream, run: Run) -> str:

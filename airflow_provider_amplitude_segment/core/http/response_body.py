@@ -69,13 +69,17 @@ def announced_bytes(headers: Mapping[str, str]) -> int | None:
     return int(length)
 
 
-def read_json(body: bytes) -> object:
-    """Return a body's JSON value; ``None`` where it has none, or ``null``."""
+def _values(body: bytes) -> list[Any]:
+    """Return the JSON value of a body in a list, which is empty for any other body."""
     try:
-        value: object = json.loads(body)
+        return [json.loads(body)]
     except (ValueError, RecursionError):
-        return None
-    return value
+        return []
+
+
+def is_json(body: bytes) -> bool:
+    """Return whether a body is a JSON value of any kind, ``null`` among them."""
+    return bool(_values(body))
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
@@ -86,8 +90,7 @@ def read_object(body: bytes) -> dict[str, Any] | None:
     >>> read_object(b"<html>") is None
     True
     """
-    value = read_json(body)
-    return value if isinstance(value, dict) else None
+    return next((value for value in _values(body) if isinstance(value, dict)), None)
 
 
 def is_cut_object(body: bytes, *, is_end_announced: bool) -> bool:

@@ -173,7 +173,7 @@ def take_claim(store: Store, stream: Stream, run: Run, now: float, *, above: int
             claim sees the higher one when it verifies its claim.
 
     Raises:
-        ClaimHeldError: another run holds it, or took it at the same time; nothing was written.
+        ClaimHeldError: another run holds it, or took it at the same time; at most ``seen-n.json`` was written.
         LedgerDamagedError: the folder holds an entry of another program; nothing was written.
         LedgerFormatError: another version claimed it; nothing was written.
     """

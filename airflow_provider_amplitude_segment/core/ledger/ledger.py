@@ -159,7 +159,7 @@ class Ledger:
             self.set_head(commit.generation)
 
     def head(self) -> int:
-        """Return the generation of the newest commit by ``current.json``; 0 where it has none.
+        """Return the generation of the newest commit, or first new plan, by ``current.json``; 0 where it has none.
 
         Raises:
             LedgerDamagedError: another program wrote it.

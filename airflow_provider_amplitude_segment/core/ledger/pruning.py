@@ -48,7 +48,7 @@ def prune(ledger: Ledger, keep_commits: int) -> None:
     """Delete what a ledger no longer needs; log a warning where the store fails.
 
     Args:
-        ledger: a stream's, whose claim this process holds or has just released.
+        ledger: a stream's. Its claim was verified a moment ago.
         keep_commits: number of commits to keep, at least 1.
     """
     try:
@@ -57,7 +57,7 @@ def prune(ledger: Ledger, keep_commits: int) -> None:
         surplus = [name for name in names if parse_object(name) and name not in kept]
         delete_objects(ledger, [*surplus, *unfinished_before(names, newest_generation(names))])
     except LedgerError as error:
-        log.warning("The ledger could not be pruned: %s", error)
+        log.warning("The ledger could not be pruned: %s", error.happened)
 
 
 def prune_before(ledger: Ledger, generation: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core.http.response_body import read_json, read_object
+from airflow_provider_amplitude_segment.core.http.response_body import is_json, read_object
 from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError, LedgerFormatError, StateMarkError
 
 if TYPE_CHECKING:
@@ -53,10 +53,12 @@ def decode_entry(content: bytes | None) -> dict[str, Any] | None:
 def is_foreign(content: bytes | None) -> bool:
     """Return whether another program wrote an object: it is JSON without the mark. Torn JSON may be this package's.
 
-    >>> [is_foreign(content) for content in (b'{"plan": 1}', encode_entry({}), b'{"package": "airf', b"", None)]
-    [True, False, False, False, False]
+    >>> [is_foreign(content) for content in (b'{"plan": 1}', b"null")]
+    [True, True]
+    >>> [is_foreign(content) for content in (encode_entry({}), b'{"package": "airf', b"", None)]
+    [False, False, False, False]
     """
-    return decode_entry(content) is None and read_json(content or b"") is not None
+    return decode_entry(content) is None and is_json(content or b"")
 
 
 def read_entry(content: bytes | None, place: str) -> dict[str, Any]:

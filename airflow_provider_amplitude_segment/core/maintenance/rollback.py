@@ -247,6 +247,6 @@ def _are_whole(ledger: Ledger, scratch: Path) -> bool:
             ledger.load_file(ledger.commit(number).snapshot, scratch / "checked.parquet")
         ledger.newest()
     except (LedgerDamagedError, LedgerFormatError) as error:
-        log.warning("All users are in doubt: %s", error)
+        log.warning("All users are in doubt: %s", error.happened)
         return False
     return True

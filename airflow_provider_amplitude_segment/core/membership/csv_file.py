@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import re
 import zlib
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, TYPE_CHECKING
 
 import duckdb
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _MAX_RECORD_BYTES = 8_000_000
 _CHUNK_BYTES = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_BITS = zlib.MAX_WBITS | 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +84,44 @@ def read_csv_file(export_file: Path, plain: Path, *, is_end_announced: bool) -> 
 
 
 def inflate(source: IO[bytes]) -> Iterator[bytes]:
-    """Yield a file's bytes without gzip.
+    """Yield a file's bytes without gzip, member after member (RFC 1952, 2.2).
+
+    zlib checks each member. Python's ``gzip`` would skip zero bytes after a member, which makes a file with a
+    zero-filled end a smaller cohort, and it does not check the header.
 
     Raises:
         ExportFileError: its gzip stream is damaged.
         ExportCutOffError: its gzip stream ends early.
     """
-    is_gzip = source.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-    source.seek(0)
-    reader = gzip.GzipFile(fileobj=source) if is_gzip else source
-    try:
-        while chunk := reader.read(_CHUNK_BYTES):
-            yield chunk
-    except EOFError:
-        raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort") from None
-    except (gzip.BadGzipFile, zlib.error):
-        raise ExportFileError("its gzip stream is damaged") from None
+    chunks = iter(lambda: source.read(_CHUNK_BYTES), b"")
+    first = next(chunks, b"")
+    if not first.startswith(_GZIP_MAGIC):
+        yield first
+        yield from chunks
+        return
+    member = zlib.decompressobj(wbits=_GZIP_BITS)
+    for chunk in chain([first], chunks):
+        rest = chunk
+        while rest:
+            if member.eof:
+                member = zlib.decompressobj(wbits=_GZIP_BITS)
+            try:
+                yield member.decompress(rest)
+            except zlib.error:
+                raise ExportFileError("its gzip stream is damaged") from None
+            rest = member.unused_data
+    if not member.eof:
+        raise ExportCutOffError("the gzip stream ends early: not taken for a smaller cohort")
 
 
 def without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the chunks of ``inflate`` without a byte order mark, which is in the first chunk as a whole."""
-    yield next(chunks, b"").removeprefix(codecs.BOM_UTF8)
+    """Yield the chunks of ``inflate`` without a byte order mark."""
+    start = b""
+    for chunk in chunks:
+        start += chunk
+        if len(start) >= len(codecs.BOM_UTF8):
+            break
+    yield start.removeprefix(codecs.BOM_UTF8)
     yield from chunks
 
 

@@ -182,10 +182,7 @@ def compare(
 
 
 def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) -> Plan:
-    """Write a new plan to the ledger, data first; the claims must be verified before any of it is sent.
-
-    After the plan is written, a missing state no longer counts as missing.
-    """
+    """Write a new plan to the ledger, data first; the claims must be verified before any of it is sent."""
     ledger, newest, diff = draft.opened.ledger, draft.opened.newest, draft.diff
     base = None
     if isinstance(newest, Plan) and draft.base is not None:
@@ -213,8 +210,6 @@ def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) 
         origin=draft.terms.origin,
     )
     ledger.write_plan(plan)
-    if draft.opened.state_missing:
-        ledger.set_head(plan.generation)
     return plan
 
 

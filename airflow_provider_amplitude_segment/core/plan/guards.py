@@ -62,7 +62,7 @@ def check_origins(newest: Mapping[Stream, Plan | Commit | None], trait: str, run
         )
         if not settings.dry_run:
             raise error
-        log.warning("A sync would be refused: %s", error)
+        log.warning("A sync would be refused: %s", error.summary)
 
 
 def is_of_another_task(origin: TraitOrigin, run: Run, template: str) -> bool:
@@ -125,8 +125,8 @@ def check_drafts(
         except GuardError as error:
             if not settings.dry_run:
                 raise
-            report = report.with_destination(replace(report.destination(destination.name), error=str(error)))
-            log.warning("A sync would be refused: %s", error)
+            report = report.with_destination(replace(report.destination(destination.name), error=error.summary))
+            log.warning("A sync would be refused: %s", error.summary)
         is_empty = is_suddenly_empty(membership, draft.diff)
         if is_empty and settings.on_empty_cohort == "skip" and not settings.dry_run:
             return report, f"the export has no member, and {draft.diff.known:,} are known (on_empty_cohort='skip')"

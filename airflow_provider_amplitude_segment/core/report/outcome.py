@@ -50,4 +50,4 @@ def raise_for_rejected(report: SyncReport, on_rejected: RejectedPolicy) -> None:
     error = RejectedUsersError(rejected, where)
     if on_rejected == "fail":
         raise error
-    log.warning("%s", error)
+    log.warning("%s. All others are delivered and committed. Users and reasons: %s", error.happened, where)

@@ -32,7 +32,7 @@ class DestinationReport:
         unchanged: members with ``true`` in the state, not in doubt.
         in_doubt: users who are sent again because a response was lost or the user was rejected.
         planned: identifies of the plan.
-        acknowledged: identifies that Segment answered with 200.
+        acknowledged: identifies that Segment responded to with 200.
         rejected: identifies that Segment, or a size limit, rejected.
         skipped: users rejected in three syncs, not in ``planned``, and sent only by ``full``.
         pending: identifies neither acknowledged nor rejected.
@@ -191,4 +191,4 @@ def save_report(store: Store, report: SyncReport, claims: Mapping[Stream, int]) 
         try:
             Ledger(store, stream.folder).put_report(generation, report.as_dict())
         except StatePathError as error:
-            log.warning("The report could not be saved: %s", error)
+            log.warning("The report could not be saved: %s", error.happened)

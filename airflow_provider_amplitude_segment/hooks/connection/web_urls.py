@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 # https://amplitude.com/docs/session-replay shows https://app.amplitude.com/analytics/<organization>/…; the EU's
@@ -12,6 +13,7 @@ AMPLITUDE_APPLICATIONS = {"US": "https://app.amplitude.com", "EU": "https://app.
 SEGMENT_APPLICATIONS = {"US": "https://app.segment.com", "EU": "https://eu1.app.segment.com"}
 
 COHORT_PLACEHOLDER = "{cohort_id}"
+_WEB_URL = re.compile(r"https?://[\w.-]+(?::\d+)?(?:[/?#]|\Z)", re.IGNORECASE)
 
 
 def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
@@ -40,10 +42,10 @@ def cohort_url(organization: str, region: str, cohort_id: str) -> str | None:
     cohort = quote(cohort_id, safe="")
     if COHORT_PLACEHOLDER in organization:
         # The text becomes a button in a browser, where a URL of another scheme could run a script.
-        is_web = organization.lower().startswith(("https://", "http://"))
-        return organization.replace(COHORT_PLACEHOLDER, cohort) if is_web else None
+        return organization.replace(COHORT_PLACEHOLDER, cohort) if _WEB_URL.match(organization) else None
     slug = organization.strip("/")
-    if not slug or "/" in slug:
+    # A host has a dot, and a URL a colon or a slash.
+    if not slug or not {"/", ".", ":"}.isdisjoint(slug):
         return None
     return f"{AMPLITUDE_APPLICATIONS[region]}/analytics/{quote(slug, safe='')}/cohort/{cohort}"
 

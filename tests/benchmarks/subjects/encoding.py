@@ -13,7 +13,7 @@ from fakes.segment import Source
 from airflow_provider_amplitude_segment.core.delivery.identify import Envelope
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
 from airflow_provider_amplitude_segment.core.engine.database import open_engine
-from benchmarks.plan import open_telling
+from benchmarks.plan import open_destination_sync
 from benchmarks.stopwatch import Stopwatch
 
 
@@ -24,8 +24,8 @@ def main() -> int:
         state, scratch = Path(folder, "state"), Path(folder, "scratch")
         shutil.copytree(order["state"], state)
         scratch.mkdir()
-        with open_telling(state, scratch, Source(lambda _body: Acknowledged())) as destination_sync:
-            ledger, plan = destination_sync.draft.ledger, destination_sync.plan
+        with open_destination_sync(state, scratch, Source(lambda _body: Acknowledged())) as destination_sync:
+            ledger, plan = destination_sync.draft.opened.ledger, destination_sync.plan
             changes = ledger.load_file(plan.changes, scratch / "changes.parquet")
             pending = ledger.journal(plan).pending(plan.planned)
             envelope = Envelope({"integration": dict(destination_sync.ports.integration)}, None)
@@ -34,7 +34,7 @@ def main() -> int:
                 for batch in destination_sync._batches(engine, changes, pending, envelope, plan.timestamp):
                     envelope.wrap(batch.text, plan.timestamp)
                     encoded += len(batch)
-    stopwatch.tell(encoded=encoded)
+    stopwatch.report(encoded=encoded)
     return 0
 
 

@@ -22,7 +22,7 @@ def main() -> int:
     idle = Idle(task_id="idle")
     with Stopwatch() as stopwatch:
         idle.execute({})
-    stopwatch.tell(modules=sorted(sys.modules))
+    stopwatch.report(modules=sorted(sys.modules))
     return 0
 
 

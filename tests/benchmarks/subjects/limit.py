@@ -35,7 +35,7 @@ def main() -> int:
             else:
                 with ThreadPoolExecutor(threads) as pool:
                     list(pool.map(post, bodies))
-    stopwatch.tell()
+    stopwatch.report()
     return 0
 
 

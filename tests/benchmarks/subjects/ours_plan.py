@@ -18,7 +18,7 @@ from airflow_provider_amplitude_segment.core.delivery.delivery import Delivery
 from airflow_provider_amplitude_segment.core.delivery.fan_out import deliver_in_parallel
 from airflow_provider_amplitude_segment.core.plan.draft import report_draft
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
-from benchmarks.plan import open_telling
+from benchmarks.plan import open_destination_sync
 from benchmarks.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ def main() -> int:
         state, scratch = Path(folder, "state"), Path(folder, "scratch")
         shutil.copytree(order["state"], state)
         scratch.mkdir()
-        with open_telling(state, scratch, client) as destination_sync:
+        with open_destination_sync(state, scratch, client) as destination_sync:
             report = report_draft(destination_sync.draft)
             with Stopwatch() as whole:
                 [(told, error)] = deliver_in_parallel([destination_sync], [report], destination_sync.ports.stop)
     if error is not None:
         raise error
     assert told.committed
-    delivery.tell(
+    delivery.report(
         acknowledged=told.acknowledged,
         whole_seconds=whole.seconds,
         whole_processor_seconds=whole.processor_seconds,

@@ -32,7 +32,7 @@ def main() -> int:
     context = {"ti": _TaskInstance(order["run"])}
     with Stopwatch() as stopwatch:
         report = operator.execute(context)
-    stopwatch.tell(report=report)
+    stopwatch.report(report=report)
     return 0
 
 

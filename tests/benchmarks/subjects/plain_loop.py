@@ -26,7 +26,7 @@ def main() -> int:
                 "timestamp": datetime.now(UTC).isoformat(),
             }
             session.post(f"{order['host']}/v1/identify", json=message, timeout=30).raise_for_status()
-    stopwatch.tell()
+    stopwatch.report()
     return 0
 
 

@@ -24,7 +24,7 @@ def main() -> int:
             client.identify(user_id, {order["trait"]: True})
         client.flush()
         client.join()
-    stopwatch.tell()
+    stopwatch.report()
     return 0
 
 

@@ -199,17 +199,18 @@ def test_an_entry_without_the_mark_in_a_ledger_is_named_and_never_deleted(
     assert [left for left in erased.left if "plan-1.json is another program's" in left]
 
 
+@pytest.mark.parametrize("content", [b'{"generation": 9}', b"null", b"[]"])
 @pytest.mark.parametrize("name", ["claim-9.json", "plan-9.json", "commit-9.json", "current.json"])
 def test_an_entry_without_the_mark_that_a_sync_would_go_by_stops_it_before_anything_is_sent(
-    shared: World, name: str
+    shared: World, name: str, content: bytes
 ) -> None:
-    shared.store.objects[f"{LEDGER}/{name}"] = b'{"generation": 9}'
+    shared.store.objects[f"{LEDGER}/{name}"] = content
     spent = shared.amplitude.exports_spent
 
     with pytest.raises(LedgerDamagedError, match=rf"{name} does not carry this package's mark"):
         shared.attempt("c1")
 
-    assert shared.store.objects[f"{LEDGER}/{name}"] == b'{"generation": 9}'
+    assert shared.store.objects[f"{LEDGER}/{name}"] == content
     assert (shared.amplitude.exports_spent, shared.segment.identifies) == (spent, 2)
 
 

@@ -124,7 +124,7 @@ def test_the_run_that_was_at_work_asks_for_an_export_anew(world: World, tmp_path
     assert world.segment.members(TRAIT) == {"cat"}
 
 
-def test_a_million_users_go_back_in_the_memory_that_the_engine_has(world: World, tmp_path: Path) -> None:
+def test_a_million_users_are_rolled_back_in_the_memory_that_the_engine_has(world: World, tmp_path: Path) -> None:
     ledger = Ledger(world.store, FOLDER)
     with open_engine(tmp_path) as engine:
         for number in range(1, 5):
@@ -143,7 +143,7 @@ def test_a_million_users_go_back_in_the_memory_that_the_engine_has(world: World,
     assert (rolled_back.pairs, rolled_back.in_doubt) == (1_075_000, 75_000)
 
 
-def test_one_does_not_go_back_while_a_sync_is_at_work(world: World, tmp_path: Path) -> None:
+def test_no_ledger_is_rolled_back_while_a_sync_is_at_work(world: World, tmp_path: Path) -> None:
     sync_of(world, "ann")
     sync_of(world, "bob")
     take_claim(world.store, stream_of(world), world.run_named("b"), world.clock.now())

@@ -126,6 +126,7 @@ def test_an_id_that_may_be_meant_otherwise_is_counted(content: bytes) -> None:
         (b"\tann\n", "begins with a tab"),
         (b'"\tann"\n', "begins with a tab"),
         (gzip.compress(b"ann\n")[:-4], "gzip stream"),
+        (gzip.compress(b"ann\n") + bytes(512), "gzip stream"),
         (gzip.compress(b"ann\n" * 99)[:20] + b"ann", "gzip stream"),
     ],
 )

@@ -63,6 +63,41 @@ def test_a_file_that_is_no_whole_cohort_is_refused_with_its_fault(name: str, tmp
     assert "Nothing was sent" in str(refused.value)
 
 
+_CSV = b'"amplitude_id","user_id"\n' + b"".join(b'"%d","user-%d"\n' % (n, n) for n in range(2_000))
+_FIRST, _SECOND = gzip.compress(_CSV[:20_000]), gzip.compress(_CSV[20_000:])
+
+
+def test_a_gzip_file_of_two_members_is_read_whole() -> None:
+    membership, _ = read_bytes(_FIRST + _SECOND)
+
+    assert membership.members == 2_000
+
+
+@pytest.mark.parametrize(
+    ("content", "refused_as"),
+    [
+        (_FIRST + bytes(len(_SECOND)), ExportFileError),
+        (_FIRST + bytes(512), ExportFileError),
+        (_FIRST + _SECOND + bytes(9), ExportFileError),
+        (_FIRST + b"\0" * 2 + _SECOND, ExportFileError),
+        (_FIRST + _SECOND[:1], ExportCutOffError),
+        (_FIRST + _SECOND[:40], ExportCutOffError),
+        (gzip.compress(_CSV.replace(b"user-7", b"\xff"))[:-40], ExportFileError),
+        # The header has the flag of a checksum that it lacks, or a reserved one.
+        (_FIRST[:3] + b"\x02" + _FIRST[4:], ExportFileError),
+        (_FIRST[:3] + b"\x20" + _FIRST[4:], ExportFileError),
+    ],
+)
+def test_a_damaged_gzip_file_is_never_taken_for_a_smaller_cohort(
+    content: bytes, refused_as: type[ExportFileError]
+) -> None:
+    """A final fault stays final, and a cut is retried."""
+    with pytest.raises(ExportFileError) as refused:
+        read_bytes(content)
+
+    assert type(refused.value) is refused_as
+
+
 @pytest.mark.parametrize("name", ["plain.csv", "bom_crlf_swapped.csv", "with_properties.csv", "gzip.csv.gz"])
 def test_user_ids_are_kept_to_the_last_character(name: str, tmp_path: Path) -> None:
     """Python's own reader of the same format finds the same ones."""

@@ -15,6 +15,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     EmptyCohortError,
     LedgerDamagedError,
     MissingStateError,
+    SegmentUnavailableError,
 )
 
 TRAIT = "Power Users (c1)"
@@ -28,7 +29,7 @@ def synced_world(world: World, times: int = 2) -> World:
     return world
 
 
-def take_away(world: World, *names: str) -> None:
+def remove_objects(world: World, *names: str) -> None:
     for name in list(world.store.objects):
         if not names or name.rsplit("/", 1)[-1] in names:
             del world.store.objects[name]
@@ -36,7 +37,7 @@ def take_away(world: World, *names: str) -> None:
 
 def test_an_empty_ledger_where_a_sync_is_remembered_is_refused_before_an_export_is_spent(world: World) -> None:
     synced_world(world)
-    take_away(world)
+    remove_objects(world)
 
     with pytest.raises(MissingStateError, match=r"recorded sync 2 .*, but the ledger .* is empty") as refused:
         world.attempt("c1", recorded={"dst-default": 2})
@@ -48,7 +49,7 @@ def test_an_empty_ledger_where_a_sync_is_remembered_is_refused_before_an_export_
 
 def test_a_ledger_from_an_older_backup_is_refused(world: World) -> None:
     synced_world(world, times=3)
-    take_away(world, "plan-3.json", "commit-3.json", "current.json")
+    remove_objects(world, "plan-3.json", "commit-3.json", "current.json")
 
     with pytest.raises(MissingStateError, match="ends at sync 2"):
         world.attempt("c1", recorded={"dst-default": 3})
@@ -56,7 +57,7 @@ def test_a_ledger_from_an_older_backup_is_refused(world: World) -> None:
 
 def test_the_hint_tells_of_a_commit_that_is_gone_where_airflow_remembers_nothing(world: World) -> None:
     synced_world(world, times=3)
-    take_away(world, "plan-3.json", "commit-3.json")
+    remove_objects(world, "plan-3.json", "commit-3.json")
 
     with pytest.raises(MissingStateError, match="recorded sync 3 "):
         world.attempt("c1")
@@ -66,7 +67,7 @@ def test_full_tells_everyone_who_is_known_anew_and_counts_on_from_what_is_rememb
     synced_world(world, times=1)
     world.amplitude.cohort("c1", "Power Users", ["bob", "cat"])
     world.sync("c1")
-    take_away(world, "plan-2.json", "commit-2.json", "current.json")
+    remove_objects(world, "plan-2.json", "commit-2.json", "current.json")
 
     report = world.sync("c1", recorded={"dst-default": 2}, on_missing_state="full")
 
@@ -80,7 +81,7 @@ def test_full_tells_everyone_who_is_known_anew_and_counts_on_from_what_is_rememb
 
 def test_full_begins_above_what_is_remembered_so_that_the_next_sync_is_let_through(world: World) -> None:
     synced_world(world, times=3)
-    take_away(world)
+    remove_objects(world)
 
     report = world.sync("c1", recorded={"dst-default": 3}, on_missing_state="full")
 
@@ -90,7 +91,7 @@ def test_full_begins_above_what_is_remembered_so_that_the_next_sync_is_let_throu
 
 def test_a_full_sync_after_a_loss_that_dies_goes_on_with_its_plan(world: World) -> None:
     synced_world(world)
-    take_away(world, "plan-2.json", "commit-2.json", "plan-1.json", "commit-1.json")
+    remove_objects(world, "plan-2.json", "commit-2.json", "plan-1.json", "commit-1.json")
     writes: list[str] = []
 
     def die(name: str) -> None:
@@ -113,12 +114,35 @@ def test_a_full_sync_after_a_loss_that_dies_goes_on_with_its_plan(world: World) 
     world.sync("c1")
 
 
+def test_a_resumed_plan_of_a_full_sync_lets_the_next_run_in_though_the_try_before_died_first(world: World) -> None:
+    """The try before was killed between the plan and ``current.json``, and Segment is down in this one."""
+    synced_world(world)
+    remove_objects(world, "plan-2.json", "commit-2.json", "plan-1.json", "commit-1.json")
+
+    def die(name: str) -> None:
+        if name.endswith("current.json"):
+            world.store.is_dead = True
+            raise Killed
+
+    world.store.before_write = die
+    with pytest.raises(Killed):
+        world.attempt("c1", run="a", on_missing_state="full")
+    world.store.revive()
+    world.store.before_write = lambda _name: None
+    world.segment.refuses_connections = True
+    with pytest.raises(SegmentUnavailableError):
+        world.attempt("c1", run="a", on_missing_state="full")
+    world.segment.refuses_connections = False
+
+    assert world.sync("c1", run="b").destinations[0].committed
+
+
 def lost_third(world: World) -> None:
     """The third commit, with bob false, is gone; only the hint records it, and bob is a member again."""
     synced_world(world)
     world.amplitude.cohort("c1", "Power Users", ["ann"])
     world.sync("c1")
-    take_away(world, "plan-3.json", "commit-3.json")
+    remove_objects(world, "plan-3.json", "commit-3.json")
     world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
 
 
@@ -195,7 +219,7 @@ def test_after_an_erasure_what_airflow_remembers_is_still_known(world: World, tm
 
 def test_a_claim_that_was_taken_away_by_hand_does_not_let_numbers_be_used_again(world: World) -> None:
     synced_world(world, times=8)
-    take_away(world, "claim-8.json", "current.json")
+    remove_objects(world, "claim-8.json", "current.json")
     world.amplitude.cohort("c1", "Power Users", ["ann"])
 
     assert world.sync("c1").destinations[0].generation == 9
@@ -204,7 +228,7 @@ def test_a_claim_that_was_taken_away_by_hand_does_not_let_numbers_be_used_again(
 
 def test_a_dry_run_on_lost_state_warns_and_changes_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     synced_world(world)
-    take_away(world, "plan-2.json", "commit-2.json", "plan-1.json", "commit-1.json")
+    remove_objects(world, "plan-2.json", "commit-2.json", "plan-1.json", "commit-1.json")
 
     world.sync("c1", dry_run=True)
 
