@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import random
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Collection
+    from concurrent.futures import Future
 
 
 class SystemClock:
@@ -25,6 +28,10 @@ class SystemClock:
     def wait(self, seconds: float, until: threading.Event) -> bool:
         """Sleep, or return early with ``True`` when ``until`` is set."""
         return until.wait(seconds)
+
+    def wait_for_any(self, futures: Collection[Future[Any]], seconds: float) -> None:
+        """Return when one of the futures is done, at the latest after ``seconds``."""
+        concurrent.futures.wait(futures, seconds, return_when=concurrent.futures.FIRST_COMPLETED)
 
 
 class SystemRandomSource:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Collection
+    from concurrent.futures import Future
 
 
 CLOCK_TOLERANCE_SECONDS = 300.0
@@ -24,6 +26,9 @@ class Clock(Protocol):
 
     def wait(self, seconds: float, until: threading.Event) -> bool:
         """Sleep, or return early with ``True`` when ``until`` is set."""
+
+    def wait_for_any(self, futures: Collection[Future[Any]], seconds: float) -> None:
+        """Return when one of the futures is done, at the latest after ``seconds``."""
 
 
 class RandomSource(Protocol):
@@ -106,6 +111,10 @@ class DeliveryClock:
     def wait(self, seconds: float, until: threading.Event) -> bool:
         """Sleep, or return early with ``True`` when ``until`` is set."""
         return self._clock.wait(seconds, until)
+
+    def wait_for_any(self, futures: Collection[Future[Any]], seconds: float) -> None:
+        """Return when one of the futures is done, at the latest after ``seconds``."""
+        self._clock.wait_for_any(futures, seconds)
 
 
 def duration(seconds: float) -> str:

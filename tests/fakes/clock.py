@@ -1,6 +1,9 @@
 """Time that passes when somebody waits."""
 
 import threading
+from collections.abc import Collection
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
 
 
 class FakeClock:
@@ -29,6 +32,10 @@ class FakeClock:
         self.pass_by(seconds)
         return until.is_set()
 
+    def wait_for_any(self, futures: Collection[Future[Any]], seconds: float) -> None:
+        # Time is what the senders let pass; the wait itself is short, so that what they do is seen soon.
+        wait(futures, min(seconds, 0.002), return_when=FIRST_COMPLETED)
+
 
 class WrongClock:
     """A worker's clock that is ahead of the right one, or behind it; it can be set, as NTP does."""
@@ -45,6 +52,9 @@ class WrongClock:
 
     def wait(self, seconds: float, until: threading.Event) -> bool:
         return self._right.wait(seconds, until)
+
+    def wait_for_any(self, futures: Collection[Future[Any]], seconds: float) -> None:
+        self._right.wait_for_any(futures, seconds)
 
 
 class FakeRandomSource:

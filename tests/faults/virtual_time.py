@@ -1,12 +1,15 @@
-"""Time that passes when somebody wait_for_export, the same for all processes of a history."""
+"""Time that passes when a process waits, the same for all processes of a history."""
 
 from __future__ import annotations
 
 import threading
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from faults.process import Process
 
 START = 1_795_392_000.0
@@ -98,6 +101,12 @@ class ProcessClock:
         if seconds > _ASK_AGAIN_SECONDS:
             self._time.pass_by(seconds)
         return until.is_set()
+
+    def wait_for_any(self, futures: Collection[Future[Any]], seconds: float) -> None:
+        self._process.gate()
+        # Time is what the senders let pass; the wait itself is short, so that what they do is seen soon.
+        wait(futures, min(seconds, 0.002), return_when=FIRST_COMPLETED)
+        self._process.gate()
 
     def sleep(self, seconds: float) -> None:
         self.wait(max(seconds, 2 * _ASK_AGAIN_SECONDS), threading.Event())

@@ -7,7 +7,7 @@ journal has only what Segment acknowledged or rejected.
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -185,7 +185,7 @@ class Delivery:
 
     def _wait(self, in_flight: Collection[Future[BatchResult]]) -> None:
         """Wait for one of them, at most until the claims must be verified; halt if the task must stop."""
-        wait(in_flight, timeout=VERIFY_SECONDS / 2, return_when=FIRST_COMPLETED)
+        self.clock.wait_for_any(in_flight, VERIFY_SECONDS / 2)
         self.progress.log_if_due()
         if self.stop.is_set():
             self.sender.halt.set()
