@@ -32,12 +32,12 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: announce demo test faults cluster-test ui-test bench lint types layers audit tests test-2.11 test-3.3 lines $(LINES:%=line-%) wheel format clean
+.PHONY: announce demo docs quick release-check test faults cluster-test ui-test bench lint types layers audit tests test-2.11 test-3.3 lines $(LINES:%=line-%) wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
 
-test: lint types layers audit tests wheel ## Everything but `make lines`, which CI runs besides.
+test: lint types layers audit tests docs wheel ## Everything but `make lines`, which CI runs besides.
 
 tests: announce test-3.3 test-2.11
 
@@ -85,6 +85,22 @@ ui-test: .venv/3.3/ready .venv/2.11/ready .venv/ui/ready ## Headless Chromium us
 
 bench: .venv/3.3/ready-for-benchmarks ## Speed, memory, pace and growth beside the peers; a few quick ones: make bench BENCH="--quick".
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
+
+# `sphinx --fail-on-warning` still lists every warning (Sphinx 8.1 and later).
+# Add `docs quick release-check` to .PHONY, and `docs` to the prerequisites of `test`:
+#   test: lint types layers audit tests docs wheel
+
+quick: lint types layers ## Linters, types, layers, and the tests of core and of the clients.
+	$(BIN)/python -m pytest tests/core tests/clients airflow_provider_amplitude_segment/core airflow_provider_amplitude_segment/clients
+
+# Sphinx reads the repository's root; docs/conf.py says which files are pages.
+docs: .venv/3.3/ready-for-docs ## Build the site into dist/site; warnings are errors.
+	rm -rf dist/site
+	$(BIN)/python -m sphinx --fail-on-warning --quiet -c docs -b html -d .venv/doctrees --fresh-env . dist/site
+	@echo "The site is in dist/site/index.html"
+
+release-check: .venv/3.3/ready-for-release ## Version, changelog, wheel, sdist and README; for the release's commit: RELEASE=--final.
+	$(BIN)/python scripts/check_release.py $(RELEASE)
 
 wheel: .venv/3.3/ready ## Build wheel and sdist, and install the wheel where nothing else is.
 	$(BIN)/python scripts/check_wheel.py
@@ -139,4 +155,13 @@ clean:
 	rm -rf .venv/node && mkdir .venv/node && cp tests/benchmarks/node/package.json .venv/node/
 	npm install --prefix .venv/node --no-package-lock --no-audit --no-fund --silent || \
 	  echo "@segment/analytics-node is left out: npm is missing, or cannot install it"
+	@touch $@
+
+# Sphinx and its theme go into the same environment, because autodoc imports the package and Airflow.
+.venv/3.3/ready-for-docs: .venv/3.3/ready
+	$(UV) pip install -q --compile-bytecode --python $(BIN)/python --constraint constraints/airflow-3.3.txt --group docs
+	@touch $@
+
+.venv/3.3/ready-for-release: .venv/3.3/ready
+	$(UV) pip install -q --compile-bytecode --python $(BIN)/python --constraint constraints/airflow-3.3.txt --group release
 	@touch $@

@@ -100,7 +100,7 @@ with DAG(
         # A manual run has no events, and an event that was created by hand has no counts.
         for events in (triggering_asset_events or triggering_dataset_events or {}).values():
             for event in events:
-                # docs/observability.md lists all counts: members, rejected, known, …
+                # docs/reference/observability.md lists all counts: members, rejected, known, …
                 for count in sums:
                     sums[count] += event.extra.get(count, 0)
         return sums

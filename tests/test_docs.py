@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 IDS = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 
 _BLOCK = re.compile(r"^```python( airflow>=3\.3)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -35,13 +38,13 @@ ERRORS = [
     if issubclass(found, exceptions.AmplitudeSegmentError)
 ]
 GROUPS = {base for found in ERRORS for base in found.__bases__} - {exceptions.ExportFileError}
+REFERENCE = ROOT / "docs" / "reference"
 OPERATORS = {
-    "operator.md": AmplitudeCohortToSegmentOperator,
-    "retire.md": AmplitudeCohortTraitRetireOperator,
+    operator.__name__: operator for operator in (AmplitudeCohortToSegmentOperator, AmplitudeCohortTraitRetireOperator)
 }
 PARAMETERS = [
-    (document, parameter)
-    for document, operator in OPERATORS.items()
+    (name, parameter)
+    for name, operator in OPERATORS.items()
     for parameter in inspect.signature(operator.__init__).parameters.values()
     if parameter.kind is parameter.KEYWORD_ONLY
 ]
@@ -75,7 +78,7 @@ def test_every_python_block_of_a_document_runs_after_those_before_it(document: P
             code = compile("\n" * line + block[2], str(document), "exec")
             if block[1] is None or hasattr(sdk, "ExceptionRetryPolicy"):
                 exec(code, names)  # noqa: S102 - our own documents
-            names["sandbox"] = sandbox  # what the fixture of that name gives in docs/sandbox.md
+            names["sandbox"] = sandbox  # what the fixture of that name gives in docs/how-to/test-your-dag.md
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
@@ -88,11 +91,11 @@ def test_every_link_within_the_repository_leads_somewhere(document: Path) -> Non
             assert anchor in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
 
 
-@pytest.mark.parametrize(("document", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "name", value))
-def test_every_parameter_is_documented_with_its_default(document: str, parameter: inspect.Parameter) -> None:
-    parameters, _, _ = (ROOT / "docs" / document).read_text().partition("## The report")
+@pytest.mark.parametrize(("operator", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "name", value))
+def test_every_parameter_is_documented_with_its_default(operator: str, parameter: inspect.Parameter) -> None:
+    _, _, section = (REFERENCE / "operators.md").read_text().partition(f"\n## `{operator}`\n")
 
-    default = row(parameters, parameter.name).split(" | ")[1]
+    default = row(section.partition("\n## ")[0], parameter.name).split(" | ")[1]
 
     if parameter.name == "deferrable":
         assert default == "`[operators] default_deferrable`"
@@ -102,24 +105,24 @@ def test_every_parameter_is_documented_with_its_default(document: str, parameter
         assert default == f"`{parameter.default}`"
 
 
-@pytest.mark.parametrize("document", OPERATORS)
-def test_every_parameter_but_deferrable_is_a_template(document: str) -> None:
-    templates = set(OPERATORS[document].template_fields)
-    parameters = {parameter.name for name, parameter in PARAMETERS if name == document}
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_every_parameter_but_deferrable_is_a_template(operator: str) -> None:
+    templates = set(OPERATORS[operator].template_fields)
+    parameters = {parameter.name for name, parameter in PARAMETERS if name == operator}
 
     assert parameters - {"deferrable"} == templates
 
 
-@pytest.mark.parametrize(("document", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "name", value))
-def test_every_parameter_is_described_where_it_is_declared(document: str, parameter: inspect.Parameter) -> None:
-    described = inspect.getdoc(OPERATORS[document]) or ""
+@pytest.mark.parametrize(("operator", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "name", value))
+def test_every_parameter_is_described_where_it_is_declared(operator: str, parameter: inspect.Parameter) -> None:
+    described = inspect.getdoc(OPERATORS[operator]) or ""
 
     assert described.count(f":param {parameter.name}:") == 1
 
 
 @pytest.mark.parametrize("report", [SyncReport, DestinationReport])
 def test_every_field_of_the_report_is_documented(report: type) -> None:
-    text = (ROOT / "docs" / "operator.md").read_text().partition("## The report")[2]
+    text = (REFERENCE / "report.md").read_text()
 
     assert [f.name for f in dataclasses.fields(report) if f"`{f.name}`" not in text] == []
 
@@ -128,13 +131,13 @@ def test_every_field_of_the_report_is_documented(report: type) -> None:
 def test_every_error_has_its_row_which_says_whether_it_is_retried(
     error: type[exceptions.AmplitudeSegmentError],
 ) -> None:
-    errors = (ROOT / "docs" / "errors.md").read_text()
+    errors = (REFERENCE / "errors.md").read_text()
 
     assert row(errors, error.__name__).startswith(f"| `{error.__name__}`, retried |") is error.retryable
 
 
 def test_every_group_of_errors_is_named() -> None:
-    text = (ROOT / "docs" / "errors.md").read_text()
+    text = (REFERENCE / "errors.md").read_text()
     groups = {found.__name__ for found in GROUPS} - {"Exception"}
 
     assert {name for name in groups if f"`{name}`" not in text} == set()

@@ -131,7 +131,7 @@ def test_the_hooks_form_methods_say_what_the_metadata_says(declared: dict[str, A
     hook: Any = resolve(declared["hook-class-name"])
     behaviour = {key.replace("_", "-"): value for key, value in hook.get_ui_field_behaviour().items()}
 
-    # The Test button of Airflow 3.3.2 needs a port, which 2.11 hides (docs/connections.md).
+    # The Test button of Airflow 3.3.2 needs a port, which 2.11 hides (docs/reference/connections.md).
     expected = copy.deepcopy(declared["ui-field-behaviour"])
     expected["hidden-fields"].append("port")
     assert expected["placeholders"].pop("port").startswith("443")

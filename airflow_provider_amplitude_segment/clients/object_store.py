@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _NOT_EXCLUSIVE = (
     "it cannot create an object only where none is, so two runs could claim one cohort at once; "
-    "the documents name places that can (docs/state.md, Object stores)"
+    "the documents name places that can (docs/reference/configuration.md, Object stores)"
 )
 
 # A file is transferred in parts of 8 MiB, four at a time; the libraries' default is ten parts of 50 MiB.

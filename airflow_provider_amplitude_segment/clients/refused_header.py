@@ -21,9 +21,11 @@ _REASONS: dict[Refused, str] = {
 _ADVICE: dict[Refused, str] = {
     "checksum": (
         "Set the environment variable AWS_REQUEST_CHECKSUM_CALCULATION=when_required on every worker "
-        "(docs/state.md, Object stores)."
+        "(docs/reference/configuration.md, Object stores)."
     ),
-    "condition": "This store cannot hold a ledger: choose one that can (docs/state.md, Object stores).",
+    "condition": (
+        "This store cannot hold a ledger: choose one that can (docs/reference/configuration.md, Object stores)."
+    ),
 }
 _S3 = frozenset({"s3", "s3a", "s3n"})
 

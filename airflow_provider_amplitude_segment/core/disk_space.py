@@ -2,7 +2,7 @@
 
 A sync keeps the export there, compressed and inflated, then for each destination the state before and after it, its
 changes, and what the engine cannot hold in memory. The factors are rounded up from measurements with up to 1,999,999
-members (docs/performance.md, "Room in the temporary folder").
+members (docs/explanation/performance.md, "Disk space in the temporary folder").
 """
 
 from __future__ import annotations

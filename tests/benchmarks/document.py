@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.table import tables
 
-NAMES = ("performance.md", "scaling.md")
+NAMES = ("explanation/performance.md", "explanation/scaling.md")
 
 
 def write_results(results: dict[str, Any], folder: Path) -> None:

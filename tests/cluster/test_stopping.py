@@ -1,6 +1,7 @@
 """A running task that is marked failed, cleared, or over its time: how it ends, and how the next one goes on.
 
-On either line Airflow sends SIGTERM at a heartbeat and SIGKILL later (docs/state.md); here the task is done before.
+On either line Airflow sends SIGTERM at a heartbeat and SIGKILL later (docs/explanation/reliability.md); here the task
+ends before that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What docs/sandbox.md says of the sandbox is true."""
+"""What docs/how-to/test-your-dag.md says of the sandbox is true."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.sandbox import Sandbox
 
-DOCS = Path(__file__).parents[2] / "docs" / "sandbox.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "test-your-dag.md"
 
 
 def test_the_cohorts_of_the_program_are_those_of_the_docs() -> None:

@@ -1,4 +1,4 @@
-"""Maintaining ledgers from a shell, in the steps that docs/state.md gives."""
+"""Maintaining ledgers from a shell, in the steps that docs/reference/cli.md gives."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from fakes.task_instance import FakeTaskInstance, Sync
 
 from airflow_provider_amplitude_segment.sandbox import Sandbox
 
-STEPS = Path(__file__).parents[2] / "docs" / "state.md"
+STEPS = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
 
 def run_step(state: Path, command: str, *replaced: tuple[str, str], user_ids: str = "") -> tuple[int, str]:

@@ -1,4 +1,7 @@
-"""Many cohorts mapped over the workers, as docs/scaling.md has it; one pool counts deferred tasks, one does not."""
+"""Many cohorts mapped over the workers, as in docs/how-to/many-cohorts.md.
+
+One pool counts deferred tasks, one does not.
+"""
 
 from datetime import timedelta
 
