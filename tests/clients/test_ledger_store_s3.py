@@ -137,7 +137,7 @@ def test_a_server_that_ignores_the_condition_is_refused(s3_server: S3Server, sto
     s3_server.ignore_conditions(ignored=True)
     try:
         with pytest.raises(
-            StatePathError, match=r"two runs could claim one cohort .*reference/configuration\.md"
+            StatePathError, match=r"two runs could claim .*reference/configuration\.md"
         ) as refused:
             store.create("a/claim-1.json", b"ours")
     finally:
