@@ -23,8 +23,8 @@ from airflow_provider_amplitude_segment.core.ledger.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger.held_claims import ClaimMonitor
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, rejected_file
 from airflow_provider_amplitude_segment.core.ledger.pruning import keep_in_doubt, prune, purge
-from airflow_provider_amplitude_segment.core.ledger.state import count_known, fold_plan
-from airflow_provider_amplitude_segment.core.plan.draft import report_plan
+from airflow_provider_amplitude_segment.core.ledger.state import count_known, fold
+from airflow_provider_amplitude_segment.core.plan.draft import Draft, NewDraft, report_plan
 from airflow_provider_amplitude_segment.core.report.progress import Progress
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport
 from airflow_provider_amplitude_segment.exceptions import LedgerError, StatePathError, StateUnavailableError
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger.entry import Journal, Plan
     from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
     from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
-    from airflow_provider_amplitude_segment.core.plan.draft import Draft
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
 log = logging.getLogger(__name__)
@@ -100,7 +99,7 @@ class DestinationSync:
         monitor = ClaimMonitor(lambda: self.held_claims.verify(self.draft.opened.stream), self.ports.clock)
         # Verify before reading, because a run that took over may have pruned the files. That is no damage.
         monitor.verify()
-        changes = ledger.load_file(plan.changes, scratch / "changes.parquet")
+        changes = self._changes()
         journal = ledger.journal(plan)
         pending = journal.pending(plan.planned)
         log.info("%s: sending %s of %s changes", plan.segment_conn_id, f"{pending.count:,}", f"{plan.planned:,}")
@@ -183,6 +182,20 @@ class DestinationSync:
             error=str(delivered.error) if delivered.error else None,
         )
 
+    def _changes(self) -> Path:
+        """Return the plan's changes on the worker's disk, where a new plan was just made of them."""
+        if isinstance(self.draft, NewDraft):
+            return self.draft.diff.changes
+        changes = self.draft.opened.scratch / "changes.parquet"
+        return changes if changes.exists() else self.draft.opened.ledger.load_file(self.plan.changes, changes)
+
+    def _base(self) -> Path | None:
+        """Return the state before the plan on the worker's disk, where a new plan was just compared with it."""
+        if isinstance(self.draft, NewDraft):
+            return self.draft.base
+        base = self.draft.opened.scratch / "base.parquet"
+        return self.draft.opened.ledger.load_file(self.plan.base, base) if self.plan.base else None
+
     def _commit(
         self,
         engine: duckdb.DuckDBPyConnection,
@@ -193,7 +206,7 @@ class DestinationSync:
     ) -> DestinationReport:
         """Write the list of rejected users and the snapshot, verify the claims, and write the commit."""
         ledger, plan, scratch = self.draft.opened.ledger, self.plan, self.draft.opened.scratch
-        state = fold_plan(engine, ledger, plan, journal, scratch)
+        state = fold(engine, self._base(), self._changes(), journal, scratch / "state.parquet")
         if plan.mode == "retire":
             state = keep_in_doubt(engine, state, scratch / "in-doubt.parquet")
         if journal.rejected:
@@ -234,7 +247,7 @@ class DestinationSync:
         """Write ``rejected/<generation>.csv`` with user, trait, value, status and reason; return its location."""
         rejected = list(journal.rejected.values())
         path = self.draft.opened.scratch / "rejected.csv"
-        changes = parquet_rows(self.draft.opened.scratch / "changes.parquet", numbered=True)
+        changes = parquet_rows(self._changes(), numbered=True)
         engine.execute(
             write_csv(
                 f"""SELECT changes.user_id, changes.trait, changes.value, rejected.status, rejected.reason

@@ -73,9 +73,7 @@ def read_state(
 def fold_plan(engine: duckdb.DuckDBPyConnection, ledger: Ledger, plan: Plan, journal: Journal, scratch: Path) -> Path:
     """Write the state after a plan, by its journal, to ``scratch/folded.parquet``."""
     base = ledger.load_file(plan.base, scratch / "base.parquet") if plan.base else None
-    changes = scratch / "changes.parquet"
-    if not changes.exists():
-        ledger.load_file(plan.changes, changes)
+    changes = ledger.load_file(plan.changes, scratch / "changes.parquet")
     return fold(engine, base, changes, journal, scratch / "folded.parquet")
 
 
