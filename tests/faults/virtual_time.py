@@ -1,4 +1,4 @@
-"""Time that passes when somebody wait_for_export, the same for all processes of a history."""
+"""Time that passes when a process waits, the same for all processes of a history."""
 
 from __future__ import annotations
 
