@@ -266,6 +266,7 @@ def test_an_operator_brings_its_own_module_and_its_links_into_a_dag_file_and_the
         f"{package}.links.segment",
         f"{package}.task",
         f"{package}.task.reporting",
+        f"{package}.task.stopping",
         f"{package}.{operator.partition('.')[0]}",
         f"{package}.{operator}",
     }

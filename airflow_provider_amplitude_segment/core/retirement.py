@@ -23,9 +23,8 @@ from airflow_provider_amplitude_segment.core.ledger.state_path_mark import requi
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_cohort_streams, other_destinations
 from airflow_provider_amplitude_segment.core.membership.membership import empty_membership
 from airflow_provider_amplitude_segment.core.plan.diff import PlanTerms
-from airflow_provider_amplitude_segment.core.plan.draft import Draft, compare, find_resumable, report_draft
+from airflow_provider_amplitude_segment.core.plan.draft import compare, find_resumable, report_draft
 from airflow_provider_amplitude_segment.core.report.outcome import raise_for_rejected
-from airflow_provider_amplitude_segment.core.report.progress import log_group
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.core.session import SyncSession
 
@@ -115,7 +114,7 @@ class CohortRetirement:
         for finished in session.checkpoint.finished.values():
             session.note(DestinationReport(**finished))
         session.report_at_start = session.report
-        with log_group("Compare with the ledger"):
+        with session.step("Compare with the ledger"):
             drafts = self._open_drafts()
         session.report_at_start = session.report
         if self._settings.dry_run:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
 from airflow_provider_amplitude_segment.task.reporting.lineage import LineageMixin
+from airflow_provider_amplitude_segment.task.stopping import StoppableMixin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class AmplitudeCohortTraitRetireOperator(LineageMixin, BaseOperator):
+class AmplitudeCohortTraitRetireOperator(LineageMixin, StoppableMixin, BaseOperator):
     """Send ``false`` for all users whom Segment may have as ``true`` for a cohort, and delete the cohort's state.
 
     Use it for a cohort that is no longer synced, because it was archived or deleted in Amplitude or is not wanted in
@@ -59,9 +59,6 @@ class AmplitudeCohortTraitRetireOperator(LineageMixin, BaseOperator):
     ui_color = "#6E7787"
     ui_fgcolor = "#FFFFFF"
 
-    # Set only while execute runs, because Airflow copies operators while it parses and an event cannot be copied.
-    stop_event: threading.Event | None = None
-
     def __init__(
         self,
         *,
@@ -100,9 +97,3 @@ class AmplitudeCohortTraitRetireOperator(LineageMixin, BaseOperator):
         from airflow_provider_amplitude_segment.task.execution import execute_retirement  # noqa: PLC0415 - not while parsed
 
         return execute_retirement(self, context)
-
-    def on_kill(self) -> None:
-        """Stop after the batches in flight. The ledger stays correct without this stop too."""
-        if self.stop_event is not None:
-            # In a thread, because Airflow calls this in a signal handler, whose thread may hold the event's lock.
-            threading.Thread(target=self.stop_event.set, daemon=True).start()

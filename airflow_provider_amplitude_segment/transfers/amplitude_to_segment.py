@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -10,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_amplitude_segment.links.amplitude import AmplitudeCohortLink
 from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
 from airflow_provider_amplitude_segment.task.reporting.lineage import LineageMixin
+from airflow_provider_amplitude_segment.task.stopping import StoppableMixin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
+class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperator):
     """Sync an Amplitude cohort to Segment: the first sync sends all members, each later one only the changes.
 
     The operator exports the cohort, compares it with the state last delivered to each Segment source, and sends one
@@ -87,9 +87,6 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
     ui_color = "#1E61F0"
     ui_fgcolor = "#FFFFFF"
 
-    # Set only while execute runs, because Airflow copies operators while it parses and an event cannot be copied.
-    stop_event: threading.Event | None = None
-
     def __init__(
         self,
         *,
@@ -158,9 +155,3 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, BaseOperator):
         from airflow_provider_amplitude_segment.task.execution import resume_sync  # noqa: PLC0415 - not while parsed
 
         return resume_sync(self, context, event or {})
-
-    def on_kill(self) -> None:
-        """Stop after the batches in flight. The ledger stays correct without this stop too."""
-        if self.stop_event is not None:
-            # In a thread, because Airflow calls this in a signal handler, whose thread may hold the event's lock.
-            threading.Thread(target=self.stop_event.set, daemon=True).start()

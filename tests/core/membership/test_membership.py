@@ -1,5 +1,6 @@
 """Every sample file comes to what is expected of it, and every user ID to its last character."""
 
+import codecs
 import csv
 import gzip
 import json
@@ -69,6 +70,13 @@ _FIRST, _SECOND = gzip.compress(_CSV[:20_000]), gzip.compress(_CSV[20_000:])
 
 def test_a_gzip_file_of_two_members_is_read_whole() -> None:
     membership, _ = read_bytes(_FIRST + _SECOND)
+
+    assert membership.members == 2_000
+
+
+def test_a_byte_order_mark_that_two_members_share_is_removed() -> None:
+    mark = codecs.BOM_UTF8
+    membership, _ = read_bytes(gzip.compress(mark[:1]) + gzip.compress(mark[1:] + _CSV))
 
     assert membership.members == 2_000
 
