@@ -23,7 +23,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
     delivery/       fan_out: several destinations in parallel
                     destination_sync: what is written before what at one destination: plan, verify the claim, send and
                     journal, verify, commit
-                    delivery: the batches in flight, and when the journal is written
+                    delivery: the batches in flight; journal_writer: the journal's thread, and when it is written
                     sender: one batch: its retries, and halving it around a rejected message
                     response: what a response of Segment means, 429 and 400 among them
                     identify: the message and its ID; batches: the limits of a batch in bytes and messages

@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.disk_space import retirement_room
-from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunCheckpoint, read_checkpoint
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.ledger.pruning import count_pairs, purge
@@ -150,7 +149,7 @@ class CohortRetirement:
     def _open_drafts(self) -> list[Draft]:
         """Return a draft for each destination whose state has a user, or that has an unfinished plan."""
         session, drafts = self._session, []
-        with open_engine(session.ports.scratch) as engine:
+        with session.ports.engine.connect() as engine:
             for opened in session.open_streams():
                 terms = PlanTerms(opened.newest.trait if opened.newest is not None else "", "retire", _NO_EXPORT)
                 draft: Draft | None = find_resumable(opened, terms, self._settings, session.run)

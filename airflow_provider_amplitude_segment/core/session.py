@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.delivery.fan_out import deliver_all, plan_destination_syncs
 from airflow_provider_amplitude_segment.core.disk_space import stating_room
-from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.scratch import make_scratch
 from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
     RunCheckpoint,
@@ -166,7 +165,7 @@ class SyncSession:
 
     def list_planned(self, drafts: Sequence[Draft]) -> None:
         """Write a dry run's planned changes as files for people."""
-        with open_engine(self.ports.scratch) as engine:
+        with self.ports.engine.connect() as engine:
             for draft in drafts:
                 # A dry run resumes nothing.
                 if not isinstance(draft, NewDraft):

@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.disk_space import listed_export_bytes, sync_room
-from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.export.cohort import check_exportable, find_cohort
 from airflow_provider_amplitude_segment.core.export.exporter import CohortExporter
 from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
@@ -195,7 +194,9 @@ class CohortSync:
                 claims = session.held_claims.extend_for_deferral(settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
                 return ExportIncomplete(request_id, claims)
             facts = ExportFacts(request_id, session.report.cohort_size, len(session.ports.segment_clients))
-            membership = fetch_membership(self._amplitude, facts, session.ports.scratch, settings.user_properties)
+            membership = fetch_membership(
+                self._amplitude, facts, session.ports.engine, session.ports.scratch, settings.user_properties
+            )
             self._take_room(membership.file_bytes)
             session.report = replace(session.report, **membership.counts())
         session.held_claims.verify_all()
@@ -208,10 +209,9 @@ class CohortSync:
         """Return a draft for each destination, in order; a resumed plan is not compared again."""
         session = self._session
         drafts: list[Draft] = []
-        is_wide = bool(self._settings.user_properties)
-        with session.step("Compare with the ledger"), open_engine(session.ports.scratch, is_wide=is_wide) as engine:
+        with session.step("Compare with the ledger"), session.ports.engine.connect() as connection:
             for opened, terms, resumed in candidates:
-                draft = resumed or compare(engine, opened, terms, membership)
+                draft = resumed or compare(connection, opened, terms, membership)
                 if resumed is None:
                     session.note(report_draft(draft))
                 log.info("%s", session.report.destination(opened.stream.destination.name).changes_line())

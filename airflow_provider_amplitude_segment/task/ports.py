@@ -14,6 +14,7 @@ from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.clients.system_clock import SystemClock, SystemRandomSource
 from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
 from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
+from airflow_provider_amplitude_segment.core.engine.database import Engine
 from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
@@ -69,6 +70,8 @@ def open_delivery_ports(
             stack.callback(client.close)
             segment_clients[destination] = client
         stack.enter_context(vendor_logs_at_warning())
+        engine = Engine(scratch, destinations=len(segment_clients), is_wide=bool(settings.user_properties))
+        stack.callback(engine.close)
         yield DeliveryPorts(
             segment_clients=segment_clients,
             store=_open_store(operator.state_path),
@@ -76,6 +79,7 @@ def open_delivery_ports(
             random_source=SystemRandomSource(),
             stop=threading.Event(),
             scratch=scratch,
+            engine=engine,
             integration={"name": "airflow-provider-amplitude-segment", "version": __version__},
         )
 

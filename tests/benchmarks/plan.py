@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from airflow_provider_amplitude_segment.clients.system_clock import SystemClock,
 from airflow_provider_amplitude_segment.core.delivery.fan_out import plan_destination_syncs
 from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
-from airflow_provider_amplitude_segment.core.engine.database import open_engine
+from airflow_provider_amplitude_segment.core.engine.database import Engine
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows
 from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
@@ -61,6 +61,7 @@ def open_destination_sync(
         segment: takes the bodies.
         members: Parquet with the column ``user_id``, distinct.
     """
+    engine = Engine(scratch)
     ports = DeliveryPorts(
         segment_clients={_DESTINATION: segment},
         store=LedgerStore(state),
@@ -68,9 +69,10 @@ def open_destination_sync(
         random_source=SystemRandomSource(),
         stop=threading.Event(),
         scratch=scratch,
+        engine=engine,
         integration={"name": "airflow-provider-amplitude-segment", "version": "benchmark"},
     )
-    with HeldClaims(ports.store, [_STREAM], _RUN, ports.clock) as held_claims:
+    with closing(engine), HeldClaims(ports.store, [_STREAM], _RUN, ports.clock) as held_claims:
         ledger = Ledger(ports.store, _STREAM.folder)
         opened = OpenedStream(_STREAM, ledger, ledger.newest(), scratch)
         terms = PlanTerms(TRAIT, SETTINGS.sync_mode, _EXPORT_REQUEST_ID)
@@ -79,9 +81,9 @@ def open_destination_sync(
             assert members is not None
             # The engine opens nothing elsewhere.
             copy = Path(shutil.copy(members, scratch))
-            with open_engine(scratch) as engine:
-                count = engine.execute(f"SELECT count(*) FROM {parquet_rows(copy)}").fetchall()[0][0]
-                draft = compare(engine, opened, terms, Membership(copy, count, count, 0, 0))
+            with engine.connect() as connection:
+                count = connection.execute(f"SELECT count(*) FROM {parquet_rows(copy)}").fetchall()[0][0]
+                draft = compare(connection, opened, terms, Membership(copy, count, count, 0, 0))
         yield plan_destination_syncs([draft], SETTINGS, held_claims, ports)[0]
 
 

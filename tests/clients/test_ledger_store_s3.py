@@ -136,9 +136,7 @@ def test_a_claim_whose_answer_was_lost_is_known_for_our_own(
 def test_a_server_that_ignores_the_condition_is_refused(s3_server: S3Server, store: LedgerStore) -> None:
     s3_server.ignore_conditions(ignored=True)
     try:
-        with pytest.raises(
-            StatePathError, match=r"two runs could claim .*reference/configuration\.md"
-        ) as refused:
+        with pytest.raises(StatePathError, match=r"two runs could claim .*reference/configuration\.md") as refused:
             store.create("a/claim-1.json", b"ours")
     finally:
         s3_server.ignore_conditions(ignored=False)

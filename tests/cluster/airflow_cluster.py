@@ -51,6 +51,15 @@ class AirflowCluster:
             "the trigger",
         )
 
+    def wait_until_journalled(self, cohort_id: str) -> None:
+        """Wait until the journals say that all that Segment has taken is acknowledged.
+
+        On a busy machine the next try may be at work already. What a try leaves out of its journal is received again,
+        and the journals never reach what was received.
+        """
+        received = self.sandbox.segment
+        self._wait(lambda: sum(self.journalled(cohort_id)) == received.identifies_received, "the journal")
+
     def wait_until_given_back(self, cohort_id: str) -> None:
         """Wait until no claim of the cohort is held any more."""
         claims = list(self.state.glob(f"*/{cohort_id}/*/claim-*.json"))

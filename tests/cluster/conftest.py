@@ -32,9 +32,9 @@ def with_extra(connections: dict[str, str]) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowCluster]:
-    """Start the sandbox and Airflow; whatever was started is stopped, at the end of all tests."""
+    """Start the sandbox and Airflow; whatever was started is stopped after the last test of this folder."""
     home = tmp_path_factory.mktemp("cluster")
     with Sandbox.start(cohorts=[], keep_messages=True) as sandbox:
         sandbox.amplitude.parallel_per_minute = sandbox.amplitude.requests_per_ten_minutes = None

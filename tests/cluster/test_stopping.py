@@ -34,9 +34,8 @@ def stop_in_the_middle(cluster: AirflowCluster, dag_id: str, cohort_id: str, how
         cluster.airflow.clear(dag_id, run_id, TASK)
 
     cluster.wait_until_gone(task)
-    told = cluster.sandbox.segment.identifies_received
-    assert TOLD_BEFORE <= told < MEMBERS
-    assert cluster.journalled(cohort_id) == [told]
+    assert TOLD_BEFORE <= cluster.sandbox.segment.identifies_received < MEMBERS
+    cluster.wait_until_journalled(cohort_id)
     return run_id
 
 

@@ -79,6 +79,31 @@ def test_the_report_is_true_after_a_timeout_in_the_middle(world: World) -> None:
     assert set(world.segment.times_received.values()) == {1}
 
 
+@pytest.mark.parametrize("error", [Timeout(), MemoryError(), OSError()], ids=["time-out", "memory", "other library"])
+@pytest.mark.parametrize("at", [250, 5000], ids=["the first write", "the last write"])
+def test_a_write_of_the_journal_that_is_cut_short_is_made_up_for(at: int, error: BaseException, world: World) -> None:
+    """What Segment acknowledged is in the journal, so the retry sends nothing twice."""
+    world.amplitude.cohort("c1", "Power Users", users(0, 5000))
+    sync = world.prepare("c1", run="a", max_concurrent_requests=1)
+    failed: list[str] = []
+
+    def fail_once(name: str) -> None:
+        if "acked-" in name and not failed and world.segment.identifies >= at:
+            failed.append(name)
+            raise error
+
+    world.store.before_write = fail_once
+    with pytest.raises(type(error)):
+        sync.run()
+
+    destination = sync.report.destinations[0]
+    assert failed
+    assert destination.acknowledged == world.segment.identifies
+    world.sync("c1", run="a")
+    assert world.segment.members(TRAIT) == set(users(0, 5000))
+    assert set(world.segment.times_received.values()) == {1}
+
+
 def test_an_accident_at_one_destination_does_not_stop_another(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 3000))
     sync = world.prepare("c1", run="a", keys=("default", "emea"))

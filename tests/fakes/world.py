@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
+from airflow_provider_amplitude_segment.core.engine.database import Engine
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run
 from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
@@ -17,6 +18,7 @@ from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from fakes.amplitude import FakeAmplitude
 from fakes.clock import FakeClock, FakeRandomSource, WrongClock
+from fakes.engine import shared_engine
 from fakes.segment import FakeSegment
 from fakes.store import FakeStore
 
@@ -24,9 +26,12 @@ TASK = "DAG 'dag', task 'sync'"
 
 
 class World:
-    """An Amplitude, a Segment, a place for ledgers, and time."""
+    """An Amplitude, a Segment, a place for ledgers, and time.
 
-    def __init__(self, scratch: Path) -> None:
+    Syncs share one engine with those of other worlds; with ``own_engines`` each has its own, as a task does.
+    """
+
+    def __init__(self, scratch: Path, *, own_engines: bool = False) -> None:
         self.amplitude = FakeAmplitude()
         self.clock = FakeClock()
         self.segment = FakeSegment(self.clock.now)
@@ -38,6 +43,7 @@ class World:
         self.tries: dict[str, int] = {}
         self.deferred: set[str] = set()
         self._scratch = scratch
+        self._own_engines = own_engines
         self._numbers = itertools.count(1)
 
     def run_named(self, name: str, try_number: int = 1, **more: Any) -> Run:
@@ -102,9 +108,13 @@ class World:
             # A try's own: what stops one stops no other.
             "stop": threading.Event(),
             "scratch": scratch,
+            "engine": self._engine(scratch, is_wide=bool(settings.get("user_properties"))),
             "integration": {"name": "tests", "version": "1"},
             "show": self.show,
         }
+
+    def _engine(self, scratch: Path, *, is_wide: bool) -> Engine:
+        return Engine(scratch, is_wide=is_wide) if self._own_engines else shared_engine(scratch, is_wide=is_wide)
 
     def retire(
         self,

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import requests
+from fakes.engine import shared_engine
 from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
@@ -135,6 +136,7 @@ class Attempt:
             random_source=clock,
             stop=process.stop,
             scratch=self._scratch,
+            engine=shared_engine(self._scratch),
             integration={"name": "airflow-provider-amplitude-segment", "version": "faults"},
         )
         return SyncPorts(self._amplitude(clock), delivery)

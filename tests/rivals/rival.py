@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 import requests
+from fakes.engine import shared_engine
 from fakes.s3_server import KEY, SECRET
 from requests.auth import HTTPBasicAuth
 from s3fs import S3FileSystem
@@ -156,7 +157,8 @@ class _StoppingStore:
     def _stop_where_due(self, name: str) -> None:
         if not self._stopped and name.endswith(f"/{self._before}"):
             self._stopped = True
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # To this thread: any other one could take a signal to the process, and this one would go on for a moment.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def _serve(pipe: Connection, barrier: Barrier | None, place: Place) -> None:
@@ -187,6 +189,7 @@ def _sync(order: Order, store: LedgerStore, amplitude: AmplitudeClient, segment:
             random_source=SystemRandomSource(),
             stop=threading.Event(),
             scratch=Path(scratch),
+            engine=shared_engine(Path(scratch)),
             integration={"name": "rivals", "version": "1"},
         )
         settings = SyncSettings(

@@ -1,8 +1,8 @@
 """Deliver one plan to one destination: send its batches, and journal what was acknowledged and rejected.
 
-The journal is written at least once a second, at the end, and before the messages in flight or not yet in it exceed
-``workers`` full batches. If the process dies, what the journal misses is sent again under the same message IDs. The
-journal has only what Segment acknowledged or rejected.
+A thread of its own writes the journal at least once a second. A batch is sent only if the messages in flight, or not
+yet in the journal, then are no more than ``workers`` full batches. If the process dies, what the journal misses is sent
+again under the same message IDs. The journal has only what Segment acknowledged or rejected.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES, Batch, OversizedMessage
+from airflow_provider_amplitude_segment.core.delivery.journal_writer import JournalWriter
 from airflow_provider_amplitude_segment.core.delivery.response import (
     CredentialsRejected,
     UnexpectedResponse,
@@ -19,7 +20,7 @@ from airflow_provider_amplitude_segment.core.delivery.response import (
 )
 from airflow_provider_amplitude_segment.core.delivery.sender import BatchResult
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
-from airflow_provider_amplitude_segment.core.ledger.entry import Journal, Rejection
+from airflow_provider_amplitude_segment.core.ledger.entry import Rejection
 from airflow_provider_amplitude_segment.core.ledger.held_claims import VERIFY_SECONDS
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 from airflow_provider_amplitude_segment.exceptions import (
@@ -34,11 +35,12 @@ from airflow_provider_amplitude_segment.exceptions import (
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.delivery.response import Failure
     from airflow_provider_amplitude_segment.core.delivery.sender import BatchSender
+    from airflow_provider_amplitude_segment.core.ledger.entry import Journal
     from airflow_provider_amplitude_segment.core.report.progress import Progress
 
 FIRST_MESSAGES = 250
@@ -87,12 +89,15 @@ class Delivery:
     stop: threading.Event
     clock: Clock
     progress: Progress
+    _writer: JournalWriter = field(init=False)
+    _journal_thread: ThreadPoolExecutor = field(init=False)
     _total: BatchResult = field(default_factory=BatchResult, init=False)
-    _acked: list[tuple[int, int]] = field(default_factory=list, init=False)
-    _unwritten: bool = field(default=False, init=False)
-    _unwritten_messages: int = field(default=0, init=False)
     _first: Future[BatchResult] | None = field(default=None, init=False)
     _in_flight: dict[Future[BatchResult], int] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Make the writer of the journal."""
+        self._writer = JournalWriter(write_journal=self.write_journal, monitor=self.sender.monitor)
 
     def run(self, batches: Iterator[Batch | OversizedMessage]) -> Delivered:
         """Deliver the batches until none is left, one fails, or the task must stop.
@@ -102,13 +107,17 @@ class Delivery:
             StatePathError: the journal could not be written; what it misses is sent again.
         """
         try:
-            with ThreadPoolExecutor(self.workers, thread_name_prefix="sender") as pool:
+            with (
+                ThreadPoolExecutor(1, thread_name_prefix="journal") as self._journal_thread,
+                ThreadPoolExecutor(self.workers, thread_name_prefix="sender") as pool,
+            ):
                 try:
                     self.sender.monitor.verify()
                     self._run_first(batches, pool)
                     self._run_others(batches, pool)
                 finally:
                     self.sender.halt.set()
+            self._writer.finish()
         except LedgerError:
             # The claim or the state path is lost, so nothing more is written.
             raise
@@ -117,9 +126,8 @@ class Delivery:
             if self._first is not None:
                 self._settle(replace(self._first.result(), rejected=()))
             self._settle_done()
-            self._verify_and_write()
+            self._writer.finish()
             raise
-        self._verify_and_write()
         return self._delivered()
 
     def _run_first(self, batches: Iterator[Batch | OversizedMessage], pool: ThreadPoolExecutor) -> None:
@@ -136,7 +144,7 @@ class Delivery:
                 continue
             self._first = pool.submit(self.sender.send, batch)
             while not self._first.done():
-                self._wait({self._first})
+                self._wait()
             self.sender.rate_limiter.arrived(len(batch), self.clock.monotonic())
             result += self._first.result()
             self._first = None
@@ -156,46 +164,47 @@ class Delivery:
     def _run_others(self, batches: Iterator[Batch | OversizedMessage], pool: ThreadPoolExecutor) -> None:
         for batch in batches:
             if isinstance(batch, Batch):
-                self._settle_until_fewer_than(self.workers)
+                self._wait_for_room()
                 if self._is_ending():
                     break
                 self._in_flight[pool.submit(self.sender.send, batch)] = len(batch)
             else:
                 self._settle_oversized(batch)
-        self._settle_until_fewer_than(1)
+        while self._in_flight:
+            self._wait()
 
-    def _settle_until_fewer_than(self, batches: int) -> None:
-        while True:
-            self._settle_done()
-            self._verify_if_due()
-            if len(self._in_flight) < batches:
-                if self._at_risk() + MAX_BATCH_MESSAGES > batches * MAX_BATCH_MESSAGES:
-                    self._verify_and_write()
-                return
-            self._wait(self._in_flight.keys())
+    def _wait_for_room(self) -> None:
+        """Wait until one more full batch may be in flight."""
+        self._settle_done()
+        self._writer.start_if_due(self._journal_thread)
+        while len(self._in_flight) >= self.workers or self._at_risk() > (self.workers - 1) * MAX_BATCH_MESSAGES:
+            if len(self._in_flight) < self.workers:
+                self._writer.start(self._journal_thread)
+            self._wait()
 
     def _at_risk(self) -> int:
         """Return how many messages are in flight or not in the journal; a kill would send them twice."""
-        return sum(self._in_flight.values()) + self._unwritten_messages
+        return sum(self._in_flight.values()) + self._writer.unwritten_messages
+
+    def _wait(self) -> None:
+        """Wait for a batch or the journal, at most until the claims must be verified; halt if the task must stop."""
+        self._writer.start_if_due(self._journal_thread)
+        others = [future for future in (self._first, self._writer.writing) if future is not None]
+        self.clock.wait_for_any([*self._in_flight, *others], VERIFY_SECONDS / 2)
+        self.progress.log_if_due()
+        if self.stop.is_set():
+            self.sender.halt.set()
+        self._settle_done()
 
     def _settle_done(self) -> None:
         for future in [future for future in self._in_flight if future.done()]:
             del self._in_flight[future]
             self._settle(future.result())
-
-    def _wait(self, in_flight: Collection[Future[BatchResult]]) -> None:
-        """Wait for one of them, at most until the claims must be verified; halt if the task must stop."""
-        self.clock.wait_for_any(in_flight, VERIFY_SECONDS / 2)
-        self.progress.log_if_due()
-        if self.stop.is_set():
-            self.sender.halt.set()
-        self._verify_if_due()
+        self._writer.settle()
 
     def _settle(self, result: BatchResult) -> None:
-        self._acked.extend(result.acked.pairs)
+        self._writer.add(result.acked, result.rejected)
         self._total += replace(result, acked=Ranges())
-        self._unwritten = True
-        self._unwritten_messages += result.acked.count
         if result.failure:
             self.sender.halt.set()
         self.progress.add(result.acked.count + len(result.rejected))
@@ -207,27 +216,8 @@ class Delivery:
     def _is_ending(self) -> bool:
         return self._total.failure is not None or self.stop.is_set() or self.sender.halt.is_set()
 
-    def _journal(self) -> Journal:
-        ranges = Ranges.of(self._acked)
-        # The merged list does not grow with the number of users.
-        self._acked = list(ranges.pairs)
-        return Journal(ranges, {rejection.position: rejection for rejection in self._total.rejected})
-
-    def _verify_if_due(self) -> None:
-        if self.sender.monitor.verify_if_due():
-            self._write_unwritten()
-
-    def _verify_and_write(self) -> None:
-        self.sender.monitor.verify()
-        self._write_unwritten()
-
-    def _write_unwritten(self) -> None:
-        if self._unwritten:
-            self.write_journal(self._journal())
-            self._unwritten, self._unwritten_messages = False, 0
-
     def _delivered(self) -> Delivered:
-        journal = self.journal.union(self._journal())
+        journal = self.journal.union(self._writer.journal())
         pending = journal.pending(self.planned).count
         error = _error_of(self.sender.label, pending, self._total.failure) if pending else None
         return Delivered(journal, self._total.batches, self._total.retries, error)

@@ -16,7 +16,6 @@ from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_M
 from airflow_provider_amplitude_segment.core.delivery.delivery import FIRST_MESSAGES, Delivery
 from airflow_provider_amplitude_segment.core.delivery.identify import Envelope, identify_messages, plan_key
 from airflow_provider_amplitude_segment.core.delivery.sender import BatchSender
-from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_csv
 from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit
@@ -59,7 +58,6 @@ class DestinationSync:
         settings: of the sync.
         held_claims: of the run, with the one of this destination.
         ports: what is outside of core.
-        memory_mib: the memory limit of its DuckDB.
     """
 
     draft: Draft
@@ -68,7 +66,6 @@ class DestinationSync:
     settings: SyncSettings
     held_claims: HeldClaims
     ports: DeliveryPorts
-    memory_mib: int
 
     def deliver(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
         """Deliver what is pending, and commit after all is delivered.
@@ -95,7 +92,7 @@ class DestinationSync:
             return report
 
     def _deliver(self, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
-        ledger, plan, scratch = self.draft.opened.ledger, self.plan, self.draft.opened.scratch
+        ledger, plan = self.draft.opened.ledger, self.plan
         monitor = ClaimMonitor(lambda: self.held_claims.verify(self.draft.opened.stream), self.ports.clock)
         # Verify before reading, because a run that took over may have pruned the files. That is no damage.
         monitor.verify()
@@ -108,8 +105,7 @@ class DestinationSync:
         prune(ledger, self.settings.keep_snapshots)
         clock = DeliveryClock(self.ports.clock, plan.timestamp)
         delivery = self._delivery(self._sender(monitor, clock), journal)
-        is_wide = bool(self.settings.user_properties)
-        with open_engine(scratch, memory_mib=self.memory_mib, is_wide=is_wide) as engine:
+        with self.ports.engine.connect() as engine:
             delivered = delivery.run(self._batches(engine, changes, pending, delivery.sender.envelope, clock.moment))
             report = self._report(report, delivered, delivery.progress.seconds)
             if delivered.error is None:
@@ -206,7 +202,13 @@ class DestinationSync:
     ) -> DestinationReport:
         """Write the list of rejected users and the snapshot, verify the claims, and write the commit."""
         ledger, plan, scratch = self.draft.opened.ledger, self.plan, self.draft.opened.scratch
-        state = fold(engine, self._base(), self._changes(), journal, scratch / "state.parquet")
+        base = self._base()
+        # Without a change, the state stays as it is.
+        state = (
+            base
+            if base and not plan.planned
+            else fold(engine, base, self._changes(), journal, scratch / "state.parquet")
+        )
         if plan.mode == "retire":
             state = keep_in_doubt(engine, state, scratch / "in-doubt.parquet")
         if journal.rejected:

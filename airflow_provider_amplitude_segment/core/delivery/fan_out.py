@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.delivery.destination_sync import DestinationSync
 from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
-from airflow_provider_amplitude_segment.core.engine.database import engine_memory_mib
 from airflow_provider_amplitude_segment.core.plan.draft import PlanIdentity, ResumedDraft, write_plan
 from airflow_provider_amplitude_segment.core.report.report import error_text
 from airflow_provider_amplitude_segment.exceptions import EngineError
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.plan.draft import Draft
     from airflow_provider_amplitude_segment.core.report.report import DestinationReport
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
-
-_LEAST_MEMORY_MIB = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +75,10 @@ def deliver_all(
 def plan_destination_syncs(
     drafts: Sequence[Draft], settings: SyncSettings, held_claims: HeldClaims, ports: DeliveryPorts
 ) -> list[DestinationSync]:
-    """Write the plan of each new draft; return a sync for each destination, with its share of rate limit and memory."""
+    """Write the plan of each new draft; return a sync for each destination, with its share of the rate limit."""
     rate_limiters = share_rate_limiters(
         [draft.opened.stream.destination for draft in drafts], settings.events_per_second
     )
-    memory_mib = engine_memory_mib(is_wide=bool(settings.user_properties))
     return [
         DestinationSync(
             draft=draft,
@@ -91,7 +87,6 @@ def plan_destination_syncs(
             settings=settings,
             held_claims=held_claims,
             ports=ports,
-            memory_mib=max(_LEAST_MEMORY_MIB, memory_mib // len(drafts)),
         )
         for draft in drafts
     ]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.clock import Clock, RandomSource
     from airflow_provider_amplitude_segment.core.delivery.response import Response
+    from airflow_provider_amplitude_segment.core.engine.database import Engine
     from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Store
     from airflow_provider_amplitude_segment.core.report.progress import Show
 
@@ -39,6 +40,7 @@ class DeliveryPorts:
         random_source: randomness.
         stop: set when the task must end.
         scratch: an empty folder on the worker's disk; the caller removes it.
+        engine: works in that folder; the caller closes it.
         integration: name and version that Segment receives as ``context.integration``.
         show: receives the progress.
         room_bytes: estimated peak use of the scratch folder's disk; ``None`` before it is known.
@@ -50,6 +52,7 @@ class DeliveryPorts:
     random_source: RandomSource
     stop: threading.Event
     scratch: Path
+    engine: Engine
     integration: Mapping[str, str]
     show: Show = show_nothing
     room_bytes: int | None = None

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+import threading
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -28,7 +29,13 @@ MEMORY_MIB = 168
 WIDE_MEMORY_MIB = 384
 """DuckDB's memory where rows have user properties."""
 
+_LEAST_MEMORY_MIB = 64
+"""DuckDB's memory for each destination that is compared and delivered in parallel."""
+
 THREADS = 2
+
+_WIDENED = "widened_mib"
+"""The variable of a connection with the memory that ``widen`` sets."""
 
 _DISK_FULL = "max_temp_directory_size"
 
@@ -52,58 +59,104 @@ _DISK = (
 )
 
 
-def engine_memory_mib(*, is_wide: bool) -> int:
-    """Return the memory of an engine, in MiB."""
-    return WIDE_MEMORY_MIB if is_wide else MEMORY_MIB
+def engine_memory_mib(destinations: int, *, is_wide: bool) -> int:
+    """Return the memory of a sync's engine, in MiB.
+
+    >>> [engine_memory_mib(count, is_wide=False) for count in (1, 2, 5)]
+    [168, 168, 320]
+    """
+    return max(WIDE_MEMORY_MIB if is_wide else MEMORY_MIB, destinations * _LEAST_MEMORY_MIB)
+
+
+class Engine:
+    """One in-memory DuckDB that reads, writes and spills only in ``scratch``. Any thread may use it.
+
+    It opens at the first connection. To open one takes DuckDB 30 ms of the processor, because it registers all of its
+    functions; a connection to an open one takes none. So a try of a sync has one for all of its destinations.
+    """
+
+    def __init__(
+        self, scratch: Path, *, destinations: int = 1, memory_mib: int | None = None, is_wide: bool = False
+    ) -> None:
+        """Prepare an engine; nothing is opened yet.
+
+        Args:
+            scratch: an existing folder on the worker's own disk; the caller removes it. No other engine spills there.
+            destinations: how many are compared and delivered in parallel.
+            memory_mib: of all connections together; ``None`` for what the destinations need.
+            is_wide: whether rows have user properties. Then it has one thread, because each thread holds many rows that
+                it cannot spill.
+        """
+        self._scratch = scratch
+        self._memory_mib = memory_mib or engine_memory_mib(destinations, is_wide=is_wide)
+        self._widened_mib = destinations * WIDE_MEMORY_MIB
+        self._threads = 1 if is_wide else THREADS
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self._opening = threading.Lock()
+
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection with temporary tables of its own, for one thread; it is closed at the end.
+
+        No name in a query makes it read another file, send a request, or fetch an extension.
+
+        Raises:
+            EngineError: DuckDB raised in the body; where the disk failed, it names the worker's temporary folder.
+        """
+        try:
+            with self._open().cursor() as connection:
+                # A progress bar would be written into the task's log.
+                connection.execute("SET enable_progress_bar = false")
+                connection.execute(f"SET VARIABLE {_WIDENED} = {self._widened_mib}")
+                yield connection
+        except duckdb.Error as error:
+            kind, reason = type(error).__name__, disk_reason(error)
+            raise (disk_error(self._scratch, kind, reason) if reason else EngineError(kind)) from None
+
+    def close(self) -> None:
+        """Free the memory and the files of the engine."""
+        if self._database is not None:
+            self._database.close()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        with self._opening:
+            if self._database is None:
+                if not is_readable(self._scratch):
+                    raise disk_error(self._scratch, "OSError", "DuckDB cannot read files below a folder of this name")
+                database = duckdb.connect(config=self._config())
+                # DuckDB accepts these only after it has connected
+                # (https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview).
+                allowed = ", ".join(map(literal, folders(self._scratch)))
+                database.execute(f"SET allowed_directories = [{allowed}]")
+                database.execute("SET enable_external_access = false")
+                self._database = database
+            return self._database
+
+    def _config(self) -> dict[str, str | bool | int | float | list[str]]:
+        return {
+            "memory_limit": f"{self._memory_mib}MiB",
+            "threads": self._threads,
+            "temp_directory": str(self._scratch.absolute()),
+            # The default; a message's position depends on it.
+            "preserve_insertion_order": True,
+            # The files are on a local disk, and a name may be written again.
+            "enable_external_file_cache": False,
+            # The wheel has all extensions that are needed; by default a path's scheme or suffix can fetch another one.
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            # By default a query reads a Python variable where a table of that name does not exist.
+            "python_enable_replacements": False,
+        }
 
 
 @contextmanager
 def open_engine(
     scratch: Path, *, memory_mib: int | None = None, is_wide: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an in-memory engine that reads, writes and spills only in ``scratch``; a context manager that closes it.
-
-    No name in a query makes it read another file, send a request, or fetch an extension.
-
-    Args:
-        scratch: an existing folder on the worker's own disk; the caller removes it. No other engine spills there.
-        memory_mib: the engine's memory; ``None`` for the default.
-        is_wide: whether rows have user properties; then it has one thread, because each thread holds many rows that it
-            cannot spill.
-
-    Raises:
-        EngineError: DuckDB raised in the body; where the disk failed, the error names the worker's temporary folder.
-    """
-    if not is_readable(scratch):
-        raise disk_error(scratch, "OSError", "DuckDB cannot read files below a folder of this name")
-    try:
-        with duckdb.connect(config=_config(scratch, memory_mib, is_wide=is_wide)) as engine:
-            # A progress bar would be written into the task's log.
-            engine.execute("SET enable_progress_bar = false")
-            # DuckDB accepts these only after it has connected
-            # (https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview).
-            engine.execute(f"SET allowed_directories = [{', '.join(map(literal, folders(scratch)))}]")
-            engine.execute("SET enable_external_access = false")
-            yield engine
-    except duckdb.Error as error:
-        kind, reason = type(error).__name__, disk_reason(error)
-        raise (disk_error(scratch, kind, reason) if reason else EngineError(kind)) from None
-
-
-def _config(scratch: Path, memory_mib: int | None, *, is_wide: bool) -> dict[str, str | bool | int | float | list[str]]:
-    return {
-        "memory_limit": f"{memory_mib or engine_memory_mib(is_wide=is_wide)}MiB",
-        "threads": 1 if is_wide else THREADS,
-        "temp_directory": str(scratch.absolute()),
-        # The default; a message's position depends on it.
-        "preserve_insertion_order": True,
-        # The wheel has all extensions that are needed; by default a path's scheme or suffix can fetch another one.
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "allow_community_extensions": False,
-        # By default a query reads a Python variable where a table of that name does not exist.
-        "python_enable_replacements": False,
-    }
+    """Yield the only connection to an engine of its own, see ``Engine``; both are closed at the end."""
+    with closing(Engine(scratch, memory_mib=memory_mib, is_wide=is_wide)) as engine, engine.connect() as connection:
+        yield connection
 
 
 def disk_reason(error: duckdb.Error) -> str | None:
@@ -129,12 +182,13 @@ def disk_reason(error: duckdb.Error) -> str | None:
 def widen(engine: duckdb.DuckDBPyConnection) -> None:
     """Set the memory and the thread of rows with user properties, in an engine that was not opened for them.
 
-    A state or an abandoned plan may have user properties although this sync sends none.
+    A state or an abandoned plan may have user properties although this sync sends none. Each destination has the memory
+    of one, because all of them may fold such rows at the same time.
     """
-    (threads,) = one_row(engine, "SELECT current_setting('threads')")
+    threads, memory_mib = one_row(engine, f"SELECT current_setting('threads'), getvariable('{_WIDENED}')")
     if int(threads) > 1:
         engine.execute("SET threads = 1")
-        engine.execute(f"SET memory_limit = '{WIDE_MEMORY_MIB}MiB'")
+        engine.execute(f"SET memory_limit = '{memory_mib}MiB'")
 
 
 def one_row(engine: duckdb.DuckDBPyConnection, query: str, parameters: object = None) -> tuple[Any, ...]:

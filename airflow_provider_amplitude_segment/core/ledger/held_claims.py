@@ -183,12 +183,9 @@ class ClaimMonitor:
         self._fresh_seconds = _FRESH_SECONDS + 2 * took
         self._verified_at = began
 
-    def verify_if_due(self) -> bool:
-        """Verify the claim where the last verification is ``VERIFY_SECONDS`` old; return whether it did."""
-        if self._clock.monotonic() - self._verified_at[0] < VERIFY_SECONDS:
-            return False
-        self.verify()
-        return True
+    def is_due(self) -> bool:
+        """Return whether the last verification is ``VERIFY_SECONDS`` old."""
+        return self._clock.monotonic() - self._verified_at[0] >= VERIFY_SECONDS
 
     def wait_until_verified(self, halt: threading.Event) -> bool:
         """Wait until the last verification is fresh; return ``False`` where ``halt`` is set first."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.disk_space import stating_room, sync_room
-from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from airflow_provider_amplitude_segment.core.engine.scratch import remove_scratch
 from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS
 from airflow_provider_amplitude_segment.core.membership.csv_file import inflated_bytes
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from airflow_provider_amplitude_segment.core.engine.database import Engine
     from airflow_provider_amplitude_segment.core.export.exporter import Amplitude
     from airflow_provider_amplitude_segment.core.membership.membership import Membership
 
@@ -44,13 +44,14 @@ class ExportFacts:
 
 
 def fetch_membership(
-    amplitude: Amplitude, facts: ExportFacts, scratch: Path, properties: Sequence[str] = ()
+    amplitude: Amplitude, facts: ExportFacts, engine: Engine, scratch: Path, properties: Sequence[str] = ()
 ) -> Membership:
     """Download a completed export and read its members.
 
     Args:
         amplitude: where the export is.
         facts: of the export.
+        engine: reads the file.
         scratch: an existing folder; the membership's Parquet file stays there.
         properties: names of user properties to read too.
 
@@ -70,9 +71,9 @@ def fetch_membership(
     try:
         with (
             stating_room(lambda: sync_room(inflated_bytes(file), facts.destinations)),
-            open_engine(scratch, is_wide=bool(properties)) as engine,
+            engine.connect() as connection,
         ):
-            membership = read_membership(engine, file, scratch, properties, is_end_announced=is_end_announced)
+            membership = read_membership(connection, file, scratch, properties, is_end_announced=is_end_announced)
         if not is_end_announced and (fault := find_missing_rows(membership.rows, facts.listed)):
             raise ExportCutOffError(fault)
     except ExportFileError as error:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine.database import one_row
 from airflow_provider_amplitude_segment.core.engine.engine_file import literal, parquet_rows, write_parquet
+from airflow_provider_amplitude_segment.core.engine.scratch import remove_scratch
 from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, properties_query
 
 if TYPE_CHECKING:
@@ -60,15 +61,15 @@ class Diff:
     changes: Path
     planned: int
     entered: int
-    exited: int
-    retired: int
-    changed: int
-    unchanged: int
-    in_doubt: int
-    skipped: int
-    known_true: int
-    leaving: int
-    known: int
+    exited: int = 0
+    retired: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    in_doubt: int = 0
+    skipped: int = 0
+    known_true: int = 0
+    leaving: int = 0
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +102,61 @@ def diff_membership(
         to: the Parquet file to write.
     """
     properties = membership.property_names
-    engine.execute(f"CREATE OR REPLACE TEMP VIEW pairs AS {_pairs(engine, membership, state, terms)}")
-    counts = one_row(
-        engine,
-        """SELECT count(*) FILTER (is_sent),
-                  count(*) FILTER (is_sent AND NOT in_doubt AND value AND delivered IS DISTINCT FROM true),
-                  count(*) FILTER (is_sent AND NOT in_doubt AND NOT value AND delivered AND is_current),
-                  count(*) FILTER (is_sent AND NOT in_doubt AND NOT value AND delivered AND NOT is_current),
-                  count(*) FILTER (is_sent AND NOT in_doubt AND value AND delivered AND has_changed),
-                  count(*) FILTER (value AND delivered AND NOT in_doubt AND NOT has_changed),
-                  count(*) FILTER (is_sent AND in_doubt),
-                  count(*) FILTER (is_due AND NOT is_sent),
-                  count(*) FILTER (is_current AND delivered),
-                  count(*) FILTER (is_current AND delivered AND NOT value),
-                  count(*) FILTER (delivered OR (delivered IS NULL AND in_doubt))
-           FROM pairs""",
-    )
-    more = user_properties.listed(properties)
+    columns = f"trait, user_id, value{user_properties.listed(properties)}"
     # The order makes two plans easy to compare; it is not worth the memory that sorting wide rows takes.
     order = "ORDER BY trait, user_id, value" if len(properties) <= _MOST_SORTED_PROPERTIES else ""
-    planned = f"SELECT trait, user_id, value{more} FROM pairs WHERE is_sent {order}"
-    engine.execute(write_parquet(planned, to, group_rows=user_properties.group_rows(properties)))
-    return Diff(to, *map(int, counts))
+    group_rows = user_properties.group_rows(properties)
+    if state is None:
+        added = f"SELECT {columns} FROM ({_pairs(engine, membership, state, terms)}) {order}"
+        engine.execute(write_parquet(added, to, group_rows=group_rows))
+        return Diff(to, planned=membership.members, entered=membership.members)
+    # The outer join is evaluated once. What it leaves out are members with ``true``, who need no message.
+    due = to.with_name("due.parquet")
+    pairs = f"SELECT * EXCLUDE (rejections) FROM ({_pairs(engine, membership, state, terms)}) WHERE is_due"
+    engine.execute(write_parquet(pairs, due, group_rows=group_rows))
+    diff = _count(engine, due, membership.members, to)
+    planned = f"SELECT {columns} FROM {parquet_rows(due)} WHERE is_sent {order}"
+    engine.execute(write_parquet(planned, to, group_rows=group_rows))
+    remove_scratch(due)
+    return diff
+
+
+def _count(engine: duckdb.DuckDBPyConnection, due: Path, members: int, changes: Path) -> Diff:
+    """Return the counts of a diff, by its pairs that are due and by the number of members."""
+    counts = one_row(
+        engine,
+        f"""SELECT count(*) FILTER (value),
+                   count(*) FILTER (is_sent),
+                   count(*) FILTER (is_sent AND NOT in_doubt AND value AND delivered IS DISTINCT FROM true),
+                   count(*) FILTER (is_sent AND NOT in_doubt AND NOT value AND delivered AND is_current),
+                   count(*) FILTER (is_sent AND NOT in_doubt AND NOT value AND delivered AND NOT is_current),
+                   count(*) FILTER (is_sent AND NOT in_doubt AND value AND delivered AND has_changed),
+                   count(*) FILTER (value AND delivered AND NOT in_doubt AND NOT has_changed),
+                   count(*) FILTER (is_sent AND in_doubt),
+                   count(*) FILTER (NOT is_sent),
+                   count(*) FILTER (is_current AND delivered),
+                   count(*) FILTER (is_current AND delivered AND NOT value),
+                   count(*) FILTER (delivered OR (delivered IS NULL AND in_doubt))
+            FROM {parquet_rows(due)}""",
+    )
+    due_members, planned, entered, exited, retired, changed, repeated, in_doubt, skipped, current, leaving, known = map(
+        int, counts
+    )
+    others = members - due_members
+    return Diff(
+        changes,
+        planned=planned,
+        entered=entered,
+        exited=exited,
+        retired=retired,
+        changed=changed,
+        unchanged=repeated + others,
+        in_doubt=in_doubt,
+        skipped=skipped,
+        known_true=current + others,
+        leaving=leaving,
+        known=known + others,
+    )
 
 
 def _pairs(engine: duckdb.DuckDBPyConnection, membership: Membership, state: Path | None, terms: PlanTerms) -> str:

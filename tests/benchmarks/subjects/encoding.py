@@ -12,7 +12,6 @@ from fakes.segment import Source
 
 from airflow_provider_amplitude_segment.core.delivery.identify import Envelope
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged
-from airflow_provider_amplitude_segment.core.engine.database import open_engine
 from benchmarks.plan import open_destination_sync
 from benchmarks.stopwatch import Stopwatch
 
@@ -30,7 +29,7 @@ def main() -> int:
             pending = ledger.journal(plan).pending(plan.planned)
             envelope = Envelope({"integration": dict(destination_sync.ports.integration)}, None)
             encoded = 0
-            with Stopwatch() as stopwatch, open_engine(scratch, memory_mib=destination_sync.memory_mib) as engine:
+            with Stopwatch() as stopwatch, destination_sync.ports.engine.connect() as engine:
                 for batch in destination_sync._batches(engine, changes, pending, envelope, plan.timestamp):
                     envelope.wrap(batch.text, plan.timestamp)
                     encoded += len(batch)

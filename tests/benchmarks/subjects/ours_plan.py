@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.delivery.delivery import Delivery
 from airflow_provider_amplitude_segment.core.delivery.fan_out import deliver_in_parallel
+from airflow_provider_amplitude_segment.core.delivery.journal_writer import JournalWriter
 from airflow_provider_amplitude_segment.core.plan.draft import report_draft
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 from benchmarks.plan import open_destination_sync
@@ -87,7 +88,7 @@ def _time_delivery(stopwatch: Stopwatch, shares: Shares) -> None:
             return run(self, shares.made(batches))
 
     Delivery.run = timed
-    Delivery._verify_and_write = shares.timed("claims and journal", Delivery._verify_and_write)
+    JournalWriter.finish = shares.timed("claims and journal", JournalWriter.finish)
     Delivery._wait = shares.timed("waiting for a free request", Delivery._wait)
 
 

@@ -23,6 +23,12 @@ TRAIT = "Power Users (c1)"
 MEMBERS = 3000
 
 
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An error names the temporary folder of the sync's own engine."""
+    return World(tmp_path, own_engines=True)
+
+
 def users(first: int, last: int) -> list[str]:
     return [f"user-{number:06d}" for number in range(first, last)]
 
