@@ -24,6 +24,9 @@ MAIN_CASES := tests/cluster/test_main_cases.py tests/cluster/test_quiet_logs.py 
 # What imports no Airflow does the same on each line; it is tested on 3.3.
 WITHOUT_AIRFLOW := tests/benchmarks tests/core tests/faults tests/rivals tests/sandbox
 
+CORE := tests/core airflow_provider_amplitude_segment/core
+CLIENTS := tests/clients airflow_provider_amplitude_segment/clients
+
 # Two at a time: each waits half of its time, for Airflow and for servers that are slow on purpose.
 ifneq ($(filter test tests lines,$(MAKECMDGOALS)),)
 MAKEFLAGS += --jobs=2 --output-sync=target --no-print-directory
@@ -32,17 +35,17 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONWARNINGS =
 
-.PHONY: announce demo docs quick release-check test faults cluster-test ui-test bench lint types layers audit tests test-2.11 test-3.3 lines $(LINES:%=line-%) wheel format clean
+.PHONY: announce demo docs quick release-check test faults cluster-test ui-test bench lint types layers audit tests test-core test-2.11 test-3.3 lines $(LINES:%=line-%) wheel format clean
 
 demo: .venv/3.3/ready ## A real Airflow syncs a cohort twice against the sandbox, and the outcome is compared.
 	$(BIN)/python scripts/demo.py
 
 test: lint types layers audit tests docs wheel ## Everything but `make lines`, which CI runs besides.
 
-tests: announce test-3.3 test-2.11
+tests: announce test-3.3 test-2.11 test-core
 
 announce:
-	@echo "The tests on Airflow 3.3 and 2.11 run side by side. Each prints when it has ended: about 35 and 20 minutes."
+	@echo "The tests on Airflow 3.3 and 2.11 run side by side. Each prints when it has ended."
 
 lint: .venv/3.3/ready
 	$(BIN)/ruff check .
@@ -57,8 +60,12 @@ layers: .venv/3.3/ready
 audit: .venv/3.3/ready ## Known vulnerabilities in what is pinned; says so where PyPI's advisories are not reached.
 	$(BIN)/python scripts/audit.py constraints/airflow-2.11.txt constraints/airflow-3.3.txt
 
+# Core, with the coverage of its branches; the floor is in pyproject.toml.
+test-core: .venv/3.3/ready
+	$(BIN)/python -m pytest -n 2 $(CORE) --cov
+
 test-3.3: .venv/3.3/ready
-	.venv/3.3/bin/python -m pytest
+	.venv/3.3/bin/python -m pytest tests airflow_provider_amplitude_segment $(CORE:%=--ignore=%)
 
 test-2.11: .venv/2.11/ready
 	.venv/2.11/bin/python -m pytest tests $(WITHOUT_AIRFLOW:%=--ignore=%)
@@ -86,15 +93,11 @@ ui-test: .venv/3.3/ready .venv/2.11/ready .venv/ui/ready ## Headless Chromium us
 bench: .venv/3.3/ready-for-benchmarks ## Speed, memory, pace and growth beside the peers; a few quick ones: make bench BENCH="--quick".
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
 
-# `sphinx --fail-on-warning` still lists every warning (Sphinx 8.1 and later).
-# Add `docs quick release-check` to .PHONY, and `docs` to the prerequisites of `test`:
-#   test: lint types layers audit tests docs wheel
-
 quick: lint types layers ## Linters, types, layers, and the tests of core and of the clients.
-	$(BIN)/python -m pytest tests/core tests/clients airflow_provider_amplitude_segment/core airflow_provider_amplitude_segment/clients
+	$(BIN)/python -m pytest -n 2 $(CORE) $(CLIENTS)
 
-# Sphinx reads the repository's root; docs/conf.py says which files are pages.
-docs: .venv/3.3/ready-for-docs ## Build the site into dist/site; warnings are errors.
+# Sphinx reads the repository's root; docs/conf.py says which files are pages. It lists every warning before it fails.
+docs: .venv/3.3/ready ## Build the site into dist/site; warnings are errors.
 	rm -rf dist/site
 	$(BIN)/python -m sphinx --fail-on-warning --quiet -c docs -b html -d .venv/doctrees --fresh-env . dist/site
 	@echo "The site is in dist/site/index.html"
@@ -118,7 +121,7 @@ clean:
 	rm -rf .venv/$*
 	"$(PYTHON)" -m venv .venv/$*
 	$(UV) pip install -q --compile-bytecode --python .venv/$*/bin/python --constraint constraints/airflow-$*.txt \
-	  --editable ".[sandbox,s3]" --group tests $(if $(filter 3.3,$*),--group lint)
+	  --editable ".[sandbox,s3]" --group tests $(if $(filter 3.3,$*),--group lint --group docs)
 	@touch $@
 
 # The same for `make lines`, on a Python of its own. Airflow 3.0 and 3.1 make connection forms only beside FAB.
@@ -155,11 +158,6 @@ clean:
 	rm -rf .venv/node && mkdir .venv/node && cp tests/benchmarks/node/package.json .venv/node/
 	npm install --prefix .venv/node --no-package-lock --no-audit --no-fund --silent || \
 	  echo "@segment/analytics-node is left out: npm is missing, or cannot install it"
-	@touch $@
-
-# Sphinx and its theme go into the same environment, because autodoc imports the package and Airflow.
-.venv/3.3/ready-for-docs: .venv/3.3/ready
-	$(UV) pip install -q --compile-bytecode --python $(BIN)/python --constraint constraints/airflow-3.3.txt --group docs
 	@touch $@
 
 .venv/3.3/ready-for-release: .venv/3.3/ready
