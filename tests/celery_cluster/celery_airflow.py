@@ -26,7 +26,7 @@ _PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 _STOP_WITHIN_SECONDS = 30
 _SURELY_IDLE_SECONDS = 2.0
 
-# What docs/explanation/scaling.md tells to set, shorter than anybody would.
+# What docs/explanation/scaling.md recommends, with shorter times.
 _DEAD_WORKERS_TASKS_COME_BACK = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT_SECONDS),
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",

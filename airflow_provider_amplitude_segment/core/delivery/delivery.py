@@ -97,7 +97,9 @@ class Delivery:
 
     def __post_init__(self) -> None:
         """Make the writer of the journal."""
-        self._writer = JournalWriter(write_journal=self.write_journal, monitor=self.sender.monitor)
+        self._writer = JournalWriter(
+            write_journal=self.write_journal, monitor=self.sender.monitor, halt=self.sender.halt
+        )
 
     def run(self, batches: Iterator[Batch | OversizedMessage]) -> Delivered:
         """Deliver the batches until none is left, one fails, or the task must stop.

@@ -1,7 +1,7 @@
 """The journal of a delivery, written in a thread of its own, so that sending goes on meanwhile.
 
-A write has all that was settled when it began. There is one at a time. It needs a verification of the claims that is at
-most ``VERIFY_SECONDS`` old, as a batch does.
+A write has all that was settled when it began. There is one at a time. The claims are verified before it, unless they
+were within the last ``VERIFY_SECONDS``. A write that fails stops the senders at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from airflow_provider_amplitude_segment.core.ledger.entry import Journal
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor, Future
 
@@ -22,17 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class JournalWriter:
-    """Journals what Segment acknowledged and rejected. One thread uses it.
+    """Journals what Segment acknowledged and rejected. The thread that leads the delivery uses it.
 
     Attributes:
         write_journal: writes this claim's journal; called only after the claims were verified.
         monitor: verifies the claims.
+        halt: ends all sending; set when the claim is lost or a write fails.
         unwritten_messages: acknowledged messages that are not yet in the journal; a kill would send them twice.
         writing: the write in progress, if any; an error of it is raised by the next call of ``settle``.
     """
 
     write_journal: Callable[[Journal], None]
     monitor: ClaimMonitor
+    halt: threading.Event
     unwritten_messages: int = field(default=0, init=False)
     writing: Future[None] | None = field(default=None, init=False)
     _acked: list[tuple[int, int]] = field(default_factory=list, init=False)
@@ -99,7 +102,12 @@ class JournalWriter:
         self.unwritten_messages -= written_messages
 
     def _write(self, journal: Journal | None) -> None:
-        if self.monitor.is_due():
-            self.monitor.verify()
-        if journal is not None:
-            self.write_journal(journal)
+        try:
+            if self.monitor.is_due():
+                self.monitor.verify()
+            if journal is not None:
+                self.write_journal(journal)
+        except BaseException:
+            # The leading thread may be busy with the next batch, and a sender may wait to send.
+            self.halt.set()
+            raise
