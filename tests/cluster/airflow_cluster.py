@@ -67,9 +67,16 @@ class AirflowCluster:
         self._wait(lambda: all(json.loads(claim.read_bytes())["released"] for claim in claims), "the claim")
 
     def sending_task(self) -> psutil.Process:
-        """Return the task's process: the one that talks to the sandbox."""
-        (task,) = self.airflow.processes_connected_to(int(self.sandbox.url.rsplit(":", 1)[1]))
-        return task
+        """Return the task's process: the one that talks to the sandbox. Wait for the next try's where one has ended."""
+        port = int(self.sandbox.url.rsplit(":", 1)[1])
+        connected: list[psutil.Process] = []
+
+        def found() -> bool:
+            connected[:] = self.airflow.processes_connected_to(port)
+            return len(connected) == 1
+
+        self._wait(found, "the task's process")
+        return connected[0]
 
     def wait_until_gone(self, task: psutil.Process) -> None:
         """Wait until a process has ended."""

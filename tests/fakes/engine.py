@@ -1,5 +1,6 @@
 """Engines that many syncs of a test process share: to open one takes longer than a small sync."""
 
+import atexit
 from functools import cache
 from pathlib import Path
 
@@ -14,3 +15,7 @@ def shared_engine(scratch: Path, *, is_wide: bool = False) -> Engine:
 @cache
 def _engine_below(folder: Path, *, is_wide: bool) -> Engine:
     return Engine(folder, is_wide=is_wide)
+
+
+# DuckDB lists what was left open when Python ends.
+atexit.register(_engine_below.cache_clear)

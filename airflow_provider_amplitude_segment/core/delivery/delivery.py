@@ -124,13 +124,16 @@ class Delivery:
             # The claim or the state path is lost, so nothing more is written.
             raise
         except BaseException:
-            # For example Airflow's execution_timeout. All senders have ended, so their results are journaled.
-            if self._first is not None:
-                self._settle(replace(self._first.result(), rejected=()))
-            self._settle_done()
+            # For example Airflow's execution_timeout. All senders have ended, and the writer has what came of them.
             self._writer.finish()
             raise
         return self._delivered()
+
+    def _send(self, batch: Batch) -> BatchResult:
+        """Send a batch, in a thread of its own that no time-out interrupts: what came of it is kept in any case."""
+        result = self.sender.send(batch)
+        self._writer.acknowledged(result.acked)
+        return result
 
     def _run_first(self, batches: Iterator[Batch | OversizedMessage], pool: ThreadPoolExecutor) -> None:
         """Send batches one at a time until Segment acknowledges something, to find out whether it rejects the key.
@@ -144,7 +147,7 @@ class Delivery:
             if isinstance(batch, OversizedMessage):
                 oversized.append(batch)
                 continue
-            self._first = pool.submit(self.sender.send, batch)
+            self._first = pool.submit(self._send, batch)
             while not self._first.done():
                 self._wait()
             self.sender.rate_limiter.arrived(len(batch), self.clock.monotonic())
@@ -169,7 +172,7 @@ class Delivery:
                 self._wait_for_room()
                 if self._is_ending():
                     break
-                self._in_flight[pool.submit(self.sender.send, batch)] = len(batch)
+                self._in_flight[pool.submit(self._send, batch)] = len(batch)
             else:
                 self._settle_oversized(batch)
         while self._in_flight:
@@ -205,7 +208,8 @@ class Delivery:
         self._writer.settle()
 
     def _settle(self, result: BatchResult) -> None:
-        self._writer.add(result.acked, result.rejected)
+        if result.rejected:
+            self._writer.rejected(result.rejected)
         self._total += replace(result, acked=Ranges())
         if result.failure:
             self.sender.halt.set()

@@ -6,6 +6,7 @@ were within the last ``VERIFY_SECONDS``. A write that fails stops the senders at
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from airflow_provider_amplitude_segment.core.ledger.entry import Journal
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor, Future
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 @dataclass(slots=True, kw_only=True, eq=False)
 class JournalWriter:
     """Journals what Segment acknowledged and rejected. The thread that leads the delivery uses it.
+
+    The senders' threads call ``acknowledged``, so that a time-out, which Airflow raises anywhere in the leading thread,
+    leaves nothing out of the journal.
 
     Attributes:
         write_journal: writes this claim's journal; called only after the claims were verified.
@@ -43,20 +46,25 @@ class JournalWriter:
     _additions: int = field(default=0, init=False)
     _written_additions: int = field(default=0, init=False)
     _in_write: tuple[int, int] = field(default=(0, 0), init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def add(self, acked: Ranges, rejected: Iterable[Rejection]) -> None:
-        """Add what was acknowledged and rejected; it is unwritten until a later write has ended."""
-        self._acked.extend(acked.pairs)
-        self._rejected |= {rejection.position: rejection for rejection in rejected}
-        self._additions += 1
-        self.unwritten_messages += acked.count
+    def acknowledged(self, positions: Ranges) -> None:
+        """Add what Segment acknowledged, from any thread; it is unwritten until a later write has ended."""
+        with self._lock:
+            self._acked.extend(positions.pairs)
+            self._additions += 1
+            self.unwritten_messages += positions.count
+
+    def rejected(self, rejections: Iterable[Rejection]) -> None:
+        """Add what was rejected; it is unwritten until a later write has ended."""
+        with self._lock:
+            self._rejected |= {rejection.position: rejection for rejection in rejections}
+            self._additions += 1
 
     def journal(self) -> Journal:
         """Return the journal, with what is not yet written."""
-        ranges = Ranges.of(self._acked)
-        # The merged list does not grow with the number of users.
-        self._acked = list(ranges.pairs)
-        return Journal(ranges, dict(self._rejected))
+        with self._lock:
+            return self._merged()
 
     def start_if_due(self, thread: Executor) -> None:
         """Start to verify the claims and to write, where that is due and none is in progress."""
@@ -66,7 +74,6 @@ class JournalWriter:
     def start(self, thread: Executor) -> None:
         """Start to write what is unwritten, and to verify the claims first where that is due; one write at a time."""
         if self.writing is None:
-            self._in_write = (self._additions, self.unwritten_messages)
             self.writing = thread.submit(self._write, self._unwritten())
 
     def settle(self) -> None:
@@ -90,16 +97,25 @@ class JournalWriter:
             self.writing.exception()
             self.settle()
         self.monitor.verify()
-        self._in_write = (self._additions, self.unwritten_messages)
         self._write(self._unwritten())
         self._count_written()
 
+    def _merged(self) -> Journal:
+        ranges = Ranges.of(self._acked)
+        # The merged list does not grow with the number of users.
+        self._acked = list(ranges.pairs)
+        return Journal(ranges, dict(self._rejected))
+
     def _unwritten(self) -> Journal | None:
-        return self.journal() if self._written_additions < self._additions else None
+        """Return what the next write has, where that is more than the last one had."""
+        with self._lock:
+            self._in_write = (self._additions, self.unwritten_messages)
+            return self._merged() if self._written_additions < self._additions else None
 
     def _count_written(self) -> None:
-        self._written_additions, written_messages = self._in_write
-        self.unwritten_messages -= written_messages
+        with self._lock:
+            self._written_additions, written_messages = self._in_write
+            self.unwritten_messages -= written_messages
 
     def _write(self, journal: Journal | None) -> None:
         try:
