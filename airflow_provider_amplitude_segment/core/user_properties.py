@@ -54,7 +54,7 @@ def group_rows(names: Sequence[str]) -> int:
     """Return the rows per row group of a file with properties, so that a group takes no more memory than without them.
 
     >>> group_rows([]), group_rows(["plan"]), group_rows(["plan"] * 500)
-    (122880, 61440, 2048)
+    (40960, 20480, 2048)
     """
     return max(2_048, GROUP_ROWS // (1 + len(names)) // 2_048 * 2_048)
 

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core import user_properties
-from airflow_provider_amplitude_segment.core.engine.engine_file import literal, parquet_rows
+from airflow_provider_amplitude_segment.core.engine.engine_file import GROUP_ROWS, literal, parquet_rows
+from airflow_provider_amplitude_segment.core.engine.text_rows import text_rows
 from airflow_provider_amplitude_segment.exceptions import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -35,22 +36,47 @@ _BEGIN = b'{"type":"identify","userId":'
 _PLAN_DIGITS = 24
 """96 bits, so that two plans do not collide. Segment accepts IDs of fewer than 100 characters."""
 
-_ROWS_A_FETCH = 2048
-"""The size of DuckDB's vectors."""
+_QUERY_BYTES = 16_000_000
+"""About the most bytes that one query returns, so that long messages need no more memory than short ones."""
+
+_ROWS_A_CHECK = 2048
 
 
-class MessageChunk(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MessageChunk:
     """Messages of consecutive changes of a plan.
 
     Attributes:
         first: position of the first change.
-        texts: the messages as JSON in UTF-8, one for each position from ``first`` on.
-        longest: an upper bound of a message's bytes.
+        text: the messages as JSON in UTF-8, with a comma after each.
+        offsets: where in ``text`` each message begins, and where the last one's comma ends.
+        longest: an upper bound of a message's bytes, without the comma.
     """
 
     first: int
-    texts: tuple[bytes, ...]
+    text: bytes
+    offsets: Sequence[int]
     longest: int
+
+    def __len__(self) -> int:
+        """Return the number of messages."""
+        return len(self.offsets) - 1
+
+    def part(self, start: int, stop: int) -> MessageChunk:
+        """Return the messages from number ``start`` up to number ``stop``; nothing is copied.
+
+        >>> MessageChunk(7, b"{},[],", (0, 3, 6), 2).part(1, 2)
+        MessageChunk(first=8, text=b'{},[],', offsets=(3, 6), longest=2)
+        """
+        return MessageChunk(self.first + start, self.text, self.offsets[start : stop + 1], self.longest)
+
+    def joined(self) -> bytes:
+        """Return the messages with a comma after each.
+
+        >>> MessageChunk(7, b"{},[],", (0, 3, 6), 2).part(1, 2).joined()
+        b'[],'
+        """
+        return self.text[self.offsets[0] : self.offsets[-1]]
 
 
 def plan_key(app_id: str, cohort_id: str, destination: str, plan_id: str) -> str:
@@ -72,7 +98,9 @@ def message_id(key: str, position: int) -> str:
 def identify_messages(
     engine: duckdb.DuckDBPyConnection, changes: Path, positions: Ranges, *, key: str, timestamp: str
 ) -> Iterator[MessageChunk]:
-    """Yield the messages of a plan's changes at ``positions``, in order; a few thousand are in memory at a time.
+    """Yield the messages of a plan's changes at ``positions``, in order.
+
+    At most 40,960 are in memory at a time, and of long ones at most 16 MB.
 
     Args:
         engine: a DuckDB connection that nothing else uses meanwhile.
@@ -88,30 +116,48 @@ def identify_messages(
         return
     message, parts, longest = _message(engine, changes, key, timestamp)
     longest += len(_ending(key, positions.pairs[-1][1]))
-    for first, last in positions.pairs:
-        cursor = engine.execute(
-            # DuckDB keeps the order of rows if there is one table and no join
-            # (https://duckdb.org/docs/current/sql/dialect/order_preservation).
-            f"""SELECT encode({message}) FROM {parquet_rows(changes, numbered=True)}
-                WHERE file_row_number BETWEEN $first AND $last""",
-            {"first": first, "last": last, **parts},
-        )
+    # DuckDB keeps the order of rows if there is one table and no join
+    # (https://duckdb.org/docs/current/sql/dialect/order_preservation).
+    query = f"""SELECT {message} FROM {parquet_rows(changes, numbered=True)}
+                WHERE file_row_number BETWEEN $first AND $last"""
+    for first, last in _split(positions.pairs, max(1, min(GROUP_ROWS, _QUERY_BYTES // longest))):
         at = first
-        while rows := cursor.fetchmany(_ROWS_A_FETCH):
-            texts = tuple(chain.from_iterable(rows))
-            for position, text in ((at, texts[0]), (at + len(texts) - 1, texts[-1])):
-                if not text.endswith(_ending(key, position)):
-                    raise EngineError("RowOrder")
-            yield MessageChunk(at, texts, longest)
-            at += len(texts)
+        for rows in text_rows(engine, query, {"first": first, "last": last, **parts}):
+            chunk = MessageChunk(at, rows.text, rows.offsets, longest)
+            _check_order(chunk, key)
+            yield chunk
+            at += len(chunk)
         if at != last + 1:
             raise EngineError("RowCount")
+
+
+def _split(pairs: Iterable[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last of up to ``rows`` positions that end where a multiple of ``rows`` does.
+
+    DuckDB reads a group of a Parquet file whole, so each query ends where a group does.
+
+    >>> list(_split([(5, 25), (27, 30)], 10))
+    [(5, 9), (10, 19), (20, 25), (27, 29), (30, 30)]
+    """
+    for first, last in pairs:
+        start = first
+        while start <= last:
+            end = min(start - start % rows + rows - 1, last)
+            yield start, end
+            start = end + 1
+
+
+def _check_order(chunk: MessageChunk, key: str) -> None:
+    """Raise unless messages, some of them and the last, have the positions that they must have."""
+    for number in (*range(0, len(chunk), _ROWS_A_CHECK), len(chunk) - 1):
+        if not chunk.part(number, number + 1).joined().endswith(_ending(key, chunk.first + number)):
+            raise EngineError("RowOrder")
 
 
 def _message(
     engine: duckdb.DuckDBPyConnection, changes: Path, key: str, timestamp: str
 ) -> tuple[str, dict[str, str | bool], int]:
-    """Return the SQL expression of a message, its parameters, and the most bytes of a message before its ending.
+    """Return the SQL expression of a message and a comma, its parameters, and the most bytes before its ending.
 
     The parts that are the same for all users are parameters.
     """
@@ -131,13 +177,13 @@ def _message(
     # concat() takes half the time of ||, and skips NULL.
     more = f", {others}" if names else ""
     message = (
-        f"concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END{more}, $tail, file_row_number, '\"}}')"
+        f"concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END{more}, $tail, file_row_number, '\"}},')"
     )
     return message, parts, len(_BEGIN) + len(',"traits":') + longest
 
 
 def _ending(key: str, position: int) -> bytes:
-    return f'"{message_id(key, position)}"}}'.encode()
+    return f'"{message_id(key, position)}"}},'.encode()
 
 
 def split_messages(text: bytes) -> list[bytes]:

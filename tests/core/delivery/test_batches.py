@@ -23,11 +23,10 @@ SENT_AT = "2026-11-23T13:56:49.152Z"
 
 
 def identifies(sizes: list[int], in_one: int = 2048) -> list[MessageChunk]:
-    texts = [b"x" * size for size in sizes]
-    longest = max(sizes, default=0)
-    return [
-        MessageChunk(first, tuple(texts[first : first + in_one]), longest) for first in range(0, len(texts), in_one)
-    ]
+    text = b"".join(b"x" * size + b"," for size in sizes)
+    ends = list(itertools.accumulate((size + 1 for size in sizes), initial=0))
+    chunk = MessageChunk(0, text, ends, max(sizes, default=0))
+    return [chunk.part(first, min(first + in_one, len(chunk))) for first in range(0, len(chunk), in_one)]
 
 
 def positions(batch: Batch) -> list[int]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,8 +28,13 @@ def messages(tmp_path: Path, changes: list[tuple[str, str, bool]], positions: Ra
         engine.execute(f"COPY changes TO '{path}' (FORMAT parquet)")
         ready = identify_messages(engine, path, positions, key=KEY, timestamp="2026-11-23T13:56:49.152Z")
         found = list(ready)
-    assert all(len(text) <= some.longest for some in found for text in some.texts)
-    return {some.first + n: json.loads(text) for some in found for n, text in enumerate(some.texts)}
+    texts = {
+        chunk.first + number: chunk.part(number, number + 1).joined().removesuffix(b",")
+        for chunk in found
+        for number in range(len(chunk))
+    }
+    assert all(len(texts[chunk.first + number]) <= chunk.longest for chunk in found for number in range(len(chunk)))
+    return {position: json.loads(text) for position, text in texts.items()}
 
 
 def test_every_message_is_the_json_segment_documents(tmp_path: Path) -> None:
@@ -83,27 +89,42 @@ def test_message_ids_differ_between_plans_and_destinations_and_are_short_enough(
     assert all(len(one) < 100 for one in ids)
 
 
-class Shuffled:
-    """An engine that hands rows out in another order than the file's."""
+class OtherRows:
+    """An engine that returns the rows of a query in another order, or not all."""
 
-    def __init__(self, rows: list[tuple[bytes]]) -> None:
-        self.rows = rows
+    def __init__(self, engine: duckdb.DuckDBPyConnection, rows: str) -> None:
+        self._engine = engine
+        self._rows = rows
 
-    def execute(self, query: str, _parameters: object = None) -> "Shuffled":
-        return Shuffled([]) if "parquet_schema" in query else self
+    def execute(self, query: str, parameters: object = None) -> duckdb.DuckDBPyConnection:
+        return self._engine.execute(query, parameters)
 
-    def fetchall(self) -> list[tuple[str, bool, int]]:
-        return [("t", True, 3)] if self.rows else []
-
-    def fetchmany(self, count: int) -> list[tuple[bytes]]:
-        taken, self.rows = self.rows[:count], self.rows[count:]
-        return taken
+    def sql(self, query: str, params: object) -> duckdb.DuckDBPyRelation:
+        return self._engine.sql(f"SELECT message FROM ({query}) rows(message) {self._rows}", params=params)
 
 
-@pytest.mark.parametrize("order", [[1, 0, 2], [0, 2, 1], [0, 1]])
-def test_messages_that_come_out_of_order_or_not_all_are_not_told(tmp_path: Path, order: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [("ORDER BY message DESC", "RowOrder"), ("LIMIT 2", "RowCount"), ("OFFSET 1", "RowOrder"), ("LIMIT 0", "RowCount")],
+)
+def test_messages_that_come_out_of_order_or_not_all_are_not_told(tmp_path: Path, rows: str, kind: str) -> None:
     """Otherwise the state would have users that were not sent."""
-    engine = Shuffled([(f'{{"messageId":"{KEY}-{position}"}}'.encode(),) for position in order])
+    path = tmp_path / "changes.parquet"
+    with open_engine(tmp_path) as engine:
+        engine.execute(f"COPY (SELECT 't' AS trait, 'u' AS user_id, true AS value FROM range(3)) TO '{path}'")
+        other: Any = OtherRows(engine, rows)
+        with pytest.raises(EngineError, match=kind):
+            list(identify_messages(other, path, Ranges.of([(0, 2)]), key=KEY, timestamp=""))
 
-    with pytest.raises(EngineError, match="Row"):
-        list(identify_messages(engine, tmp_path / "x", Ranges.of([(0, 2)]), key=KEY, timestamp=""))  # type: ignore[arg-type]
+
+def test_a_query_returns_no_more_bytes_than_the_longest_message_lets_it(tmp_path: Path) -> None:
+    """A plan of long messages takes as little memory as one of short ones."""
+    path = tmp_path / "changes.parquet"
+    with open_engine(tmp_path) as engine:
+        engine.execute(f"""COPY (SELECT 't' AS trait, repeat('u', 3000) || i AS user_id, true AS value
+                                 FROM range(12000) rows(i)) TO '{path}'""")
+        ready = identify_messages(engine, path, Ranges.of([(0, 11_999)]), key=KEY, timestamp="")
+        sizes = [len(chunk.text) for chunk in ready]
+
+    assert len(sizes) > 1
+    assert max(sizes) < 17_000_000
