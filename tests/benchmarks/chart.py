@@ -29,8 +29,8 @@ _PROMISED_MB = 300
 _LINES = {
     "client level": ("#2f6fb0", "o"),
     "first sync": ("#c8553d", "s"),
-    "sync with 5 % movers": ("#5b8e4a", "^"),
-    "sync without movers": ("#8a6fb0", "D"),
+    "sync with 5 % changed": ("#5b8e4a", "^"),
+    "sync without changes": ("#8a6fb0", "D"),
 }
 
 

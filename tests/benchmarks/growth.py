@@ -15,9 +15,9 @@ MOST_EXPORTED = 1_999_999
 """Amplitude caps an export at 2,000,000 rows, and one of that many is refused as possibly cut off."""
 
 CHURN = 0.05
-"""Share of the members who move, half of them in and half of them out."""
+"""Share of the members who change, half of them enter and half of them exit."""
 
-CLIENT, FIRST, UNCHANGED, CHURNED = "client level", "first sync", "sync without movers", "sync with 5 % movers"
+CLIENT, FIRST, UNCHANGED, CHURNED = "client level", "first sync", "sync without changes", "sync with 5 % changed"
 
 
 Works = dict[str, tuple[list["Measurement"], dict[str, int]]]
@@ -39,7 +39,7 @@ def measure_growth(
         if members <= MOST_EXPORTED:
             works |= sync_thrice(bench, members, repeats)
         for work, (measured, counted) in works.items():
-            row = {"work": work, "members": members, **_medians(measured, idle), **counted}
+            row = {"work": work, "members": members, **medians(measured, idle), **counted}
             rows.append(row)
             say(
                 f"{members:,} members, {work}: {row['seconds']:.2f} s, {row['processor_seconds']:.2f} "
@@ -55,29 +55,33 @@ def measure_idle(bench: Workbench, repeats: int) -> float:
     return median(bench.idle_task().memory_peak_mib for _ in range(repeats))
 
 
-def sync_thrice(bench: Workbench, members: int, repeats: int) -> Works:
-    """Sync from nothing, then with nobody moving, then with movers, each so often; one ledger, as it is in use.
+def sync_thrice(bench: Workbench, members: int, repeats: int, *, properties: int = 0) -> Works:
+    """Sync from nothing, then without a change, then with changes, each so often; one ledger, as it is in use.
 
-    Those who move out in one sync with movers move in again in the next one.
+    Those who exit in one sync with changes enter again in the next one.
     """
     state = bench.folder / f"state-{members}"
-    export, moved = bench.export(members), bench.export(members, first=max(1, round(members * CHURN / 2)))
+    export = bench.export(members, properties=properties)
+    moved = bench.export(members, first=max(1, round(members * CHURN / 2)), properties=properties)
+    names: dict[str, Any] = {"user_properties": bench.property_names(properties)} if properties else {}
     works: Works = {}
     first = []
     for _ in range(repeats):
         bench.drop(state)
-        first.append(bench.sync(state, export, "first"))
+        first.append(bench.sync(state, export, "first", **names))
     works[FIRST] = (first, _counted(bench))
-    unchanged = [bench.sync(state, export, f"unchanged-{number}") for number in range(repeats)]
+    unchanged = [bench.sync(state, export, f"unchanged-{number}", **names) for number in range(repeats)]
     works[UNCHANGED] = (unchanged, _counted(bench))
-    churned = [bench.sync(state, export if number % 2 else moved, f"churned-{number}") for number in range(repeats)]
+    churned = [
+        bench.sync(state, export if number % 2 else moved, f"churned-{number}", **names) for number in range(repeats)
+    ]
     works[CHURNED] = (churned, _counted(bench))
     bench.drop(state)
     return works
 
 
 def _forget_inputs(bench: Workbench, members: int) -> None:
-    for pattern in (f"ids-*-{members}.parquet", f"export-*-{members}.csv"):
+    for pattern in (f"ids-*-{members}.parquet", f"export-*-{members}-*.csv"):
         for path in bench.folder.glob(pattern):
             path.unlink()
 
@@ -87,7 +91,8 @@ def _counted(bench: Workbench) -> dict[str, int]:
     return {"identifies": arrived.identifies, "requests": arrived.requests, "wire_bytes": arrived.wire_bytes}
 
 
-def _medians(measured: Sequence[Measurement], idle: float) -> dict[str, float]:
+def medians(measured: Sequence[Measurement], idle: float) -> dict[str, float]:
+    """Return the median figures of repeated measurements; the disk is the most of any."""
     return {
         "seconds": median(one.seconds for one in measured),
         "processor_seconds": median(one.processor_seconds for one in measured),

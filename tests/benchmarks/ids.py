@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 # 24 to 32 characters, in no order: the length of a MongoDB ObjectId up to that of a UUID without hyphens.
@@ -31,12 +32,13 @@ def write_ids(folder: Path, members: int, *, first: int = 0) -> Path:
     return path
 
 
-def write_export(folder: Path, members: int, *, first: int = 0) -> Path:
-    """Write the same users as Amplitude exports them: CSV, every field quoted."""
-    path = folder / f"export-{first}-{members}.csv"
+def write_export(folder: Path, members: int, *, first: int = 0, properties: Sequence[str] = ()) -> Path:
+    """Write the same users as Amplitude exports them: CSV, every field quoted; a property has 20 characters."""
+    path = folder / f"export-{first}-{members}-{len(properties)}.csv"
+    more = "".join(f", md5(number || ' {name}')[1:20] AS \"{name}\"" for name in properties)
     if not path.exists():
         _copy(
-            f"""SELECT (400000000000 + number)::VARCHAR AS amplitude_id, {_USER_ID} AS user_id
+            f"""SELECT (400000000000 + number)::VARCHAR AS amplitude_id, {_USER_ID} AS user_id{more}
                 FROM range({first}, {first + members}) ids(number)""",
             path,
             "FORMAT csv, HEADER true, FORCE_QUOTE *",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def tables(results: dict[str, Any]) -> dict[str, str]:
     """Return a table for each part that was measured, by its name, and one for machine and targets."""
     made = {"machine": _machine(results), "targets": _targets(results)}
-    parts = {"speed": _speed, "growth": _growth, "pace": _pace}
+    parts = {"speed": _speed, "growth": _growth, "pace": _pace, "properties": _properties, "store": _store}
     made |= {name: make(results[name]) for name, make in parts.items() if name in results}
     made |= {"profile": _profile(results["speed"])} if "speed" in results else {}
     return made | ({"worker": _worker(results["growth"])} if "growth" in results else {})
@@ -36,12 +36,12 @@ def _speed(rows: Sequence[dict[str, Any]]) -> str:
     header = (
         "subject",
         "setting",
-        "identifies told",
+        "identifies sent",
         "identifies/s",
         "spread",
         "processor-seconds a million",
         "peak memory, MiB",
-        "of it while telling",
+        "of it while sending",
         "lost",
     )
     return _table(header, (_speed_row(row) for row in rows))
@@ -115,12 +115,66 @@ def _growth(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def _properties(rows: Sequence[dict[str, Any]]) -> str:
+    header = (
+        "user properties",
+        "work",
+        "members",
+        "MB sent",
+        "seconds",
+        "processor-seconds",
+        "peak memory above an idle task's, MB",
+        "disk, MB",
+    )
+    return _table(
+        header,
+        (
+            (
+                str(row["properties"]),
+                row["work"],
+                f"{row['members']:,}",
+                f"{row['wire_bytes'] / 1e6:,.1f}",
+                f"{row['seconds']:.2f}",
+                f"{row['processor_seconds']:.2f}",
+                f"{row['memory_above_idle_mib'] * 2**20 / 1e6:.0f}",
+                f"{row['disk_peak_mib'] * 2**20 / 1e6:.0f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _store(rows: Sequence[dict[str, Any]]) -> str:
+    header = ("work", "members", "put", "get", "list", "other", "MB up", "MB down")
+    return _table(
+        header,
+        (
+            (
+                row["work"],
+                f"{row['members']:,}",
+                *(f"{row[kind]:,}" for kind in ("put", "get", "list", "other")),
+                f"{row['bytes_up'] / 1e6:,.1f}",
+                f"{row['bytes_down'] / 1e6:,.1f}",
+            )
+            for row in rows
+        ),
+    )
+
+
 _WORKER_SIZES = (10_000, 1_000_000, MOST_EXPORTED)
 _PACE = 1000
 
 
 def _worker(rows: Sequence[dict[str, Any]]) -> str:
-    header = ("members", "sync", "memory, MB", "disk, MB", "processor-seconds", "seconds without a pace", "at 1,000/s")
+    header = (
+        "members",
+        "sync",
+        "memory, MB",
+        "disk, MB",
+        "processor-seconds",
+        "seconds without a rate limit",
+        "at 1,000/s",
+    )
     return _table(
         header,
         (

@@ -45,7 +45,7 @@ def test_an_idle_task_has_nothing_of_a_sync_in_its_memory(bench: Workbench) -> N
     assert ours <= {"airflow_provider_amplitude_segment.get_provider_info"}
 
 
-def test_whole_syncs_send_all_members_then_nobody_then_the_movers(bench: Workbench) -> None:
+def test_whole_syncs_send_all_members_then_none_then_the_changes(bench: Workbench) -> None:
     measured = sync_thrice(bench, MEMBERS, 1)
 
     sent = {work: counted["identifies"] for work, (_, counted) in measured.items()}

@@ -45,8 +45,11 @@ class Workbench:
     def lines(self, members: int) -> Path:
         return write_lines(self.folder, members)
 
-    def export(self, members: int, *, first: int = 0) -> Path:
-        return write_export(self.folder, members, first=first)
+    def export(self, members: int, *, first: int = 0, properties: int = 0) -> Path:
+        return write_export(self.folder, members, first=first, properties=self.property_names(properties))
+
+    def property_names(self, count: int) -> list[str]:
+        return [f"property {number}" for number in range(count)]
 
     def plan(self, members: int) -> Path:
         """Return a state folder with a plan to tell so many members for the first time."""
@@ -75,7 +78,13 @@ class Workbench:
         return run_module("benchmarks.subjects.ours_plan", {"state": str(self.plan(members))}, environment)
 
     def sync(
-        self, state: Path, export: Path, run: str, *, connections: Mapping[str, str] | None = None, **parameters: Any
+        self,
+        state: Path | str,
+        export: Path,
+        run: str,
+        *,
+        connections: Mapping[str, str] | None = None,
+        **parameters: Any,
     ) -> Measurement:
         """Measure the operator's whole sync of an export."""
         self.sink.hand_out(export)

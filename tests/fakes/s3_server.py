@@ -9,6 +9,7 @@ import sys
 import threading
 import urllib.parse
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
@@ -73,6 +74,10 @@ class S3Server:
         """Method and path of what was asked since this was called last."""
         return list(json.loads(self._ask("GET", "/-/requests")))
 
+    def traffic(self) -> dict[str, int]:
+        """Requests by kind, and bytes of objects in both directions, since this was called last."""
+        return dict(json.loads(self._ask("GET", "/-/traffic")))
+
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         # moto checks no signature, but takes from one which service is meant.
         signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/s3/aws4_request"}
@@ -93,9 +98,19 @@ class _Recorded:
         self._denied: list[str] = []
         self._refused: dict[str, Any] = {"headers": []}
         self._requests: list[str] = []
+        self._traffic: Counter[str] = Counter()
         self._conditional = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body = list(self._answer(environ, start_response))
+        if not environ["PATH_INFO"].startswith("/-/"):
+            kind = "list" if "list-type" in environ.get("QUERY_STRING", "") else environ["REQUEST_METHOD"].lower()
+            self._traffic[kind if kind in {"put", "get", "list"} else "other"] += 1
+            self._traffic["bytes_up"] += int(environ.get("CONTENT_LENGTH") or 0)
+            self._traffic["bytes_down"] += sum(map(len, body))
+        return body
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         if path.startswith("/-/"):
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -131,6 +146,10 @@ class _Recorded:
         return [f"<Error><Code>{fault['code']}</Code><Message>told to</Message></Error>".encode()]
 
     def _tell(self, path: str, body: Any) -> bytes:
+        if path == "/-/traffic":
+            kinds = ("put", "get", "list", "other", "bytes_up", "bytes_down")
+            traffic, self._traffic = self._traffic, Counter()
+            return json.dumps({kind: traffic[kind] for kind in kinds}).encode()
         if path == "/-/faults":
             self._faults.append(body)
         elif path == "/-/ignore":
