@@ -41,7 +41,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
     maintenance/    discovery: which ledgers there are; rollback; erasure, user_list: users to erase; marked_copies
     user_properties what is sent beside the trait
     engine/         database: DuckDB in bounded memory; engine_file: the only place where a path enters a query
-                    scratch: the worker's temporary folder
+                    text_rows: a column of text, many rows in one buffer; scratch: the worker's temporary folder
     disk_space      how much of it a sync needs
     http/           retry: how often and how long after, for both vendors; response_body: was it cut off
                     network_kind, network_fault: why there was no response; base_url: the host of a connection
