@@ -1,7 +1,6 @@
 """Read a query's one column of text as Arrow: many rows in one buffer, without a Python object for each.
 
-To fetch two million messages as Python objects takes more of the processor than to make them
-(ADR 0026).
+To fetch two million messages as Python objects takes more of the processor than to make them (ADR 0026).
 """
 
 from __future__ import annotations
