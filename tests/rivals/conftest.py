@@ -14,6 +14,7 @@ from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from multiprocessing.synchronize import Event
 
     from fakes.s3_server import S3Server
 
@@ -43,8 +44,14 @@ def place(open_store: Callable[[], LedgerStore], sandbox: Sandbox) -> Place:
 
 
 @pytest.fixture(scope="module")
-def rivals(place: Place) -> Iterator[tuple[Rival, Rival]]:
+def may_send() -> Event:
+    """Return what rivals wait for that hold their batches."""
+    return multiprocessing.get_context("spawn").Event()
+
+
+@pytest.fixture(scope="module")
+def rivals(place: Place, may_send: Event) -> Iterator[tuple[Rival, Rival]]:
     """Start two rivals; orders that say ``together`` are begun at the same moment."""
     barrier = multiprocessing.get_context("spawn").Barrier(2)
-    with Rival(place, barrier) as first, Rival(place, barrier) as second:
+    with Rival(place, barrier, may_send) as first, Rival(place, barrier, may_send) as second:
         yield first, second
