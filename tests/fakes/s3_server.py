@@ -3,6 +3,7 @@
 ``S3Server`` starts this file as a program; what it is told goes by ``/-/`` of the same server.
 """
 
+import base64
 import json
 import subprocess
 import sys
@@ -43,6 +44,11 @@ class S3Server:
     def put(self, path: str, content: bytes) -> None:
         """Write an object as some other process would."""
         self._ask("PUT", f"/{path}", content)
+
+    def objects(self, prefix: str) -> dict[str, bytes]:
+        """What is kept of the objects whose bucket and key begin so, by key; no request of S3's own counts."""
+        kept = json.loads(self._ask("POST", "/-/objects", json.dumps(prefix).encode()))
+        return {key: base64.b64decode(content) for key, content in kept.items()}
 
     def buckets(self) -> str:
         """The XML that lists them."""
@@ -131,6 +137,8 @@ class _Recorded:
         return [f"<Error><Code>{fault['code']}</Code><Message>told to</Message></Error>".encode()]
 
     def _tell(self, path: str, body: Any) -> bytes:
+        if path == "/-/objects":
+            return json.dumps(_kept_objects(body)).encode()
         if path == "/-/faults":
             self._faults.append(body)
         elif path == "/-/ignore":
@@ -141,6 +149,16 @@ class _Recorded:
             self._refused = body
         told, self._requests = self._requests, []
         return json.dumps(told).encode()
+
+
+def _kept_objects(prefix: str) -> dict[str, str]:
+    """Return what moto keeps of the objects whose bucket and key begin so, in Base64."""
+    from moto.core import DEFAULT_ACCOUNT_ID  # noqa: PLC0415 - only the server needs moto
+    from moto.s3.models import s3_backends  # noqa: PLC0415
+
+    name, _, key_prefix = prefix.partition("/")
+    keys = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[name].keys
+    return {key: base64.b64encode(keys[key].value).decode() for key in list(keys) if key.startswith(key_prefix)}
 
 
 def _asked_for(environ: dict[str, Any]) -> str:

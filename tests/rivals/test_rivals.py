@@ -14,9 +14,12 @@ from airflow_provider_amplitude_segment.core.ledger.stream import Run
 from airflow_provider_amplitude_segment.sandbox import Fault, Sandbox, SandboxCohort
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.synchronize import Event
 
     from rivals.rival import Ending
+
+    Contents = Callable[[str], dict[str, bytes]]
 
 ROUNDS = 20
 WITHIN_SECONDS = 20
@@ -52,12 +55,6 @@ def wake_later(owner: Rival) -> Ending:
     """Wake an owner after the second for which a look at the claims counts; return how it ended."""
     owner.wake(later=1.1)
     return owner.end()
-
-
-def contents(place: Place, cohort_id: str) -> dict[str, bytes | None]:
-    """Return what stands in the ledger itself; its folders hold what is for people."""
-    store, folder = place.open_store(), stream(cohort_id).folder
-    return {name: store.get(f"{folder}/{name}") for name in store.names(folder) if "." in name}
 
 
 def race(rivals: tuple[Rival, Rival], cohort_id: str, **order: bool) -> dict[str, Ending]:
@@ -132,7 +129,7 @@ def test_of_twenty_pairs_that_take_over_an_expired_claim_one_of_each_wins(
 
 
 def test_an_owner_stopped_while_it_tells_sends_and_writes_nothing_more_when_it_wakes_beside_its_own_retry(
-    place: Place, sandbox: Sandbox, rivals: tuple[Rival, Rival]
+    contents: Contents, sandbox: Sandbox, rivals: tuple[Rival, Rival]
 ) -> None:
     owner, retry = rivals
     for number in range(ROUNDS):
@@ -147,16 +144,16 @@ def test_an_owner_stopped_while_it_tells_sends_and_writes_nothing_more_when_it_w
 
         assert retry.do(Order(cohort_id, cohort_id, try_number=2)).kind == "done"
 
-        batches, written = sandbox.segment.batches_received, contents(place, cohort_id)
+        batches, written = sandbox.segment.batches_received, contents(stream(cohort_id).folder)
         assert wake_later(owner).kind == "ClaimLostError"
         assert sandbox.segment.batches_received == batches
-        assert contents(place, cohort_id) == written
+        assert contents(stream(cohort_id).folder) == written
         assert_sent_once(sandbox, cohort_id, users)
 
 
 @pytest.mark.parametrize("entry", ["changes-1.parquet", "plan-1.json", "acked-1-1.json", "snapshot-1-1.parquet"])
 def test_an_owner_stopped_before_a_write_ends_that_one_and_no_other_when_it_wakes_beside_its_own_retry(
-    place: Place, sandbox: Sandbox, rivals: tuple[Rival, Rival], entry: str
+    contents: Contents, sandbox: Sandbox, rivals: tuple[Rival, Rival], entry: str
 ) -> None:
     """Before it sends or commits anything it sees the retry's claim; a batch that was in its hand may still leave."""
     owner, retry = rivals
@@ -168,10 +165,10 @@ def test_an_owner_stopped_before_a_write_ends_that_one_and_no_other_when_it_wake
 
         assert retry.do(Order(cohort_id, cohort_id, try_number=2)).kind == "done"
 
-        batches, written = sandbox.segment.batches_received, contents(place, cohort_id)
+        batches, written = sandbox.segment.batches_received, contents(stream(cohort_id).folder)
         assert wake_later(owner).kind == "ClaimLostError"
         in_flight = 1 if entry.startswith("acked") else 0
         assert sandbox.segment.batches_received <= batches + in_flight
-        after = contents(place, cohort_id)
+        after = contents(stream(cohort_id).folder)
         assert {name for name in after if after[name] != written.get(name)} <= WRITTEN_ON_WAKING[entry]
         assert_sent_once(sandbox, cohort_id, users)
