@@ -102,7 +102,7 @@ class AmplitudeClient:
         base_url: str,
         timeout_seconds: float,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
         random: Callable[[], float] = random.random,
         now: Callable[[], float] = time.time,
     ) -> None:

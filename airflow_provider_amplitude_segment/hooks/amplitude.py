@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +23,8 @@ from airflow_provider_amplitude_segment.hooks.connection.form import form_behavi
 from airflow_provider_amplitude_segment.hooks.connection.web_urls import cohort_url
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
     from airflow_provider_amplitude_segment.core.export.cohort import Cohort
     from airflow_provider_amplitude_segment.hooks.connection.endpoint import Endpoint
@@ -60,6 +63,7 @@ class AmplitudeHook(BaseHook):
     def __init__(self, amplitude_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.amplitude_conn_id = amplitude_conn_id
+        self.sleep: Callable[[float], object] = time.sleep
         self._client: AmplitudeClient | None = None
 
     @staticmethod
@@ -96,7 +100,7 @@ class AmplitudeHook(BaseHook):
         session = connection_session.open_session(endpoint, connection_session.sign_with(api_key, secret_key))
         # Storage gets neither the keys nor the client certificate.
         storage_session = connection_session.open_session(replace(endpoint, cert=None), connection_session.sign_nothing)
-        return AmplitudeClient(session, storage_session, endpoint.base_url, endpoint.timeout_seconds)
+        return AmplitudeClient(session, storage_session, endpoint.base_url, endpoint.timeout_seconds, sleep=self.sleep)
 
     def _endpoint(self, connection: Any) -> Endpoint:
         return read_endpoint(connection, HOSTS, OTHER_HOSTS)

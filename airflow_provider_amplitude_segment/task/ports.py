@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import conf
@@ -42,7 +43,10 @@ def open_sync_ports(operator: SyncParameters, settings: SyncSettings, scratch: P
     """
     with ExitStack() as stack:
         amplitude_conn_id = read_connection_id("amplitude_conn_id", operator.amplitude_conn_id)
-        amplitude = AmplitudeHook(amplitude_conn_id).get_conn()
+        hook = AmplitudeHook(amplitude_conn_id)
+        if operator.clock is not None:
+            hook.sleep = partial(operator.clock.wait, until=threading.Event())
+        amplitude = hook.get_conn()
         stack.callback(amplitude.close)
         yield SyncPorts(amplitude, stack.enter_context(open_delivery_ports(operator, settings, scratch)))
 
@@ -75,7 +79,7 @@ def open_delivery_ports(
         yield DeliveryPorts(
             segment_clients=segment_clients,
             store=_open_store(operator.state_path),
-            clock=SystemClock(),
+            clock=operator.clock or SystemClock(),
             random_source=SystemRandomSource(),
             stop=threading.Event(),
             scratch=scratch,

@@ -30,6 +30,8 @@ from airflow_provider_amplitude_segment.task.parameters import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airflow_provider_amplitude_segment.core.clock import Clock
+
 _KEEP_SNAPSHOTS = 5
 _MOST_REQUESTS = 32
 _MOST_EXPORTS = 1_000_000
@@ -54,6 +56,7 @@ class DestinationParameters(Protocol):
     segment_context: Mapping[str, Any] | str | None
     integrations: Mapping[str, Any] | str | None
     state_path: str | None
+    clock: Clock | None
 
 
 class SyncParameters(DestinationParameters, Protocol):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.core.clock import Clock
 
 
 class StoppableMixin:
@@ -10,6 +14,8 @@ class StoppableMixin:
 
     # Not set earlier, because Airflow copies operators while it parses and an event cannot be copied.
     stop_event: threading.Event | None = None
+    clock: Clock | None = None
+    """What a task waits by; ``None`` is the worker's own. A test sets another, and so waits for no real time."""
 
     def on_kill(self) -> None:
         """Stop after the batches in flight. The ledger stays correct without this stop too."""

@@ -90,10 +90,16 @@ def file_system(url: str, **options: Any) -> S3FileSystem:
     return S3FileSystem(key=KEY, secret=SECRET, endpoint_url=url, skip_instance_cache=True, **options)
 
 
+@pytest.fixture(scope="session")
+def shared_file_system(s3_server: S3Server) -> S3FileSystem:
+    """Return the file system that tests share as tasks of a process do: to make one takes longer than most tests."""
+    return file_system(s3_server.url)
+
+
 @pytest.fixture
-def root(s3_server: S3Server, bucket: str) -> Root:
+def root(shared_file_system: S3FileSystem, bucket: str) -> Root:
     """Return where a store is on S3."""
-    return Root(file_system(s3_server.url), f"{bucket}/state")
+    return Root(shared_file_system, f"{bucket}/state")
 
 
 @pytest.fixture

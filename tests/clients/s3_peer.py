@@ -1,4 +1,7 @@
-"""Another process at the same bucket: ``s3_peer.py <task> <url> <bucket> <start> <number>`` prints JSON."""
+"""Another process at the same bucket: ``s3_peer.py <task> <url> <bucket> <number>`` prints JSON.
+
+It prints ``ready`` first, and reads the time to begin.
+"""
 
 import json
 import os
@@ -13,15 +16,17 @@ from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 TURNS = 20
 
 
-def main(task: str, url: str, bucket: str, start: str, number: str) -> object:
+def main(task: str, url: str, bucket: str, number: str) -> object:
     fs = S3FileSystem(key="ledger-key", secret="ledger-secret", endpoint_url=url)
     root = SimpleNamespace(fs=fs, path=f"{bucket}/state")
     store = LedgerStore(root)
     store.put(f"warm/{number}", b"")
+    print("ready", flush=True)  # noqa: T201 - the process that started it reads this
+    start = float(sys.stdin.readline())
     if task == "create":
         won = []
         for turn in range(TURNS):
-            time.sleep(max(0.0, float(start) + turn / 20 - time.time()))
+            time.sleep(max(0.0, start + turn / 20 - time.time()))
             won.append(store.create(f"a/claim-{turn}.json", f"claim of {number}".encode()))
         return won
     child = os.fork()

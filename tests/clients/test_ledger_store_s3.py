@@ -20,13 +20,22 @@ PEER = Path(__file__).parent / "s3_peer.py"
 
 
 def peers(task: str, s3_server: S3Server, bucket: str, count: int) -> list[Any]:
-    """What so many processes return that do the same at once."""
-    start = str(time.time() + 3 + count / 2)
-    command = [sys.executable, str(PEER), task, s3_server.url, bucket, start]
+    """What so many processes return that do the same at once: all of them begin when the last is ready."""
+    command = [sys.executable, str(PEER), task, s3_server.url, bucket]
     running = [
-        subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+        subprocess.Popen(  # noqa: S603 - our own program
+            [*command, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for number in range(count)
     ]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    start = time.time() + 0.1
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write(f"{start}\n")
+        process.stdin.flush()
     return [json.loads(process.communicate(timeout=60)[0]) for process in running]
 
 
@@ -161,8 +170,10 @@ def test_a_large_file_whose_parts_do_not_all_arrive_leaves_what_was_there(
     assert (tmp_path / "copy").stat().st_size == 20 << 20
 
 
-def test_a_folder_of_more_objects_than_one_answer_lists_is_listed_whole(root: Root, store: LedgerStore) -> None:
-    root.fs.pipe({f"{root.path}/a/acked-{number}.json": b"{}" for number in range(1_050)})
+def test_a_folder_of_more_objects_than_one_answer_lists_is_listed_whole(
+    s3_server: S3Server, bucket: str, store: LedgerStore
+) -> None:
+    s3_server.put_many(bucket, [f"state/a/acked-{number}.json" for number in range(1_050)], b"{}")
 
     assert len(set(store.names("a"))) == 1_050
 

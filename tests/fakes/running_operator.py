@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_amplitude_segment.operators.retire_trait import AmplitudeCohortTraitRetireOperator
 from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
+from fakes.clock import FakeClock
 from fakes.task_instance import FakeTaskInstance, Sync
 
 
@@ -41,14 +42,19 @@ def ti() -> FakeTaskInstance:
 def sync(sandbox: Sandbox, ti: FakeTaskInstance, tmp_path: Path) -> Sync:  # noqa: ARG001 - it sets the connections
     """Run the operator as a worker does, on parameters as they are after rendering.
 
-    With ``event`` the task is resumed after its deferral.
+    With ``event`` the task is resumed after its deferral. With ``clock`` it waits on that one, and not in real time.
     """
 
     def run(
-        task_instance: FakeTaskInstance = ti, *, event: dict[str, Any] | None = None, **parameters: Any
+        task_instance: FakeTaskInstance = ti,
+        *,
+        event: dict[str, Any] | None = None,
+        clock: FakeClock | None = None,
+        **parameters: Any,
     ) -> dict[str, Any]:
         parameters = {"cohort_id": "c1", "state_path": str(tmp_path / "state"), "poll_interval": 0.05, **parameters}
         operator = AmplitudeCohortToSegmentOperator(task_id="sync", **parameters)
+        operator.clock = clock
         context = {"ti": task_instance, "dag_run": task_instance, "params": task_instance.params}
         context |= task_instance.context
         return operator.execute(context) if event is None else operator.execute_complete(context, event)

@@ -3,6 +3,7 @@
 ``S3Server`` starts this file as a program; what it is told goes by ``/-/`` of the same server.
 """
 
+import base64
 import json
 import subprocess
 import sys
@@ -44,6 +45,16 @@ class S3Server:
     def put(self, path: str, content: bytes) -> None:
         """Write an object as some other process would."""
         self._ask("PUT", f"/{path}", content)
+
+    def objects(self, prefix: str) -> dict[str, bytes]:
+        """What is kept of the objects whose bucket and key begin so, by key; no request of S3's own counts."""
+        kept = json.loads(self._ask("POST", "/-/objects", json.dumps(prefix).encode()))
+        return {key: base64.b64decode(content) for key, content in kept.items()}
+
+    def put_many(self, bucket: str, keys: Iterable[str], content: bytes) -> None:
+        """Keep so many objects of one content, in one request that is none of S3's own."""
+        told = {"bucket": bucket, "keys": list(keys), "content": base64.b64encode(content).decode()}
+        self._ask("POST", "/-/many", json.dumps(told).encode())
 
     def buckets(self) -> str:
         """The XML that lists them."""
@@ -150,6 +161,11 @@ class _Recorded:
             kinds = ("put", "get", "list", "other", "bytes_up", "bytes_down")
             traffic, self._traffic = self._traffic, Counter()
             return json.dumps({kind: traffic[kind] for kind in kinds}).encode()
+        if path == "/-/objects":
+            return json.dumps(_kept_objects(body)).encode()
+        if path == "/-/many":
+            _keep_objects(body["bucket"], body["keys"], base64.b64decode(body["content"]))
+            return b""
         if path == "/-/faults":
             self._faults.append(body)
         elif path == "/-/ignore":
@@ -162,6 +178,25 @@ class _Recorded:
         return json.dumps(told).encode()
 
 
+def _kept_objects(prefix: str) -> dict[str, str]:
+    """Return what moto keeps of the objects whose bucket and key begin so, in Base64."""
+    from moto.core import DEFAULT_ACCOUNT_ID  # noqa: PLC0415 - only the server needs moto
+    from moto.s3.models import s3_backends  # noqa: PLC0415
+
+    name, _, key_prefix = prefix.partition("/")
+    keys = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[name].keys
+    return {key: base64.b64encode(keys[key].value).decode() for key in list(keys) if key.startswith(key_prefix)}
+
+
+def _keep_objects(bucket: str, keys: list[str], content: bytes) -> None:
+    """Let moto keep objects, as if each had been put."""
+    from moto.core import DEFAULT_ACCOUNT_ID  # noqa: PLC0415 - only the server needs moto
+    from moto.s3.models import s3_backends  # noqa: PLC0415
+
+    for key in keys:
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, key, content)
+
+
 def _asked_for(environ: dict[str, Any]) -> str:
     """Return bucket and key of a request, or bucket and prefix of a listing."""
     path = environ["PATH_INFO"].strip("/")
@@ -170,10 +205,11 @@ def _asked_for(environ: dict[str, Any]) -> str:
 
 
 def _serve() -> None:
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
+    from moto.moto_server.werkzeug_app import create_backend_app  # noqa: PLC0415
     from werkzeug.serving import make_server  # noqa: PLC0415
 
-    server = make_server("127.0.0.1", 0, _Recorded(DomainDispatcherApplication(create_backend_app)), threaded=True)
+    # S3 alone, because moto's dispatcher looks for the service of each request, which takes a quarter of its time.
+    server = make_server("127.0.0.1", 0, _Recorded(create_backend_app("s3")), threaded=True)
     print(server.port, flush=True)  # noqa: T201 - whoever started it reads this
     server.serve_forever()
 

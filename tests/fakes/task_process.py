@@ -17,9 +17,11 @@ import json, re, sys
 from pathlib import Path
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 sys.path.insert(0, sys.argv[1])
+from fakes.clock import FastClock
 from fakes.task_instance import FakeTaskInstance
 parameters = {"cohort_id": "c1", "poll_interval": 0.1, **json.loads(sys.argv[2])}
 operator = AmplitudeCohortToSegmentOperator(task_id="sync", **parameters)
+operator.clock = FastClock(float(sys.argv[3])) if sys.argv[3:] else None
 report = operator.execute({"ti": FakeTaskInstance()})
 # Not getrusage(): its maximum is handed down from the process that started this one.
 peak_mib = int(re.search("VmHWM: *\\t* *([0-9]+) kB", Path("/proc/self/status").read_text())[1]) / 1024
@@ -27,10 +29,14 @@ print(json.dumps({"report": report, "peak_mib": peak_mib}))
 """
 
 
-def start_task(sandbox: Sandbox, **parameters: Any) -> subprocess.Popen[str]:
-    """Sync cohort ``c1`` of a sandbox; the last line it prints is JSON with ``report`` and ``peak_mib``."""
+def start_task(sandbox: Sandbox, *, times_faster: float | None = None, **parameters: Any) -> subprocess.Popen[str]:
+    """Sync cohort ``c1`` of a sandbox; the last line it prints is JSON with ``report`` and ``peak_mib``.
+
+    With ``times_faster`` so many seconds of the task's clock pass in each real one.
+    """
+    hurry = [] if times_faster is None else [str(times_faster)]
     return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-c", _TASK, str(Path(__file__).parent.parent), json.dumps(parameters)],
+        [sys.executable, "-c", _TASK, str(Path(__file__).parent.parent), json.dumps(parameters), *hurry],
         env={**os.environ, **sandbox.airflow_connections()},
         stdout=subprocess.PIPE,
         text=True,

@@ -36,7 +36,9 @@ from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
-    from multiprocessing.synchronize import Barrier
+    from multiprocessing.synchronize import Barrier, Event
+
+    from airflow_provider_amplitude_segment.core.delivery.response import Response
 
 DESTINATION = Destination("segment_default", "dst-1", key_fingerprint="fp-1")
 APP_ID = "187520"
@@ -71,6 +73,8 @@ class Order:
     try_number: int = 1
     together: bool = False
     only_claim: bool = False
+    holds_batches: bool = False
+    """Send no batch before the event that the rivals share is set."""
     stops_before_writing: str | None = None
     """Stop the own process, as SIGSTOP does, before the object of this name is written."""
 
@@ -86,10 +90,13 @@ class Ending:
 class Rival:
     """One such process; a context manager that leaves none."""
 
-    def __init__(self, place: Place, barrier: Barrier | None = None) -> None:
+    def __init__(self, place: Place, barrier: Barrier | None = None, may_send: Event | None = None) -> None:
         spawning = multiprocessing.get_context("spawn")
         self._pipe, there = spawning.Pipe()
-        self._process = spawning.Process(target=_serve, args=(there, barrier, place), daemon=True)
+        # Without a lock, because a process that is stopped keeps the locks that it has.
+        self._ahead = spawning.Value("d", 0.0, lock=False)
+        meeting = Meeting(barrier, may_send, self._ahead)
+        self._process = spawning.Process(target=_serve, args=(there, meeting, place), daemon=True)
 
     def __enter__(self) -> Self:
         self._process.start()
@@ -103,7 +110,13 @@ class Rival:
             self._process.kill()
             self._process.join()
 
+    @property
+    def pipe(self) -> Connection:
+        """Where its ending arrives: what waits for the first of several rivals waits for this."""
+        return self._pipe
+
     def begin(self, order: Order) -> None:
+        self._ahead.value = 0.0
         self._pipe.send(order)
 
     def end(self) -> Ending:
@@ -126,13 +139,55 @@ class Rival:
             assert time.monotonic() < deadline, "the rival does not stop"
             time.sleep(0.002)
 
-    def wake(self) -> None:
+    def wake(self, *, later: float = 0.0) -> None:
+        """Let the process go on; its clock says that so many seconds more have passed."""
+        self._ahead.value += later
         os.kill(self._pid, signal.SIGCONT)
 
     @property
     def _pid(self) -> int:
         assert self._process.pid is not None
         return self._process.pid
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """What a rival shares with the process that started it. It crosses processes.
+
+    Attributes:
+        barrier: where rivals wait for each other before they begin.
+        may_send: set when rivals that hold their batches may send them.
+        ahead: seconds by which the rival's clock is ahead.
+    """
+
+    barrier: Barrier | None
+    may_send: Event | None
+    ahead: Any
+
+
+class _RivalClock(SystemClock):
+    """The machine's time, and the seconds more that the test says have passed."""
+
+    def __init__(self, meeting: Meeting) -> None:
+        self._meeting = meeting
+
+    def now(self) -> float:
+        return super().now() + float(self._meeting.ahead.value)
+
+    def monotonic(self) -> float:
+        return super().monotonic() + float(self._meeting.ahead.value)
+
+
+class _HoldingSegment:
+    """A client that sends nothing before it may."""
+
+    def __init__(self, segment: SegmentClient, may_send: Event) -> None:
+        self._segment = segment
+        self._may_send = may_send
+
+    def post_batch(self, body: bytes, *, retry: int) -> Response:
+        assert self._may_send.wait(_WITHIN_SECONDS), "nobody lets the rival send"
+        return self._segment.post_batch(body, retry=retry)
 
 
 class _StoppingStore:
@@ -161,31 +216,42 @@ class _StoppingStore:
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
-def _serve(pipe: Connection, barrier: Barrier | None, place: Place) -> None:
+def _serve(pipe: Connection, meeting: Meeting, place: Place) -> None:
+    clock = _RivalClock(meeting)
     with ExitStack() as stack:
         amplitude, segment = _clients(place, stack)
         while (order := pipe.recv()) is not None:
             store = place.open_store()
-            if barrier is not None and order.together:
-                barrier.wait(_WITHIN_SECONDS)
+            sends_by: SegmentClient | _HoldingSegment = segment
+            if order.holds_batches:
+                assert meeting.may_send is not None
+                sends_by = _HoldingSegment(segment, meeting.may_send)
+            if meeting.barrier is not None and order.together:
+                meeting.barrier.wait(_WITHIN_SECONDS)
             try:
                 if order.only_claim:
-                    take_claim(store, stream(order.cohort_id), _run(order), time.time())
+                    take_claim(store, stream(order.cohort_id), _run(order), clock.now())
                 else:
-                    _sync(order, store, amplitude, segment)
+                    _sync(order, store, clock, amplitude, sends_by)
                 ending = Ending("done")
             except AmplitudeSegmentError as error:
                 ending = Ending(type(error).__name__, str(error))
             pipe.send(ending)
 
 
-def _sync(order: Order, store: LedgerStore, amplitude: AmplitudeClient, segment: SegmentClient) -> None:
+def _sync(
+    order: Order,
+    store: LedgerStore,
+    clock: _RivalClock,
+    amplitude: AmplitudeClient,
+    segment: SegmentClient | _HoldingSegment,
+) -> None:
     before = order.stops_before_writing
     with tempfile.TemporaryDirectory() as scratch:
         delivery = DeliveryPorts(
             segment_clients={DESTINATION: segment},
             store=_StoppingStore(store, before) if before else store,
-            clock=SystemClock(),
+            clock=clock,
             random_source=SystemRandomSource(),
             stop=threading.Event(),
             scratch=Path(scratch),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
+from fakes.clock import FakeClock
 from fakes.task_instance import FakeTaskInstance, Sync
 
 from airflow_provider_amplitude_segment.exceptions import (
@@ -265,9 +266,12 @@ def test_rejected_users_end_the_task_after_everyone_else_is_committed(
 
 def test_waits_that_segment_asks_for_spend_no_retry(sandbox: Sandbox, sync: Sync, ti: FakeTaskInstance) -> None:
     sandbox.faults.add(Fault(on="segment.batch", status=429, headers={"Retry-After": "0"}, times=3))
+    clock = FakeClock()
+    began = clock.now()
 
-    sync()
+    sync(clock=clock)
 
+    assert clock.now() - began > 3
     assert believed(sandbox) == {"ann", "bob"}
     assert ti.xcoms["sync_report"]["destinations"][0]["retries"] == 3
 
@@ -489,7 +493,7 @@ def test_a_usage_endpoint_that_is_missing_or_says_something_else_only_logs(
 ) -> None:
     sandbox.faults.add(Fault(on="amplitude.usage", times=10, **answer))
 
-    sync(min_exports_left=20)
+    sync(clock=FakeClock(), min_exports_left=20)
 
     assert believed(sandbox) == {"ann", "bob"}
     assert "does not report how many exports are left" in caplog.text
