@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,23 @@ LINKS = {
     "AIRFLOW_CONN_AMPLITUDE_DEFAULT": {"org_url": "my-org"},
     "AIRFLOW_CONN_SEGMENT_DEFAULT": {"workspace": "acme", "source": "python"},
 }
+HERE = Path(__file__).parent
+# Less waiting; a line of Airflow ignores the settings that it does not have.
+FAST = {
+    # Airflow 2 with SQLite has the SequentialExecutor, whose every task is a new interpreter that imports Airflow.
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
+    "AIRFLOW__CORE__PARALLELISM": "3",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    # A task learns of its end at a heartbeat.
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+    # The DAG files are parsed once, because they do not change: Airflow 3, Airflow 2.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
+    # airflow_local_settings.py
+    "PYTHONPATH": os.pathsep.join([str(HERE / "settings"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+}
 
 
 def with_extra(connections: dict[str, str]) -> dict[str, str]:
@@ -33,7 +52,9 @@ def with_extra(connections: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="package")
-def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowCluster]:
+def running_cluster(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[AirflowCluster]:
     """Start the sandbox and Airflow; whatever was started is stopped after the last test of this folder."""
     home = tmp_path_factory.mktemp("cluster")
     with Sandbox.start(cohorts=[], keep_messages=True) as sandbox:
@@ -43,16 +64,19 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflo
             "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(home / "state"),
             # All Airflows of these tests have one configuration, as far as a run's key goes by it.
             "AIRFLOW__AMPLITUDE_SEGMENT__INSTALLATION": "twins",
-            # A task learns of its end at a heartbeat.
-            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-            "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+            **FAST,
         }
-        with standalone(home / "airflow", Path(__file__).parent / "dags", env) as airflow:
+        green = standalone(home / "green", HERE / "dags", env)
+        with ExitStack() as stack, standalone(home / "airflow", HERE / "dags", env) as airflow:
+            if any("green" in getattr(item, "fixturenames", ()) for item in request.session.items):
+                # It starts beside the tests that do not need it.
+                stack.callback(green.__exit__)
+                green.start()
             airflow.wait_for_dags(
                 *("sync_waiting", "sync_deferred", "sync_timed", "sync_mapped", "retirement"),
                 *("two_sources", "four_deferred", "retire"),
             )
-            yield AirflowCluster(airflow, sandbox, home / "state", env)
+            yield AirflowCluster(airflow, green, sandbox, home / "state")
 
 
 @pytest.fixture
