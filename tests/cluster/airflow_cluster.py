@@ -11,6 +11,7 @@ from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from pathlib import Path
 
     import psutil
@@ -22,10 +23,10 @@ TASK = "sync"
 
 @dataclass
 class AirflowCluster:
-    """One Airflow, one sandbox, one place for ledgers; ``green`` is a second Airflow there, configured alike."""
+    """One Airflow, one sandbox, one place for ledgers; ``green`` becomes a second Airflow there, configured alike."""
 
     airflow: Standalone
-    green: Standalone
+    green: Future[Standalone]
     sandbox: Sandbox
     state: Path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from airflow_provider_amplitude_segment.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from standalone import Standalone
 
 
 # Short values of a connection are no reason to warn.
@@ -66,12 +69,18 @@ def running_cluster(
             "AIRFLOW__AMPLITUDE_SEGMENT__INSTALLATION": "twins",
             **FAST,
         }
-        green = standalone(home / "green", HERE / "dags", env)
-        with ExitStack() as stack, standalone(home / "airflow", HERE / "dags", env) as airflow:
+        green: Future[Standalone] = Future()
+        with (
+            ThreadPoolExecutor(1) as background,
+            ExitStack() as stack,
+            standalone(home / "airflow", HERE / "dags", env) as airflow,
+        ):
             if any("green" in getattr(item, "fixturenames", ()) for item in request.session.items):
                 # It starts beside the tests that do not need it.
-                stack.callback(green.__exit__)
-                green.start()
+                second = standalone(home / "green", HERE / "dags", env)
+                stack.push(second)
+                second.start()
+                green = background.submit(second.__enter__)
             airflow.wait_for_dags(
                 *("sync_waiting", "sync_deferred", "sync_timed", "sync_mapped", "retirement"),
                 *("two_sources", "four_deferred", "retire"),

@@ -10,8 +10,6 @@ import pytest
 from airflow_provider_amplitude_segment.sandbox import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cluster.airflow_cluster import AirflowCluster
     from standalone import Standalone
 
@@ -24,11 +22,11 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
-def green(cluster: AirflowCluster) -> Iterator[Standalone]:
-    """Return a second Airflow, with a database of its own."""
-    with cluster.green as airflow:
-        airflow.wait_for_dags(DAG_ID)
-        yield airflow
+def green(cluster: AirflowCluster) -> Standalone:
+    """Return a second Airflow, with a database of its own; it has started in the background."""
+    airflow = cluster.green.result()
+    airflow.wait_for_dags(DAG_ID)
+    return airflow
 
 
 def logged(airflow: Standalone) -> str:
