@@ -38,6 +38,9 @@ FAST = {
     # A task learns of its end at a heartbeat.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+    # Airflow 2 retries a task whose process was killed when it looks for such tasks; Airflow 3 has renamed the setting.
+    "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "1",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
     # The DAG files are parsed once, because they do not change: Airflow 3, Airflow 2.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
     "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
