@@ -35,6 +35,8 @@ FAST = {
     "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
     "AIRFLOW__CORE__PARALLELISM": "3",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    # An API call of a task; on a busy machine it takes longer than the default of 5 s.
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
     # A task learns of its end at a heartbeat.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
