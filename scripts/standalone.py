@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import signal
+import secrets
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,7 +22,9 @@ from memory_watch import MemoryWatch
 
 _HEALTHY_WITHIN_SECONDS = 240
 _RUN_WITHIN_SECONDS = 900
+_CALL_WITHIN_SECONDS = 120
 _STOP_WITHIN_SECONDS = 40
+_BETWEEN_LOOKS_SECONDS = 0.2
 
 
 def free_port() -> int:
@@ -75,17 +80,7 @@ class Standalone:
 
     def __enter__(self) -> Self:
         """Start, and wait until all parts are healthy."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        with (self.home / "standalone.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [Path(sys.executable).parent / "airflow", "standalone"],
-                env=self._env,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                # A shell's background job ignores SIGINT, and only SIGINT stops the whole process tree.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-            )
+        self.start()
         try:
             self._wait_until_healthy()
         except BaseException:
@@ -93,17 +88,34 @@ class Standalone:
             raise
         return self
 
+    def start(self) -> None:
+        """Start, and do not wait; end with ``with``, as if this had not been called."""
+        if self._process is not None:
+            return
+        self.home.mkdir(parents=True, exist_ok=True)
+        # SQLite keeps the mode in the file. With it, no reader waits for a writer; Airflow 2 does not set it.
+        with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+        with (self.home / "standalone.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [Path(sys.executable).parent / "airflow", "standalone"],
+                env=self._env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
     def __exit__(self, *_: object) -> None:
-        """Stop all processes."""
+        """Kill all processes, because an orderly end takes 10 s and leaves nothing that a caller reads."""
         if self._process is None:
             return
-        tree = self.processes()
-        if self._process.poll() is None:
-            os.kill(self._process.pid, signal.SIGINT)
-        _, alive = psutil.wait_procs(tree, timeout=_STOP_WITHIN_SECONDS)
-        for process in alive:
-            process.kill()
-        psutil.wait_procs(alive, timeout=5)
+        deadline = time.monotonic() + _STOP_WITHIN_SECONDS
+        # A process may have started another one since it was listed.
+        while (alive := self.processes()) and time.monotonic() < deadline:
+            for process in alive:
+                _kill(process)
+            self._process.poll()
+            psutil.wait_procs(alive, timeout=5)
         self._process.wait(timeout=5)
 
     def wait_for_dags(self, *dag_ids: str) -> None:
@@ -112,7 +124,7 @@ class Standalone:
         while not all(self._get(f"/dags/{dag_id}").ok for dag_id in dag_ids):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not all of {dag_ids} were parsed; see {self.home / 'standalone.log'}")
-            time.sleep(1)
+            time.sleep(_BETWEEN_LOOKS_SECONDS)
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> None:
         """Trigger a run, unpause the DAG, and wait until none of its runs is queued or running."""
@@ -121,25 +133,30 @@ class Standalone:
         while any(run["state"] in ("queued", "running") for run in self.runs(dag_id)):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"a run of {dag_id} did not end")
-            time.sleep(0.5)
+            time.sleep(_BETWEEN_LOOKS_SECONDS)
 
     def start_run(self, dag_id: str, conf: dict[str, Any], run_id: str | None = None) -> str:
         """Trigger a run, with a run ID or without, unpause the DAG, and return the run's ID."""
-        body = {**self._new_run(conf), **({"dag_run_id": run_id} if run_id else {})}
-        made = self._send("POST", f"/dags/{dag_id}/dagRuns", body)
-        self._send("PATCH", f"/dags/{dag_id}", {"is_paused": False})
-        return str(made["dag_run_id"])
+        # With an ID of its own, Airflow recognises a call that is repeated.
+        run_id = run_id or f"manual__{secrets.token_hex(8)}"
+        self._send("POST", f"/dags/{dag_id}/dagRuns", {**self._new_run(conf), "dag_run_id": run_id})
+        # Only where it is paused, because each call that writes may wait for SQLite's lock.
+        if self._get(f"/dags/{dag_id}").json()["is_paused"]:
+            self._send("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+        return run_id
 
     def wait_for_run(self, dag_id: str, run_id: str, seconds: float = _RUN_WITHIN_SECONDS) -> str:
         """Wait until a run has ended, and return its state."""
         deadline = time.monotonic() + seconds
         while True:
-            state = str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}").json()["state"])
+            response = self._get(f"/dags/{dag_id}/dagRuns/{run_id}")
+            response.raise_for_status()
+            state = str(response.json()["state"])
             if state in ("success", "failed"):
                 return state
             if time.monotonic() > deadline:
                 raise TimeoutError(f"run {run_id} of {dag_id} is still {state}; see {self.home}")
-            time.sleep(0.5)
+            time.sleep(_BETWEEN_LOOKS_SECONDS)
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return the DAG's runs, the oldest first."""
@@ -176,7 +193,7 @@ class Standalone:
     def connection_form(self, connection_type: str) -> dict[str, Any]:
         """Return the data from which the UI of Airflow 3 builds a connection's form."""
         self._log_in()
-        forms = self._session.get(f"{self.url}/ui/connections/hook_meta", timeout=60).json()
+        forms = self._call("GET", "/ui/connections/hook_meta")[0].json()
         return next(form for form in forms if form["connection_type"] == connection_type)
 
     def command(self, *arguments: str, may_fail: bool = False) -> str:
@@ -206,14 +223,12 @@ class Standalone:
 
     def processes_connected_to(self, port: int) -> list[psutil.Process]:
         """Return the processes that hold a connection to a local port, e.g. the task that talks to the sandbox."""
-        connected = []
-        for process in self.processes():
-            try:
-                if any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp")):
-                    connected.append(process)
-            except psutil.Error:
-                continue
-        return connected
+        # All connections are listed at once, because a list for each process takes seconds on a busy machine.
+        connected = {c.pid for c in psutil.net_connections("tcp") if c.raddr and c.raddr.port == port and c.pid}
+        # The caller itself may be at the other end.
+        if connected <= {os.getpid()}:
+            return []
+        return [process for process in self.processes() if process.pid in connected]
 
     def _new_run(self, conf: dict[str, Any]) -> dict[str, Any]:
         return {"logical_date": None, "conf": conf}
@@ -229,24 +244,49 @@ class Standalone:
             except (requests.RequestException, ValueError):
                 health = {}
             if all(health.get(part, {}).get("status") == "healthy" for part in self._parts):
+                self._warm_up()
                 return
-            time.sleep(1)
+            time.sleep(_BETWEEN_LOOKS_SECONDS)
         raise TimeoutError(f"Airflow did not become healthy; see {self.home / 'standalone.log'}")
+
+    def _warm_up(self) -> None:
+        """Send the first request to the API of the tasks, because it takes seconds, and a task waits for 5 of them."""
+        self._call("GET", "/execution/health")
 
     def _get(self, path: str) -> requests.Response:
         self._log_in()
-        return self._session.get(f"{self.url}{self._api}{path}", timeout=60)
+        return self._call("GET", f"{self._api}{path}")[0]
 
-    def _send(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _send(self, method: str, path: str, body: dict[str, Any]) -> None:
         self._log_in()
-        response = self._session.request(method, f"{self.url}{self._api}{path}", json=body, timeout=60)
-        if not response.ok:
+        response, repeated = self._call(method, f"{self._api}{path}", body)
+        # The first call did it, though its response was an error or none.
+        done_before = repeated and response.status_code == HTTPStatus.CONFLICT
+        if not response.ok and not done_before:
             raise RuntimeError(f"{method} {path}: {response.status_code} {response.text}")
-        return dict(response.json())
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[requests.Response, bool]:
+        """Return the response, and whether the call was repeated.
+
+        It is repeated after an error of the server, because SQLite may be locked on a busy machine.
+        """
+        deadline = time.monotonic() + _CALL_WITHIN_SECONDS
+        repeated = False
+        while True:
+            try:
+                response = self._session.request(method, f"{self.url}{path}", json=body, timeout=60)
+            except (requests.ConnectionError, requests.Timeout):
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR or time.monotonic() > deadline:
+                    return response, repeated
+            repeated = True
+            time.sleep(_BETWEEN_LOOKS_SECONDS)
 
     def _log_in(self) -> None:
         if "Authorization" not in self._session.headers:
-            token = self._session.get(f"{self.url}/auth/token", timeout=60).json()["access_token"]
+            token = self._call("GET", "/auth/token")[0].json()["access_token"]
             self._session.headers["Authorization"] = f"Bearer {token}"
 
 
@@ -261,6 +301,9 @@ class Standalone2(Standalone):
 
     def _settings(self, port: int) -> dict[str, str]:
         return {
+            # Seconds; on a busy machine, another process may hold SQLite's lock for longer than the default of 5.
+            # In Airflow 3's API server a thread may wait for a lock that only its own end releases: it keeps the 5.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
             "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
             "AIRFLOW__WEBSERVER__WORKERS": "1",
@@ -279,6 +322,9 @@ class Standalone2(Standalone):
     def _new_run(self, conf: dict[str, Any]) -> dict[str, Any]:
         return {"conf": conf}
 
+    def _warm_up(self) -> None:
+        """Do nothing, because tasks use the database."""
+
     def _log_in(self) -> None:
         password = (self.home / "standalone_admin_password.txt").read_text(encoding="utf-8").strip()
         self._session.auth = ("admin", password)
@@ -296,3 +342,8 @@ def _with_children(pid: int) -> list[psutil.Process]:
         return [parent, *parent.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()

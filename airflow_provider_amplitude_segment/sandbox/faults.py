@@ -49,7 +49,7 @@ class Fault:
     """Send neither the body's length nor chunks: the body ends where the connection ends, as behind a proxy that speaks
     HTTP/1.0. With ``cut_after_bytes`` the client cannot see the cut; without it the body is whole."""
     delay_seconds: float = 0
-    """Wait before the work, or with ``apply`` between the work and the response."""
+    """Wait before the work, or with ``apply`` between the work and the response; ``Faults.clear`` ends the wait."""
 
     def __post_init__(self) -> None:
         """Raise for a fault that could never occur, because a test with a misspelled fault would pass without it."""
@@ -86,6 +86,7 @@ class Faults:
         self._lock = threading.Lock()
         self._pending: list[_Pending] = []
         self._met = 0
+        self._cleared = 0
 
     @property
     def pending(self) -> list[Fault]:
@@ -99,15 +100,22 @@ class Faults:
         with self._lock:
             return self._met
 
+    @property
+    def cleared(self) -> int:
+        """How often the faults were cleared so far."""
+        with self._lock:
+            return self._cleared
+
     def add(self, *faults: Fault) -> None:
         """Add faults after the pending ones."""
         with self._lock:
             self._pending += [_Pending(fault, fault.after, fault.times) for fault in faults]
 
     def clear(self) -> None:
-        """Remove all pending faults."""
+        """Remove all pending faults, and end the delays of requests that wait."""
         with self._lock:
             self._pending.clear()
+            self._cleared += 1
 
     def take(self, point: Point) -> Fault | None:
         """Return the fault of the next request of this kind, and count it as used."""

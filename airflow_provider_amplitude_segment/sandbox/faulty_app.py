@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -24,6 +25,9 @@ _POINTS: dict[Point, re.Pattern[str]] = {
     "amplitude.file": re.compile("/api/5/cohorts/request/[^/]+/file"),
     "amplitude.storage": re.compile("/storage/.+"),
 }
+
+
+_BETWEEN_LOOKS_SECONDS = 0.05
 
 
 class Connections:
@@ -90,13 +94,14 @@ class FaultyApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         point = point_of(scope["path"]) if scope["type"] == "http" else None
+        cleared = self._faults.cleared
         fault = self._faults.take(point) if point else None
         if fault is None:
             await self._app(scope, receive, send)
         else:
-            await self._apply(fault, scope, receive, send)
+            await self._apply(fault, cleared, scope, receive, send)
 
-    async def _apply(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _apply(self, fault: Fault, cleared: int, scope: Scope, receive: Receive, send: Send) -> None:
         request = await _whole_request(receive)
         response = _CollectedResponse()
 
@@ -105,8 +110,7 @@ class FaultyApp:
 
         if fault.apply:
             await self._app(scope, replay, response.collect)
-        if fault.delay_seconds:
-            await asyncio.sleep(fault.delay_seconds)
+        await self._delay(fault.delay_seconds, cleared)
         if fault.keeps_the_response and not fault.apply:
             await self._app(scope, replay, response.collect)
         if fault.reset:
@@ -115,6 +119,11 @@ class FaultyApp:
         if fault.status is not None:
             response = _CollectedResponse(fault.status, [], bytearray(fault.body))
         await self._respond(response, fault, scope, send)
+
+    async def _delay(self, seconds: float, cleared: int) -> None:
+        until = time.monotonic() + seconds
+        while self._faults.cleared == cleared and (left := until - time.monotonic()) > 0:  # noqa: ASYNC110 - by threads
+            await asyncio.sleep(min(left, _BETWEEN_LOOKS_SECONDS))
 
     async def _respond(self, response: _CollectedResponse, fault: Fault, scope: Scope, send: Send) -> None:
         added = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fault.headers.items()]

@@ -11,23 +11,24 @@ from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from pathlib import Path
 
     import psutil
     from standalone import Standalone
 
-_WITHIN_SECONDS = 120
+_WITHIN_SECONDS = 240
 TASK = "sync"
 
 
 @dataclass
 class AirflowCluster:
-    """One Airflow, one sandbox, one place for ledgers; ``env`` is what another Airflow there is started with."""
+    """One Airflow, one sandbox, one place for ledgers; ``green`` becomes a second Airflow there, configured alike."""
 
     airflow: Standalone
+    green: Future[Standalone]
     sandbox: Sandbox
     state: Path
-    env: dict[str, str]
 
     def cohort(self, cohort_id: str, members: int) -> set[str]:
         """Make a cohort, and return its members."""
@@ -102,4 +103,4 @@ class AirflowCluster:
         while not until():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"waited for {what} in vain; see {self.airflow.home}")
-            time.sleep(0.05)
+            time.sleep(0.1)

@@ -17,6 +17,10 @@ from airflow_provider_amplitude_segment.sandbox import Fault
 MEMBERS = 100_000
 BATCH_MESSAGES = 2_500
 CONCURRENT_REQUESTS = 4
+SENT_BEFORE = 30_000
+
+# A busy machine takes longer than pytest's default.
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.parametrize("dag_id", ["sync_waiting", "sync_deferred"])
@@ -25,20 +29,25 @@ def test_a_task_killed_in_the_middle_of_100000_users_is_retried_and_ends_right(
 ) -> None:
     """One export is spent, and at most the batches in flight are sent twice, under equal message IDs."""
     users = cluster.cohort(dag_id, MEMBERS)
-    # Each batch is taken at once and answered late, so that some are always in flight.
-    cluster.sandbox.faults.add(Fault(on="segment.batch", apply=True, delay_seconds=0.4, times=MEMBERS))
+    # Batches are taken at once. From here on they are answered after the kill, so that some are in flight then, however
+    # long a busy machine takes to find the process.
+    held = Fault(
+        on="segment.batch", apply=True, delay_seconds=50, after=SENT_BEFORE // BATCH_MESSAGES, times=CONCURRENT_REQUESTS
+    )
+    cluster.sandbox.faults.add(held)
     run_id = cluster.start(dag_id, dag_id)
-    cluster.wait_until_sent(30_000)
+    cluster.wait_until_sent(SENT_BEFORE)
 
     cluster.sending_task().kill()
 
     killed_at = cluster.sandbox.segment.identifies_received
     assert 30_000 <= killed_at <= 60_000
-    ended = cluster.airflow.wait_for_run(dag_id, run_id, 120)
+    cluster.sandbox.faults.clear()
+    ended = cluster.airflow.wait_for_run(dag_id, run_id)
     if version("apache-airflow").startswith("3.0."):
         assert ended == "failed"
         cluster.airflow.clear(dag_id, run_id, TASK)
-        ended = cluster.airflow.wait_for_run(dag_id, run_id, 120)
+        ended = cluster.airflow.wait_for_run(dag_id, run_id)
     assert ended == "success"
     assert cluster.airflow.task(dag_id, run_id, TASK)["try_number"] == 2
     assert cluster.sandbox.compare(dag_id).equal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -194,6 +195,19 @@ def test_faults_can_be_called_off(sandbox: Sandbox, segment: Any) -> None:
     sandbox.faults.clear()
 
     assert segment.send(ANN).status_code == 200
+
+
+def test_to_call_faults_off_ends_their_delays(sandbox: Sandbox, segment: Any) -> None:
+    """A request that waits is answered at once."""
+    sandbox.faults.add(Fault(on="segment.batch", delay_seconds=50))
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(segment.send, ANN)
+        while not sandbox.faults.met:
+            time.sleep(0.01)
+
+        sandbox.faults.clear()
+
+        assert sent.result(timeout=20).status_code == 200
 
 
 @pytest.mark.parametrize(

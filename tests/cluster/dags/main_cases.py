@@ -20,7 +20,7 @@ def main_dag(dag_id: str, **params: Any) -> DAG:
         start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
         catchup=False,
         is_paused_upon_creation=False,
-        default_args={"retries": 1, "retry_delay": timedelta(seconds=1)},
+        default_args={"retries": 1, "retry_delay": timedelta(0)},
         params=params,
     )
 

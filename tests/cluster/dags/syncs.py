@@ -10,6 +10,9 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_amplitude_segment.operators.retire_trait import AmplitudeCohortTraitRetireOperator
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
+# The rate of the first try is low, so that a test can stop it in the middle. The next try only has to end.
+FIRST_TRYS_RATE = "{{ params.events_per_second if ti.try_number == 1 else none }}"
+
 
 def sync_dag(dag_id: str, **parameters: Any) -> DAG:
     with DAG(
@@ -18,15 +21,14 @@ def sync_dag(dag_id: str, **parameters: Any) -> DAG:
         start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
         catchup=False,
         is_paused_upon_creation=False,
-        default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
+        default_args={"retries": 2, "retry_delay": timedelta(0)},
         params={"cohort_id": "c1", "events_per_second": None},
     ) as dag:
         AmplitudeCohortToSegmentOperator(
             task_id="sync",
             cohort_id="{{ params.cohort_id }}",
-            events_per_second="{{ params.events_per_second }}",
-            poll_interval=1,
-            **parameters,
+            poll_interval=0.2,
+            **{"events_per_second": FIRST_TRYS_RATE, **parameters},
         )
     return dag
 
@@ -48,11 +50,18 @@ waiting = sync_dag("sync_waiting", deferrable=False)
 deferred = sync_dag("sync_deferred", deferrable=True)
 mapped = other_dag(
     "sync_mapped",
-    lambda: AmplitudeCohortToSegmentOperator.partial(task_id="sync", poll_interval=1).expand(
+    lambda: AmplitudeCohortToSegmentOperator.partial(task_id="sync", poll_interval=0.2).expand(
         cohort_id=["{{ params.cohort_id }}-1", "{{ params.cohort_id }}-2"]
     ),
 )
 retired = other_dag(
     "retirement", lambda: AmplitudeCohortTraitRetireOperator(task_id="sync", cohort_id="{{ params.cohort_id }}")
 )
-timed = sync_dag("sync_timed", deferrable=False, execution_timeout=timedelta(seconds=6), retries=9)
+# Each try has the low rate, because on a busy machine the time of the first one may be over before it sends.
+timed = sync_dag(
+    "sync_timed",
+    deferrable=False,
+    events_per_second="{{ params.events_per_second }}",
+    execution_timeout=timedelta(seconds=8),
+    retries=30,
+)
