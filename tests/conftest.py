@@ -1,11 +1,12 @@
 """Settings that must stand before Airflow is first imported, and what all tests share."""
 
+import fcntl
 import os
 import secrets
-import subprocess
-import sys
+import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fakes.s3_server import S3Server
@@ -36,9 +37,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneAirf
 
 
 @pytest.fixture(scope="session")
-def airflow_db() -> None:
-    """Make Airflow's metadata database in ``AIRFLOW_HOME``, once: what ``dag.test()`` needs."""
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+def airflow_db(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Make Airflow's metadata database in ``AIRFLOW_HOME``, once: what ``dag.test()`` needs.
+
+    One worker of pytest-xdist migrates it, the others copy the file.
+    """
+    from airflow.configuration import conf  # noqa: PLC0415 - after the settings above
+    from fakes.warm_python import warm_python  # noqa: PLC0415
+
+    database = Path(conf.get("database", "sql_alchemy_conn").removeprefix("sqlite:///"))
+    folder = tmp_path_factory.getbasetemp()
+    migrated = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "airflow-migrated.db"
+    with migrated.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if migrated.exists():
+            shutil.copy(migrated, database)
+        else:
+            ended = warm_python().run("-m", "airflow", "db", "migrate")
+            assert ended.returncode == 0, ended.stderr
+            shutil.copy(database, migrated)
 
 
 @pytest.fixture

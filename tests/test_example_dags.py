@@ -72,6 +72,16 @@ def run_example(name: str, run_conf: dict[str, Any] | None = None) -> Any:
     return parse(f"amplitude_segment_{name}").test(run_conf=run_conf)
 
 
+def run_waiting_example(name: str, *, deferrable: bool) -> Any:
+    """Run an example whose export takes its time, deferred or not."""
+    dag = parse(f"amplitude_segment_{name}")
+    task = dag.get_task("sync_cohort")
+    task.deferrable = deferrable
+    # The trigger asks as soon as it starts; a task that waited by itself would sleep for an hour before.
+    task.poll_interval = 3599 if deferrable else 0.05
+    return dag.test()
+
+
 def report_of(run: Any, *, task_id: str = "sync_cohort") -> dict[str, Any]:
     """Return the report of the run's sync."""
     ti = run.get_task_instance(task_id)
@@ -222,14 +232,9 @@ def test_the_second_run_sends_only_who_moved(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
 def test_an_export_that_takes_its_time_is_waited_for(deferrable: bool, sandbox: Sandbox) -> None:
-    dag = parse("amplitude_segment_daily")
-    task = dag.get_task("sync_cohort")
-    task.deferrable = deferrable
-    # The trigger asks as soon as it starts; a task that waited by itself would sleep for an hour before.
-    task.poll_interval = 3599 if deferrable else 0.05
     sandbox.amplitude.cohorts[AT_RISK].ready_after_polls = 1 if deferrable else 3
 
-    run = dag.test()
+    run = run_waiting_example("daily", deferrable=deferrable)
 
     assert run.state == "success"
     assert sandbox.compare(AT_RISK).equal
@@ -387,9 +392,8 @@ def asset_events() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
 def test_something_starts_when_the_cohort_changed_and_nothing_when_nobody_moved(
-    deferrable: bool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    deferrable: bool, sandbox: Sandbox
 ) -> None:
-    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", str(deferrable))
     sandbox.amplitude.cohorts[AT_RISK].ready_after_polls = int(deferrable)
     members = sandbox.compare(AT_RISK).members
     if not AIRFLOW_3:
@@ -397,10 +401,10 @@ def test_something_starts_when_the_cohort_changed_and_nothing_when_nobody_moved(
         parse("amplitude_segment_on_change").sync_to_db()
     before = len(asset_events())
 
-    assert run_example("on_change").state == "success"
-    quiet = run_example("on_change")
+    assert run_waiting_example("on_change", deferrable=deferrable).state == "success"
+    quiet = run_waiting_example("on_change", deferrable=deferrable)
     sandbox.amplitude.churn(AT_RISK, enter=7, exit=5)
-    run_example("on_change")
+    run_waiting_example("on_change", deferrable=deferrable)
 
     assert quiet.get_task_instance("sync_cohort").state == "skipped"
     assert report_of(quiet)["destinations"][0]["committed"]

@@ -7,6 +7,7 @@ also of those that come later.
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
 import json
 import pkgutil
@@ -22,6 +23,7 @@ import jsonschema
 import pytest
 from airflow.serialization import serialized_objects
 from fakes.tested_dag import parse_dag
+from fakes.warm_python import WarmPython
 
 import airflow_provider_amplitude_segment
 from airflow_provider_amplitude_segment.get_provider_info import get_provider_info
@@ -195,16 +197,16 @@ warnings.simplefilter("always")
 """
 
 
+@functools.cache
+def watching_python() -> WarmPython:
+    """Return one that has imported what ``_WATCH`` does, and no more: a first import is what may warn."""
+    return WarmPython("airflow.providers.common.compat.sdk", "airflow.models.dagbag")
+
+
 def warnings_of(program: str, *arguments: str, ours: tuple[Path, ...]) -> list[str]:
     """Run a program in a process of its own, and return the warnings that files below ``ours`` trigger in it."""
-    ended = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", _WATCH + program, ":".join(map(str, ours)), *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    assert "DONE" in ended.stdout
+    ended = watching_python().run("-c", _WATCH + program, ":".join(map(str, ours)), *arguments)
+    assert (ended.returncode, "DONE" in ended.stdout) == (0, True), ended.stderr
     return [line for line in ended.stdout.splitlines() if line.startswith("WARNED")]
 
 

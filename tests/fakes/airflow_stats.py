@@ -11,6 +11,11 @@ def initialize_stats() -> None:
         stats = importlib.import_module("airflow.sdk.observability.stats")
         utils = importlib.import_module("airflow.sdk.observability.metrics.stats_utils")
     except ModuleNotFoundError:
+        # Airflow 2.11 reads it when it is imported, which a warm Python did in another environment.
+        stats = importlib.import_module("airflow.stats")
+        del stats._Stats.factory
+        stats.Stats.instance = None
+        stats._Stats.__init__(stats.Stats)
         return
     if not hasattr(stats, "initialize"):
         return

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
+
+from fakes.warm_python import IN_PROCESS_API, warm_python
 
 _PROGRAM = """
 import faulthandler, sys
@@ -26,13 +26,10 @@ def run_dag_in_process(file: Path, environment: dict[str, str]) -> str:
 
 def run_dag_and_read(file: Path, environment: dict[str, str], *, within_seconds: int = 90) -> tuple[str, str]:
     """Run a DAG; return the state it ended in, and everything that its process wrote."""
-    ended = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", _PROGRAM, str(Path(__file__).parent.parent), str(file), str(within_seconds)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=within_seconds + 150,
+    ended = warm_python().run(
+        *("-c", _PROGRAM, str(Path(__file__).parent.parent), str(file), str(within_seconds)),
+        environment={**os.environ, **environment},
+        first=IN_PROCESS_API,
     )
     states = [line for line in ended.stdout.splitlines() if line.startswith("state: ")]
     printed = ended.stdout + ended.stderr

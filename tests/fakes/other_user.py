@@ -9,11 +9,13 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Self
+
+if __name__ != "__main__":
+    from fakes.warm_python import warm_python
 
 OTHER_UID = 65534
 
@@ -59,14 +61,12 @@ class OtherUser:
             if os.geteuid() == 0:
                 os.chown(path, 0, 0)
             path.chmod(0o700 if os.geteuid() == 0 else 0)
-        ended = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, __file__, json.dumps([str(warm), str(self.state)]), action, *arguments],
-            input=user_ids,
-            env={**os.environ, "TMPDIR": str(scratch)},
-            capture_output=True,
-            check=False,
+        ended = warm_python().run(
+            *(__file__, json.dumps([str(warm), str(self.state)]), action, *arguments),
+            given=user_ids,
+            environment={**os.environ, "TMPDIR": str(scratch)},
         )
-        return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
+        return ended.returncode, ended.stdout, ended.stderr
 
     def _is_closed(self, folder: str, name: str) -> bool:
         return self.state / Path(folder).relative_to(self.state) / name in self._closed

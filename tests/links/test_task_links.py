@@ -29,23 +29,32 @@ ACME_PYTHON = {"workspace": "acme", "source": "python"}
 
 
 @pytest.fixture
-def extend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Run a sandbox with two cohorts, and return what puts more into Extra of a connection to it."""
-    cohorts = [SandboxCohort("26umsb5", "Lifecycle: at risk", ["ann"]), SandboxCohort("9apg8e8f", "Lifecycle: trial")]
+def sandbox() -> Iterator[Sandbox]:
+    """Run a sandbox with two cohorts, exported at once: the examples wait for 10 s between two polls."""
+    cohorts = [
+        SandboxCohort("26umsb5", "Lifecycle: at risk", ["ann"], ready_after_polls=0),
+        SandboxCohort("9apg8e8f", "Lifecycle: trial", ready_after_polls=0),
+    ]
     with Sandbox.start(cohorts=cohorts) as sandbox:
-        connections = {
-            name.removeprefix("AIRFLOW_CONN_").lower(): json.loads(value)
-            for name, value in sandbox.airflow_connections().items()
-        }
+        yield sandbox
 
-        def extended(conn_id: str, **extra: str) -> None:
-            connection = connections[conn_id]
-            connection["extra"] = {**connection.get("extra", {}), **extra}
-            monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
 
-        for conn_id in connections:
-            extended(conn_id)
-        yield extended
+@pytest.fixture
+def extend(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what puts more into Extra of a connection to the sandbox."""
+    connections = {
+        name.removeprefix("AIRFLOW_CONN_").lower(): json.loads(value)
+        for name, value in sandbox.airflow_connections().items()
+    }
+
+    def extended(conn_id: str, **extra: str) -> None:
+        connection = connections[conn_id]
+        connection["extra"] = {**connection.get("extra", {}), **extra}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+
+    for conn_id in connections:
+        extended(conn_id)
+    return extended
 
 
 def pushed(ti: FakeTaskInstance, *segment_conn_ids: str) -> dict[str, Any]:
@@ -122,8 +131,9 @@ def test_nothing_is_raised_for_a_link(extend: Callable[..., None], caplog: pytes
 
 
 def test_a_deferred_task_has_its_links_before_the_export_is_complete(
-    extend: Callable[..., None], tmp_path: Path
+    extend: Callable[..., None], sandbox: Sandbox, tmp_path: Path
 ) -> None:
+    sandbox.amplitude.cohorts["26umsb5"].ready_after_polls = 1
     extend("amplitude_default", org_url="my-org")
     ti = FakeTaskInstance()
     operator = AmplitudeCohortToSegmentOperator(

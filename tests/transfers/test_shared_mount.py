@@ -1,7 +1,6 @@
 """Maintaining ledgers on a mount, or in a bucket, that others use too (field cases F2, F3 and F10)."""
 
 import io
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from fakes.other_user import OtherUser
 from fakes.s3_server import S3Server
 from fakes.task_instance import FakeTaskInstance, Sync
+from fakes.warm_python import warm_python
 
 from airflow_provider_amplitude_segment.__main__ import main
 from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
@@ -45,13 +45,9 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def run_in_a_process(state: object, *words: str, user_ids: bytes = b"") -> tuple[int, str]:
-    ended = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "airflow_provider_amplitude_segment", "--state-path", str(state), *words],
-        input=user_ids,
-        capture_output=True,
-        check=False,
-    )
-    return ended.returncode, (ended.stdout + ended.stderr).decode()
+    arguments = ("-m", "airflow_provider_amplitude_segment", "--state-path", str(state), *words)
+    ended = warm_python().run(*arguments, given=user_ids)
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 @pytest.fixture

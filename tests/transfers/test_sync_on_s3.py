@@ -2,8 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath, TaskDeferred
 from fakes.s3_server import S3Server
 from fakes.task_instance import FakeTaskInstance, Sync
+from fakes.warm_python import warm_python
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.exceptions import (
@@ -132,12 +132,11 @@ def test_a_task_process_killed_while_telling_is_gone_on_with_by_another_worker(
     users = [f"user{number}@example.com" for number in range(6_000)]
     sandbox.amplitude.cohorts["c1"] = SandboxCohort("c1", "Power Users", users)
     environment = {**os.environ, **sandbox.airflow_connections(), "AIRFLOW_CONN_LEDGER_STORE": s3_server.connection()}
-    arguments = [sys.executable, "-c", TASK, str(Path(__file__).parent.parent), state_path]
-    task = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program
+    task = warm_python().start("-c", TASK, str(Path(__file__).parent.parent), state_path, environment=environment)
     while not sandbox.segment.batches:
-        assert task.poll() is None
-    task.kill()
-    task.wait()
+        assert task.is_running(), task.wait()
+    os.kill(task.pid, signal.SIGKILL)
+    assert task.wait().returncode == -signal.SIGKILL
     assert believed(sandbox) < set(users)
 
     report = sync_on_s3(FakeTaskInstance(try_number=2), events_per_second=None)

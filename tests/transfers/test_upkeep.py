@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from fakes.s3_server import S3Server
 from fakes.task_instance import FakeTaskInstance, Sync
+from fakes.warm_python import warm_python
 
 from airflow_provider_amplitude_segment.sandbox import Sandbox
 
@@ -25,14 +27,8 @@ def run_step(state: Path, command: str, *replaced: tuple[str, str], user_ids: st
     assert ("<" in line) is bool(user_ids)
     for word, real in replaced:
         words[words.index(word)] = real
-    ended = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, *words[1:]],
-        env={**os.environ, "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(state)},
-        input=user_ids,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**os.environ, "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(state)}
+    ended = warm_python().run(*words[1:], environment=environment, given=user_ids.encode())
     return ended.returncode, ended.stdout + ended.stderr
 
 
@@ -95,12 +91,7 @@ def test_an_erasure_beside_a_copy_of_a_ledger_names_it_and_does_not_end_well(
 
 @pytest.mark.parametrize("arguments", [["--state-path", "relative/path", "list"], ["nonsense"]])
 def test_a_command_that_cannot_be_understood_fails(arguments: list[str]) -> None:
-    ended = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "airflow_provider_amplitude_segment", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = warm_python().run("-m", "airflow_provider_amplitude_segment", *arguments)
 
     assert ended.returncode > 0
     assert "Traceback" not in ended.stderr
@@ -113,27 +104,26 @@ def test_an_erasure_where_no_state_path_is_fails(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.usefixtures("airflow_db")
 def test_a_connection_in_airflows_database_is_found(
-    sync: Sync, s3_server: S3Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sync: Sync, s3_server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By the command in an interpreter of its own, where nothing is imported before."""
     state_path = f"s3://upkeep_s3@{bucket}/state"
     monkeypatch.setenv("AIRFLOW_CONN_UPKEEP_S3", s3_server.connection())
     sync(state_path=state_path)
     monkeypatch.delenv("AIRFLOW_CONN_UPKEEP_S3")
-    # A database that lasts from one command to the next; where the connection is not in it, no other server responds.
-    environment = {
-        **os.environ,
-        "AIRFLOW_HOME": str(tmp_path / "home"),
-        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-    }
-    for command in (
-        ["airflow", "db", "migrate"],
-        ["airflow", "connections", "add", "upkeep_s3", "--conn-json", s3_server.connection()],
-        ["airflow_provider_amplitude_segment", "--state-path", state_path, "list"],
-    ):
-        ended = subprocess.run(  # noqa: S603 - our own commands
-            [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False
-        )
+    # Both commands have one key; where the connection is not in the database, no other server responds.
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
 
+    added = warm_python().run("-m", "airflow", "connections", "add", "upkeep_s3", "--conn-json", s3_server.connection())
+    ended = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "airflow_provider_amplitude_segment", "--state-path", state_path, "list"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert added.returncode == 0, added.stderr
     assert (ended.returncode, "commit 1 (newest)" in ended.stdout) == (0, True), ended.stderr
