@@ -65,10 +65,10 @@ test-core: .venv/3.3/ready
 	$(BIN)/python -m pytest -n 2 $(CORE) --cov
 
 test-3.3: .venv/3.3/ready
-	.venv/3.3/bin/python -m pytest tests airflow_provider_amplitude_segment $(CORE:%=--ignore=%)
+	.venv/3.3/bin/python -m pytest -n 3 tests airflow_provider_amplitude_segment $(CORE:%=--ignore=%)
 
 test-2.11: .venv/2.11/ready
-	.venv/2.11/bin/python -m pytest tests $(WITHOUT_AIRFLOW:%=--ignore=%)
+	.venv/2.11/bin/python -m pytest -n 2 tests $(WITHOUT_AIRFLOW:%=--ignore=%)
 
 lines: $(LINES:%=line-%) ## The main cases on every supported Airflow line, and on the lowest versions that are named; one: make line-3.1.
 
