@@ -48,8 +48,8 @@ def text_rows(
         stream = nanoarrow.c_array_stream(engine.sql(query, params=dict(parameters)))
         if stream.get_schema().child(0).format != _TEXT:
             raise duckdb.NotSupportedError("the column is no text with 32-bit offsets")
-        for rows in stream:
-            yield _copied(rows)
+        # Not in a loop of its own, whose variable would keep Arrow's buffers beside their copy.
+        yield from map(_copied, stream)
     except RuntimeError as error:
         # nanoarrow passes on only the text of DuckDB's error.
         kind = duckdb.IOException if "IO Error" in str(error) else duckdb.Error

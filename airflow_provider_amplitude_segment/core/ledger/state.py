@@ -92,7 +92,7 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
         widen(engine)
     engine.execute(
         write_parquet(
-            f"""WITH {_planned(changes, is_wide=bool(sent))}
+            f"""WITH {_planned(engine, changes, journal, is_wide=bool(sent))}
             SELECT trait, user_id,
                    CASE WHEN planned.acked THEN planned.value ELSE state.delivered END AS delivered,
                    CASE WHEN planned.acked IS NULL THEN state.in_doubt ELSE NOT planned.acked END AS in_doubt,
@@ -123,12 +123,15 @@ def _load_journal(engine: duckdb.DuckDBPyConnection, journal: Journal) -> None:
     )
 
 
-def _planned(changes: Path, *, is_wide: bool) -> str:
+def _planned(engine: duckdb.DuckDBPyConnection, changes: Path, journal: Journal, *, is_wide: bool) -> str:
     """Return the table ``planned``: the changes, each with its outcome by the journal.
 
-    The join with the ranges sorts the rows. Wide rows are joined with its result, so that they are not sorted.
+    The join with the ranges sorts the rows, so there is none where all are acknowledged. Wide rows are joined with its
+    result, so that they are not sorted.
     """
     rows = parquet_rows(changes, numbered=True)
+    if not journal.rejected and one_row(engine, f"SELECT count(*) FROM {rows}") == (journal.acked.count,):
+        return f"planned AS (SELECT *, true AS acked, false AS rejected FROM {rows})"
     columns = "file_row_number" if is_wide else "*"
     known = f"""SELECT changes.*, coalesce(changes.file_row_number <= acked.last, false) AS acked,
                        rejected.position IS NOT NULL AS rejected

@@ -16,12 +16,12 @@ from typing import IO, TYPE_CHECKING
 
 import duckdb
 
-from airflow_provider_amplitude_segment.core.engine.engine_file import csv_rows, write_parquet
+from airflow_provider_amplitude_segment.core.engine.engine_file import csv_rows
 from airflow_provider_amplitude_segment.core.engine.scratch import ScratchFile, on_scratch
 from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 _MAX_RECORD_BYTES = 8_000_000
@@ -48,15 +48,15 @@ class CsvFile:
         """Return the SQL expression of a column's text, without a tab before each value."""
         return rf"regexp_replace(c{column}, '^\t', '')" if has_tabs(self.names, column) else f"c{column}"
 
-    def write(self, engine: duckdb.DuckDBPyConnection, query: str, to: Path, group_rows: int) -> None:
-        """Write a query's result to Parquet. It reads this file as ``csv``, with columns ``c0``, ``c1`` and so on.
+    def write(self, engine: duckdb.DuckDBPyConnection, query: str, write: Callable[[str], str]) -> None:
+        """Write a query's rows with the statement of ``write``. The query reads this file: ``csv`` with ``c0``, ``c1``, ….
 
         Raises:
             ExportFileError: a row has another number of fields than the header.
         """
         rows = csv_rows(self.path, [f"c{index}" for index in range(len(self.names))], _MAX_RECORD_BYTES)
         try:
-            engine.execute(write_parquet(f"WITH csv AS (FROM {rows}) {query}", to, group_rows=group_rows))
+            engine.execute(write(f"WITH csv AS (FROM {rows}) {query}"))
         except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
             # Only the line's number is taken, because the engine's message quotes the line and so user IDs.
             line = re.search(r"Line: (\d+)", str(error))

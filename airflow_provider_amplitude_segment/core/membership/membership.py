@@ -8,6 +8,7 @@ are different, valid IDs. A row whose user ID is empty or only white space is an
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core import user_properties
@@ -89,15 +90,16 @@ def read_membership(
     file = read_csv_file(export_file, scratch / "cohort.csv", is_end_announced=is_end_announced)
     user_id = file.text_of(user_id_column(file.names))
     columns = {name: file.text_of(property_column(file.names, name)) for name in properties}
-    group_rows = user_properties.group_rows(properties)
     path, exported = scratch / "members.parquet", scratch / "exported.parquet"
     if columns:
         more = "".join(f", nullif({text}, '') AS {user_properties.column(name)}" for name, text in columns.items())
-        file.write(engine, f"SELECT {_id(user_id)}{more} FROM csv", exported, group_rows)
+        write = partial(write_parquet, to=exported, group_rows=user_properties.group_rows(properties))
+        file.write(engine, f"SELECT {_id(user_id)}{more} FROM csv", write)
         counted = f"SELECT user_id, count(*) AS rows FROM {parquet_rows(exported)} GROUP BY 1"
-        engine.execute(write_parquet(counted, path))
+        engine.execute(write_parquet(counted, path, is_kept=False))
     else:
-        file.write(engine, f"SELECT {_id(user_id)}, count(*) AS rows FROM csv GROUP BY 1", path, group_rows)
+        write = partial(write_parquet, to=path, is_kept=False)
+        file.write(engine, f"SELECT {_id(user_id)}, count(*) AS rows FROM csv GROUP BY 1", write)
     remove_scratch(file.path)
     rows, members, anonymous = one_row(
         engine,

@@ -107,7 +107,8 @@ def diff_membership(
     order = "ORDER BY trait, user_id, value" if len(properties) <= _MOST_SORTED_PROPERTIES else ""
     group_rows = user_properties.group_rows(properties)
     if state is None:
-        added = f"SELECT {columns} FROM ({_pairs(engine, membership, state, terms)}) {order}"
+        # All have one trait and one value.
+        added = f"SELECT {columns} FROM ({_pairs(engine, membership, state, terms)}) {order and 'ORDER BY user_id'}"
         engine.execute(write_parquet(added, to, group_rows=group_rows))
         return Diff(to, planned=membership.members, entered=membership.members)
     # The outer join is evaluated once. What it leaves out are members with ``true``, who need no message.
