@@ -49,7 +49,9 @@ class CsvFile:
         return rf"regexp_replace(c{column}, '^\t', '')" if has_tabs(self.names, column) else f"c{column}"
 
     def write(self, engine: duckdb.DuckDBPyConnection, query: str, write: Callable[[str], str]) -> None:
-        """Write a query's rows with the statement of ``write``. The query reads this file: ``csv`` with ``c0``, ``c1``, ….
+        """Write a query's rows with the statement of ``write``.
+
+        The query reads this file as ``csv``, with columns ``c0``, ``c1`` and so on.
 
         Raises:
             ExportFileError: a row has another number of fields than the header.
