@@ -27,7 +27,7 @@ WITHOUT_AIRFLOW := tests/benchmarks tests/core tests/faults tests/rivals tests/s
 CORE := tests/core airflow_provider_amplitude_segment/core
 CLIENTS := tests/clients airflow_provider_amplitude_segment/clients
 
-# Two at a time: each waits half of its time, for Airflow and for servers that are slow on purpose.
+# Two at a time, each with some workers: a test waits half of its time, for Airflow and for servers that are slow on purpose.
 ifneq ($(filter test tests lines,$(MAKECMDGOALS)),)
 MAKEFLAGS += --jobs=2 --output-sync=target --no-print-directory
 endif

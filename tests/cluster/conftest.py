@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cluster.airflow_cluster import AirflowCluster
 from standalone import standalone
 
 from airflow_provider_amplitude_segment.sandbox import Sandbox
+from cluster.airflow_cluster import AirflowCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

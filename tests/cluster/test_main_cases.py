@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from cluster.airflow_cluster import TASK
 from standalone import Standalone2
 
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, WRITE_KEY_EMEA
+from cluster.airflow_cluster import TASK
 
 if TYPE_CHECKING:
     from cluster.airflow_cluster import AirflowCluster

@@ -10,9 +10,9 @@ from __future__ import annotations
 from importlib.metadata import version
 
 import pytest
-from cluster.airflow_cluster import TASK, AirflowCluster
 
 from airflow_provider_amplitude_segment.sandbox import Fault
+from cluster.airflow_cluster import TASK, AirflowCluster
 
 MEMBERS = 100_000
 BATCH_MESSAGES = 2_500

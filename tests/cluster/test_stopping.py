@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.triggers.base import BaseTrigger
-from cluster.airflow_cluster import TASK
 from standalone import Standalone2
+
+from cluster.airflow_cluster import TASK
 
 if TYPE_CHECKING:
     from cluster.airflow_cluster import AirflowCluster

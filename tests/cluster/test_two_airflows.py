@@ -10,8 +10,9 @@ import pytest
 from airflow_provider_amplitude_segment.sandbox import Fault
 
 if TYPE_CHECKING:
-    from cluster.airflow_cluster import AirflowCluster
     from standalone import Standalone
+
+    from cluster.airflow_cluster import AirflowCluster
 
 MEMBERS = 60_000
 RUN_ID = "nightly-2026-11-24"
