@@ -3,9 +3,10 @@
 import fcntl
 import os
 import secrets
-import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,11 +52,17 @@ def airflow_db(tmp_path_factory: pytest.TempPathFactory) -> None:
     with migrated.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if migrated.exists():
-            shutil.copy(migrated, database)
+            _copy_database(migrated, database)
         else:
             ended = warm_python().run("-m", "airflow", "db", "migrate")
             assert ended.returncode == 0, ended.stderr
-            shutil.copy(database, migrated)
+            _copy_database(database, migrated)
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    # Not the file, because a part of the database may be in SQLite's log beside it.
+    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
+        original.backup(copy)
 
 
 @pytest.fixture
