@@ -46,6 +46,8 @@ FAST = {
     # The DAG files are parsed once, because they do not change: Airflow 3, Airflow 2.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
     "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
+    # Airflow 2's LocalExecutor forks beside threads, of which Python 3.12 warns in the task's log.
+    "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",
     # airflow_local_settings.py
     "PYTHONPATH": os.pathsep.join([str(HERE / "settings"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
 }
