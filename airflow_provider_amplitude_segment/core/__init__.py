@@ -20,7 +20,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     draft: a diff before its plan is written, or an unfinished plan to resume
                     guards: max_exit_ratio, on_empty_cohort, on_trait_change between two tasks
                     missing_state: Airflow recorded a sync that the ledger does not have
-    delivery/       fan_out: several destinations in parallel
+    delivery/       fan_out: several destinations in parallel, each in its thread; busy: wait for the last thread
                     destination_sync: what is written before what at one destination: plan, verify the claim, send and
                     journal, verify, commit
                     delivery: the batches in flight; journal_writer: the journal's thread, and when it is written

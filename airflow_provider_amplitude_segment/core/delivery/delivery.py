@@ -124,15 +124,21 @@ class Delivery:
             # The claim or the state path is lost, so nothing more is written.
             raise
         except BaseException:
-            # For example Airflow's execution_timeout. All senders have ended, and the writer has what came of them.
+            # All senders have ended, and the writer has what came of them.
             self._writer.finish()
             raise
         return self._delivered()
 
     def _send(self, batch: Batch) -> BatchResult:
-        """Send a batch, in a thread of its own that no time-out interrupts: what came of it is kept in any case."""
+        """Send a batch in a sender's thread; what came of it is kept, whatever becomes of the leading thread."""
         result = self.sender.send(batch)
-        self._writer.acknowledged(result.acked)
+        self._writer.add(result.acked, result.rejected)
+        return result
+
+    def _send_first(self, batch: Batch) -> BatchResult:
+        """Send a batch whose rejections may be those of the write key, so they are not kept yet."""
+        result = self.sender.send(batch)
+        self._writer.add(result.acked, ())
         return result
 
     def _run_first(self, batches: Iterator[Batch | OversizedMessage], pool: ThreadPoolExecutor) -> None:
@@ -147,7 +153,7 @@ class Delivery:
             if isinstance(batch, OversizedMessage):
                 oversized.append(batch)
                 continue
-            self._first = pool.submit(self._send, batch)
+            self._first = pool.submit(self._send_first, batch)
             while not self._first.done():
                 self._wait()
             self.sender.rate_limiter.arrived(len(batch), self.clock.monotonic())
@@ -162,6 +168,7 @@ class Delivery:
                 result = replace(result, rejected=())
             elif not self.is_key_proved or len(result.rejected) + len(oversized) < pending:
                 raise SegmentRefusedError(self.sender.label, result.rejected[0].status, pending)
+        self._writer.add(Ranges(), result.rejected)
         self._settle(result)
         for message in oversized:
             self._settle_oversized(message)
@@ -208,8 +215,6 @@ class Delivery:
         self._writer.settle()
 
     def _settle(self, result: BatchResult) -> None:
-        if result.rejected:
-            self._writer.rejected(result.rejected)
         self._total += replace(result, acked=Ranges())
         if result.failure:
             self.sender.halt.set()
@@ -217,7 +222,9 @@ class Delivery:
 
     def _settle_oversized(self, message: OversizedMessage) -> None:
         reason = f"the message has {message.size:,} bytes, over Segment's limit; it was not sent"
-        self._settle(BatchResult(rejected=(Rejection(message.position, None, reason),)))
+        rejected = (Rejection(message.position, None, reason),)
+        self._writer.add(Ranges(), rejected)
+        self._settle(BatchResult(rejected=rejected))
 
     def _is_ending(self) -> bool:
         return self._total.failure is not None or self.stop.is_set() or self.sender.halt.is_set()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.delivery.busy import Busy
 from airflow_provider_amplitude_segment.core.delivery.destination_sync import DestinationSync
 from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
 from airflow_provider_amplitude_segment.core.plan.draft import PlanIdentity, ResumedDraft, write_plan
@@ -13,7 +15,6 @@ from airflow_provider_amplitude_segment.core.report.report import error_text
 from airflow_provider_amplitude_segment.exceptions import EngineError
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
@@ -126,14 +127,28 @@ def share_rate_limiters(
 def deliver_in_parallel(
     syncs: Sequence[DestinationSync], reports: Sequence[DestinationReport], stop: threading.Event
 ) -> list[tuple[DestinationReport, Exception | None]]:
-    """Deliver to all destinations; return the report and error of each, after all have ended."""
-    if len(syncs) == 1:
-        return [syncs[0].deliver(reports[0])]
-    with ThreadPoolExecutor(max(1, len(syncs)), thread_name_prefix="destination") as pool:
-        futures = [pool.submit(sync.deliver, report) for sync, report in zip(syncs, reports, strict=True)]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            # For example Airflow's execution_timeout, which reaches only this thread.
-            stop.set()
-            raise
+    """Deliver to all destinations; return the report and error of each, after all have ended.
+
+    Each has a thread of its own, also where there is one. Airflow raises ``execution_timeout`` between any two steps of
+    the main thread, which only waits here. So no delivery is interrupted in the middle of a step.
+    """
+    busy, is_abandoned = Busy(), threading.Event()
+
+    def deliver(sync: DestinationSync, report: DestinationReport) -> tuple[DestinationReport, Exception | None]:
+        with busy:
+            if is_abandoned.is_set():
+                raise CancelledError
+            return sync.deliver(report)
+
+    try:
+        with ThreadPoolExecutor(max(1, len(syncs)), thread_name_prefix="destination") as pool:
+            try:
+                futures = [pool.submit(deliver, sync, report) for sync, report in zip(syncs, reports, strict=True)]
+                return [future.result() for future in futures]
+            except BaseException:
+                is_abandoned.set()
+                stop.set()
+                raise
+    finally:
+        # The pool does not wait for a thread that it was about to start, nor where its own end was interrupted.
+        busy.wait_for_end()

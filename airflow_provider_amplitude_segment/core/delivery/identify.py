@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,13 @@ _PLAN_DIGITS = 24
 """96 bits, so that two plans do not collide. Segment accepts IDs of fewer than 100 characters."""
 
 _QUERY_BYTES = 16_000_000
-"""About the most bytes that one query returns, so that long messages need no more memory than short ones."""
+"""The most bytes that one query returns, so that long messages need no more memory than short ones."""
+
+_BLOCK_ROWS = 2_048
+"""The rows whose bytes are counted together: DuckDB's vectors. One block may be larger than ``_QUERY_BYTES``."""
+
+_ENDING_BYTES = 14
+"""Of the position of a message and what follows it."""
 
 _ROWS_A_CHECK = 2048
 
@@ -100,7 +107,7 @@ def identify_messages(
 ) -> Iterator[MessageChunk]:
     """Yield the messages of a plan's changes at ``positions``, in order.
 
-    At most 40,960 are in memory at a time, and of long ones at most 16 MB.
+    At most 40,960 are in memory at a time, and 16 MB of them, or 2,048 where those are more.
 
     Args:
         engine: a DuckDB connection that nothing else uses meanwhile.
@@ -114,15 +121,15 @@ def identify_messages(
     """
     if not positions.pairs:
         return
-    message, parts, longest = _message(engine, changes, key, timestamp)
-    longest += len(_ending(key, positions.pairs[-1][1]))
+    wording = _word(engine, changes, key, timestamp)
+    longest = wording.longest + len(_ending(key, positions.pairs[-1][1]))
     # DuckDB keeps the order of rows if there is one table and no join
     # (https://duckdb.org/docs/current/sql/dialect/order_preservation).
-    query = f"""SELECT {message} FROM {parquet_rows(changes, numbered=True)}
+    query = f"""SELECT {wording.message} FROM {parquet_rows(changes, numbered=True)}
                 WHERE file_row_number BETWEEN $first AND $last"""
-    for first, last in _split(positions.pairs, max(1, min(GROUP_ROWS, _QUERY_BYTES // longest))):
+    for first, last in _queries(positions.pairs, wording.block_bytes):
         at = first
-        for rows in text_rows(engine, query, {"first": first, "last": last, **parts}):
+        for rows in text_rows(engine, query, {"first": first, "last": last, **wording.parts}):
             chunk = MessageChunk(at, rows.text, rows.offsets, longest)
             _check_order(chunk, key)
             yield chunk
@@ -131,55 +138,79 @@ def identify_messages(
             raise EngineError("RowCount")
 
 
-def _split(pairs: Iterable[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last of up to ``rows`` positions that end where a multiple of ``rows`` does.
+def _queries(pairs: Iterable[tuple[int, int]], block_bytes: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last position of each query.
 
-    DuckDB reads a group of a Parquet file whole, so each query ends where a group does.
+    A query ends where a group of the Parquet file ends, because DuckDB reads a group whole, and where the bytes of its
+    blocks would be too many.
 
-    >>> list(_split([(5, 25), (27, 30)], 10))
-    [(5, 9), (10, 19), (20, 25), (27, 29), (30, 30)]
+    >>> list(_queries([(5, 50_000), (60_000, 60_001)], dict.fromkeys(range(30), 300_000)))
+    [(5, 40959), (40960, 50000), (60000, 60001)]
+    >>> list(_queries([(5, 10_000)], {0: 1_000, 1: 1_000, 2: 50_000_000, 3: 1_000, 4: 1_000}))
+    [(5, 4095), (4096, 6143), (6144, 10000)]
     """
     for first, last in pairs:
-        start = first
-        while start <= last:
-            end = min(start - start % rows + rows - 1, last)
-            yield start, end
-            start = end + 1
+        start, size = first, 0
+        for block in range(first // _BLOCK_ROWS, last // _BLOCK_ROWS + 1):
+            begin = block * _BLOCK_ROWS
+            if begin > start and (begin % GROUP_ROWS == 0 or size + block_bytes.get(block, 0) > _QUERY_BYTES):
+                yield start, begin - 1
+                start, size = begin, 0
+            size += block_bytes.get(block, 0)
+        yield start, last
 
 
 def _check_order(chunk: MessageChunk, key: str) -> None:
     """Raise unless messages, some of them and the last, have the positions that they must have."""
-    for number in (*range(0, len(chunk), _ROWS_A_CHECK), len(chunk) - 1):
+    for number in {*range(0, len(chunk), _ROWS_A_CHECK), *range(len(chunk))[-1:]}:
         if not chunk.part(number, number + 1).joined().endswith(_ending(key, chunk.first + number)):
             raise EngineError("RowOrder")
 
 
-def _message(
-    engine: duckdb.DuckDBPyConnection, changes: Path, key: str, timestamp: str
-) -> tuple[str, dict[str, str | bool], int]:
-    """Return the SQL expression of a message and a comma, its parameters, and the most bytes before its ending.
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """How DuckDB writes the messages of a plan.
 
-    The parts that are the same for all users are parameters.
+    Attributes:
+        message: the SQL expression of a message and a comma.
+        parts: its parameters, which are the same for all users.
+        longest: the most bytes of a message before its ending.
+        block_bytes: about the bytes of the messages of each block of rows, by the block's number.
     """
+
+    message: str
+    parts: dict[str, str | bool]
+    longest: int
+    block_bytes: dict[int, int]
+
+
+def _word(engine: duckdb.DuckDBPyConnection, changes: Path, key: str, timestamp: str) -> _Wording:
     names = user_properties.names_in(engine, changes)
     others = user_properties.members_of_object(names) if names else "''"
-    kinds = engine.execute(
-        f"""SELECT trait, value, max(strlen(to_json(user_id)) + strlen({others}))
-            FROM {parquet_rows(changes)} GROUP BY ALL"""
+    tail = f'}},"timestamp":"{timestamp}","messageId":"{key}-'
+    counted = engine.execute(
+        f"""SELECT trait, value, file_row_number // {_BLOCK_ROWS}, count(*)::BIGINT, max(bytes), sum(bytes)::BIGINT
+            FROM (SELECT trait, value, file_row_number, strlen(to_json(user_id)) + strlen({others}) AS bytes
+                  FROM {parquet_rows(changes, numbered=True)}) GROUP BY ALL"""
     ).fetchall()
-    parts: dict[str, str | bool] = {"tail": f'}},"timestamp":"{timestamp}","messageId":"{key}-'}
-    cases, longest = "", 0
-    for number, (trait, value, longest_user) in enumerate(kinds):
-        traits = json.dumps({trait: value}, ensure_ascii=False, separators=(",", ":"))[:-1]
-        parts |= {f"trait{number}": trait, f"value{number}": value, f"traits{number}": f',"traits":{traits}'}
-        cases += f" WHEN trait = $trait{number} AND value = $value{number} THEN $traits{number}"
-        longest = max(longest, len(f"{traits}{parts['tail']}".encode()) + longest_user)
+    parts: dict[str, str | bool] = {"tail": tail}
+    kinds: dict[tuple[str, bool], int] = {}
+    cases, longest, block_bytes = "", 0, Counter[int]()
+    for trait, value, block, count, longest_user, users_bytes in counted:
+        if (trait, value) not in kinds:
+            number = len(kinds)
+            traits = f',"traits":{json.dumps({trait: value}, ensure_ascii=False, separators=(",", ":"))[:-1]}'
+            kinds[trait, value] = len(_BEGIN) + len(f"{traits}{tail}".encode())
+            parts |= {f"trait{number}": trait, f"value{number}": value, f"traits{number}": traits}
+            cases += f" WHEN trait = $trait{number} AND value = $value{number} THEN $traits{number}"
+        longest = max(longest, kinds[trait, value] + longest_user)
+        block_bytes[block] += count * (kinds[trait, value] + _ENDING_BYTES) + users_bytes
     # concat() takes half the time of ||, and skips NULL.
     more = f", {others}" if names else ""
     message = (
         f"concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END{more}, $tail, file_row_number, '\"}},')"
     )
-    return message, parts, len(_BEGIN) + len(',"traits":') + longest
+    return _Wording(message, parts, longest, block_bytes)
 
 
 def _ending(key: str, position: int) -> bytes:

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 class JournalWriter:
     """Journals what Segment acknowledged and rejected. The thread that leads the delivery uses it.
 
-    The senders' threads call ``acknowledged``, so that a time-out, which Airflow raises anywhere in the leading thread,
-    leaves nothing out of the journal.
+    The senders' threads call ``add``, so that an error in the leading thread leaves nothing out of the journal.
 
     Attributes:
         write_journal: writes this claim's journal; called only after the claims were verified.
@@ -48,18 +47,13 @@ class JournalWriter:
     _in_write: tuple[int, int] = field(default=(0, 0), init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def acknowledged(self, positions: Ranges) -> None:
-        """Add what Segment acknowledged, from any thread; it is unwritten until a later write has ended."""
+    def add(self, acked: Ranges, rejected: Iterable[Rejection]) -> None:
+        """Add what was acknowledged and rejected, from any thread; it is unwritten until a later write has ended."""
         with self._lock:
-            self._acked.extend(positions.pairs)
+            self._acked.extend(acked.pairs)
+            self._rejected |= {rejection.position: rejection for rejection in rejected}
             self._additions += 1
-            self.unwritten_messages += positions.count
-
-    def rejected(self, rejections: Iterable[Rejection]) -> None:
-        """Add what was rejected; it is unwritten until a later write has ended."""
-        with self._lock:
-            self._rejected |= {rejection.position: rejection for rejection in rejections}
-            self._additions += 1
+            self.unwritten_messages += acked.count
 
     def journal(self) -> Journal:
         """Return the journal, with what is not yet written."""
@@ -74,7 +68,7 @@ class JournalWriter:
     def start(self, thread: Executor) -> None:
         """Start to write what is unwritten, and to verify the claims first where that is due; one write at a time."""
         if self.writing is None:
-            self.writing = thread.submit(self._write, self._unwritten())
+            self.writing = thread.submit(self._write)
 
     def settle(self) -> None:
         """Count what a write that has ended has written.
@@ -97,7 +91,7 @@ class JournalWriter:
             self.writing.exception()
             self.settle()
         self.monitor.verify()
-        self._write(self._unwritten())
+        self._write()
         self._count_written()
 
     def _merged(self) -> Journal:
@@ -117,10 +111,11 @@ class JournalWriter:
             self._written_additions, written_messages = self._in_write
             self.unwritten_messages -= written_messages
 
-    def _write(self, journal: Journal | None) -> None:
+    def _write(self) -> None:
         try:
             if self.monitor.is_due():
                 self.monitor.verify()
+            journal = self._unwritten()
             if journal is not None:
                 self.write_journal(journal)
         except BaseException:

@@ -139,6 +139,9 @@ class Engine:
             "temp_directory": str(self._scratch.absolute()),
             # The default; a message's position depends on it.
             "preserve_insertion_order": True,
+            # The defaults; text_rows depends on them.
+            "produce_arrow_string_view": False,
+            "arrow_large_buffer_size": False,
             # The files are on a local disk, and a name may be written again.
             "enable_external_file_cache": False,
             # The wheel has all extensions that are needed; by default a path's scheme or suffix can fetch another one.

@@ -44,8 +44,9 @@ def text_rows(
     Raises:
         duckdb.Error: the query failed.
     """
+    rows = engine.sql(query, params=dict(parameters))
     try:
-        stream = nanoarrow.c_array_stream(engine.sql(query, params=dict(parameters)))
+        stream = nanoarrow.c_array_stream(rows)
         if stream.get_schema().child(0).format != _TEXT:
             raise duckdb.NotSupportedError("the column is no text with 32-bit offsets")
         # Not in a loop of its own, whose variable would keep Arrow's buffers beside their copy.

@@ -1,4 +1,4 @@
-"""A delivery is interrupted by Airflow's ``execution_timeout``, which is raised between any two steps of its thread."""
+"""Whatever error ends the thread that leads a delivery, between whichever steps, nothing that came of it is lost."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.core.delivery.batches import Batch
 from airflow_provider_amplitude_segment.core.delivery.delivery import Delivery
 from airflow_provider_amplitude_segment.core.delivery.identify import Envelope
 from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
-from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged, Response
+from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged, Rejected, Response
 from airflow_provider_amplitude_segment.core.delivery.sender import BatchSender
 from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
 from airflow_provider_amplitude_segment.core.ledger.entry import Journal
@@ -25,17 +25,18 @@ from airflow_provider_amplitude_segment.core.ledger.position_ranges import Range
 from airflow_provider_amplitude_segment.core.report.progress import Progress
 
 BATCHES = 12
+REFUSED = {4, 7}
 LEADING = ("delivery/delivery.py", "delivery/journal_writer.py", "concurrent/futures/thread.py")
-"""Where the time-outs are raised. A pool's end is left out: nothing is in flight then, unless an error came before."""
+"""Where the errors are raised; not at a pool's own end."""
 
 
-class Timeout(BaseException):
-    """Airflow's execution_timeout."""
+class Interruption(BaseException):
+    """An error that no code expects there."""
 
 
 @contextmanager
-def time_out_at(step: int) -> Iterator[None]:
-    """Raise a time-out when the leading thread has made so many calls and returns of the delivery."""
+def interrupted_at(step: int) -> Iterator[None]:
+    """Raise an error when the leading thread has made so many calls and returns of the delivery."""
     steps = 0
 
     def count(frame: FrameType, event: str, _argument: object) -> None:
@@ -46,7 +47,7 @@ def time_out_at(step: int) -> Iterator[None]:
             steps += 1
             if steps == step:
                 sys.setprofile(None)
-                raise Timeout(event)
+                raise Interruption(event)
 
     sys.setprofile(count)
     try:
@@ -60,13 +61,15 @@ class Destination:
 
     def __init__(self) -> None:
         self.received: list[int] = []
+        self.refused: set[int] = set()
         self.journal = Journal()
         self._lock = threading.Lock()
 
     def take(self, body: bytes) -> Response:
+        (number,) = (message["n"] for message in json.loads(body)["batch"])
         with self._lock:
-            self.received += [message["n"] for message in json.loads(body)["batch"]]
-        return Acknowledged()
+            self.refused.add(number) if number in REFUSED else self.received.append(number)
+        return Rejected(400, "invalid") if number in REFUSED else Acknowledged()
 
     def write(self, journal: Journal) -> None:
         self.journal = journal
@@ -103,19 +106,21 @@ def batches() -> Iterator[Batch]:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_wherever_a_time_out_interrupts_a_delivery_all_that_segment_acknowledged_is_in_the_journal(
+def test_wherever_an_error_interrupts_a_delivery_all_that_segment_answered_is_in_the_journal(
     workers: int,
 ) -> None:
     for step in range(1, 10_000):
         destination = Destination()
         delivery = destination.delivery(workers=workers)
         try:
-            with time_out_at(step):
+            with interrupted_at(step):
                 delivery.run(batches())
-        except Timeout:
+        except Interruption:
             assert Ranges.of_positions(destination.received) == destination.journal.acked, step
+            assert destination.refused == set(destination.journal.rejected), step
         else:
             break
 
     assert step > 20 * BATCHES
-    assert sorted(destination.received) == list(range(BATCHES))
+    assert sorted(destination.received) == [number for number in range(BATCHES) if number not in REFUSED]
+    assert destination.refused == set(destination.journal.rejected) == REFUSED

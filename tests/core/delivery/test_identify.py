@@ -128,3 +128,16 @@ def test_a_query_returns_no_more_bytes_than_the_longest_message_lets_it(tmp_path
 
     assert len(sizes) > 1
     assert max(sizes) < 17_000_000
+
+
+def test_some_long_user_ids_make_no_more_queries_of_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "changes.parquet"
+    duckdb.sql(
+        f"""COPY (SELECT 't' AS trait, repeat('u', if(i BETWEEN 4096 AND 8191, 4000, 20)) || i AS user_id, true AS value
+                  FROM range(80000) rows(i)) TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 40960)"""
+    )
+    with open_engine(tmp_path) as engine:
+        ready = identify_messages(engine, path, Ranges.of([(0, 79_999)]), key=KEY, timestamp="")
+        first = [chunk.first for chunk in ready]
+
+    assert first == [0, 6144, 40_960]

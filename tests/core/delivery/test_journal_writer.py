@@ -26,7 +26,7 @@ def test_a_claim_that_is_found_lost_stops_the_senders_before_the_leading_thread_
         raise LOST
 
     writer = JournalWriter(write_journal=written.append, monitor=ClaimMonitor(lose, FakeClock()), halt=halt)
-    writer.acknowledged(Ranges.of([(0, 249)]))
+    writer.add(Ranges.of([(0, 249)]), ())
     with ThreadPoolExecutor(1) as thread:
         writer.start(thread)
 
