@@ -1,4 +1,4 @@
-"""Run ``airflow standalone`` with SQLite, and call its API; Airflow 3 and 2.11."""
+"""Run ``airflow standalone`` with SQLite, and call its API."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ import time
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import psutil
 import requests
 from memory_watch import MemoryWatch
+from process_tree import ProcessTree
+
+if TYPE_CHECKING:
+    import psutil
 
 _HEALTHY_WITHIN_SECONDS = 240
 _RUN_WITHIN_SECONDS = 900
 _CALL_WITHIN_SECONDS = 120
-_STOP_WITHIN_SECONDS = 40
 _BETWEEN_LOOKS_SECONDS = 0.2
 
 
@@ -109,14 +111,7 @@ class Standalone:
         """Kill all processes, because an orderly end takes 10 s and leaves nothing that a caller reads."""
         if self._process is None:
             return
-        deadline = time.monotonic() + _STOP_WITHIN_SECONDS
-        # A process may have started another one since it was listed.
-        while (alive := self.processes()) and time.monotonic() < deadline:
-            for process in alive:
-                _kill(process)
-            self._process.poll()
-            psutil.wait_procs(alive, timeout=5)
-        self._process.wait(timeout=5)
+        self._tree().kill()
 
     def wait_for_dags(self, *dag_ids: str) -> None:
         """Wait until the DAGs are parsed."""
@@ -211,24 +206,15 @@ class Standalone:
 
     def processes(self) -> list[psutil.Process]:
         """Return all processes of this Airflow, also those whose parent has died."""
-        assert self._process is not None
-        mine = {process.pid: process for process in _with_children(self._process.pid)}
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("AIRFLOW_HOME") == str(self.home):
-                    mine[process.pid] = process
-            except psutil.Error:
-                continue
-        return list(mine.values())
+        return self._tree().processes()
 
     def processes_connected_to(self, port: int) -> list[psutil.Process]:
         """Return the processes that hold a connection to a local port, e.g. the task that talks to the sandbox."""
-        # All connections are listed at once, because a list for each process takes seconds on a busy machine.
-        connected = {c.pid for c in psutil.net_connections("tcp") if c.raddr and c.raddr.port == port and c.pid}
-        # The caller itself may be at the other end.
-        if connected <= {os.getpid()}:
-            return []
-        return [process for process in self.processes() if process.pid in connected]
+        return self._tree().connected_to(port)
+
+    def _tree(self) -> ProcessTree:
+        assert self._process is not None
+        return ProcessTree(self._process, self.home)
 
     def _new_run(self, conf: dict[str, Any]) -> dict[str, Any]:
         return {"logical_date": None, "conf": conf}
@@ -290,60 +276,10 @@ class Standalone:
             self._session.headers["Authorization"] = f"Bearer {token}"
 
 
-class Standalone2(Standalone):
-    """The same on Airflow 2: the older API with a password, and a scheduler that waits for each of its tasks."""
-
-    _api = "/api/v1"
-    _health = "/api/v1/health"
-    _parts = ("metadatabase", "scheduler", "triggerer")
-    _mark_for_good: ClassVar[dict[str, Any]] = {"dry_run": False}
-    _xcom_as_json = "?stringify=false"
-
-    def _settings(self, port: int) -> dict[str, str]:
-        return {
-            # Seconds; on a busy machine, another process may hold SQLite's lock for longer than the default of 5.
-            # In Airflow 3's API server a thread may wait for a lock that only its own end releases: it keeps the 5.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
-            "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
-            "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
-            "AIRFLOW__WEBSERVER__WORKERS": "1",
-            "AIRFLOW__API__AUTH_BACKENDS": "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth",
-        }
-
-    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Clear a task with the command, because this API does not clear a running task.
-
-        Its clear_task_instances() sets the state of instances of another session, and does not merge them.
-        """
-        date = str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}").json()["logical_date"])
-        dates = ["--start-date", date, "--end-date", date]
-        self.command("tasks", "clear", dag_id, "--yes", "--task-regex", f"^{task_id}$", *dates)
-
-    def _new_run(self, conf: dict[str, Any]) -> dict[str, Any]:
-        return {"conf": conf}
-
-    def _warm_up(self) -> None:
-        """Do nothing, because tasks use the database."""
-
-    def _log_in(self) -> None:
-        password = (self.home / "standalone_admin_password.txt").read_text(encoding="utf-8").strip()
-        self._session.auth = ("admin", password)
-
-
 def standalone(home: Path, dags: Path, env: dict[str, str]) -> Standalone:
     """Return ``standalone`` of the installed Airflow, not started."""
-    kind = Standalone2 if version("apache-airflow").startswith("2.") else Standalone
-    return kind(home, dags, env)
+    if version("apache-airflow").startswith("2."):
+        from standalone2 import Standalone2  # noqa: PLC0415 - it is a Standalone
 
-
-def _with_children(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _kill(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.kill()
+        return Standalone2(home, dags, env)
+    return Standalone(home, dags, env)

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -16,10 +17,19 @@ from xdist.scheduler import LoadScopeScheduling
 
 # A worker of pytest-xdist inherits the environment of its parent, and needs a home and a database of its own.
 if "PYTEST_XDIST_WORKER" in os.environ or "AIRFLOW_HOME" not in os.environ:
-    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
-    os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = f"{os.environ['AIRFLOW_HOME']}/dags"
+    MADE_HOME: str | None = tempfile.mkdtemp(prefix="airflow-home-")
+    os.environ["AIRFLOW_HOME"] = str(MADE_HOME)
+    os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = f"{MADE_HOME}/dags"
+else:
+    MADE_HOME = None
 os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "True")
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+
+
+def pytest_unconfigure() -> None:
+    """Remove the home that this process made; a worker of pytest-xdist ends without Python's own end."""
+    if MADE_HOME is not None:
+        shutil.rmtree(MADE_HOME, ignore_errors=True)
 
 
 class OneAirflow(LoadScopeScheduling):

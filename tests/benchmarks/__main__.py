@@ -33,12 +33,12 @@ _QUICK_SIZES = (10_000, 100_000)
 
 def main() -> int:
     """Measure on the command line's terms; it prints which targets are missed, and that is no failure."""
-    told = _read_arguments()
-    results = json.loads(told.redraw.read_text()) if told.redraw else _measure(told)
+    arguments = _read_arguments()
+    results = json.loads(arguments.redraw.read_text()) if arguments.redraw else _measure(arguments)
     for name, table in tables(results).items():
         print(f"\n{name}\n\n{table}")
     is_whole = not results["quick"] and set(PARTS) - {"memory"} <= results.keys()
-    if folder := told.out or (DOCS if is_whole else None):
+    if folder := arguments.out or (DOCS if is_whole else None):
         write_results(results, folder)
         print(f"\nwritten to {folder}")
     return 0
@@ -52,14 +52,14 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, help="of the speed part, 5 or (quick) 2; at most 3 of growth")
     parser.add_argument("--out", type=Path, help="folder for JSON and charts; docs for a full run of all parts")
     parser.add_argument("--redraw", type=Path, help="measure nothing: tables and charts from this JSON")
-    told = parser.parse_args()
-    if unknown := set(told.only) - set(PARTS):
+    arguments = parser.parse_args()
+    if unknown := set(arguments.only) - set(PARTS):
         parser.error(f"--only takes some of {','.join(PARTS)}, not {','.join(sorted(unknown))}")
-    told.repeats = told.repeats or (2 if told.quick else 5)
-    return told
+    arguments.repeats = arguments.repeats or (2 if arguments.quick else 5)
+    return arguments
 
 
-def _measure(told: argparse.Namespace) -> dict[str, Any]:
+def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
 
     def say(line: str) -> None:
@@ -67,23 +67,25 @@ def _measure(told: argparse.Namespace) -> dict[str, Any]:
 
     results: dict[str, Any] = {
         "machine": describe_machine(),
-        "quick": told.quick,
-        "repeats": told.repeats,
-        "growth_repeats": 1 if told.quick else min(told.repeats, 3),
+        "quick": arguments.quick,
+        "repeats": arguments.repeats,
+        "growth_repeats": 1 if arguments.quick else min(arguments.repeats, 3),
     }
     with Workbench() as bench:
-        if "speed" in told.only:
-            sizes = Sizes(100_000, 5, 20_000, 3_000) if told.quick else Sizes(MOST_EXPORTED, 3, 100_000, 20_000)
-            results["speed"] = measure_speed(bench, sizes, told.repeats, say)
-        if {"memory", "growth"} & set(told.only):
-            sizes_of = _QUICK_SIZES if told.quick else _GROWTH_SIZES if "growth" in told.only else _MEMORY_SIZES
+        if "speed" in arguments.only:
+            sizes = Sizes(100_000, 5, 20_000, 3_000) if arguments.quick else Sizes(MOST_EXPORTED, 3, 100_000, 20_000)
+            results["speed"] = measure_speed(bench, sizes, arguments.repeats, say)
+        if {"memory", "growth"} & set(arguments.only):
+            sizes_of = (
+                _QUICK_SIZES if arguments.quick else _GROWTH_SIZES if "growth" in arguments.only else _MEMORY_SIZES
+            )
             results["growth"] = measure_growth(bench, sizes_of, results["growth_repeats"], say)
-        if "pace" in told.only:
-            results["pace"] = measure_pace(bench, 12 if told.quick else 30, say)
-        members = 20_000 if told.quick else 1_000_000
-        if "properties" in told.only:
+        if "pace" in arguments.only:
+            results["pace"] = measure_pace(bench, 12 if arguments.quick else 30, say)
+        members = 20_000 if arguments.quick else 1_000_000
+        if "properties" in arguments.only:
             results["properties"] = measure_properties(bench, members, results["growth_repeats"], say)
-        if "store" in told.only:
+        if "store" in arguments.only:
             results["store"] = measure_object_store(bench, members, say)
     return results
 

@@ -1,6 +1,6 @@
 """The bodies of a plan as ours makes them, in a file: what the limit posts.
 
-``python -m benchmarks.bodies`` tells a copy of a plan to this file instead of Segment.
+``python -m benchmarks.bodies`` sends a copy of a plan to this file instead of Segment.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def measure_pace(bench: Workbench, seconds: int, say: Callable[[str], None]) -> 
             "arrangement": name,
             "members": members,
             "destinations": len(extras),
-            "seconds": max(told["seconds"] for told in measured.told["report"]["destinations"]),
+            "seconds": max(destination["seconds"] for destination in measured.reported["report"]["destinations"]),
             "paces": _paces(bench.sink.arrivals().each, by_key=name != TOGETHER),
         }
         rows.append(row)

@@ -1,6 +1,6 @@
-"""A plan as a sync has it when everything is decided and nothing is told yet, in a ledger on local disk.
+"""A plan as a sync has it when everything is decided and nothing is sent yet, in a ledger on local disk.
 
-``python -m benchmarks.plan`` writes one. What tells it comes as a later try of the same run, so that it goes the
+``python -m benchmarks.plan`` writes one. What sends it comes as a later try of the same run, so that it goes the
 package's own way: it finds its run's unfinished plan and goes on with it.
 """
 
@@ -53,7 +53,7 @@ _STREAM = Stream("1", COHORT_ID, _DESTINATION)
 def open_destination_sync(
     state: Path, scratch: Path, segment: Segment, *, members: Path | None = None
 ) -> Iterator[DestinationSync]:
-    """Open the telling of the plan that stands in a state folder; it is written first where ``members`` are given.
+    """Open the delivery of the plan that stands in a state folder; it is written first where ``members`` are given.
 
     Args:
         state: where the ledger is.

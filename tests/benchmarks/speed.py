@@ -45,7 +45,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Contender:
-    """A subject's name in tables, its setting for a reader, how many users it tells, and how to run it."""
+    """A subject's name in tables, its setting for a reader, how many users it sends, and how to run it."""
 
     name: str
     setting: str
@@ -61,7 +61,7 @@ def measure_speed(bench: Workbench, sizes: Sizes, repeats: int, say: Callable[[s
         for contender in contenders:
             bench.sink.reset()
             measured = contender.run()
-            arrived = measured.told.get("encoded", bench.sink.arrivals().identifies)
+            arrived = measured.reported.get("encoded", bench.sink.arrivals().identifies)
             figures = _figures(contender, measured, arrived)
             repeated[contender.name].append(figures)
             say(
@@ -91,10 +91,12 @@ def _figures(contender: Contender, measured: Measurement, arrived: int) -> dict[
         "memory_added_mib": measured.memory_added_mib,
         "lost": contender.members - arrived,
     }
-    if "whole_seconds" in measured.told:
-        figures["with_commit_identifies_per_second"] = arrived / measured.told["whole_seconds"]
-        figures["with_commit_processor_seconds_per_million"] = measured.told["whole_processor_seconds"] / arrived * 1e6
-    figures |= {f"{share}, seconds": seconds for share, seconds in measured.told.get("shares", {}).items()}
+    if "whole_seconds" in measured.reported:
+        figures["with_commit_identifies_per_second"] = arrived / measured.reported["whole_seconds"]
+        figures["with_commit_processor_seconds_per_million"] = (
+            measured.reported["whole_processor_seconds"] / arrived * 1e6
+        )
+    figures |= {f"{share}, seconds": seconds for share, seconds in measured.reported.get("shares", {}).items()}
     return figures
 
 
@@ -110,12 +112,12 @@ def _contenders(bench: Workbench, sizes: Sizes) -> list[Contender]:
         )
 
     def sdk(**settings: Any) -> Measurement:
-        told = {**order, "ids": str(bench.lines(sizes.sdk)), "members": sizes.sdk, "settings": settings}
-        return run_module("benchmarks.subjects.segment_sdk", told, {})
+        given = {**order, "ids": str(bench.lines(sizes.sdk)), "members": sizes.sdk, "settings": settings}
+        return run_module("benchmarks.subjects.segment_sdk", given, {})
 
     def loop() -> Measurement:
-        told = {**order, "ids": str(bench.lines(sizes.sdk)), "members": sizes.loop}
-        return run_module("benchmarks.subjects.plain_loop", told, {})
+        given = {**order, "ids": str(bench.lines(sizes.sdk)), "members": sizes.loop}
+        return run_module("benchmarks.subjects.plain_loop", given, {})
 
     best = {**SDK_SETTINGS, "max_queue_size": sizes.sdk}
     contenders = [
@@ -138,7 +140,7 @@ def _contenders(bench: Workbench, sizes: Sizes) -> list[Contender]:
             lambda: bench.encode_plan(sizes.ours),
         ),
         Contender(OURS, "plan file to acknowledged", sizes.ours, lambda: bench.deliver_plan(sizes.ours)),
-        Contender("ours, whole sync", "operator, pace off", sizes.ours, partial(_first_sync, bench, sizes.ours)),
+        Contender("ours, whole sync", "operator, no rate limit", sizes.ours, partial(_first_sync, bench, sizes.ours)),
         Contender("segment-analytics-python", _shown(best), sizes.sdk, partial(sdk, **best)),
         Contender("segment-analytics-python, defaults", "as installed", sizes.sdk, sdk),
         Contender("plain loop", "one requests session, one request a user", sizes.loop, loop),
@@ -171,7 +173,7 @@ def _deliver_by_node(node: str, bench: Workbench, members: int) -> Measurement:
         "settings": NODE_SETTINGS,
         "pauseEvery": NODE_PAUSE_EVERY,
     }
-    return run_program([node, str(_HERE / "node" / "tell.mjs"), json.dumps(order)], {})
+    return run_program([node, str(_HERE / "node" / "send.mjs"), json.dumps(order)], {})
 
 
 def _shown(settings: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A subject: one program that tells the sink of users, run in a process of its own and watched from outside."""
+"""A subject: one program that sends users to the sink, run in a process of its own and watched from outside."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Measurement:
         memory_added_mib: at the peak, to what the process held when the clock started.
         memory_peak_mib: of the process and its children.
         disk_peak_mib: in the folder for temporary files, where one was made for the subject.
-        told: whatever else the subject said of itself.
+        reported: whatever else the subject printed of itself.
     """
 
     seconds: float
@@ -36,7 +36,7 @@ class Measurement:
     memory_added_mib: float
     memory_peak_mib: float
     disk_peak_mib: float
-    told: dict[str, Any]
+    reported: dict[str, Any]
 
 
 class SubjectFailedError(Exception):
@@ -55,7 +55,7 @@ def run_module(module: str, order: Mapping[str, Any], environment: Mapping[str, 
 
 
 def run_program(command: Sequence[str], environment: Mapping[str, str]) -> Measurement:
-    """Run a program whose last line is what its stopwatch tells."""
+    """Run a program whose last line is what its stopwatch prints."""
     process = subprocess.Popen(  # noqa: S603 - our own programs
         command,
         env=child_environment(environment),
@@ -68,13 +68,13 @@ def run_program(command: Sequence[str], environment: Mapping[str, str]) -> Measu
     if process.returncode != 0:
         sys.stderr.write(printed + said)
         raise SubjectFailedError(" ".join(command[:3]))
-    told = json.loads(printed.strip().splitlines()[-1])
-    own = {name: told.pop(name) for name in ("seconds", "processor_seconds", "memory_added_mib", "memory_peak_mib")}
+    reported = json.loads(printed.strip().splitlines()[-1])
+    own = {name: reported.pop(name) for name in ("seconds", "processor_seconds", "memory_added_mib", "memory_peak_mib")}
     # Of a process without children its own record is exact; with children only the sum at one moment counts.
     of_children = max(0.0, watch.peak_mib - own["memory_peak_mib"])
     own["memory_peak_mib"] += of_children
     own["memory_added_mib"] += of_children
-    return Measurement(**own, disk_peak_mib=watch.disk_peak_mib, told=told)
+    return Measurement(**own, disk_peak_mib=watch.disk_peak_mib, reported=reported)
 
 
 class _FamilyWatch:

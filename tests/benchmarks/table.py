@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+_COSTS = ("MB sent", "seconds", "processor-seconds", "peak memory above an idle task's, MB")
+
+
 def tables(results: dict[str, Any]) -> dict[str, str]:
     """Return a table for each part that was measured, by its name, and one for machine and targets."""
     made = {"machine": _machine(results), "targets": _targets(results)}
@@ -66,9 +69,9 @@ def _speed_row(row: dict[str, Any]) -> Sequence[str]:
 def _profile(rows: Sequence[dict[str, Any]]) -> str:
     """Return what the delivery's thread does at client level, and beside it what it is measured against."""
     by_name = {row["name"]: row for row in rows}
-    told = by_name[OURS]["median"]
+    ours = by_name[OURS]["median"]
     millions = by_name[OURS]["members"] / 1e6
-    shares = [(name.removesuffix(", seconds"), figure) for name, figure in told.items() if name.endswith(", seconds")]
+    shares = [(name.removesuffix(", seconds"), figure) for name, figure in ours.items() if name.endswith(", seconds")]
     alone = [
         (name, 1e6 / by_name[name]["median"]["identifies_per_second"])
         for name in (ENCODING, *LIMITS)
@@ -77,8 +80,8 @@ def _profile(rows: Sequence[dict[str, Any]]) -> str:
     return _table(
         ("at client level", "seconds a million", "share"),
         [
-            *((name, f"{figure / millions:.2f}", f"{figure / told['seconds']:.0%}") for name, figure in shares),
-            ("together", f"{told['seconds'] / millions:.2f}", "100%"),
+            *((name, f"{figure / millions:.2f}", f"{figure / ours['seconds']:.0%}") for name, figure in shares),
+            ("together", f"{ours['seconds'] / millions:.2f}", "100%"),
             *((f"{name}, for comparison", f"{figure:.2f}", "") for name, figure in alone),
         ],
     )
@@ -90,10 +93,7 @@ def _growth(rows: Sequence[dict[str, Any]]) -> str:
         "members",
         "identifies sent",
         "requests",
-        "MB sent",
-        "seconds",
-        "processor-seconds",
-        "peak memory above an idle task's, MB",
+        *_COSTS,
     )
     order = list(dict.fromkeys(row["work"] for row in rows))
     ordered = sorted(rows, key=lambda row: (order.index(row["work"]), row["members"]))
@@ -105,10 +105,7 @@ def _growth(rows: Sequence[dict[str, Any]]) -> str:
                 f"{row['members']:,}",
                 f"{row['identifies']:,}",
                 f"{row['requests']:,}",
-                f"{row['wire_bytes'] / 1e6:,.1f}",
-                f"{row['seconds']:.2f}",
-                f"{row['processor_seconds']:.2f}",
-                f"{row['memory_above_idle_mib'] * 2**20 / 1e6:.0f}",
+                *_costs(row),
             )
             for row in ordered
         ),
@@ -120,10 +117,7 @@ def _properties(rows: Sequence[dict[str, Any]]) -> str:
         "user properties",
         "work",
         "members",
-        "MB sent",
-        "seconds",
-        "processor-seconds",
-        "peak memory above an idle task's, MB",
+        *_COSTS,
         "disk, MB",
     )
     return _table(
@@ -133,10 +127,7 @@ def _properties(rows: Sequence[dict[str, Any]]) -> str:
                 str(row["properties"]),
                 row["work"],
                 f"{row['members']:,}",
-                f"{row['wire_bytes'] / 1e6:,.1f}",
-                f"{row['seconds']:.2f}",
-                f"{row['processor_seconds']:.2f}",
-                f"{row['memory_above_idle_mib'] * 2**20 / 1e6:.0f}",
+                *_costs(row),
                 f"{row['disk_peak_mib'] * 2**20 / 1e6:.0f}",
             )
             for row in rows
@@ -158,6 +149,15 @@ def _store(rows: Sequence[dict[str, Any]]) -> str:
             )
             for row in rows
         ),
+    )
+
+
+def _costs(row: dict[str, Any]) -> Sequence[str]:
+    return (
+        f"{row['wire_bytes'] / 1e6:,.1f}",
+        f"{row['seconds']:.2f}",
+        f"{row['processor_seconds']:.2f}",
+        f"{row['memory_above_idle_mib'] * 2**20 / 1e6:.0f}",
     )
 
 

@@ -25,19 +25,19 @@ def bench() -> Iterator[Workbench]:
         yield opened
 
 
-def test_a_plan_is_told_to_its_end_as_often_as_it_is_measured(bench: Workbench) -> None:
+def test_a_plan_is_sent_to_its_end_as_often_as_it_is_measured(bench: Workbench) -> None:
     for _ in range(2):
         measured = bench.deliver_plan(MEMBERS)
         arrived = bench.sink.arrivals()
 
-        assert measured.told["acknowledged"] == arrived.identifies == MEMBERS
-        assert 0 < measured.seconds <= measured.told["whole_seconds"]
+        assert measured.reported["acknowledged"] == arrived.identifies == MEMBERS
+        assert 0 < measured.seconds <= measured.reported["whole_seconds"]
         assert measured.memory_peak_mib > measured.memory_added_mib > 0
 
 
 def test_an_idle_task_has_nothing_of_a_sync_in_its_memory(bench: Workbench) -> None:
     """But for what Airflow 3 reads of every provider that is installed."""
-    modules = bench.idle_task().told["modules"]
+    modules = bench.idle_task().reported["modules"]
 
     assert "airflow" in modules
     assert not {"duckdb", "fakes"} & set(modules)
@@ -79,7 +79,7 @@ def test_a_batch_that_comes_early_is_seen_in_the_first_second_and_in_the_window(
     assert seen_pace(early) == {"first_second": 1250, "least": 1000.0, "most": 1025.0}
 
 
-def test_a_target_that_is_missed_is_told_so() -> None:
+def test_a_target_that_is_missed_is_shown_as_missed() -> None:
     def row(name: str, rate: float) -> dict[str, object]:
         figures = {"identifies_per_second": rate, "processor_seconds_per_million": 5.0}
         return {"name": name, "median": figures, "repeats": [figures]}

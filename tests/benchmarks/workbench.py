@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.subject import Measurement
 
 TRAIT = "Benchmark (bench)"
-"""What ours tells by default of the sink's cohort; the peers tell the same."""
+"""The trait that ours sends by default for the sink's cohort; the peers send the same."""
 
 
 class Workbench:
@@ -52,7 +52,7 @@ class Workbench:
         return [f"property {number}" for number in range(count)]
 
     def plan(self, members: int) -> Path:
-        """Return a state folder with a plan to tell so many members for the first time."""
+        """Return a state folder with a plan of so many members, sent for the first time."""
         state = self.folder / f"plan-{members}"
         if not state.exists():
             ids = write_ids(self.folder, members)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from standalone import Standalone2
+from standalone2 import Standalone2
 
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, WRITE_KEY_EMEA
 from cluster.airflow_cluster import TASK

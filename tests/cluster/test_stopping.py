@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.triggers.base import BaseTrigger
-from standalone import Standalone2
+from standalone2 import Standalone2
 
 from cluster.airflow_cluster import TASK
 

@@ -1,6 +1,6 @@
 """moto's S3 in a process of its own, which remembers its requests and can fail them.
 
-``S3Server`` starts this file as a program; what it is told goes by ``/-/`` of the same server.
+``S3Server`` starts this file as a program; orders to it go by ``/-/`` of the same server.
 """
 
 import base64
@@ -54,8 +54,8 @@ class S3Server:
 
     def put_many(self, bucket: str, keys: Iterable[str], content: bytes) -> None:
         """Keep so many objects of one content, in one request that is none of S3's own."""
-        told = {"bucket": bucket, "keys": list(keys), "content": base64.b64encode(content).decode()}
-        self._ask("POST", "/-/many", json.dumps(told).encode())
+        order = {"bucket": bucket, "keys": list(keys), "content": base64.b64encode(content).decode()}
+        self._ask("POST", "/-/many", json.dumps(order).encode())
 
     def buckets(self) -> str:
         """The XML that lists them."""
@@ -66,8 +66,8 @@ class S3Server:
 
         Another bucket's does not count: s3fs may still be sending parts of an upload that a former test saw fail.
         """
-        told = {"method": method, "bucket": bucket, "status": status, "code": code, "apply": apply}
-        self._ask("POST", "/-/faults", json.dumps(told).encode())
+        order = {"method": method, "bucket": bucket, "status": status, "code": code, "apply": apply}
+        self._ask("POST", "/-/faults", json.dumps(order).encode())
 
     def deny(self, prefix: str) -> None:
         """Refuse from now on to list, or to give away, what begins with a bucket and a prefix, as a policy does."""
@@ -79,8 +79,8 @@ class S3Server:
 
     def refuse_headers(self, *headers: str, status: int = 0, code: str = "", names: str = "") -> None:
         """Answer so to every put with a header that begins so, and name one of them; until called without any."""
-        told = {"headers": headers, "status": status, "code": code, "names": names}
-        self._ask("POST", "/-/refused", json.dumps(told).encode())
+        order = {"headers": headers, "status": status, "code": code, "names": names}
+        self._ask("POST", "/-/refused", json.dumps(order).encode())
 
     def requests(self) -> list[str]:
         """Method and path of what was asked since this was called last."""
@@ -147,7 +147,9 @@ class _Recorded:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start_response(f"{self._refused['status']} Refused", [("Content-Type", "application/xml")])
             header = f"<Header>{self._refused['names']}</Header>" if self._refused["names"] else ""
-            return [f"<Error><Code>{self._refused['code']}</Code><Message>told to</Message>{header}</Error>".encode()]
+            return [
+                f"<Error><Code>{self._refused['code']}</Code><Message>as ordered</Message>{header}</Error>".encode()
+            ]
         wanted = (method, path.split("/")[1])
         fault = next((fault for fault in self._faults if (fault["method"], fault["bucket"]) == wanted), None)
         if fault is None and "HTTP_IF_NONE_MATCH" in environ:
@@ -163,7 +165,7 @@ class _Recorded:
             # What is left unread resets the connection, and the client may miss the answer.
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response(f"{fault['status']} Fault", [("Content-Type", "application/xml")])
-        return [f"<Error><Code>{fault['code']}</Code><Message>told to</Message></Error>".encode()]
+        return [f"<Error><Code>{fault['code']}</Code><Message>as ordered</Message></Error>".encode()]
 
     def _tell(self, path: str, body: Any) -> bytes:
         if path == "/-/traffic":
@@ -183,8 +185,8 @@ class _Recorded:
             self._denied.append(body)
         elif path == "/-/refused":
             self._refused = body
-        told, self._requests = self._requests, []
-        return json.dumps(told).encode()
+        requests, self._requests = self._requests, []
+        return json.dumps(requests).encode()
 
 
 def _kept_objects(prefix: str) -> dict[str, str]:

@@ -17,11 +17,14 @@ import importlib
 import json
 import os
 import runpy
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import types
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -70,6 +73,13 @@ class WarmProgram:
             )
         return self._ended
 
+    def kill(self) -> None:
+        """End it where it has not ended, because its test has, and wait for its end."""
+        if self._ended is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+
     def is_running(self) -> bool:
         """Return whether it has not ended yet."""
         return Path(f"/proc/{self.pid}").exists()
@@ -93,13 +103,22 @@ class WarmPython:
             text=True,
         )
         self._running: WarmProgram | None = None
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """End the server, and the program that runs."""
+        if self._running is not None:
+            self._running.kill()
+        self._server.terminate()
+        self._server.wait(10)
+        self._folder.cleanup()
 
     def start(
         self, *arguments: str, environment: dict[str, str] | None = None, given: bytes = b"", first: str = ""
     ) -> WarmProgram:
         """Start a program in the environment of the tests, or in one that is given, with its standard input."""
         if self._running is not None:
-            self._running.wait()
+            self._running.kill()
         folder = Path(self._folder.name)
         (folder / "given").write_bytes(given)
         request = {
@@ -162,6 +181,7 @@ def _serve(folder: Path, imported: list[str]) -> dict[str, Any]:
             print(pid, file=responses, flush=True)
             print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=responses, flush=True)
         else:
+            shutil.rmtree(folder, ignore_errors=True)
             sys.exit()
     for descriptor, name in ((1, "output"), (2, "errors")):
         _redirect(descriptor, folder / name, writes)

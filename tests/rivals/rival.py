@@ -1,4 +1,4 @@
-"""A rival: a process of its own that syncs when told to, over HTTP and a store that others have open too."""
+"""A rival: a process of its own that syncs when asked to, over HTTP and a store that others have open too."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class _HoldingSegment:
         self._may_send = may_send
 
     def post_batch(self, body: bytes, *, retry: int) -> Response:
-        assert self._may_send.wait(_WITHIN_SECONDS), "nobody lets the rival send"
+        assert self._may_send.wait(_WITHIN_SECONDS), "no test lets the rival send"
         return self._segment.post_batch(body, retry=retry)
 
 

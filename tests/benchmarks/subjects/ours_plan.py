@@ -1,6 +1,6 @@
-"""Ours, client level: from the plan's file until everything is acknowledged, by the package's own telling.
+"""Ours, client level: from the plan's file until everything is acknowledged, by the package's own delivery.
 
-Told besides: what the whole telling took, with the look at the ledger before and the commit after it.
+Reported besides: what the whole delivery took, with the look at the ledger before and the commit after it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Tell a copy of a plan, so that it can be told again."""
+    """Send a copy of a plan, so that it can be sent again."""
     order = json.loads(sys.argv[1])
     client = SegmentHook("segment_default").get_conn()
 
@@ -40,12 +40,12 @@ def main() -> int:
         with open_destination_sync(state, scratch, client) as destination_sync:
             report = report_draft(destination_sync.draft)
             with Stopwatch() as whole:
-                [(told, error)] = deliver_in_parallel([destination_sync], [report], destination_sync.ports.stop)
+                [(ended, error)] = deliver_in_parallel([destination_sync], [report], destination_sync.ports.stop)
     if error is not None:
         raise error
-    assert told.committed
+    assert ended.committed
     delivery.report(
-        acknowledged=told.acknowledged,
+        acknowledged=ended.acknowledged,
         whole_seconds=whole.seconds,
         whole_processor_seconds=whole.processor_seconds,
         shares=shares.of(delivery.seconds),

@@ -1,4 +1,4 @@
-// Tells users by @segment/analytics-node: node tell.mjs '{"modules", "host", "writeKey", "trait", "ids", "members", "settings"}'.
+// Sends users by @segment/analytics-node: node send.mjs '{"modules", "host", "writeKey", "trait", "ids", "members", "settings"}'.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
