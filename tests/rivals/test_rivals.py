@@ -135,12 +135,13 @@ def test_an_owner_stopped_while_it_tells_sends_and_writes_nothing_more_when_it_w
     for number in range(ROUNDS):
         cohort_id = f"woken{number}"
         users = new_cohort(sandbox, cohort_id, 6_000)
-        # The first batch is alone; then two are in flight, taken and not answered.
-        sandbox.faults.add(Fault(on="segment.batch", after=1, times=2, apply=True, delay_seconds=0.5))
+        # The first batch is alone; then two are in flight, taken and not answered until the owner has stopped.
+        sandbox.faults.add(Fault(on="segment.batch", after=1, times=2, apply=True, delay_seconds=50))
         owner.begin(Order(cohort_id, cohort_id))
         while sandbox.segment.batches_received < 3:
             time.sleep(0.002)
         owner.stop()
+        sandbox.faults.clear()
 
         assert retry.do(Order(cohort_id, cohort_id, try_number=2)).kind == "done"
 
