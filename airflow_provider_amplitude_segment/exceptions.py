@@ -23,6 +23,9 @@
     │   ├── LedgerDamagedError, LedgerFormatError, LedgerNotFoundError, CommitNotKeptError, StateMarkError
     │   └── StatePathError
     │       └── StateUnavailableError     retried
+    ├── SegmentApiError               Segment's Public API or Profile API, which prove what Segment has
+    │   ├── SegmentApiRefusedError, SegmentApiAnswerError
+    │   └── SegmentApiUnavailableError     retried
     └── SegmentError                  Segment, or the way to it
         ├── SegmentRefusedError, SegmentAnswerError, SegmentUnreachableError, RejectedUsersError
         └── SegmentUnavailableError, SyncStoppedError     retried
@@ -878,6 +881,76 @@ class StateUnavailableError(StatePathError):
             "Acknowledged changes stay delivered as far as they were written. The next try resumes from there and "
             "sends the rest again.",
             f"If it happens again: {advice or 'Check its space, quota, permissions and response time.'}",
+        )
+
+
+class SegmentApiError(AmplitudeSegmentError):
+    """Segment's Public API or Profile API did not say what was asked; nothing was sent to a source."""
+
+
+class SegmentApiRefusedError(SegmentApiError):
+    """It refuses the token: wrong, expired, without rights, or of another region or space.
+
+    Attributes:
+        conn_id: the connection that has the token.
+    """
+
+    def __init__(self, conn_id: str, doing: str, status: int) -> None:
+        self.conn_id = conn_id
+        self.doing = doing
+        self.status = status
+        self._set_message(
+            f"Segment refuses the token of connection {conn_id!r} while it is asked {doing} (HTTP {status})",
+            _NOTHING_SENT,
+            "Check the token, its rights and the region of the connection, then clear the task.",
+        )
+
+
+class SegmentApiAnswerError(SegmentApiError):
+    """The response is none that Segment documents for the request."""
+
+    def __init__(self, conn_id: str, doing: str, status: int, reason: str) -> None:
+        self.conn_id = conn_id
+        self.doing = doing
+        self.status = status
+        self.reason = reason
+        self._set_message(
+            f"The response for connection {conn_id!r} is not what Segment documents (asked {doing}: HTTP {status}: "
+            f"{reason})",
+            _NOTHING_SENT,
+            "Check host and region of the connection, and proxies, then clear the task.",
+        )
+
+
+class SegmentApiUnavailableError(SegmentApiError):
+    """It did not respond, or is busy, within the retries.
+
+    Attributes:
+        retry_after_seconds: what its last response asked for; ``None`` if it did not.
+    """
+
+    retryable = True
+
+    def __init__(
+        self,
+        conn_id: str,
+        doing: str,
+        status: int | None,
+        reason: str,
+        retry_after_seconds: float | None = None,
+        advice: str = "",
+    ) -> None:
+        self.conn_id = conn_id
+        self.doing = doing
+        self.status = status
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+        self.advice = advice
+        lasting = advice or "Check Segment's status page, and what else uses the token."
+        self._set_message(
+            f"Segment did not say {doing} for connection {conn_id!r} ({_status(status)}: {reason})",
+            _NOTHING_SENT,
+            f"If it happens again: {lasting}",
         )
 
 
