@@ -77,11 +77,11 @@ def source(source_id: str, *keys: str, **more: object) -> dict[str, Any]:
 class Tried:
     """A client, its time, and what it waited."""
 
-    def __init__(self, url: str, retries: RetryPolicy = RETRIES) -> None:
+    def __init__(self, url: str, retries: RetryPolicy = RETRIES, *, token: str = TOKEN) -> None:
         self.clock = FakeClock()
         self.waits: list[float] = []
         session = requests.Session()
-        session.auth = signed
+        session.auth = sign_with_bearer(token)
         waiting = Waiting(self._sleep, lambda: 0.5, self.clock.now, self.clock.monotonic)
         self.api = SegmentApiClient(session, url, 5, conn_id="segment_api", retries=retries, waiting=waiting)
 
@@ -90,10 +90,14 @@ class Tried:
         self.clock.pass_by(seconds)
 
 
-def signed(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def sign_with_bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
     """Sign as the hook does."""
-    request.headers["Authorization"] = f"Bearer {TOKEN}"
-    return request
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return sign
 
 
 @pytest.fixture
