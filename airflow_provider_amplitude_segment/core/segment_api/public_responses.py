@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.segment_api.responses import ResponseData
 
 _USER_ID = "USER_ID"
-_TYPES_WITH_TRAITS = frozenset({"IDENTIFY", "COMMON"})
+_IDENTIFY = "IDENTIFY"
+_COMMON = "COMMON"
 
 
 def read_workspace(data: ResponseData) -> Workspace:
@@ -133,10 +134,11 @@ def read_planned_traits(pages: Iterable[ResponseData]) -> frozenset[str] | None:
     planned: set[str] = set()
     for page in pages:
         for rule in page.objects("rules"):
-            if rule.get("type") not in _TYPES_WITH_TRAITS:
+            kind = text_of(rule, "type")
+            if kind not in {_IDENTIFY, _COMMON}:
                 continue
             traits = _inner(rule, "jsonSchema", "properties", "traits", "properties")
-            if traits is None and rule["type"] == "IDENTIFY":
+            if traits is None and kind == _IDENTIFY:
                 return None
             planned.update(traits or ())
     return frozenset(planned)
