@@ -138,6 +138,12 @@ def test_a_write_key_leaves_only_as_a_fingerprint(server: RecordingServer, caplo
     assert KEY not in repr(sources) + caplog.text
 
 
+def test_any_cursor_can_be_sent_back(server: RecordingServer) -> None:
+    server.responses = [data("a+b/=&\ud800", sources=[]), data(sources=[])]
+    assert list(Tried(server.url).api.sources(HOST)) == []
+    assert query(server)[1]["pagination.cursor"] == "a+b/=&?"
+
+
 def test_pages_that_never_end_are_an_error(server: RecordingServer) -> None:
     server.responses = [data("Mg==", sources=[])]
     with pytest.raises(SegmentApiAnswerError, match="the same page a second time"):

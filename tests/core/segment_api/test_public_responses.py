@@ -88,7 +88,7 @@ def test_a_source_has_the_name_that_there_is() -> None:
 
 
 def test_keys_of_another_shape_are_no_keys() -> None:
-    entries = [{"id": "1", "writeKeys": keys} for keys in (None, "key", {"a": 1}, [None, 7, "", "key"])]
+    entries = [{"id": "1", "writeKeys": keys} for keys in (None, "key", {"a": 1}, [None, 7, "", "\ud800", "key"])]
     found = read_sources(data(sources=entries), str.upper)
     assert [source.keys for source in found] == [frozenset(), frozenset(), frozenset(), frozenset({"KEY"})]
 
@@ -129,7 +129,17 @@ def test_a_count_is_read_however_it_is_written(row: dict[str, object], count: in
     assert count_all([data(dataset=[{"eventType": "Identify", **row}])]) == count
 
 
-@pytest.mark.parametrize("row", [{}, {"total": "-1"}, {"series": [{"count": 1}, None]}, {"series": [{}]}])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"total": "-1"},
+        {"series": [{"count": 1}, None]},
+        {"series": [{}]},
+        {"total": 10**400},
+        {"total": "9" * 5000},
+    ],
+)
 def test_a_count_that_is_none_is_an_error(row: dict[str, object]) -> None:
     with pytest.raises(SegmentApiAnswerError, match="a count that is no number"):
         count_by_reason([data(dataset=[{"eventType": "identify", **row}])])
@@ -191,7 +201,7 @@ def test_an_error_of_another_shape_has_no_reason(body: bytes) -> None:
     assert error_reason(body) == "no reason given"
 
 
-@pytest.mark.parametrize("milliseconds", [None, True, "7", [], 1e400, -1])
+@pytest.mark.parametrize("milliseconds", [None, True, "7", [], 1e400, 10**400, -1])
 def test_a_wait_of_another_shape_is_none(milliseconds: object) -> None:
     body = json.dumps({"errors": [{"data": {"msBeforeNext": milliseconds}}]}).encode()
     assert not read_wait(HttpResponse(429, {}, body), now=0)
