@@ -13,6 +13,7 @@ from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
 from airflow_provider_amplitude_segment.core.http.response_body import (
     CUT_OFF,
     HttpResponse,
@@ -23,8 +24,13 @@ from airflow_provider_amplitude_segment.core.http.response_body import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from airflow_provider_amplitude_segment.core.http.network_fault import NetworkFault
+
 _CONNECT_SECONDS = 10.0
 _PROXY_LOGIN = 407
+
+# How many times this thread has asked for silence.
+_suppressed = threading.local()
 
 
 def send(
@@ -88,6 +94,26 @@ def _check_response(response: requests.Response, *, is_read: bool) -> None:
         raise ChunkedEncodingError(CUT_OFF)
 
 
+def get_quietly(
+    session: requests.Session, url: str, *, timeout_seconds: float, headers: Mapping[str, str] | None = None
+) -> HttpResponse | NetworkFault:
+    """Send one GET of a URL that no log may have, because it names a user; return why no response came.
+
+    Args:
+        session: As for ``send``, like the others.
+        url: Whole.
+        timeout_seconds: Longest silence.
+        headers: Beside the session's.
+    """
+    try:
+        with suppress_request_logs():
+            response = send(session, "GET", url, timeout_seconds=timeout_seconds, headers=headers)
+    except requests.RequestException as error:
+        # The error has the URL in its text, so it is not even the context of another one.
+        return read_fault(error)
+    return received(response)
+
+
 @contextmanager
 def suppress_request_logs() -> Iterator[None]:
     """Drop urllib3's DEBUG lines about this thread's requests, because a signed link is a key.
@@ -95,19 +121,20 @@ def suppress_request_logs() -> Iterator[None]:
     It logs each request's path, and the host of each new connection
     (https://urllib3.readthedocs.io/en/stable/reference/urllib3.connectionpool.html).
     """
-    thread = threading.get_ident()
-
-    def is_anothers(record: logging.LogRecord) -> bool:
-        return record.thread != thread
-
-    loggers = [logging.getLogger(name) for name in ("urllib3.connectionpool", "urllib3.util.retry")]
-    for logger in loggers:
-        logger.addFilter(is_anothers)
+    # One filter for all threads that stays: logging goes through its list of filters without a lock, and leaves one out
+    # where another thread removes an earlier one.
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_is_shown)
+    depth = getattr(_suppressed, "depth", 0)
+    _suppressed.depth = depth + 1
     try:
         yield
     finally:
-        for logger in loggers:
-            logger.removeFilter(is_anothers)
+        _suppressed.depth = depth
+
+
+def _is_shown(_record: logging.LogRecord) -> bool:
+    return getattr(_suppressed, "depth", 0) == 0
 
 
 def lower_names(response: requests.Response) -> dict[str, str]:
