@@ -47,20 +47,10 @@ class WriteKeyProofs:
             return None
         return "proved" if isinstance(proof, ProvedSource) else "unknown"
 
-    def complete(self, destination: Destination) -> Destination:
-        """Return a destination with the slugs that were found, where its connection has none. Its name stays."""
-        proof = self.by_destination.get(destination.name)
-        if not isinstance(proof, ProvedSource):
-            return destination
-        return replace(
-            destination,
-            workspace=destination.workspace or proof.workspace.slug,
-            source=destination.source or proof.source.slug,
-        )
-
     def complete_all(self, clients: Mapping[Destination, Segment]) -> dict[Destination, Segment]:
         """Return the clients by their completed destinations."""
-        return {self.complete(destination): client for destination, client in clients.items()}
+        proofs = self.by_destination
+        return {complete(destination, proofs.get(destination.name)): client for destination, client in clients.items()}
 
     def warn_of_dropped_traits(self, destination: Destination, traits: Iterable[str]) -> None:
         """Log a warning that names the traits that Segment will drop behind a 200."""
@@ -75,6 +65,17 @@ class WriteKeyProofs:
                 ", ".join(f"trait {trait!r}" for trait in dropped),
                 proof.source.slug,
             )
+
+
+def complete(destination: Destination, proof: Checked | None) -> Destination:
+    """Return a destination with the slugs that were found, where its connection has none. Its name stays."""
+    if not isinstance(proof, ProvedSource):
+        return destination
+    return replace(
+        destination,
+        workspace=destination.workspace or proof.workspace.slug,
+        source=destination.source or proof.source.slug,
+    )
 
 
 def prove_write_keys(ports: DeliveryPorts, run: Run) -> WriteKeyProofs:
