@@ -77,7 +77,6 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
                 "workspace": "my-workspace",
                 "source": "my-source",
                 "destination_id": "leave empty",
-                "api_conn_id": "leave empty",
                 "timeout": "60",
             },
         },
@@ -93,11 +92,6 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
                 "Destination ID",
                 "Leave it empty. After a change of the source's write key, enter the destination's earlier name in the "
                 "state path.",
-            ),
-            "api_conn_id": _text(
-                "Public API connection",
-                "The ID of a connection of type Segment (Public API), e.g. segment_api_default. Test and each sync then "
-                "prove the write key, and both slugs may stay empty.",
             ),
             "timeout": _TIMEOUT,
         },

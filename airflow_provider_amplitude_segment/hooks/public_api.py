@@ -24,7 +24,7 @@ def open_public_api(api_conn_id: str, segment_conn_id: str) -> Iterator[PublicAp
     :raises SettingError: there is no such connection, it is of another type, or a field of it cannot be used
     """
     hook = SegmentApiHook(api_conn_id)
-    field, takes = setting(segment_conn_id, "Public API connection"), "the ID of a connection of type segmentapi"
+    field, takes = setting(segment_conn_id, "Public API connection ID"), "the ID of a connection of type segmentapi"
     try:
         kind = find_connection(hook, api_conn_id).conn_type
     except SettingError as error:

@@ -32,7 +32,6 @@ _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _NO_SECRETS = frozenset(
     {
-        "api_conn_id",
         "cert",
         "destination_id",
         "org_url",

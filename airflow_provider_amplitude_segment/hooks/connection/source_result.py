@@ -51,8 +51,8 @@ def source_result(
 def _proved(endpoint: Endpoint, api_conn_id: str, proved: ProvedSource, debugger: str | None) -> str:
     region = endpoint.known_region or "not known, because Host is none of Segment's"
     said = (
-        f"Works: the write key is that of source {proved.source.slug!r} in workspace {proved.workspace.slug!r}, and the "
-        f"source is enabled (proved by connection {api_conn_id!r}; data region: {region})."
+        f"Works: the write key is that of source {proved.source.slug!r} in workspace {proved.workspace.slug!r}, and "
+        f"the source is enabled (proved by connection {api_conn_id!r}; data region: {region})."
     )
     if proved.rules is not None and proved.rules.drops_unplanned_traits:
         said += " The source drops traits that its tracking plan does not have: add the trait of each cohort to it."
@@ -68,5 +68,5 @@ def _refuted(endpoint: Endpoint, error: WriteKeyError) -> str:
     return (
         f"Wrong write key: it belongs to no source of workspace {error.workspace!r}, which connection "
         f"{error.api_conn_id!r} opens. Copy the write key of a source of this workspace, or name the connection of the "
-        "workspace that has the key as Public API connection."
+        "workspace that has the key as Public API connection ID."
     )
