@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
+from airflow_provider_amplitude_segment.core.segment_api.retries import FEW_RETRIES
 from airflow_provider_amplitude_segment.exceptions import SettingError
-from airflow_provider_amplitude_segment.hooks.connection.endpoint import find_connection
+from airflow_provider_amplitude_segment.hooks.connection.endpoint import find_connection, read_endpoint
 from airflow_provider_amplitude_segment.hooks.connection.field import setting
-from airflow_provider_amplitude_segment.hooks.segment_api import SegmentApiHook
+from airflow_provider_amplitude_segment.hooks.segment_api import HOSTS, OTHER_HOSTS, SegmentApiHook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,16 +24,17 @@ def open_public_api(api_conn_id: str, segment_conn_id: str) -> Iterator[PublicAp
     :param segment_conn_id: the connection that names it, for an error
     :raises SettingError: there is no such connection, it is of another type, or a field of it cannot be used
     """
-    hook = SegmentApiHook(api_conn_id)
+    hook = SegmentApiHook(api_conn_id, retries=FEW_RETRIES)
     field, takes = setting(segment_conn_id, "Public API connection ID"), "the ID of a connection of type segmentapi"
     try:
-        kind = find_connection(hook, api_conn_id).conn_type
+        connection = find_connection(hook, api_conn_id)
     except SettingError as error:
         raise SettingError(field, f"{error.setting}: {error.problem}", takes) from None
-    if kind != SegmentApiHook.conn_type:
-        raise SettingError(field, f"connection {api_conn_id!r} is of type {kind!r}", takes)
+    if connection.conn_type != SegmentApiHook.conn_type:
+        raise SettingError(field, f"connection {api_conn_id!r} is of type {connection.conn_type!r}", takes)
+    region = read_endpoint(connection, HOSTS, OTHER_HOSTS).known_region
     client = hook.get_conn()
     try:
-        yield PublicApiAccess(api_conn_id, hook.known_region, client)
+        yield PublicApiAccess(api_conn_id, region, client)
     finally:
         client.close()

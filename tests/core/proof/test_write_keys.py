@@ -15,6 +15,7 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import source_f
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import encode_entry
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_streams
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete
+from airflow_provider_amplitude_segment.core.report.summary import summarize
 from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
 from airflow_provider_amplitude_segment.core.segment_api.source_check import CHECK_SECONDS
 from airflow_provider_amplitude_segment.core.segment_api.workspace import ConnectedDestination, IdentifyRules
@@ -226,6 +227,14 @@ def test_a_key_that_may_be_a_hidden_one_is_a_warning(
 
     assert report.destinations[0].source_checked == "unknown"
     assert "sees no key of 1 of its 3 sources" in warnings(caplog)[0]
+
+
+def test_the_summary_says_that_a_key_is_not_proved(world: World, api: FakePublicApi) -> None:
+    api.shows_keys = False
+
+    lines = summarize(world.sync("c1"), ending="done.")
+
+    assert "the write key is not proved (a warning above says why)" in lines[-1]
 
 
 def test_a_token_that_sees_no_source_is_a_warning(
