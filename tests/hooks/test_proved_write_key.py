@@ -39,8 +39,8 @@ def test_a_proved_key_is_said_with_workspace_source_region_and_debugger(
     assert press(extra={"region": "US"}) == (
         True,
         (
-            "Works: the write key is that of source 'segment_default' in workspace 'sandbox', and the source is enabled "
-            "(proved by connection 'segment_api_default'; data region: US). Its debugger: "
+            "Works: the write key is that of source 'segment_default' in workspace 'sandbox', and the source is "
+            "enabled (proved by connection 'segment_api_default'; data region: US). Its debugger: "
             "https://app.segment.com/sandbox/sources/segment_default/debugger"
         ),
     )
