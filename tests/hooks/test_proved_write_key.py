@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fakes.clock import FakeClock
 
 from airflow_provider_amplitude_segment.core.ledger.stream import key_fingerprint
 from airflow_provider_amplitude_segment.hooks.public_api import open_public_api
@@ -162,7 +164,20 @@ def test_a_region_is_known_where_the_connection_or_a_regions_own_host_says_it(
 
 @pytest.mark.usefixtures("sandbox")
 def test_the_public_api_knows_a_key_by_the_same_fingerprint_as_the_destination() -> None:
-    with open_public_api("segment_api_default", "segment_default") as access:
+    with open_public_api("segment_api_default", "segment_default", time.monotonic) as access:
         keys = [source.keys for source in access.api.sources("api.segment.io")]
 
     assert key_fingerprint("api.segment.io", WRITE_KEY_DEFAULT) in frozenset().union(*keys)
+
+
+def test_no_request_begins_when_the_time_is_over(sandbox: Sandbox) -> None:
+    clock = FakeClock()
+    with open_public_api("segment_api_default", "segment_default", clock.monotonic) as access:
+        access.limit.begin(20)
+        access.api.workspace()
+        clock.pass_by(21)
+
+        with pytest.raises(TimeoutError):
+            access.api.workspace()
+
+    assert sandbox.segment.public_api.requests == 1
