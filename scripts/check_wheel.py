@@ -74,6 +74,7 @@ def check_installed(wheel: Path, home: Path) -> None:
         print(" ".join(line.split()))
     assert f"{PACKAGE}.hooks.amplitude.AmplitudeHook" in hooks, hooks
     assert f"{PACKAGE}.hooks.segment.SegmentHook" in hooks, hooks
+    assert f"{PACKAGE}.hooks.segment_api.SegmentApiHook" in hooks, hooks
 
 
 def main() -> None:

@@ -95,7 +95,8 @@ class PublicRequests:
             SegmentApiAnswerError: Any other response, 404 and 422 among them.
         """
         request = ApiRequest(self.conn_id, doing)
-        url = f"{self.base_url}{path}{f'?{urlencode(query, quote_via=quote)}' if query else ''}"
+        search = f"?{urlencode(query, quote_via=quote, errors='replace')}" if query else ""
+        url = f"{self.base_url}{path}{search}"
         began, retry = self.waiting.monotonic(), 0
         while isinstance(result := self._try(url, accept, request), RetryLater):
             retry += 1

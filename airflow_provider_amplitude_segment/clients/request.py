@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 10.0
 _PROXY_LOGIN = 407
 
+# How many times this thread has asked for silence.
+_suppressed = threading.local()
+
 
 def send(
     session: requests.Session,
@@ -118,19 +121,20 @@ def suppress_request_logs() -> Iterator[None]:
     It logs each request's path, and the host of each new connection
     (https://urllib3.readthedocs.io/en/stable/reference/urllib3.connectionpool.html).
     """
-    thread = threading.get_ident()
-
-    def is_anothers(record: logging.LogRecord) -> bool:
-        return record.thread != thread
-
-    loggers = [logging.getLogger(name) for name in ("urllib3.connectionpool", "urllib3.util.retry")]
-    for logger in loggers:
-        logger.addFilter(is_anothers)
+    # One filter for all threads that stays: logging goes through its list of filters without a lock, and leaves one out
+    # where another thread removes an earlier one.
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_is_shown)
+    depth = getattr(_suppressed, "depth", 0)
+    _suppressed.depth = depth + 1
     try:
         yield
     finally:
-        for logger in loggers:
-            logger.removeFilter(is_anothers)
+        _suppressed.depth = depth
+
+
+def _is_shown(_record: logging.LogRecord) -> bool:
+    return getattr(_suppressed, "depth", 0) == 0
 
 
 def lower_names(response: requests.Response) -> dict[str, str]:

@@ -8,6 +8,7 @@ import logging
 import pickle
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -361,6 +362,21 @@ def test_no_log_line_and_no_error_names_a_user(
     for secret in ("ann.secret", "ann%2Esecret", TOKEN):
         assert secret not in shown
         assert secret.upper() not in shown
+
+
+def test_no_log_line_names_a_user_while_other_threads_ask_too(
+    space: FakeSpace, profiles: ProfileApiClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    users = [f"user-{number}" for number in range(200)]
+    space.traits.update({user: {TRAIT: True} for user in users})
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda user: profiles.trait(user, TRAIT), users))
+    assert answers == [TraitFound(value=True)] * 200
+    assert "user-" not in caplog.text
+    assert "user_id" not in caplog.text
+    logging.getLogger("urllib3.connectionpool").debug("of somebody else")
+    assert "of somebody else" in caplog.text
 
 
 @pytest.mark.parametrize("carry", [pickle.dumps, copy.copy, copy.deepcopy])

@@ -77,11 +77,11 @@ def source(source_id: str, *keys: str, **more: object) -> dict[str, Any]:
 class Tried:
     """A client, its time, and what it waited."""
 
-    def __init__(self, url: str, retries: RetryPolicy = RETRIES) -> None:
+    def __init__(self, url: str, retries: RetryPolicy = RETRIES, *, token: str = TOKEN) -> None:
         self.clock = FakeClock()
         self.waits: list[float] = []
         session = requests.Session()
-        session.auth = signed
+        session.auth = sign_with_bearer(token)
         waiting = Waiting(self._sleep, lambda: 0.5, self.clock.now, self.clock.monotonic)
         self.api = SegmentApiClient(session, url, 5, conn_id="segment_api", retries=retries, waiting=waiting)
 
@@ -90,10 +90,14 @@ class Tried:
         self.clock.pass_by(seconds)
 
 
-def signed(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def sign_with_bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
     """Sign as the hook does."""
-    request.headers["Authorization"] = f"Bearer {TOKEN}"
-    return request
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return sign
 
 
 @pytest.fixture
@@ -132,6 +136,12 @@ def test_a_write_key_leaves_only_as_a_fingerprint(server: RecordingServer, caplo
     server.responses = [data(sources=[source("a", KEY)])]
     sources = list(Tried(server.url).api.sources(HOST))
     assert KEY not in repr(sources) + caplog.text
+
+
+def test_any_cursor_can_be_sent_back(server: RecordingServer) -> None:
+    server.responses = [data("a+b/=&\ud800", sources=[]), data(sources=[])]
+    assert list(Tried(server.url).api.sources(HOST)) == []
+    assert query(server)[1]["pagination.cursor"] == "a+b/=&?"
 
 
 def test_pages_that_never_end_are_an_error(server: RecordingServer) -> None:

@@ -19,6 +19,9 @@ from airflow_provider_amplitude_segment.hooks.segment_api import SegmentApiHook
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_amplitude_segment.sandbox import Sandbox
+    from airflow_provider_amplitude_segment.sandbox.segment import SandboxSegment
+
 TOKEN = "sgp_public-token-0123456789-0123456789"
 PROFILE_TOKEN = "profile-token-0123456789"
 KEY = "write-key-0123456789-0123456789-"
@@ -323,3 +326,35 @@ def test_an_unknown_connection_is_named() -> None:
     with pytest.raises(SettingError, match="connection 'nosuch'"):
         hook.get_conn()
     assert "Airflow finds none of this ID" in hook.test_connection()[1]
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_good_connection_works_against_the_sandbox() -> None:
+    works, sentence = SegmentApiHook().test_connection()
+    assert works
+    assert "the token opens the workspace 'Sandbox' (slug 'sandbox', data region US, " in sentence
+    assert "It may see write keys" in sentence
+    assert "opens the space 'spa_sandbox'." in sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "begins", "what"),
+    [
+        (lambda segment: setattr(segment.public_api, "token", "another"), "Refused", "Wrong or expired token?"),
+        (lambda segment: setattr(segment.public_api, "forbidden", True), "Refused", "(HTTP 403"),
+        (lambda segment: setattr(segment.public_api, "sees_write_keys", False), "Works: ", UNSEEN),
+        (
+            lambda segment: setattr(segment.profile_api, "token", "another"),
+            "Works in part",
+            "Make a token of this space",
+        ),
+        (lambda segment: setattr(segment.profile_api, "space_id", "spa_2"), "Works in part", "has: 'Sandbox' (spa_2)."),
+    ],
+)
+def test_a_wrong_connection_is_told_what_to_change(
+    sandbox: Sandbox, change: Callable[[SandboxSegment], None], begins: str, what: str
+) -> None:
+    change(sandbox.segment)
+    sentence = SegmentApiHook().test_connection()[1]
+    assert sentence.startswith(begins)
+    assert what in sentence

@@ -124,6 +124,33 @@ def test_the_form_of_segment_names_its_fields_and_hides_the_write_key(ui: Airflo
     assert standard["Write key"].kind == "password"
 
 
+def test_the_form_of_the_public_api_hides_both_tokens(ui: AirflowUi, sandbox: Sandbox) -> None:
+    space = sandbox.segment.profile_api
+    ui.begin_connection("segment_api_default", "Segment (Public API)")
+    standard = ui.fields()
+    ui.fill(password=sandbox.segment.public_api.token)
+    ui.fill(host=f"{sandbox.url}/public-api", port="443")
+    ui.unfold("Extra Fields")
+    extra = ui.fields()
+    ui.fill_param("space_id", space.space_id)
+    ui.fill_param("profile_api_token", space.token)
+    ui.fill_param("profile_host", f"{sandbox.url}/profile-api")
+    ui.save()
+
+    assert_declared("segmentapi", standard, extra)
+    assert standard["Public API token"].kind == extra["Profile API token"].kind == "password"
+
+
+def test_the_test_button_says_which_workspace_the_token_opens_and_that_the_space_answers(ui: AirflowUi) -> None:
+    message = ui.test_connection("segment_api_default")
+
+    assert message.startswith(
+        "Test Connection Successful\nWorks: the token opens the workspace 'Sandbox' (slug 'sandbox'"
+    )
+    assert "It may see write keys, so each sync can check its own." in message
+    assert message.endswith("opens the space 'spa_sandbox'.")
+
+
 def test_the_test_button_says_that_the_keys_of_amplitude_work(ui: AirflowUi) -> None:
     message = ui.test_connection("amplitude_default")
 

@@ -6,9 +6,10 @@ Source: Segment's own SDK, https://github.com/segmentio/public-api-sdk-typescrip
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core.segment_api.responses import text_of
+from airflow_provider_amplitude_segment.core.segment_api.responses import number_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ _MINUTE = 60
 _WIDEST_SECONDS = 4 * 3600
 _IDENTIFY = "identify"
 _NO_REASON = "unknown"
+_DIGITS = re.compile(r"[0-9]{1,18}")
 
 
 def minute_ranges(since: float, until: float) -> Iterator[tuple[int, int]]:
@@ -104,8 +106,7 @@ def _count(row: dict[str, Any]) -> int | None:
 
 def _number(value: object) -> int | None:
     # A big number comes as text in some of Segment's responses.
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        return None
-    return int(value)
+    number = number_of(value)
+    return None if number is None else int(number)

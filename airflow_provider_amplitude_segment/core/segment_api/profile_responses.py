@@ -18,7 +18,7 @@ from airflow_provider_amplitude_segment.core.segment_api.profile import (
     TraitAbsent,
     TraitFound,
 )
-from airflow_provider_amplitude_segment.core.segment_api.responses import raise_for_status, read_transient
+from airflow_provider_amplitude_segment.core.segment_api.responses import raise_for_status, read_transient, texts_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,8 +129,8 @@ def read_user_ids(response: HttpResponse, request: ApiRequest, *, now: float) ->
     entries = body.get("data")
     if not isinstance(entries, list):
         raise request.wrong_answer(response.status, f"without external IDs{_request_id(response)}")
-    found = (entry.get("id") for entry in entries if isinstance(entry, dict) and entry.get("type") == "user_id")
-    return UserIds(tuple(user for user in found if isinstance(user, str)), _next_cursor(body))
+    found = [entry.get("id") for entry in entries if isinstance(entry, dict) and entry.get("type") == "user_id"]
+    return UserIds(tuple(texts_in(found)), _next_cursor(body))
 
 
 def _read_profile(response: HttpResponse, request: ApiRequest, *, now: float) -> dict[str, Any] | ProfileAnswer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core.segment_api.responses import text_of
+from airflow_provider_amplitude_segment.core.segment_api.responses import text_of, texts_in
 from airflow_provider_amplitude_segment.core.segment_api.workspace import (
     ConnectedDestination,
     ListedSource,
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.segment_api.responses import ResponseData
 
 _USER_ID = "USER_ID"
-_TYPES_WITH_TRAITS = frozenset({"IDENTIFY", "COMMON"})
+_IDENTIFY = "IDENTIFY"
+_COMMON = "COMMON"
 
 
 def read_workspace(data: ResponseData) -> Workspace:
@@ -67,14 +68,13 @@ def read_sources(data: ResponseData, fingerprint: Callable[[str], str]) -> tuple
 
 
 def _read_source(entry: dict[str, Any], fingerprint: Callable[[str], str]) -> ListedSource:
-    keys = entry.get("writeKeys")
     return ListedSource(
         source_id=text_of(entry, "id"),
         slug=text_of(entry, "slug"),
         name=text_of(entry, "name", "slug", "id"),
         # Only a source that Segment calls disabled is one, because the check refuses a sync for it.
         enabled=entry.get("enabled") is not False,
-        keys=frozenset(fingerprint(key) for key in keys if _is_text(key)) if isinstance(keys, list) else frozenset(),
+        keys=frozenset(map(fingerprint, texts_in(entry.get("writeKeys")))),
     )
 
 
@@ -133,10 +133,11 @@ def read_planned_traits(pages: Iterable[ResponseData]) -> frozenset[str] | None:
     planned: set[str] = set()
     for page in pages:
         for rule in page.objects("rules"):
-            if rule.get("type") not in _TYPES_WITH_TRAITS:
+            kind = text_of(rule, "type")
+            if kind not in {_IDENTIFY, _COMMON}:
                 continue
             traits = _inner(rule, "jsonSchema", "properties", "traits", "properties")
-            if traits is None and rule["type"] == "IDENTIFY":
+            if traits is None and kind == _IDENTIFY:
                 return None
             planned.update(traits or ())
     return frozenset(planned)
@@ -185,9 +186,8 @@ def read_suppressed(data: ResponseData) -> tuple[str, ...]:
     """
     users: list[str] = []
     for entry in data.objects("suppressed"):
-        subjects = entry.get("subjectIds")
-        if entry.get("subjectType") == _USER_ID and isinstance(subjects, list):
-            users += [user for user in subjects if _is_text(user)]
+        if entry.get("subjectType") == _USER_ID:
+            users += texts_in(entry.get("subjectIds"))
     return tuple(users)
 
 
@@ -204,7 +204,3 @@ def read_spaces(data: ResponseData) -> tuple[Space, ...]:
     """
     spaces = (Space(text_of(entry, "id"), text_of(entry, "name", "slug", "id")) for entry in data.objects("spaces"))
     return tuple(space for space in spaces if space.space_id)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)

@@ -193,10 +193,23 @@ def read_wait(response: HttpResponse, *, now: float) -> float | None:
     if after is not None:
         return after
     data = _first_error(response.body).get("data")
-    milliseconds = data.get("msBeforeNext") if isinstance(data, dict) else None
-    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+    milliseconds = number_of(data.get("msBeforeNext")) if isinstance(data, dict) else None
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def number_of(value: object) -> float | None:
+    """Return a number of JSON that is finite and not negative; ``None`` for any other value.
+
+    >>> number_of(7), number_of(-1), number_of(True), number_of("7"), number_of(float("inf")), number_of(10**400)
+    (7.0, None, None, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return max(0.0, milliseconds / 1000) if math.isfinite(milliseconds) else None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
 def error_reason(body: bytes) -> str:
@@ -226,6 +239,18 @@ def _first_error(body: bytes) -> dict[str, Any]:
     errors = (read_object(body) or {}).get("errors")
     found = errors[0] if isinstance(errors, list) and errors else None
     return found if isinstance(found, dict) else {}
+
+
+def texts_in(value: object) -> list[str]:
+    r"""Return the texts in a list that are not empty; none where it is no list.
+
+    JSON can spell half a surrogate pair. No key and no user ID that was ever sent has one.
+
+    >>> texts_in(["ann", "", 7, "\ud800"]), texts_in("ann")
+    (['ann'], [])
+    """
+    found = [text for text in value if isinstance(text, str) and text] if isinstance(value, list) else []
+    return [text for text in found if text.encode("utf-8", "replace").decode() == text]
 
 
 def text_of(values: Mapping[str, Any], *names: str) -> str:
