@@ -127,14 +127,15 @@ class SandboxOAuth:
             header = jwt.get_unverified_header(assertion)
             claimed = jwt.decode(assertion, options={"verify_signature": False})
             key = self._apps.get(str(claimed.get("sub")), {}).get(str(header.get("kid")))
-            if key is None or claimed.get("iss") != claimed.get("sub"):
+            # connections/oauth.md: the issuer is the authorization server. Segment's SDKs write the application's ID.
+            if key is None or claimed.get("iss", audience) not in (audience, claimed["sub"]):
                 raise OAuthErrorResponse("invalid_client", "Client authentication failed", 401)
             # The time is checked below, by the sandbox's clock.
             options: Options = {
                 "verify_exp": False,
                 "verify_iat": False,
                 "verify_nbf": False,
-                "require": ["exp", "iat", "aud", "iss", "sub", "jti"],
+                "require": ["exp", "iat", "aud", "sub", "jti"],
             }
             claims = jwt.decode(assertion, key, algorithms=["RS256"], audience=audience, options=options)
         except jwt.InvalidSignatureError:

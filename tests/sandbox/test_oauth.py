@@ -129,6 +129,13 @@ def test_a_client_learns_from_the_date_how_far_its_clock_is_off(sandbox: Sandbox
     assert ask(sandbox, assertion(sandbox, app, now)).status_code == 200
 
 
+def test_the_issuer_may_be_the_authorization_server_as_the_documents_say(
+    sandbox: Sandbox, app: OAuthApp, clock: Any
+) -> None:
+    for issuer in (f"{sandbox.url}/oauth2", ...):
+        assert ask(sandbox, assertion(sandbox, app, clock.now, iss=issuer)).status_code == 200
+
+
 def test_an_assertion_is_taken_once(sandbox: Sandbox, app: OAuthApp, clock: Any) -> None:
     signed = assertion(sandbox, app, clock.now)
 
