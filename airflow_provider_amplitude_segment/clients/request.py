@@ -13,6 +13,7 @@ from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
 from airflow_provider_amplitude_segment.core.http.response_body import (
     CUT_OFF,
     HttpResponse,
@@ -22,6 +23,8 @@ from airflow_provider_amplitude_segment.core.http.response_body import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from airflow_provider_amplitude_segment.core.http.network_fault import NetworkFault
 
 _CONNECT_SECONDS = 10.0
 _PROXY_LOGIN = 407
@@ -86,6 +89,26 @@ def _check_response(response: requests.Response, *, is_read: bool) -> None:
     # urllib3 1.26 raises nothing for a body that is shorter than announced.
     if is_read and response.raw.tell() < (announced_bytes(lower_names(response)) or 0):
         raise ChunkedEncodingError(CUT_OFF)
+
+
+def get_quietly(
+    session: requests.Session, url: str, *, timeout_seconds: float, headers: Mapping[str, str] | None = None
+) -> HttpResponse | NetworkFault:
+    """Send one GET of a URL that no log may have, because it names a user; return why no response came.
+
+    Args:
+        session: As for ``send``, like the others.
+        url: Whole.
+        timeout_seconds: Longest silence.
+        headers: Beside the session's.
+    """
+    try:
+        with suppress_request_logs():
+            response = send(session, "GET", url, timeout_seconds=timeout_seconds, headers=headers)
+    except requests.RequestException as error:
+        # The error has the URL in its text, so it is not even the context of another one.
+        return read_fault(error)
+    return received(response)
 
 
 @contextmanager

@@ -18,8 +18,8 @@ class IdentifyCounts(NotForXCom):
     Attributes:
         received: identifies that Segment took.
         failed: by Segment's reason, identifies that it dropped on ingest; ``None`` where only the volume is known.
-        filtered: by Segment's reason, identifies that the source's settings or tracking plan dropped; ``None`` as for
-            ``failed``.
+        filtered: by Segment's reason, identifies that the source's settings or tracking plan dropped; ``None`` as
+            above.
         since: beginning of the span, epoch seconds, inclusive.
         until: its end, exclusive.
     """

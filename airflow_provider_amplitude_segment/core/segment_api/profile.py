@@ -35,10 +35,10 @@ class ProfileUnreadable(NotForXCom):
     """Segment cannot respond for this user ID, although it responds for others.
 
     Attributes:
-        status: HTTP status code.
+        status: HTTP status code; ``None`` where the ID is empty or not Unicode, so that no request can name it.
     """
 
-    status: int
+    status: int | None
 
 
 ProfileAnswer = TraitFound | TraitAbsent | ProfileAbsent | ProfileUnreadable | RetryLater

@@ -80,3 +80,16 @@ class ConnectedDestination(NotForXCom):
     name: str
     slug: str
     enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Space(NotForXCom):
+    """A space of a workspace, which unifies its profiles.
+
+    Attributes:
+        space_id: Segment's ID of it.
+        name: as people see it; the slug where it has none.
+    """
+
+    space_id: str
+    name: str

@@ -1,0 +1,210 @@
+"""What each response of the Public API means that lists something of a workspace.
+
+Source: Segment's own SDK, https://github.com/segmentio/public-api-sdk-typescript, folder ``model``; each function
+names its class. An entry of another shape is left out, because one odd source must not hide the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_amplitude_segment.core.segment_api.responses import text_of
+from airflow_provider_amplitude_segment.core.segment_api.workspace import (
+    ConnectedDestination,
+    ListedSource,
+    Space,
+    Workspace,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from airflow_provider_amplitude_segment.core.segment_api.responses import ResponseData
+
+_USER_ID = "USER_ID"
+_TYPES_WITH_TRAITS = frozenset({"IDENTIFY", "COMMON"})
+
+
+def read_workspace(data: ResponseData) -> Workspace:
+    """Read the response to ``GET /``, class ``GetWorkspaceV1Output``.
+
+    Raises:
+        SegmentApiAnswerError: It names no workspace.
+
+    >>> from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest, ResponseData
+    >>> values = {"workspace": {"id": "9aQ1", "slug": "acme", "name": "Acme"}}
+    >>> read_workspace(ResponseData(ApiRequest("c", "x"), 200, values))
+    Workspace(workspace_id='9aQ1', slug='acme', name='Acme')
+    """
+    workspace = data.object("workspace")
+    slug = text_of(workspace, "slug")
+    if not slug:
+        raise data.request.wrong_answer(data.status, "without the slug of a workspace")
+    return Workspace(text_of(workspace, "id"), slug, text_of(workspace, "name", "slug"))
+
+
+def read_sources(data: ResponseData, fingerprint: Callable[[str], str]) -> tuple[ListedSource, ...]:
+    """Read one page of the response to ``GET /sources``, class ``SourceV1``.
+
+    "This field is left empty when the current token does not have the 'source admin' permission" (``writeKeys``). A
+    write key leaves this function only as its fingerprint.
+
+    Args:
+        data: The page.
+        fingerprint: Of a write key, at the host that the caller looks for.
+
+    Raises:
+        SegmentApiAnswerError: It has no list of sources.
+
+    >>> from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest, ResponseData
+    >>> source = {"id": "qQE3", "slug": "python", "enabled": True, "writeKeys": ["hush"]}
+    >>> page = ResponseData(ApiRequest("c", "x"), 200, {"sources": [source, {"slug": "no ID"}]})
+    >>> [(found.source_id, found.name, found.enabled, found.keys) for found in read_sources(page, str.upper)]
+    [('qQE3', 'python', True, frozenset({'HUSH'}))]
+    """
+    sources = (_read_source(entry, fingerprint) for entry in data.objects("sources"))
+    return tuple(source for source in sources if source.source_id)
+
+
+def _read_source(entry: dict[str, Any], fingerprint: Callable[[str], str]) -> ListedSource:
+    keys = entry.get("writeKeys")
+    return ListedSource(
+        source_id=text_of(entry, "id"),
+        slug=text_of(entry, "slug"),
+        name=text_of(entry, "name", "slug", "id"),
+        # Only a source that Segment calls disabled is one, because the check refuses a sync for it.
+        enabled=entry.get("enabled") is not False,
+        keys=frozenset(fingerprint(key) for key in keys if _is_text(key)) if isinstance(keys, list) else frozenset(),
+    )
+
+
+def read_tracking_plan_id(data: ResponseData) -> str | None:
+    """Read the response to ``GET /sources/{sourceId}``, class ``GetSourceV1Output``.
+
+    Raises:
+        SegmentApiAnswerError: It has no source.
+
+    >>> from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest, ResponseData
+    >>> request = ApiRequest("c", "x")
+    >>> read_tracking_plan_id(ResponseData(request, 200, {"source": {"id": "q"}, "trackingPlanId": "tp_1"}))
+    'tp_1'
+    >>> read_tracking_plan_id(ResponseData(request, 200, {"source": {"id": "q"}, "trackingPlanId": None}))
+    """
+    data.object("source")
+    return text_of(data.values, "trackingPlanId") or None
+
+
+def read_drops_unplanned_traits(data: ResponseData) -> bool:
+    """Read the response to ``GET /sources/{sourceId}/settings``, class ``IdentifySourceSettingsV1``.
+
+    A setting that is left out counts as allowed, because only a known loss is worth a warning.
+
+    Raises:
+        SegmentApiAnswerError: It has no settings.
+
+    >>> from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest, ResponseData
+    >>> def page(identify):
+    ...     return ResponseData(ApiRequest("c", "x"), 200, {"settings": {"identify": identify}})
+    >>> [read_drops_unplanned_traits(page(identify)) for identify in ({"allowUnplannedTraits": False}, {}, None)]
+    [True, False, False]
+    """
+    identify = data.object("settings").get("identify")
+    return isinstance(identify, dict) and identify.get("allowUnplannedTraits") is False
+
+
+def read_planned_traits(pages: Iterable[ResponseData]) -> frozenset[str] | None:
+    """Read all pages of the response to ``GET /tracking-plans/{trackingPlanId}/rules``, class ``RuleV1``.
+
+    A rule of the type ``IDENTIFY`` has its traits in its JSON Schema, below ``properties.traits.properties``; one of
+    the type ``COMMON`` is of all calls.
+
+    Returns:
+        The names of the traits; ``None`` where a rule of identifies has another shape, so that they are not known.
+
+    >>> from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest, ResponseData
+    >>> def page(*rules):
+    ...     return ResponseData(ApiRequest("c", "x"), 200, {"rules": [*rules]})
+    >>> rule = {"type": "IDENTIFY", "jsonSchema": {"properties": {"traits": {"properties": {"plan": {}}}}}}
+    >>> read_planned_traits([page({"type": "TRACK", "key": "Bought"}), page(rule)])
+    frozenset({'plan'})
+    >>> read_planned_traits([page(rule, {"type": "IDENTIFY", "jsonSchema": {"allOf": []}})]) is None
+    True
+    """
+    planned: set[str] = set()
+    for page in pages:
+        for rule in page.objects("rules"):
+            if rule.get("type") not in _TYPES_WITH_TRAITS:
+                continue
+            traits = _inner(rule, "jsonSchema", "properties", "traits", "properties")
+            if traits is None and rule["type"] == "IDENTIFY":
+                return None
+            planned.update(traits or ())
+    return frozenset(planned)
+
+
+def _inner(value: object, *names: str) -> dict[str, Any] | None:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else None
+
+
+def read_connected_destinations(data: ResponseData) -> tuple[ConnectedDestination, ...]:
+    """Read one page of the response to ``GET /sources/{sourceId}/connected-destinations``, class ``DestinationV1``.
+
+    Its ``settings`` may hold secrets of other tools and are not read.
+
+    Raises:
+        SegmentApiAnswerError: It has no list of destinations.
+
+    >>> from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest, ResponseData
+    >>> entry = {"enabled": True, "settings": {"apiKey": "x"}, "metadata": {"name": "Braze", "slug": "braze"}}
+    >>> read_connected_destinations(ResponseData(ApiRequest("c", "x"), 200, {"destinations": [entry]}))
+    (ConnectedDestination(name='Braze', slug='braze', enabled=True),)
+    """
+    return tuple(
+        ConnectedDestination(
+            name=text_of(metadata, "name", "slug"),
+            slug=text_of(metadata, "slug"),
+            enabled=entry.get("enabled") is not False,
+        )
+        for entry in data.objects("destinations")
+        if (metadata := _inner(entry, "metadata")) is not None
+    )
+
+
+def read_suppressed(data: ResponseData) -> tuple[str, ...]:
+    """Read one page of the response to ``GET /suppressions``, class ``SuppressedInner``: its user IDs.
+
+    Raises:
+        SegmentApiAnswerError: It has no list of suppressions.
+
+    >>> from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest, ResponseData
+    >>> entries = [{"subjectType": "USER_ID", "subjectIds": ["ann"]}, {"subjectType": "OBJECT_ID", "subjectIds": ["o"]}]
+    >>> read_suppressed(ResponseData(ApiRequest("c", "x"), 200, {"suppressed": entries}))
+    ('ann',)
+    """
+    users: list[str] = []
+    for entry in data.objects("suppressed"):
+        subjects = entry.get("subjectIds")
+        if entry.get("subjectType") == _USER_ID and isinstance(subjects, list):
+            users += [user for user in subjects if _is_text(user)]
+    return tuple(users)
+
+
+def read_spaces(data: ResponseData) -> tuple[Space, ...]:
+    """Read one page of the response to ``GET /spaces``, class ``Space``; alpha, and only with Unify.
+
+    Raises:
+        SegmentApiAnswerError: It has no list of spaces.
+
+    >>> from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest, ResponseData
+    >>> values = {"spaces": [{"id": "spa_1", "slug": "prod", "name": "Production"}]}
+    >>> read_spaces(ResponseData(ApiRequest("c", "x"), 200, values))
+    (Space(space_id='spa_1', name='Production'),)
+    """
+    spaces = (Space(text_of(entry, "id"), text_of(entry, "name", "slug", "id")) for entry in data.objects("spaces"))
+    return tuple(space for space in spaces if space.space_id)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
