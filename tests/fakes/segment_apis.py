@@ -93,7 +93,9 @@ class FakeProfileApi:
         merged: by user ID, the user ID whose traits its profile has.
         times: when each request came.
         late: by user ID, the time from which the profile is seen.
-        before: called with each user ID that is asked for.
+        before: called with each user ID that is asked for, in the thread that asks.
+        before_request: called before each request.
+        requests_a_user: how many requests one user takes.
     """
 
     def __init__(self, segment: FakeSegment, clock: FakeClock, write_key: str = "default") -> None:
@@ -107,12 +109,17 @@ class FakeProfileApi:
         self.times: list[float] = []
         self.asked: list[str] = []
         self.before: Callable[[str], None] = lambda _user: None
+        self.before_request: Callable[[], None] = lambda: None
+        self.requests_a_user = 1
         self._lock = threading.Lock()
 
     def trait(self, user_id: str, trait: str) -> ProfileAnswer:
-        self.before(user_id)
+        for _ in range(self.requests_a_user):
+            self.before_request()
+            self.before(user_id)
+            with self._lock:
+                self.times.append(self._clock.now())
         with self._lock:
-            self.times.append(self._clock.now())
             self.asked.append(user_id)
             fault = self._fault(user_id)
             if fault is not None:
@@ -123,6 +130,7 @@ class FakeProfileApi:
             return TraitFound(traits[trait]) if trait in traits else TraitAbsent()
 
     def user_ids(self, user_id: str) -> Sequence[str] | ProfileAnswer:
+        self.before_request()
         with self._lock:
             self.times.append(self._clock.now())
             fault = self._fault(user_id)

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger.stream import Run
     from airflow_provider_amplitude_segment.core.verification.committed_state import CommittedState
     from airflow_provider_amplitude_segment.core.verification.ports import SegmentApis, VerifyPorts
-    from airflow_provider_amplitude_segment.core.verification.request_pacer import RequestPacer
     from airflow_provider_amplitude_segment.core.verification.settings import VerifySettings
     from airflow_provider_amplitude_segment.core.verification.verify_report import VerifiedDestination
 
@@ -53,7 +52,6 @@ class DestinationCheck:
         settings: of the verification.
         run: whose try this is.
         ports: what is outside of core.
-        pacer: shared by all destinations.
         report: correct at any time, also after an error.
         note: called with each newer report.
     """
@@ -62,7 +60,6 @@ class DestinationCheck:
     settings: VerifySettings
     run: Run
     ports: VerifyPorts
-    pacer: RequestPacer
     report: VerifiedDestination
     note: Callable[[VerifiedDestination], None]
 
@@ -126,7 +123,7 @@ class DestinationCheck:
         label, total = self.report.segment_conn_id, len(check.pairs)
         profile, ports = self._apis.profile, self.ports
         assert profile is not None  # noqa: S101 - the caller has checked it
-        requests = ProfileRequests(label, self._apis.conn_id, ports.clock, ports.random_source, ports.stop, self.pacer)
+        requests = ProfileRequests(label, self._apis.conn_id, ports.clock, ports.random_source, ports.stop, ports.pacer)
 
         def show(known: int) -> None:
             ports.show({"destination": label, "asked": known, "sampled": total})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Store
     from airflow_provider_amplitude_segment.core.report.progress import Show
     from airflow_provider_amplitude_segment.core.segment_api.ports import ProfileApi, PublicApi
+    from airflow_provider_amplitude_segment.core.verification.request_pacer import RequestPacer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class VerifyPorts:
         clock: time.
         random_source: jitter of the back-off.
         stop: set when the task must end.
+        pacer: of the Profile APIs' requests; their clients call its ``before_request``.
         scratch: an empty folder on the worker's disk; the caller removes it.
         engine: works in that folder; the caller closes it.
         show: receives the progress.
@@ -54,6 +56,7 @@ class VerifyPorts:
     clock: Clock
     random_source: RandomSource
     stop: threading.Event
+    pacer: RequestPacer
     scratch: Path
     engine: Engine
     show: Show = show_nothing

@@ -7,12 +7,11 @@ programs use it too, so a verification sends half of that.
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, RetryPolicy
-from airflow_provider_amplitude_segment.core.verification.request_pacer import RequestPacer
 from airflow_provider_amplitude_segment.exceptions import SegmentApiUnavailableError, VerificationStoppedError
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_amplitude_segment.core.clock import Clock, RandomSource
+    from airflow_provider_amplitude_segment.core.verification.request_pacer import RequestPacer
 
 REQUESTS_PER_SECOND = 50
 _THREADS = 16
@@ -27,7 +27,8 @@ _THREADS = 16
 _POLICY = RetryPolicy(base_seconds=1.0, cap_seconds=60.0, total_seconds=600.0)
 """``total_seconds`` are those without any response that says something."""
 
-_SHORTEST_WAIT = 0.001
+_LONGEST_WAIT = 1.0
+"""For a response, after which ``stop`` is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class ProfileRequests:
     clock: Clock
     random_source: RandomSource
     stop: threading.Event
-    pacer: RequestPacer = field(default_factory=lambda: RequestPacer(REQUESTS_PER_SECOND))
+    pacer: RequestPacer
 
     def send_all(self, requests: Mapping[int, Callable[[], Any]], note: Callable[[int, Any], None]) -> None:
         """Send each request until its response is final, and note the response.
@@ -92,7 +93,7 @@ class ProfileRequests:
         Raises:
             VerificationStoppedError: ``stop`` was set.
         """
-        if self.clock.wait(max(seconds, _SHORTEST_WAIT), self.stop):
+        if self.clock.wait(seconds, self.stop):
             raise VerificationStoppedError(self.label)
 
     def _send_until_trouble(
@@ -103,19 +104,17 @@ class ProfileRequests:
         later: RetryLater | None = None
         try:
             while flying or (pending and later is None):
-                pause = self.pacer.wait_seconds(self.clock.monotonic())
                 may_send = bool(pending) and later is None and len(flying) < _THREADS
-                if may_send and pause == 0:
+                pause = self.pacer.try_begin() if may_send else _LONGEST_WAIT
+                if pause == 0:
                     request = pending.popleft()
-                    self.pacer.begin(self.clock.monotonic())
-                    flying[pool.submit(request[1])] = request
+                    flying[pool.submit(self.pacer.run, request[1])] = request
                 elif flying:
-                    self.clock.wait_for_any(flying, pause if may_send else 1.0)
+                    self.clock.wait_for_any(flying, pause)
                 else:
                     self.pause(pause)
                 for future in [future for future in flying if future.done()]:
                     request = flying.pop(future)
-                    self.pacer.end(self.clock.monotonic())
                     response = future.result()
                     if isinstance(response, RetryLater):
                         pending.append(request)
@@ -124,8 +123,6 @@ class ProfileRequests:
                         note(request[0], response)
                 if self.stop.is_set():
                     raise VerificationStoppedError(self.label)
-        finally:
-            wait(flying)
-            for _ in flying:
-                self.pacer.end(self.clock.monotonic())
+        except CancelledError:
+            raise VerificationStoppedError(self.label) from None
         return later

@@ -2,44 +2,83 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_amplitude_segment.core.clock import Clock
+
+_Response = TypeVar("_Response")
+
+_SHORTEST_WAIT = 0.001
 
 
 class RequestPacer:
-    """Lets requests begin so evenly that no second at the server has more than ``per_second`` of them.
+    """Lets requests of several threads begin so evenly that no second at the server has more than ``per_second``.
 
     A request counts from its beginning until a second after its end, because it reaches the server at some moment in
-    between. So the limit holds however long each request takes. Only one thread uses it.
+    between. So the limit holds however long each request takes.
+
+    A call begins with one request, and may need more, as where an ID is asked for in lower case too. The client calls
+    ``before_request`` before each.
     """
 
-    def __init__(self, per_second: int) -> None:
+    def __init__(self, per_second: int, clock: Clock, stop: threading.Event) -> None:
         self._per_second = per_second
+        self._clock = clock
+        self._stop = stop
         self._next_at = float("-inf")
         self._active = 0
         self._ended: deque[float] = deque()
+        self._lock = threading.Lock()
+        self._call = threading.local()
 
-    def wait_seconds(self, now: float) -> float:
-        """Return how long the next request must wait; 0 where it may begin.
+    def try_begin(self) -> float:
+        """Begin a request and return 0; or return how many seconds it must wait, at least."""
+        with self._lock:
+            now = self._clock.monotonic()
+            while self._ended and self._ended[0] <= now - 1:
+                self._ended.popleft()
+            ready_at = self._next_at
+            if self._active + len(self._ended) >= self._per_second:
+                # Where all are active, only the end of one helps.
+                ready_at = max(ready_at, self._ended[0] + 1 if self._ended else now + 1)
+            if ready_at > now:
+                return max(ready_at - now, _SHORTEST_WAIT)
+            self._active += 1
+            self._next_at = now + 1 / self._per_second
+            return 0.0
 
-        >>> pacer = RequestPacer(2)
-        >>> pacer.wait_seconds(10.0), pacer.begin(10.0), pacer.wait_seconds(10.0), pacer.begin(10.5)
-        (0.0, None, 0.5, None)
-        >>> pacer.end(10.6), pacer.end(10.9), round(pacer.wait_seconds(11.0), 3), pacer.wait_seconds(11.7)
-        (None, None, 0.6, 0.0)
+    def run(self, call: Callable[[], _Response]) -> _Response:
+        """Return what a call returns, whose first request was begun; its last one ends with it."""
+        self._call.requests = 0
+        try:
+            return call()
+        finally:
+            self._end()
+
+    def before_request(self) -> None:
+        """Let a request of this thread's call begin, and so end the one before it.
+
+        Raises:
+            CancelledError: the task must end.
         """
-        while self._ended and self._ended[0] <= now - 1:
-            self._ended.popleft()
-        if self._active + len(self._ended) >= self._per_second:
-            # Where all are active, only the end of one helps.
-            return max(self._next_at, self._ended[0] + 1 if self._ended else now + 1) - now
-        return max(0.0, self._next_at - now)
+        self._call.requests = getattr(self._call, "requests", 0) + 1
+        if self._call.requests == 1:
+            return
+        self._end()
+        while pause := self.try_begin():
+            if self._clock.wait(pause, self._stop):
+                with self._lock:
+                    # ``run`` ends it.
+                    self._active += 1
+                raise CancelledError
 
-    def begin(self, now: float) -> None:
-        """Count a request that begins."""
-        self._active += 1
-        self._next_at = now + 1 / self._per_second
-
-    def end(self, now: float) -> None:
-        """Count a request that has ended."""
-        self._active -= 1
-        self._ended.append(now)
+    def _end(self) -> None:
+        with self._lock:
+            self._active -= 1
+            self._ended.append(self._clock.monotonic())

@@ -16,8 +16,6 @@ from airflow_provider_amplitude_segment.core.report.progress import log_group
 from airflow_provider_amplitude_segment.core.report.report import error_text
 from airflow_provider_amplitude_segment.core.verification.committed_state import read_committed
 from airflow_provider_amplitude_segment.core.verification.destination_check import DestinationCheck
-from airflow_provider_amplitude_segment.core.verification.profile_requests import REQUESTS_PER_SECOND
-from airflow_provider_amplitude_segment.core.verification.request_pacer import RequestPacer
 from airflow_provider_amplitude_segment.core.verification.verify_report import VerifiedDestination, VerifyReport
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
@@ -91,8 +89,7 @@ class CohortVerification:
             for report in self.report.destinations:
                 self._note(replace(report, error=error_text(error)))
             raise
-        pacer = RequestPacer(REQUESTS_PER_SECOND)
-        faults = [fault for number, state in enumerate(states) if (fault := self._verify(number, state, pacer))]
+        faults = [fault for number, state in enumerate(states) if (fault := self._verify(number, state))]
         self._raise_for_mismatches(settings.max_mismatch_ratio)
         if faults:
             raise faults[0]
@@ -114,12 +111,10 @@ class CohortVerification:
         settled_at = max(state.settles_from for state in states) + self._settings.settle_seconds
         return min(max(0.0, settled_at - self._ports.clock.now()), self._settings.settle_seconds)
 
-    def _verify(self, number: int, state: CommittedState, pacer: RequestPacer) -> AmplitudeSegmentError | None:
+    def _verify(self, number: int, state: CommittedState) -> AmplitudeSegmentError | None:
         """Verify one destination; return what ended it early."""
         label = state.stream.destination.segment_conn_id
-        check = DestinationCheck(
-            state, self._settings, self._run, self._ports, pacer, self._report_of(state), self._note
-        )
+        check = DestinationCheck(state, self._settings, self._run, self._ports, self._report_of(state), self._note)
         self._ports.show({"step": f"Verify {label}"})
         fault = None
         try:

@@ -13,6 +13,8 @@ from fakes.segment_apis import FakeProfileApi, FakePublicApi
 
 from airflow_provider_amplitude_segment.core.ledger.stream import Run
 from airflow_provider_amplitude_segment.core.verification.ports import SegmentApis, VerifyPorts
+from airflow_provider_amplitude_segment.core.verification.profile_requests import REQUESTS_PER_SECOND
+from airflow_provider_amplitude_segment.core.verification.request_pacer import RequestPacer
 from airflow_provider_amplitude_segment.core.verification.settings import VerifySettings
 from airflow_provider_amplitude_segment.core.verification.verification import CohortVerification, Unsettled
 from airflow_provider_amplitude_segment.core.verification.verify_report import VerifiedDestination, VerifyReport
@@ -33,6 +35,8 @@ class Proof:
         self.profile = FakeProfileApi(self.world.segment, self.world.clock)
         self.spaces: dict[str, FakeProfileApi] = {"default": self.profile}
         self.stop = threading.Event()
+        self.pacer = RequestPacer(REQUESTS_PER_SECOND, self.world.clock, self.stop)
+        self.profile.before_request = self.pacer.before_request
         self.shown: list[dict[str, Any]] = []
         self.last: CohortVerification | None = None
         self._scratch = scratch
@@ -61,6 +65,7 @@ class Proof:
             clock=self.world.clock,
             random_source=self.world.random_source,
             stop=self.stop,
+            pacer=self.pacer,
             scratch=scratch,
             engine=shared_engine(scratch),
             show=lambda facts: self.shown.append(dict(facts)),

@@ -134,6 +134,17 @@ def test_the_limit_holds_while_segment_is_slow(proof: "Proof") -> None:
     assert proof.profile.most_in_a_second <= 50
 
 
+def test_the_limit_holds_where_each_user_takes_several_requests(proof: "Proof") -> None:
+    """A trait key with a comma is paged for, and an ID with capitals is asked for twice."""
+    proof.sync(*USERS[:100])
+    proof.profile.requests_a_user = 4
+
+    report = proof.verify()
+
+    assert (report.matched, len(proof.profile.times)) == (100, 400)
+    assert proof.profile.most_in_a_second <= 50
+
+
 def test_a_value_that_comes_late_is_asked_for_again_before_it_counts(proof: "Proof") -> None:
     proof.sync("ann", "bob")
     proof.profile.late["ann"] = proof.world.clock.now() + 200
