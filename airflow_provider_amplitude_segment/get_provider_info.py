@@ -134,8 +134,13 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         "hooks": [_modules(_AMPLITUDE, "hooks.amplitude"), _modules(_SEGMENT, "hooks.segment")],
-        "operators": [_modules(_SEGMENT, "operators.retire_trait")],
-        "triggers": [_modules(_AMPLITUDE, "triggers.amplitude")],
+        "operators": [
+            {
+                "integration-name": _SEGMENT,
+                "python-modules": [f"{_PACKAGE}.operators.retire_trait", f"{_PACKAGE}.operators.verify"],
+            }
+        ],
+        "triggers": [_modules(_AMPLITUDE, "triggers.amplitude"), _modules(_SEGMENT, "triggers.settle")],
         "transfers": [
             {
                 "source-integration-name": _AMPLITUDE,
