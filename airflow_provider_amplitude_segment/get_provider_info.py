@@ -35,6 +35,14 @@ def _text(label: str, description: str) -> dict[str, Any]:
     return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
 
 
+def _secret(label: str, description: str) -> dict[str, Any]:
+    return {
+        "label": label,
+        "description": description,
+        "schema": {"type": ["string", "null"], "format": "password"},
+    }
+
+
 # Only Airflow 2 shows placeholders of conn-fields.
 _CONNECTION_TYPES: list[dict[str, Any]] = [
     {
@@ -94,6 +102,48 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
                 "state path.",
             ),
             "timeout": _TIMEOUT,
+            "api_conn_id": _text(
+                "Public API connection ID",
+                'The ID of a connection of type "Segment (Public API)" to the same workspace. With it, Test and each '
+                "sync check the write key. Empty: nothing checks it.",
+            ),
+            "oauth_app_id": _text(
+                "OAuth app ID",
+                "Only for a source that requires OAuth: the ID of the app, in Segment under Settings > Workspace "
+                "settings > Access Management > OAuth application.",
+            ),
+            "oauth_key_id": _text("OAuth key ID", "Only with OAuth: the ID of the app's public key."),
+            "oauth_private_key": _secret(
+                "OAuth private key", "Only with OAuth: the private key of that public key, in PEM form."
+            ),
+        },
+    },
+    {
+        "connection-type": "segmentapi",
+        "hook-class-name": f"{_PACKAGE}.hooks.segment_api.SegmentApiHook",
+        "hook-name": "Segment (Public API)",
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "login"],
+            "relabeling": {"password": "Public API token"},
+            "placeholders": {
+                "host": "leave empty for the region's host",
+                "port": _PORT,
+                "password": "in Segment: Settings > Workspace settings > Access Management > Tokens",
+                "space_id": "leave empty without Unify",
+                "profile_host": "leave empty for the region's host",
+                "timeout": "60",
+            },
+        },
+        "conn-fields": {
+            "region": _region("the Segment workspace"),
+            "space_id": _text(
+                "Space ID",
+                "For checks of single users by the Profile API: the space's ID, in Segment under Unify > Unify "
+                "settings > API access. Empty: only numbers are checked.",
+            ),
+            "profile_api_token": _secret("Profile API token", "The space's access token, made on the same page."),
+            "profile_host": _text("Profile API host", "Overrides the region's host of the Profile API. Mostly empty."),
+            "timeout": _TIMEOUT,
         },
     },
 ]
@@ -111,8 +161,8 @@ def connection_type(name: str) -> dict[str, Any]:
     raise KeyError(name)
 
 
-def _modules(integration: str, module: str) -> dict[str, Any]:
-    return {"integration-name": integration, "python-modules": [f"{_PACKAGE}.{module}"]}
+def _modules(integration: str, *modules: str) -> dict[str, Any]:
+    return {"integration-name": integration, "python-modules": [f"{_PACKAGE}.{module}" for module in modules]}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -133,13 +183,8 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             },
         ],
-        "hooks": [_modules(_AMPLITUDE, "hooks.amplitude"), _modules(_SEGMENT, "hooks.segment")],
-        "operators": [
-            {
-                "integration-name": _SEGMENT,
-                "python-modules": [f"{_PACKAGE}.operators.retire_trait", f"{_PACKAGE}.operators.verify"],
-            }
-        ],
+        "hooks": [_modules(_AMPLITUDE, "hooks.amplitude"), _modules(_SEGMENT, "hooks.segment", "hooks.segment_api")],
+        "operators": [_modules(_SEGMENT, "operators.retire_trait", "operators.verify")],
         "triggers": [_modules(_AMPLITUDE, "triggers.amplitude"), _modules(_SEGMENT, "triggers.settle")],
         "transfers": [
             {

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, redact
 from airflow.providers_manager import ProviderInfo, ProvidersManager
 
 import airflow_provider_amplitude_segment
 from airflow_provider_amplitude_segment.get_provider_info import connection_type, get_provider_info
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
+from airflow_provider_amplitude_segment.hooks.segment_api import SegmentApiHook
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
-HOOKS = [AmplitudeHook, SegmentHook]
+HOOKS = [AmplitudeHook, SegmentHook, SegmentApiHook]
+Hook = AmplitudeHook | SegmentHook | SegmentApiHook
 PACKAGE = Path(airflow_provider_amplitude_segment.__file__).parent
 AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 AIRFLOW_2 = AIRFLOW < (3, 0)
@@ -45,6 +47,7 @@ def test_a_hook_brings_no_http_library_into_a_dag_file() -> None:
         "import sys; from airflow.providers.common.compat.sdk import BaseHook; before = set(sys.modules);"
         "import airflow_provider_amplitude_segment.hooks.amplitude;"
         "import airflow_provider_amplitude_segment.hooks.segment;"
+        "import airflow_provider_amplitude_segment.hooks.segment_api;"
         "more = {name.split('.')[0] for name in set(sys.modules) - before};"
         "sys.exit(str(more & {'requests', 'aiohttp', 'duckdb', 'urllib3', 'wtforms'}) if"
         " more & {'requests', 'aiohttp', 'duckdb', 'urllib3', 'wtforms'} else 0)"
@@ -53,7 +56,7 @@ def test_a_hook_brings_no_http_library_into_a_dag_file() -> None:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_a_hook_is_what_is_declared_of_it(hook: type[AmplitudeHook | SegmentHook]) -> None:
+def test_a_hook_is_what_is_declared_of_it(hook: type[Hook]) -> None:
     """By class, type and name."""
     declared = connection_type(hook.conn_type)
     assert declared["hook-class-name"] == f"{hook.__module__}.{hook.__qualname__}"
@@ -63,7 +66,7 @@ def test_a_hook_is_what_is_declared_of_it(hook: type[AmplitudeHook | SegmentHook
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_this_airflow_makes_the_form_that_is_declared(hook: type[AmplitudeHook | SegmentHook]) -> None:
+def test_this_airflow_makes_the_form_that_is_declared(hook: type[Hook]) -> None:
     """Airflow before 3.2 asks the hook for widgets, later ones read the metadata; both come to the same fields."""
     declared = connection_type(hook.conn_type)
     make = form_of_airflow_2 if AIRFLOW_2 else form_of_airflow_3
@@ -79,6 +82,7 @@ def test_this_airflow_makes_the_form_that_is_declared(hook: type[AmplitudeHook |
             default=schema.get("default"),
             choices=choices_of(schema),
             is_number="integer" in schema["type"],
+            is_hidden=schema.get("format") == "password",
         )
     assert form.labels == declared["ui-field-behaviour"]["relabeling"]
     hidden = {*declared["ui-field-behaviour"]["hidden-fields"], *({"port"} if MAKES_FORMS_OF_HOOKS else ())}
@@ -93,10 +97,22 @@ def choices_of(schema: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_every_field_has_help_and_every_choice_a_name(hook: type[AmplitudeHook | SegmentHook]) -> None:
+def test_every_field_has_help_and_every_choice_a_name(hook: type[Hook]) -> None:
     for field in connection_type(hook.conn_type)["conn-fields"].values():
         assert field["description"].endswith(".")
         assert list(field["schema"].get("values_display", {})) == field["schema"].get("enum", [])
+
+
+def test_secrets_of_extra_are_hidden_in_the_form_and_masked_by_airflow() -> None:
+    hidden = {
+        name
+        for hook in HOOKS
+        for name, field in connection_type(hook.conn_type)["conn-fields"].items()
+        if field["schema"].get("format") == "password"
+    }
+    assert hidden == {"profile_api_token", "oauth_private_key"}
+    values: Any = redact(dict.fromkeys(hidden, "hush"))
+    assert values == dict.fromkeys(hidden, "***")
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,7 @@ class FormField:
     default: object
     choices: dict[str, str]
     is_number: bool
+    is_hidden: bool
 
 
 @dataclass(frozen=True)
@@ -120,7 +137,7 @@ class Form:
     hidden: set[str]
 
 
-def form_of_airflow_2(hook: type[AmplitudeHook | SegmentHook]) -> Form:
+def form_of_airflow_2(hook: type[Hook]) -> Form:
     """As its provider manager keeps it: one field of a kind that it does not take, and it keeps none."""
     manager = ProvidersManager()
     info = manager._import_hook(
@@ -161,10 +178,11 @@ def seen_on_airflow_2(field: Any) -> FormField:
     with app.test_request_context():
         assert str(field()).startswith("<input")
         label, description = str(field.label.text), str(field.description)
-    return FormField(label, description, field.default, {}, type(field).__name__ == "IntegerField")
+    kind = type(field).__name__
+    return FormField(label, description, field.default, {}, kind == "IntegerField", kind == "PasswordField")
 
 
-def form_of_airflow_3(hook: type[AmplitudeHook | SegmentHook]) -> Form:
+def form_of_airflow_3(hook: type[Hook]) -> Form:
     """As its API server hands it to the browser."""
     connections = importlib.import_module("airflow.api_fastapi.core_api.services.ui.connections")
     forms = {form.connection_type: form for form in connections.HookMetaService.hook_meta_data()}
@@ -183,6 +201,7 @@ def form_of_airflow_3(hook: type[AmplitudeHook | SegmentHook]) -> Form:
                 field["value"],
                 field["schema"].get("values_display") or {value: value for value in field["schema"].get("enum", [])},
                 "integer" in field["schema"]["type"],
+                field["schema"].get("format") == "password",
             )
             for name, field in form.extra_fields.items()
         },

@@ -244,16 +244,20 @@ def test_an_unknown_space_is_no_missing_profile(url: str) -> None:
     "body", [b"", b"404 page not found", b'{"error": "x"}', b'{"error": {"code": "other"}}', b"[]"]
 )
 def test_another_404_is_no_missing_profile(body: bytes) -> None:
-    with RecordingServer(CannedResponse(404, body=body)) as server:
-        with pytest.raises(SegmentApiAnswerError, match="check the space ID"):
-            profile_client(server.url).trait(USER, TRAIT)
+    with (
+        RecordingServer(CannedResponse(404, body=body)) as server,
+        pytest.raises(SegmentApiAnswerError, match="check the space ID"),
+    ):
+        profile_client(server.url).trait(USER, TRAIT)
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_is_an_error(status: int) -> None:
-    with RecordingServer(CannedResponse(status, body=f"{TOKEN} {USER}".encode())) as server:
-        with pytest.raises(SegmentApiRefusedError) as caught:
-            profile_client(server.url).trait(USER, TRAIT)
+    with (
+        RecordingServer(CannedResponse(status, body=f"{TOKEN} {USER}".encode())) as server,
+        pytest.raises(SegmentApiRefusedError) as caught,
+    ):
+        profile_client(server.url).trait(USER, TRAIT)
     assert (caught.value.conn_id, caught.value.status) == ("segment_api", status)
 
 

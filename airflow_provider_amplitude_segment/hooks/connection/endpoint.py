@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, mask_secret
 
-from airflow_provider_amplitude_segment.core.export.download import is_loopback
 from airflow_provider_amplitude_segment.exceptions import SettingError
 from airflow_provider_amplitude_segment.hooks.connection.airflow_warnings import without_airflows_own_warnings
 from airflow_provider_amplitude_segment.hooks.connection.field import setting
-from airflow_provider_amplitude_segment.hooks.connection.pasted_url import before_call
+from airflow_provider_amplitude_segment.hooks.connection.host import HostField, find_owner, read_host
 from airflow_provider_amplitude_segment.hooks.connection.proxies import read_proxies
 
 if TYPE_CHECKING:
@@ -32,23 +30,22 @@ _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _NO_SECRETS = frozenset(
     {
+        "api_conn_id",
         "cert",
         "destination_id",
+        "oauth_app_id",
+        "oauth_key_id",
         "org_url",
+        "profile_host",
         "region",
         "source",
+        "space_id",
         "timeout",
         "trust_env",
         "verify",
         "verify_ssl",
         "workspace",
     }
-)
-# Some of Segment's own settings end with the version.
-_VERSION_PATHS = frozenset({"", "/v1"})
-_TAKES_HOST = (
-    "no value, to use the region's host, or a host or URL with neither credentials nor query, "
-    "e.g. https://api.example.com"
 )
 
 
@@ -144,7 +141,12 @@ def extra(connection: Any) -> Mapping[str, Any]:
 
 
 def read_endpoint(
-    connection: Any, hosts: Mapping[str, str], others: Mapping[str, str] = MappingProxyType({})
+    connection: Any,
+    hosts: Mapping[str, str],
+    others: Mapping[str, str] = MappingProxyType({}),
+    *,
+    host: HostField | None = None,
+    region: str | None = None,
 ) -> Endpoint:
     """Return the endpoint of an Airflow connection.
 
@@ -155,19 +157,22 @@ def read_endpoint(
             ``region``, ``timeout``, ``verify``, ``cert``, ``proxies`` and ``trust_env``.
         hosts: Base URL by region.
         others: By name, hosts of the same vendor that are not this API, and what they are.
+        host: Another field that overrides the region's host, for an API that the connection has beside its own.
+        region: Of the connection's own API, for that other one.
 
     Raises:
         SettingError: A field cannot be used; names the connection and the field.
     """
     conn_id = connection.conn_id
-    named = (text(connection, "region") or "").upper()
+    named = region or (text(connection, "region") or "").upper()
     if named and named not in hosts:
         raise SettingError(setting(conn_id, "Data region"), f"{named!r} is not a region", " or ".join(hosts))
-    base_url = _override(connection)
-    owner = _owner(conn_id, base_url, hosts, others) if base_url else None
+    host = host or HostField("Host", connection.host, connection.schema, connection.port)
+    base_url = read_host(conn_id, host)
+    owner = find_owner(setting(conn_id, host.label), base_url, hosts, others) if base_url else None
     if named and owner not in {None, named}:
-        problem = f"wrong region: it is {named}, but Host ({base_url}) is that of {owner}"
-        takes = "the region that the project or workspace was made in, and no value in Host"
+        problem = f"wrong region: it is {named}, but {host.label} ({base_url}) is that of {owner}"
+        takes = f"the region that the project or workspace was made in, and no value in {host.label}"
         raise SettingError(setting(conn_id, "Data region"), problem, takes)
     region = named or owner or DEFAULT_REGION
     options = extra(connection)
@@ -181,49 +186,6 @@ def read_endpoint(
         proxies=read_proxies(conn_id, options.get("proxies", options.get("proxy"))),
         trust_env=_flag(conn_id, "trust_env", options.get("trust_env")),
     )
-
-
-def _override(connection: Any) -> str | None:
-    host = (connection.host or "").strip()
-    if not host:
-        return None
-    field_name = setting(connection.conn_id, "Host")
-    schema = (connection.schema or "").strip().lower()
-    try:
-        parts = urlsplit(host if "://" in host else f"//{host}")
-        name, port = parts.hostname, parts.port or connection.port
-    except ValueError:
-        raise SettingError(field_name, "it is not a host", _TAKES_HOST) from None
-    odd = any(character.isspace() or not character.isprintable() or character == "\\" for character in host)
-    if not name or odd or "@" in parts.netloc or parts.query or parts.fragment:
-        raise SettingError(field_name, "it is not a plain host", _TAKES_HOST)
-    scheme = parts.scheme.lower() or schema or ("http" if is_loopback(name) else "https")
-    if scheme not in {"http", "https"}:
-        raise SettingError(field_name, f"{scheme!r} is not a scheme for it", "http or https")
-    address = f"[{name}]" if ":" in name else name
-    return f"{scheme}://{address}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
-
-
-def _owner(conn_id: str, base_url: str, hosts: Mapping[str, str], others: Mapping[str, str]) -> str | None:
-    """Return the region that a base URL's host belongs to; ``None`` for any other host, e.g. a proxy.
-
-    Raises:
-        SettingError: The host is another one of the vendor, or the URL already has the path of a call.
-    """
-    parts = urlsplit(base_url)
-    owner = next((region for region, url in hosts.items() if urlsplit(url).hostname == parts.hostname), None)
-    regions = f"no value, to use the region's host ({', '.join(f'{region}: {url}' for region, url in hosts.items())})"
-    if what := others.get(parts.hostname or ""):
-        problem = f"{base_url} is {what}"
-        raise SettingError(setting(conn_id, "Host"), problem, f"{regions}, or a host of the API")
-    before = before_call(parts.path)
-    if owner is not None and parts.path not in _VERSION_PATHS:
-        before = ""
-    if before is not None:
-        problem = f"{base_url} has the path of a call, and each call's own path is added to it"
-        takes = regions if owner else f"{parts.scheme}://{parts.netloc}{before}"
-        raise SettingError(setting(conn_id, "Host"), problem, takes)
-    return owner
 
 
 def _timeout(conn_id: str, value: object) -> float:

@@ -22,11 +22,13 @@ def form_widgets(name: str) -> dict[str, Any]:
 def _form_field(form: Mapping[str, Any]) -> Any:
     # Airflow 3 makes its form from the metadata and has none of these modules.
     wtforms = import_module("wtforms")
-    widget = import_module("flask_appbuilder.fieldwidgets").BS3TextFieldWidget()
+    widgets = import_module("flask_appbuilder.fieldwidgets")
     translated = import_module("flask_babel").lazy_gettext
     schema = form["schema"]
     # Airflow 2.11 drops a form with any other kind of field than these two, passwords and flags.
-    kind = wtforms.StringField
+    kind, widget = wtforms.StringField, widgets.BS3TextFieldWidget()
+    if schema.get("format") == "password":
+        kind, widget = wtforms.PasswordField, widgets.BS3PasswordFieldWidget()
     validators = [wtforms.validators.Optional()]
     if "integer" in schema["type"]:
         kind = wtforms.IntegerField

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
-# The calls of Segment's Tracking API and of Amplitude's Cohorts API, as their documents show them:
+# The calls of Segment's Tracking API and Profile API, and of Amplitude's Cohorts API, as their documents show them:
 # https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server/http-api
+# https://www.twilio.com/docs/segment/unify/profile-api
 # https://amplitude.com/docs/apis/analytics/behavioral-cohorts
 _CALL = re.compile(
     r"(?P<before>.*?)"
-    r"(?:/v1/(?:b|batch|i|import|identify|t|track|p|page|s|screen|g|group|a|alias)|/api/\d+)"
+    r"(?:/v1/(?:b|batch|i|import|identify|t|track|p|page|s|screen|g|group|a|alias|spaces)|/api/\d+)"
     r"(?:/.*)?"
 )
 
@@ -30,6 +31,8 @@ def before_call(path: str) -> str | None:
     ('', '/segment', '')
     >>> before_call("/segment"), before_call("/v1")
     (None, None)
+    >>> before_call("/v1/spaces/lgJ4AAjFN4/collections/users/profiles")
+    ''
     """
     match = _CALL.fullmatch(path)
     return match["before"] if match else None

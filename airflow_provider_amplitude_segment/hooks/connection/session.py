@@ -88,6 +88,19 @@ def sign_with(login: str, password: str = "") -> AuthBase:
     return HTTPBasicAuth(login.encode(), password.encode())
 
 
+def sign_with_bearer(token: str) -> Callable[[Any], Any]:
+    """Return bearer authentication, which Segment's Public API wants.
+
+    :param token: ASCII without white space, because it becomes a part of a header
+    """
+
+    def sign(request: Any) -> Any:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return sign
+
+
 def sign_nothing(request: Any) -> Any:
     """Return a request as it is; as a session's authentication, this keeps ``.netrc`` from being used."""
     return request
