@@ -16,7 +16,7 @@
     │           └── ExportCutOffError     retried
     ├── GuardError                    a sync that looks wrong, refused before anything is sent
     │   └── EmptyCohortError, ExitRatioError, FewExportsLeftError, MissingStateError, ChangedKeyError,
-    │       TraitConflictError
+    │       TraitConflictError, WriteKeyError, SourceDisabledError
     ├── EngineError                   the worker's disk or memory; retried
     ├── LedgerError                   the ledger, or the state path that it is in
     │   ├── ClaimHeldError, ClaimLostError     retried
@@ -489,7 +489,8 @@ class GuardError(AmplitudeSegmentError):
     """A sync that looks wrong was refused before anything was sent; the ledger is as it was.
 
     Attributes:
-        run_configuration: the refused run's configuration, with what lets this sync through once.
+        run_configuration: the refused run's configuration, with what lets this sync through once; empty where only the
+            connection, or its source, can be changed.
     """
 
     _effect: ClassVar[str] = _STATE_UNCHANGED
@@ -663,6 +664,65 @@ class TraitConflictError(GuardError):
             "For one trait, set the same trait_name in both tasks. For both traits, give one task a Segment connection "
             "of its own with another destination_id, which has a state of its own. If this task has replaced the other "
             "one,",
+        )
+
+
+class WriteKeyError(GuardError):
+    """The write key belongs to no source of the workspace, or the connection sends to another data region.
+
+    Attributes:
+        conn_id: the connection that has the write key.
+        api_conn_id: the connection whose token opens the workspace.
+        workspace: the workspace's slug.
+        region: the workspace's data region, if the connection sends to another one; else ``None``.
+    """
+
+    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_IN_TRY}"
+
+    def __init__(self, conn_id: str, api_conn_id: str, workspace: str, region: str | None = None) -> None:
+        self.conn_id = conn_id
+        self.api_conn_id = api_conn_id
+        self.workspace = workspace
+        self.region = region
+        self.run_configuration = {}
+        happened = (
+            f"The write key of Segment connection {conn_id!r} belongs to no source of workspace {workspace!r}, which "
+            f"connection {api_conn_id!r} opens"
+        )
+        advice = (
+            "Set the connection's write key to that of a source of this workspace, or its api_conn_id to the "
+            "connection of the workspace that has the key."
+        )
+        if region:
+            happened = (
+                f"The write key of Segment connection {conn_id!r} is one of workspace {workspace!r}, whose data region "
+                f"is {region}, and the connection sends to another region"
+            )
+            advice = f"Set the connection's Data region to {region}, and leave its Host empty."
+        self._set_message(happened, self._effect, advice)
+
+
+class SourceDisabledError(GuardError):
+    """The source is disabled: Segment responds with 200 and drops every message.
+
+    Attributes:
+        conn_id: the connection that has the write key.
+        source: the source's slug.
+        workspace: the workspace's slug.
+    """
+
+    _effect = f"{_STATE_UNCHANGED} {_NO_EXPORT_IN_TRY}"
+
+    def __init__(self, conn_id: str, source: str, workspace: str) -> None:
+        self.conn_id = conn_id
+        self.source = source
+        self.workspace = workspace
+        self.run_configuration = {}
+        self._set_message(
+            f"Source {source!r} of workspace {workspace!r}, which has the write key of Segment connection "
+            f"{conn_id!r}, is disabled in Segment",
+            self._effect,
+            "Use the write key of an enabled source, or enable this one in its settings in Segment.",
         )
 
 

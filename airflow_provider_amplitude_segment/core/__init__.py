@@ -4,7 +4,8 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
 
     cohort ─ export ─ membership ─ diff ─ plan ─ batches ─ acknowledged (journal) ─ commit
 
-    sync            one sync, step by step: take the claims, export, membership, diff, guards, delivery, report
+    sync            one sync, step by step: prove the write keys, take the claims, export, membership, diff, guards,
+                    delivery, report
     retirement      the same for a cohort that is synced no more: false for every user in the state
     session         what both carry: settings, run, ports, held claims, checkpoint, report
     ports           Amplitude, and delivery.ports: Segment, the ledger's store, clock, randomness
@@ -15,6 +16,9 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     download: where the file is, and whether all of it came
                     run_checkpoint: which export a retry reuses
     membership/     export_reader, csv_file, membership: from the file to distinct user IDs; anonymous users
+    segment_api/    workspace, identify_counts, profile: what Segment's APIs say; access, ports: the way to them
+                    source_check: whether a workspace's list of sources proves a write key
+    proof/          write_keys: prove the keys of a sync; kept_source: what the DAG run keeps of it
     plan/           trait: the trait key
                     diff: who entered, exited, changed; which rejected user is sent again
                     draft: a diff before its plan is written, or an unfinished plan to resume

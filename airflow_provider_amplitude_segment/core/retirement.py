@@ -1,6 +1,7 @@
 """Retire a cohort: send ``false`` to every user in its state, then purge the state.
 
-    find the ledgers by their folders → claim all → compare each destination's state with an empty membership
+    prove the write keys → find the ledgers by their folders → claim all
+    → compare each destination's state with an empty membership
     → plans → each destination delivered, committed and purged by itself → report, delete the checkpoint, release
 
 Amplitude is not asked, because the cohort may be archived or deleted. The ledger's rules hold as in a sync: a retry
@@ -81,12 +82,14 @@ class CohortRetirement:
 
         Raises:
             StateMarkError: ``state_path`` is no state path of this package; nothing was sent.
+            WriteKeyError, SourceDisabledError: Segment would drop every message behind a 200; nothing was sent.
             LedgerNotFoundError: the cohort was never synced to one of the destinations; nothing was sent.
             AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` shows how far the retirement came.
         """
         session, store = self._session, self._session.ports.store
         try:
             require_mark(store)
+            session.prove_write_keys()
             streams = find_cohort_streams(
                 store, self._settings.cohort_id, tuple(session.ports.segment_clients), self._app_id
             )
@@ -107,6 +110,8 @@ class CohortRetirement:
     def _retire_claimed(self) -> None:
         session = self._session
         session.read_ledgers()
+        for stream, entry in session.newest.items():
+            session.proofs.warn_of_dropped_traits(stream.destination, () if entry is None else (entry.trait,))
         session.ports = replace(session.ports, room_bytes=retirement_room(session.newest.values()))
         session.check_state()
         session.checkpoint = self._read_checkpoint()

@@ -26,6 +26,7 @@ from airflow_provider_amplitude_segment.core.plan.draft import (
     list_planned,
 )
 from airflow_provider_amplitude_segment.core.plan.missing_state import check_state
+from airflow_provider_amplitude_segment.core.proof.write_keys import WriteKeyProofs, prove_write_keys
 from airflow_provider_amplitude_segment.core.report.progress import log_group
 from airflow_provider_amplitude_segment.core.report.report import (
     DestinationReport,
@@ -82,9 +83,27 @@ class SyncSession:
         self.ledgers: Mapping[Stream, Ledger] = MappingProxyType({})
         self.newest: Mapping[Stream, Plan | Commit | None] = MappingProxyType({})
         self.report = self.report_at_start = SyncReport(settings.cohort_id, dry_run=settings.dry_run)
+        self.proofs = WriteKeyProofs()
         self._mode = mode
         self._recorded = recorded
         self._state_missing: frozenset[Stream] = frozenset()
+
+    def prove_write_keys(self) -> None:
+        """Prove the write keys by the Public API, and complete the destinations by what it knows of their sources.
+
+        Call it before the streams are made, and before anything is spent.
+
+        Raises:
+            WriteKeyError, SourceDisabledError: Segment would drop every message behind a 200.
+        """
+        if not self.ports.public_apis:
+            return
+        with self.step("Prove the write keys"):
+            self.proofs = prove_write_keys(self.ports, self.run)
+        completed = self.proofs.complete_all(self.ports.segment_clients)
+        if completed.keys() != self.ports.segment_clients.keys():
+            self.ports.show_sources(tuple(completed))
+        self.ports = replace(self.ports, segment_clients=completed)
 
     @contextmanager
     def claimed(self, streams: Sequence[Stream]) -> Iterator[None]:
@@ -177,7 +196,8 @@ class SyncSession:
 
     def note(self, report: DestinationReport) -> None:
         """Replace a destination's report with a newer one."""
-        self.report = self.report.with_destination(report)
+        checked = self.proofs.source_checked(report.destination) or report.source_checked
+        self.report = self.report.with_destination(replace(report, source_checked=checked))
 
     def keep(self, checkpoint: RunCheckpoint) -> None:
         """Write the run's checkpoint."""
@@ -203,3 +223,5 @@ class SyncSession:
     def complete_report(self, error: BaseException | None) -> None:
         """Add each missing destination to the report, and the error to each that is not committed."""
         self.report = complete_report(self.report, tuple(self.ports.segment_clients), self._mode, error)
+        for report in self.report.destinations:
+            self.note(report)

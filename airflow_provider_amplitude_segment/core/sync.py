@@ -1,7 +1,7 @@
 """Sync one cohort to one or more destinations, from Amplitude's list to the commit.
 
-    claim all streams → the run's export → membership → diff with each destination's state → guards
-    → plans → each destination delivered and committed by itself → report, delete the checkpoint, release
+    prove the write keys → claim all streams → the run's export → membership → diff with each destination's state
+    → guards → plans → each destination delivered and committed by itself → report, delete the checkpoint, release
 
 The claims are held throughout, and a ledger is read only after its claim is won. When a sync ends early, the next try
 resumes where it ended.
@@ -19,6 +19,7 @@ from airflow_provider_amplitude_segment.core.export.cohort import check_exportab
 from airflow_provider_amplitude_segment.core.export.exporter import CohortExporter
 from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
     delete_checkpoint_best_effort,
+    read_checkpoint,
     reuse_or_request_export,
 )
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import mark_state_path
@@ -116,18 +117,38 @@ class CohortSync:
         check_names(settings.user_properties, trait)
         self._take_room(listed_export_bytes(cohort.size, len(settings.user_properties)))
         mark_state_path(session.ports.store)
-        destinations = tuple(session.ports.segment_clients)
-        streams = [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in destinations]
+        error = self._prove_write_keys(cohort) or wait_error
+        streams = self._streams(cohort)
+        for stream in streams:
+            session.proofs.warn_of_dropped_traits(stream.destination, (trait, *settings.user_properties))
         with session.claimed(streams):
             try:
-                if wait_error is not None:
-                    raise wait_error
+                if error is not None:
+                    raise error
                 return self._sync_claimed(trait, wait_for_export=wait_for_export)
-            except (GuardError, ExportError) as error:
-                if not error.retryable:
+            except (GuardError, ExportError) as refused:
+                if not refused.retryable:
                     # Only a cleared task runs again: it requests a new export, because the cohort may have changed.
                     delete_checkpoint_best_effort(session.ports.store, streams[0], session.run)
                 raise
+
+    def _prove_write_keys(self, cohort: Cohort) -> GuardError | None:
+        """Prove the write keys; return the error where an earlier try of this run has requested an export.
+
+        The caller raises it under the claims, which that try may have left, and with the checkpoint deleted.
+        """
+        session = self._session
+        try:
+            session.prove_write_keys()
+        except GuardError as error:
+            if read_checkpoint(session.ports.store, self._streams(cohort)[0], session.run) is None:
+                raise
+            return error
+        return None
+
+    def _streams(self, cohort: Cohort) -> list[Stream]:
+        destinations = self._session.ports.segment_clients
+        return [Stream(cohort.app_id, cohort.cohort_id, destination) for destination in destinations]
 
     def _cohort(self) -> Cohort:
         session = self._session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -55,7 +56,7 @@ class SegmentHook(BaseHook):
     """Reach one Segment source.
 
     The connection holds the write key (password), and in Extra ``region`` (US or EU), ``workspace``,
-    ``source``, ``destination_id`` and ``timeout`` in seconds; ``verify``, ``cert``, ``proxies`` and
+    ``source``, ``destination_id``, ``api_conn_id`` and ``timeout`` in seconds; ``verify``, ``cert``, ``proxies`` and
     ``trust_env`` mean what they mean in an HTTP connection. A host overrides the region's. White space around
     the key is dropped.
 
@@ -126,7 +127,8 @@ class SegmentHook(BaseHook):
         :raises SettingError: a field is missing or cannot be used; names the connection and the field
         """
         connection = find_connection(self, self.segment_conn_id)
-        host = normal_host(self._endpoint(connection).base_url)
+        endpoint = self._endpoint(connection)
+        host = normal_host(endpoint.base_url)
         write_key = self._write_key(connection)
         return Destination(
             segment_conn_id=self.segment_conn_id,
@@ -135,26 +137,36 @@ class SegmentHook(BaseHook):
             key_fingerprint=key_fingerprint(host, write_key),
             source=slug_in(text(connection, "source"), _SOURCE_STEP),
             host=host,
+            region=endpoint.known_region,
         )
 
-    def get_debugger_url(self) -> str | None:
-        """Return the URL of the source's debugger; ``None`` where the connection lacks ``workspace`` or ``source``.
+    def get_api_conn_id(self) -> str | None:
+        """Return the ID of the Public API connection that knows this write key; ``None`` for none.
 
+        :raises SettingError: the field is not text
+        """
+        return text(find_connection(self, self.segment_conn_id), "api_conn_id")
+
+    def get_debugger_url(self, found: Destination | None = None) -> str | None:
+        """Return the URL of the source's debugger; ``None`` where ``workspace`` or ``source`` is not known.
+
+        :param found: the destination with the slugs that a sync has found; by default those of the connection count
         :raises SettingError: the connection's region is not one of US and EU
         """
         connection = find_connection(self, self.segment_conn_id)
-        workspace = slug_in(text(connection, "workspace"), _WORKSPACE_STEP)
-        source = slug_in(text(connection, "source"), _SOURCE_STEP)
+        workspace = found.workspace if found else slug_in(text(connection, "workspace"), _WORKSPACE_STEP)
+        source = found.source if found else slug_in(text(connection, "source"), _SOURCE_STEP)
         if workspace is None or source is None:
             return None
         return debugger_url(workspace, source, self._endpoint(connection).region)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return whether the host responds, and the text for the form; a write key cannot be proved."""
+        """Return whether the host responds, and the text for the form; only the Public API can prove a write key."""
         try:
             client = self.get_conn()
             endpoint = self._endpoint(find_connection(self, self.segment_conn_id))
             debugger = self.get_debugger_url()
+            api_conn_id = self.get_api_conn_id()
         except SettingError as error:
             return test_result.unusable(error)
         is_segments = normal_host(client.base_url) in map(normal_host, HOSTS.values())
@@ -164,7 +176,29 @@ class SegmentHook(BaseHook):
             return test_result.not_reached(endpoint, client.base_url, reached.reason, reached.advice)
         if test_result.is_server_error(reached):
             return test_result.segment_broken(client.base_url, reached)
-        return test_result.segment_reached(endpoint, client.base_url, reached, debugger, overridden=not is_segments)
+        said = test_result.segment_reached(endpoint, client.base_url, reached, debugger, overridden=not is_segments)
+        return self._test_key(endpoint, api_conn_id, said) if api_conn_id else said
+
+    def _test_key(self, endpoint: Endpoint, api_conn_id: str, reached: test_result.Verdict) -> test_result.Verdict:
+        # Imported here for the same reason as the client.
+        from airflow_provider_amplitude_segment.core.proof.write_keys import complete  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.core.segment_api.source_check import (  # noqa: PLC0415
+            AskedKey,
+            check_keys,
+        )
+        from airflow_provider_amplitude_segment.hooks.connection import source_result  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.hooks.public_api import open_public_api  # noqa: PLC0415
+
+        tested = self.describe()
+        key = AskedKey(self.segment_conn_id, tested.key_fingerprint, tested.host, tested.region)
+        try:
+            with open_public_api(api_conn_id, self.segment_conn_id) as access:
+                checked = check_keys(access, [key], time.monotonic)[key.fingerprint]
+        except SettingError as error:
+            is_own = error.setting.startswith(f"connection {self.segment_conn_id!r},")
+            return test_result.unusable(error) if is_own else source_result.api_unusable(error)
+        debugger = self.get_debugger_url(complete(tested, checked))
+        return source_result.source_result(endpoint, api_conn_id, checked, reached, debugger)
 
 
 def _destination_id(connection: Any) -> str:

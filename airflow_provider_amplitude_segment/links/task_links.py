@@ -12,8 +12,9 @@ from airflow_provider_amplitude_segment.links.amplitude import AmplitudeCohortLi
 from airflow_provider_amplitude_segment.links.segment import SegmentDebuggerLink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from airflow_provider_amplitude_segment.core.ledger.stream import Destination
     from airflow_provider_amplitude_segment.links.pushed_link import PushedLink
 
 log = logging.getLogger(__name__)
@@ -35,20 +36,38 @@ def push_links(ti: Any, *, cohort_id: str, amplitude_conn_id: str | None, segmen
     with _without_raising():
         if amplitude_conn_id:
             urls[AmplitudeCohortLink] = AmplitudeHook(amplitude_conn_id).get_cohort_url(cohort_id)
-        found = {conn_id: SegmentHook(conn_id).get_debugger_url() for conn_id in segment_conn_ids}
-        debuggers = {conn_id: url for conn_id, url in found.items() if url}
-        urls[SegmentDebuggerLink] = next(iter(debuggers.values()), None)
-        if len(debuggers) > 1:
-            for conn_id, url in debuggers.items():
-                log.info("Debugger of %s: %s", conn_id, url)
+        debuggers = _log_several({conn_id: SegmentHook(conn_id).get_debugger_url() for conn_id in segment_conn_ids})
+        urls[SegmentDebuggerLink] = next(iter(debuggers), None)
     with _without_raising():
         _push(ti, urls)
+
+
+def push_found_debuggers(ti: Any, destinations: Iterable[Destination]) -> None:
+    """Push the debugger's URL again, with the slugs that a sync has found. Nothing is raised.
+
+    :param ti: the task instance.
+    :param destinations: of the task, in order.
+    """
+    with _without_raising():
+        urls = {each.segment_conn_id: SegmentHook(each.segment_conn_id).get_debugger_url(each) for each in destinations}
+        debuggers = _log_several(urls)
+        if debuggers:
+            ti.xcom_push(key=SegmentDebuggerLink.xcom_key, value=debuggers[0])
 
 
 def push_no_links(ti: Any) -> None:
     """Push every link as empty text, for a task with wrong parameters. Nothing is raised."""
     with _without_raising():
         _push(ti, {})
+
+
+def _log_several(urls: Mapping[str, str | None]) -> list[str]:
+    """Return the debuggers that are known, by connection; log all where there are several, because a link has one."""
+    debuggers = {conn_id: url for conn_id, url in urls.items() if url}
+    if len(debuggers) > 1:
+        for conn_id, url in debuggers.items():
+            log.info("Debugger of %s: %s", conn_id, url)
+    return list(debuggers.values())
 
 
 def _push(ti: Any, urls: dict[type[PushedLink], str | None]) -> None:

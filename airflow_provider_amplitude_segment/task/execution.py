@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
@@ -14,7 +15,7 @@ from airflow_provider_amplitude_segment.core.report.outcome import ExportIncompl
 from airflow_provider_amplitude_segment.core.retirement import CohortRetirement
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from airflow_provider_amplitude_segment.exceptions import ExportTimeoutError, ExportWaitError, SettingError
-from airflow_provider_amplitude_segment.links.task_links import push_links, push_no_links
+from airflow_provider_amplitude_segment.links.task_links import push_found_debuggers, push_links, push_no_links
 from airflow_provider_amplitude_segment.task.errors import translate_errors
 from airflow_provider_amplitude_segment.task.parameters import (
     read_cohort_id,
@@ -101,7 +102,7 @@ def execute_retirement(operator: RetireOperator, context: Context) -> dict[str, 
         app_id = read_app_id(operator.app_id)
         progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
         with open_delivery_ports(operator, settings, scratch) as opened, _stoppable(operator, opened):
-            ports = replace(opened, show=progress.show)
+            ports = _showing(opened, progress, context["ti"])
             recorded = pull_generations(context["ti"], settings.cohort_id, ports.segment_clients)
             retirement = CohortRetirement(settings, run_of(context), ports, app_id=app_id, recorded=recorded)
             run_and_publish(operator, context, retirement, lambda: progress.during(retirement.run))
@@ -150,7 +151,7 @@ def _sync(
         settings = replace(read_settings(operator), run_configuration=configuration_of(context))
         progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
         with open_sync_ports(operator, settings, scratch) as opened, _stoppable(operator, opened.delivery):
-            ports = replace(opened, delivery=replace(opened.delivery, show=progress.show))
+            ports = replace(opened, delivery=_showing(opened.delivery, progress, context["ti"]))
             recorded = pull_generations(context["ti"], settings.cohort_id, ports.delivery.segment_clients)
             sync = CohortSync(settings, run_of(context), ports, recorded=recorded)
             outcome = run_and_publish(
@@ -165,6 +166,11 @@ def _sync(
     if isinstance(outcome, Skipped):
         raise AirflowSkipException(f"Nothing was sent: {outcome.reason}.")
     return outcome.as_dict()
+
+
+def _showing(ports: DeliveryPorts, progress: ProgressStore, ti: Any) -> DeliveryPorts:
+    """Return the ports with what shows the task's progress, and the links to the sources that it finds."""
+    return replace(ports, show=progress.show, show_sources=partial(push_found_debuggers, ti))
 
 
 @contextmanager

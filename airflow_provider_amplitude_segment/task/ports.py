@@ -18,6 +18,7 @@ from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
 from airflow_provider_amplitude_segment.core.engine.database import Engine
 from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
+from airflow_provider_amplitude_segment.hooks.public_api import open_public_api
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
 from airflow_provider_amplitude_segment.task.parameters import read_connection_id, read_connection_ids
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
     from airflow_provider_amplitude_segment.core.ledger.stream import Destination
+    from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from airflow_provider_amplitude_segment.task.settings import DestinationParameters, SyncParameters
 
@@ -55,7 +57,7 @@ def open_sync_ports(operator: SyncParameters, settings: SyncSettings, scratch: P
 def open_delivery_ports(
     operator: DestinationParameters, settings: SyncSettings, scratch: Path
 ) -> Iterator[DeliveryPorts]:
-    """Open the ports that delivery needs: one Segment client for each destination, and the ledger store.
+    """Open the ports that delivery needs: a Segment client for each destination, Public API clients, the ledger store.
 
     Connections that lead to the same destination share one client, under the first one's name.
 
@@ -63,6 +65,7 @@ def open_delivery_ports(
     """
     with ExitStack() as stack:
         segment_clients: dict[Destination, SegmentClient] = {}
+        public_apis: dict[str, PublicApiAccess] = {}
         for segment_conn_id in read_connection_ids(operator.segment_conn_id):
             hook = SegmentHook(segment_conn_id)
             destination = _destination(hook, settings)
@@ -73,6 +76,11 @@ def open_delivery_ports(
             client = hook.get_conn()
             stack.callback(client.close)
             segment_clients[destination] = client
+            if api_conn_id := hook.get_api_conn_id():
+                # One client for each connection, however many destinations name it.
+                opened = next((each for each in public_apis.values() if each.conn_id == api_conn_id), None)
+                access = opened or stack.enter_context(open_public_api(api_conn_id, segment_conn_id))
+                public_apis[destination.name] = access
         stack.enter_context(vendor_logs_at_warning())
         engine = Engine(scratch, destinations=len(segment_clients), is_wide=bool(settings.user_properties))
         stack.callback(engine.close)
@@ -85,6 +93,7 @@ def open_delivery_ports(
             scratch=scratch,
             engine=engine,
             integration={"name": "airflow-provider-amplitude-segment", "version": __version__},
+            public_apis=public_apis,
         )
 
 

@@ -4,7 +4,7 @@ import itertools
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
 from airflow_provider_amplitude_segment.core.engine.database import Engine
@@ -22,6 +22,9 @@ from fakes.engine import shared_engine
 from fakes.segment import FakeSegment
 from fakes.store import FakeStore
 
+if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
+
 TASK = "DAG 'dag', task 'sync'"
 
 
@@ -38,6 +41,12 @@ class World:
         self.store = FakeStore()
         self.random_source = FakeRandomSource()
         self.show: Show = show_nothing
+        # By write key, the Public API that its connection names.
+        self.public_apis: dict[str, PublicApiAccess] = {}
+        # What the links of the tasks were made of.
+        self.shown_sources: list[Destination] = []
+        # Of the destinations: what else is known of them.
+        self.destination_fields: dict[str, Any] = {}
         self.last: CohortSync | CohortRetirement | None = None
         # By the name of a run, the number of its last try, and whether that was deferred.
         self.tries: dict[str, int] = {}
@@ -97,9 +106,13 @@ class World:
         scratch = self._scratch / f"sync-{number}"
         scratch.mkdir(parents=True)
         segment_clients = {}
+        public_apis = {}
         for key in keys:
-            destination = replace(self.destination(key), name=names.get(key, f"dst-{key}"))
-            segment_clients[destination.with_integrations(settings.get("integrations"))] = self.segment.source(key)
+            destination = replace(self.destination(key), name=names.get(key, f"dst-{key}"), **self.destination_fields)
+            destination = destination.with_integrations(settings.get("integrations"))
+            segment_clients[destination] = self.segment.source(key)
+            if key in self.public_apis:
+                public_apis[destination.name] = self.public_apis[key]
         return {
             "segment_clients": segment_clients,
             "store": self.store,
@@ -110,7 +123,9 @@ class World:
             "scratch": scratch,
             "engine": self._engine(scratch, is_wide=bool(settings.get("user_properties"))),
             "integration": {"name": "tests", "version": "1"},
+            "public_apis": public_apis,
             "show": self.show,
+            "show_sources": self.shown_sources.extend,
         }
 
     def _engine(self, scratch: Path, *, is_wide: bool) -> Engine:

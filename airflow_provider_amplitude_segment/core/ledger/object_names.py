@@ -1,6 +1,7 @@
 """The names of a state path's folders and objects: no other module builds or parses them.
 
     amplitude-segment-state.json                      the mark of the state path (``core.ledger.state_path_mark``)
+    amplitude-segment-source-<key fingerprint>.json   the source that has a write key (``core.proof.kept_source``)
     <app id>/<cohort id>/runs/<run key>.json
     <app id>/<cohort id>/<destination>/               a ledger
         claim-n.json  seen-n.json  plan-n.json  commit-n.json  acked-n-c.json
@@ -161,6 +162,15 @@ def verify_report_file(generation: int) -> str:
 def run_file(run_key: str) -> str:
     """Return the name of a run's checkpoint, below the cohort's folder."""
     return f"{RUNS}/{run_key}.json"
+
+
+def source_file(key_fingerprint: str) -> str:
+    """Return the name of what is known of the source that has a write key, at the root of the state path.
+
+    >>> source_file("3bfa1fc9822052d2")
+    'amplitude-segment-source-3bfa1fc9822052d2.json'
+    """
+    return f"amplitude-segment-source-{folder_name(key_fingerprint)}.json"
 
 
 def rejected_generation(name: str) -> int | None:

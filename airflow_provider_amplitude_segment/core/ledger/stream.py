@@ -96,6 +96,7 @@ class Destination(NotForXCom):
         key_fingerprint: ``key_fingerprint`` of its host and write key.
         source: slug of the source; ``None`` where the connection has none.
         host: host and, where unusual, port and path, in lower case.
+        region: data region that its connection or its host names, ``US`` or ``EU``; ``None`` where neither does.
     """
 
     segment_conn_id: str
@@ -104,6 +105,7 @@ class Destination(NotForXCom):
     key_fingerprint: str = ""
     source: str | None = None
     host: str = ""
+    region: str | None = None
 
     @property
     def folder(self) -> str:

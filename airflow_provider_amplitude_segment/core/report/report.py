@@ -47,6 +47,8 @@ class DestinationReport:
         error: what ended the sync of this destination, for a reader.
         planned_changes: location of a dry run's file.
         rejected_users: location of the file with the rejected users and the reasons.
+        source_checked: whether Segment's Public API knows the write key: ``proved``, or ``unknown`` if it could not be
+            asked or did not say it; ``None`` if it was not asked, or refuted the key (``error``).
     """
 
     segment_conn_id: str
@@ -74,6 +76,7 @@ class DestinationReport:
     error: str | None = None
     planned_changes: str | None = None
     rejected_users: str | None = None
+    source_checked: str | None = None
 
     def with_counts(self, counts: Mapping[str, int]) -> DestinationReport:
         """Return the report with a plan's counts, which have the names of its fields."""

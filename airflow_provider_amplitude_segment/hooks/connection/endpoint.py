@@ -62,6 +62,8 @@ class Endpoint:
         cert: files of a client certificate and its key.
         proxies: by scheme; may hold a password.
         trust_env: whether the environment's proxies and authorities are used where the connection has none.
+        known_region: the region, where the connection names it or its host is that of one; ``None`` for a host of the
+            user's own, such as a proxy, which may lead to either.
     """
 
     conn_id: str
@@ -72,6 +74,7 @@ class Endpoint:
     cert: str | tuple[str, str] | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     trust_env: bool = True
+    known_region: str | None = None
 
 
 def find_connection(hook: BaseHook, conn_id: str) -> Connection:
@@ -185,6 +188,7 @@ def read_endpoint(
         cert=_certificate(conn_id, options.get("cert")),
         proxies=read_proxies(conn_id, options.get("proxies", options.get("proxy"))),
         trust_env=_flag(conn_id, "trust_env", options.get("trust_env")),
+        known_region=region if named or owner or not base_url else None,
     )
 
 
