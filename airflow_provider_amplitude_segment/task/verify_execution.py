@@ -76,8 +76,9 @@ def _verify(operator: VerifyOperator, context: Context, *, waits: bool) -> dict[
                 operator.stop_event = None
             if not isinstance(outcome, Unsettled):
                 publish_verification(operator, ti, outcome)
-                return outcome.as_dict()
-    _defer(operator, outcome)
+    if isinstance(outcome, Unsettled):
+        _defer(operator, outcome)
+    return outcome.as_dict()
 
 
 def _defer(operator: VerifyOperator, unsettled: Unsettled) -> NoReturn:

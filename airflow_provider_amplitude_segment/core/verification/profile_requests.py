@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.core.clock import duration
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, RetryPolicy
 from airflow_provider_amplitude_segment.exceptions import SegmentApiUnavailableError, VerificationStoppedError
 
@@ -81,7 +82,7 @@ class ProfileRequests:
                         self.conn_id,
                         "what a profile has",
                         later.status,
-                        later.reason or "it asks to wait",
+                        later.reason or f"and no other response for {duration(_POLICY.total_seconds)}",
                         later.after_seconds,
                         later.advice,
                     )
