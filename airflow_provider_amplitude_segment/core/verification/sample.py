@@ -109,7 +109,7 @@ class StateFile:
         )
         rows = self.engine.execute(
             f"""SELECT trait, user_id, delivered, {is_changed} AS in_plan,
-                       coalesce(draw <= (SELECT max(draw) FROM of_state), false) AS in_state,
+                       coalesce(draw <= (SELECT max(draw) FROM of_state), true) AS in_state,
                        user_id IN (SELECT user_id FROM suppressed) AS is_suppressed
                 FROM ({drawn})
                 SEMI JOIN (SELECT trait, user_id FROM of_plan UNION ALL SELECT trait, user_id FROM of_state)
