@@ -115,6 +115,7 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
         "once": "@once",
         "retire": None,
         "several_destinations": "@daily",
+        "verified": "@daily",
     }
 
 
