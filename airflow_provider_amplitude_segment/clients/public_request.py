@@ -34,6 +34,10 @@ ALPHA = "application/vnd.segment.v1alpha+json"
 _PAGE = 200
 
 
+def _at_once() -> None:
+    """Let a request go at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """How a client knows the time and lets it pass.
@@ -43,12 +47,14 @@ class Waiting:
         random: returns a number in [0, 1), for the jitter.
         now: returns seconds since 1970-01-01 UTC.
         monotonic: returns seconds that never go back.
+        before_request: called before each request; what it raises ends them.
     """
 
     sleep: Callable[[float], object] = time.sleep
     random: Callable[[], float] = random.random
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
+    before_request: Callable[[], object] = _at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,7 @@ class PublicRequests:
     def _try(self, url: str, accept: str, request: ApiRequest) -> ResponseData | RetryLater:
         # The limit of all tries is also one for the silence in a single try.
         timeout_seconds = min(self.timeout_seconds, self.retries.total_seconds)
+        self.waiting.before_request()
         response = get_quietly(self.session, url, timeout_seconds=timeout_seconds, headers={"Accept": accept})
         if not isinstance(response, NetworkFault):
             return read_response(response, request, now=self.waiting.now())

@@ -192,8 +192,8 @@ class SegmentHook(BaseHook):
         tested = self.describe()
         key = AskedKey(self.segment_conn_id, tested.key_fingerprint, tested.host, tested.region)
         try:
-            with open_public_api(api_conn_id, self.segment_conn_id) as access:
-                checked = check_keys(access, [key], time.monotonic)[key.fingerprint]
+            with open_public_api(api_conn_id, self.segment_conn_id, time.monotonic) as access:
+                checked = check_keys(access, [key])[key.fingerprint]
         except SettingError as error:
             is_own = error.setting.startswith(f"connection {self.segment_conn_id!r},")
             return test_result.unusable(error) if is_own else source_result.api_unusable(error)

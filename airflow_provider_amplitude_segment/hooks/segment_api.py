@@ -81,6 +81,7 @@ class SegmentApiHook(BaseHook):
 
     :param segment_api_conn_id: the connection's ID
     :param retries: how the client of the Public API waits out transient responses
+    :param before_request: called before each of that client's requests; what it raises ends them
     """
 
     conn_name_attr: ClassVar[str] = "segment_api_conn_id"
@@ -89,11 +90,17 @@ class SegmentApiHook(BaseHook):
     hook_name: ClassVar[str] = "Segment (Public API)"
 
     def __init__(
-        self, segment_api_conn_id: str = default_conn_name, *, retries: RetryPolicy = RETRIES, **kwargs: Any
+        self,
+        segment_api_conn_id: str = default_conn_name,
+        *,
+        retries: RetryPolicy = RETRIES,
+        before_request: Callable[[], object] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.segment_api_conn_id = segment_api_conn_id
         self.retries = retries
+        self.before_request = before_request
         self._client: SegmentApiClient | None = None
 
     @staticmethod
@@ -117,6 +124,7 @@ class SegmentApiHook(BaseHook):
 
     def _make_client(self, retries: RetryPolicy) -> SegmentApiClient:
         # Imported here, so that Airflow parses a DAG file with this hook without an HTTP library.
+        from airflow_provider_amplitude_segment.clients.public_request import Waiting  # noqa: PLC0415
         from airflow_provider_amplitude_segment.clients.segment_api import SegmentApiClient  # noqa: PLC0415
         from airflow_provider_amplitude_segment.hooks.connection import session as connection_session  # noqa: PLC0415
 
@@ -131,6 +139,7 @@ class SegmentApiHook(BaseHook):
             endpoint.timeout_seconds,
             conn_id=self.segment_api_conn_id,
             retries=retries,
+            waiting=Waiting(before_request=self.before_request or _at_once),
         )
 
     def get_profile_client(self, before_request: Callable[[], object] | None = None) -> ProfileApiClient | None:

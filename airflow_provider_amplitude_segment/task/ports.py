@@ -66,6 +66,7 @@ def open_delivery_ports(
     with ExitStack() as stack:
         segment_clients: dict[Destination, SegmentClient] = {}
         public_apis: dict[str, PublicApiAccess] = {}
+        clock = operator.clock or SystemClock()
         for segment_conn_id in read_connection_ids(operator.segment_conn_id):
             hook = SegmentHook(segment_conn_id)
             destination = _destination(hook, settings)
@@ -79,7 +80,7 @@ def open_delivery_ports(
             if api_conn_id := hook.get_api_conn_id():
                 # One client for each connection, however many destinations name it.
                 opened = next((each for each in public_apis.values() if each.conn_id == api_conn_id), None)
-                access = opened or stack.enter_context(open_public_api(api_conn_id, segment_conn_id))
+                access = opened or stack.enter_context(open_public_api(api_conn_id, segment_conn_id, clock.monotonic))
                 public_apis[destination.name] = access
         stack.enter_context(vendor_logs_at_warning())
         engine = Engine(scratch, destinations=len(segment_clients), is_wide=bool(settings.user_properties))
@@ -87,7 +88,7 @@ def open_delivery_ports(
         yield DeliveryPorts(
             segment_clients=segment_clients,
             store=open_store(operator.state_path),
-            clock=operator.clock or SystemClock(),
+            clock=clock,
             random_source=SystemRandomSource(),
             stop=threading.Event(),
             scratch=scratch,

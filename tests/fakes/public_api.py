@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
 from airflow_provider_amplitude_segment.core.segment_api.identify_counts import IdentifyCounts
+from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 from airflow_provider_amplitude_segment.core.segment_api.workspace import (
     ConnectedDestination,
     IdentifyRules,
@@ -42,6 +44,7 @@ class FakePublicApi:
         faults: by the name of a request, what it raises.
         seconds: how long each request takes, on the clock.
         requests: what was asked, in order; a page of sources is one.
+        limit: of its time.
     """
 
     def __init__(self, clock: FakeClock, slug: str = "acme", *, page: int = 2) -> None:
@@ -51,6 +54,7 @@ class FakePublicApi:
         self.faults: dict[str, SegmentApiError] = {}
         self.seconds = 0.1
         self.requests: list[str] = []
+        self.limit = TimeLimit(clock.monotonic)
         self._clock = clock
         self._page = page
 
@@ -60,7 +64,12 @@ class FakePublicApi:
         self.listed.append(added)
         return added
 
+    def access(self, region: str | None = None) -> PublicApiAccess:
+        """The way to this API, as a connection ``api`` gives it."""
+        return PublicApiAccess("api", region, self, self.limit)
+
     def _ask(self, request: str) -> None:
+        self.limit.check()
         self.requests.append(request)
         self._clock.pass_by(self.seconds)
         if request in self.faults:

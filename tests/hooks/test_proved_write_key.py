@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fakes.clock import FakeClock
 
 from airflow_provider_amplitude_segment.core.ledger.stream import key_fingerprint
 from airflow_provider_amplitude_segment.hooks.public_api import open_public_api
@@ -39,8 +41,8 @@ def test_a_proved_key_is_said_with_workspace_source_region_and_debugger(
     assert press(extra={"region": "US"}) == (
         True,
         (
-            "Works: the write key is that of source 'segment_default' in workspace 'sandbox', and the source is enabled "
-            "(proved by connection 'segment_api_default'; data region: US). Its debugger: "
+            "Works: the write key is that of source 'segment_default' in workspace 'sandbox', and the source is "
+            "enabled (proved by connection 'segment_api_default'; data region: US). Its debugger: "
             "https://app.segment.com/sandbox/sources/segment_default/debugger"
         ),
     )
@@ -162,7 +164,20 @@ def test_a_region_is_known_where_the_connection_or_a_regions_own_host_says_it(
 
 @pytest.mark.usefixtures("sandbox")
 def test_the_public_api_knows_a_key_by_the_same_fingerprint_as_the_destination() -> None:
-    with open_public_api("segment_api_default", "segment_default") as access:
+    with open_public_api("segment_api_default", "segment_default", time.monotonic) as access:
         keys = [source.keys for source in access.api.sources("api.segment.io")]
 
     assert key_fingerprint("api.segment.io", WRITE_KEY_DEFAULT) in frozenset().union(*keys)
+
+
+def test_no_request_begins_when_the_time_is_over(sandbox: Sandbox) -> None:
+    clock = FakeClock()
+    with open_public_api("segment_api_default", "segment_default", clock.monotonic) as access:
+        access.limit.begin(20)
+        access.api.workspace()
+        clock.pass_by(21)
+
+        with pytest.raises(TimeoutError):
+            access.api.workspace()
+
+    assert sandbox.segment.public_api.requests == 1

@@ -112,7 +112,7 @@ def _ask(
 ) -> dict[str, Checked]:
     """Ask about destinations of one host by one connection, and keep what is proved."""
     keys = [AskedKey(d.segment_conn_id, d.key_fingerprint, d.host, d.region) for d in destinations]
-    checked = check_keys(access, keys, ports.clock.monotonic)
+    checked = check_keys(access, keys)
     for destination in destinations:
         proof = checked[destination.key_fingerprint]
         if isinstance(proof, ProvedSource):

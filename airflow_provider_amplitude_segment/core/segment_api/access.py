@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.segment_api.ports import PublicApi
+    from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,11 @@ class PublicApiAccess:
     Attributes:
         conn_id: the connection that has the token.
         region: the workspace's data region, ``US`` or ``EU``; ``None`` where the connection does not say it.
-        api: the client.
+        api: the client. Besides the errors of the protocol, its methods raise ``TimeoutError`` after the limit.
+        limit: of the client's requests together; the caller lets it begin.
     """
 
     conn_id: str
     region: str | None
     api: PublicApi
+    limit: TimeLimit

@@ -21,7 +21,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
     from airflow_provider_amplitude_segment.core.segment_api.workspace import IdentifyRules, ListedSource, Workspace
@@ -155,7 +155,7 @@ def _unseen(access: PublicApiAccess, workspace: Workspace, listing: SourceListin
     )
 
 
-def check_keys(access: PublicApiAccess, keys: Sequence[AskedKey], monotonic: Callable[[], float]) -> dict[str, Checked]:
+def check_keys(access: PublicApiAccess, keys: Sequence[AskedKey]) -> dict[str, Checked]:
     """Ask one workspace about write keys of one host; return what it says, by fingerprint. Raises nothing.
 
     It reads the list of sources once, and then asks each proved source for its tracking plan and its destinations.
@@ -163,19 +163,11 @@ def check_keys(access: PublicApiAccess, keys: Sequence[AskedKey], monotonic: Cal
     Args:
         access: of the workspace.
         keys: at least one; all of one host.
-        monotonic: seconds that never go back.
     """
-    deadline = monotonic() + CHECK_SECONDS
-
-    def check_time() -> None:
-        if monotonic() > deadline:
-            raise TimeoutError
-
+    access.limit.begin(CHECK_SECONDS)
     try:
         workspace = access.api.workspace()
-        check_time()
-        sources = _until(access.api.sources(keys[0].host), check_time)
-        listing = find_keys(sources, {key.fingerprint for key in keys})
+        listing = find_keys(access.api.sources(keys[0].host), {key.fingerprint for key in keys})
     except TimeoutError:
         unknown = UnknownSource(
             f"the Public API did not list the sources within {CHECK_SECONDS:.0f} seconds", _CHECK_STATUS
@@ -187,15 +179,8 @@ def check_keys(access: PublicApiAccess, keys: Sequence[AskedKey], monotonic: Cal
     for key in keys:
         checked[key.fingerprint] = found = judge_key(key, access, workspace, listing)
         if isinstance(found, ProvedSource):
-            checked[key.fingerprint] = _described(found, access, check_time)
+            checked[key.fingerprint] = _described(found, access)
     return checked
-
-
-def _until(sources: Iterable[ListedSource], check_time: Callable[[], None]) -> Iterable[ListedSource]:
-    for source in sources:
-        yield source
-        # Not before it, because a late page may still have the key.
-        check_time()
 
 
 _CHECK_STATUS = "If it happens again, check Segment's status page, and what else uses the token."
@@ -214,13 +199,11 @@ def not_asked(error: SegmentApiError) -> UnknownSource:
     return UnknownSource(error.happened, getattr(error, "advice", "") or _CHECK_STATUS)
 
 
-def _described(proved: ProvedSource, access: PublicApiAccess, check_time: Callable[[], None]) -> ProvedSource:
+def _described(proved: ProvedSource, access: PublicApiAccess) -> ProvedSource:
     """Return a proved source with its rules and destinations, as far as Segment says them in time."""
     source_id = proved.source.source_id
     try:
-        check_time()
         proved = replace(proved, rules=access.api.identify_rules(source_id))
-        check_time()
         fed = access.api.connected_destinations(source_id)
         return replace(proved, feeds_amplitude=any(each.enabled and each.slug in _AMPLITUDE for each in fed))
     except (SegmentApiError, TimeoutError) as error:

@@ -16,7 +16,6 @@ from airflow_provider_amplitude_segment.core.ledger.state_path_mark import encod
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_streams
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete
 from airflow_provider_amplitude_segment.core.report.summary import summarize
-from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
 from airflow_provider_amplitude_segment.core.segment_api.source_check import CHECK_SECONDS
 from airflow_provider_amplitude_segment.core.segment_api.workspace import ConnectedDestination, IdentifyRules
 from airflow_provider_amplitude_segment.exceptions import (
@@ -41,7 +40,7 @@ def api(world: World) -> FakePublicApi:
     api.source("web", "web")
     api.source("app", "app")
     api.source("cohorts", "default", "emea")
-    world.public_apis = dict.fromkeys(("default", "emea"), PublicApiAccess("api", None, api))
+    world.public_apis = dict.fromkeys(("default", "emea"), api.access())
     return api
 
 
@@ -118,7 +117,7 @@ def test_a_disabled_source_costs_nothing(world: World, api: FakePublicApi) -> No
 
 def test_a_key_of_the_other_region_costs_nothing(world: World, api: FakePublicApi) -> None:
     world.destination_fields = {"region": "US"}
-    world.public_apis["default"] = PublicApiAccess("api", "EU", api)
+    world.public_apis["default"] = api.access("EU")
 
     with pytest.raises(WriteKeyError, match=r"region is EU.*Set the connection's Data region to EU") as caught:
         world.attempt("c1")
@@ -132,7 +131,7 @@ def test_regions_that_agree_or_are_not_said_are_no_error(
     world: World, api: FakePublicApi, regions: tuple[str | None, str | None]
 ) -> None:
     world.destination_fields = {"region": regions[0]}
-    world.public_apis["default"] = PublicApiAccess("api", regions[1], api)
+    world.public_apis["default"] = api.access(regions[1])
 
     assert world.sync("c1").destinations[0].source_checked == "proved"
 

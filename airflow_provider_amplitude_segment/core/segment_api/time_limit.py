@@ -1,0 +1,34 @@
+"""A limit of time for several requests together."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class TimeLimit:
+    """Ends a chain of requests: no request begins after its time.
+
+    Args:
+        monotonic: Seconds that never go back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._ends_at = math.inf
+
+    def begin(self, seconds: float) -> None:
+        """Let the requests from now on take so many seconds together."""
+        self._ends_at = self._monotonic() + seconds
+
+    def check(self) -> None:
+        """Call before each request.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        if self._monotonic() > self._ends_at:
+            raise TimeoutError
