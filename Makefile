@@ -22,7 +22,7 @@ MAIN_CASES := tests/cluster/test_main_cases.py tests/cluster/test_quiet_logs.py 
   tests/transfers/test_operator.py tests/operators/test_retire_trait.py tests/links tests/triggers tests/test_provider_info.py
 
 # What imports no Airflow does the same on each line; it is tested on 3.3.
-WITHOUT_AIRFLOW := tests/benchmarks tests/core tests/faults tests/rivals tests/sandbox
+WITHOUT_AIRFLOW := tests/benchmarks tests/core tests/faults tests/rivals tests/sandbox tests/second_opinions
 
 CORE := tests/core airflow_provider_amplitude_segment/core
 CLIENTS := tests/clients airflow_provider_amplitude_segment/clients
@@ -64,7 +64,7 @@ audit: .venv/3.3/ready ## Known vulnerabilities in what is pinned; says so where
 test-core: .venv/3.3/ready
 	$(BIN)/python -m pytest -n 2 $(CORE) --cov
 
-test-3.3: .venv/3.3/ready
+test-3.3: .venv/3.3/ready .venv/second-opinions/ready
 	.venv/3.3/bin/python -m pytest -n 3 tests airflow_provider_amplitude_segment $(CORE:%=--ignore=%)
 
 test-2.11: .venv/2.11/ready
@@ -158,6 +158,14 @@ clean:
 	rm -rf .venv/node && mkdir .venv/node && cp tests/benchmarks/node/package.json .venv/node/
 	npm install --prefix .venv/node --no-package-lock --no-audit --no-fund --silent || \
 	  echo "@segment/analytics-node is left out: npm is missing, or cannot install it"
+	@touch $@
+
+# Segment's clients that tests/second_opinions runs against the sandbox. Without npm, they are skipped.
+.venv/second-opinions/ready: tests/second_opinions/package.json
+	rm -rf .venv/second-opinions && mkdir -p .venv/second-opinions && cp $< .venv/second-opinions/
+	if command -v npm >/dev/null; then \
+	  npm install --prefix .venv/second-opinions --no-package-lock --no-audit --no-fund --silent; \
+	else echo "npm is missing, so Segment's clients for Node.js are not asked"; fi
 	@touch $@
 
 .venv/3.3/ready-for-release: .venv/3.3/ready
