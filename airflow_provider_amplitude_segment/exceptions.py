@@ -26,6 +26,9 @@
     ├── SegmentApiError               Segment's Public API or Profile API, which prove what Segment has
     │   ├── SegmentApiRefusedError, SegmentApiAnswerError
     │   └── SegmentApiUnavailableError     retried
+    ├── VerificationError             a verification of what Segment has; nothing was sent to a source
+    │   ├── MismatchError, UnfinishedSyncError
+    │   └── NewerSyncError, VerificationStoppedError     retried
     └── SegmentError                  Segment, or the way to it
         ├── SegmentRefusedError, SegmentAnswerError, SegmentUnreachableError, RejectedUsersError
         └── SegmentUnavailableError, SyncStoppedError     retried
@@ -1011,6 +1014,107 @@ class SegmentApiUnavailableError(SegmentApiError):
             f"Segment did not say {doing} for connection {conn_id!r} ({_status(status)}: {reason})",
             _NOTHING_SENT,
             f"If it happens again: {lasting}",
+        )
+
+
+class VerificationError(AmplitudeSegmentError):
+    """A verification did not show that Segment has what the ledger says; nothing was sent to a source."""
+
+
+class MismatchError(VerificationError):
+    """Segment has another value than the ledger for too many users of the sample.
+
+    Attributes:
+        segment_conn_id: the Segment connection.
+        mismatches: users of the sample for whom Segment has another value, or none where the ledger has ``true``.
+        compared: users of the sample whom Segment could be asked for.
+        limit: ``max_mismatch_ratio``.
+        healed: pairs of trait and user that were set in doubt, so that the next sync sends them again.
+        where: the file that names the users; empty where it was not written.
+    """
+
+    def __init__(
+        self, segment_conn_id: str, mismatches: int, compared: int, limit: float, healed: int, where: str = ""
+    ) -> None:
+        self.segment_conn_id = segment_conn_id
+        self.mismatches = mismatches
+        self.compared = compared
+        self.limit = limit
+        self.healed = healed
+        self.where = where
+        ratio = mismatches / compared if compared else 1.0
+        listed = f"Check the users in {where}" if where else "Check the verify report"
+        repair = (
+            "then run the next sync, which sends them again"
+            if healed
+            else "then repair them with heal=True, or all users with a sync in sync_mode='full'"
+        )
+        self._set_message(
+            f"Segment connection {segment_conn_id!r}: {mismatches:,} of {compared:,} users differ from the ledger "
+            f"({ratio:.2%}, and max_mismatch_ratio allows {limit:.2%})",
+            f"{_NOTHING_SENT} "
+            + (f"The ledger has {healed:,} of them in doubt." if healed else "The ledger is unchanged."),
+            f"{listed}, {repair}",
+        )
+
+
+class UnfinishedSyncError(VerificationError):
+    """The last sync did not end with a commit and is not running, so there is no state to verify.
+
+    Attributes:
+        segment_conn_id: the Segment connection.
+        generation: of the plan without a commit.
+    """
+
+    def __init__(self, segment_conn_id: str, generation: int) -> None:
+        self.segment_conn_id = segment_conn_id
+        self.generation = generation
+        self._set_message(
+            f"The last sync to Segment connection {segment_conn_id!r} did not end: plan {generation} has no commit",
+            _STATE_UNCHANGED,
+            "Clear the task of that sync, which resumes, or run the next sync; then clear this task.",
+        )
+
+
+class NewerSyncError(VerificationError):
+    """A sync changed the ledger while its state was verified, so what Segment has is not comparable any more.
+
+    Attributes:
+        segment_conn_id: the Segment connection.
+        generation: of the commit that was verified.
+        newest: of the newest entry.
+    """
+
+    retryable = True
+
+    def __init__(self, segment_conn_id: str, generation: int, newest: int) -> None:
+        self.segment_conn_id = segment_conn_id
+        self.generation = generation
+        self.newest = newest
+        self._set_message(
+            f"Segment connection {segment_conn_id!r}: the ledger went from commit {generation} to entry {newest} while "
+            "it was verified",
+            f"{_NOTHING_SENT} No user was set in doubt.",
+            "If it happens again, let no sync of this cohort run during the verification, for instance with "
+            "max_active_runs=1.",
+        )
+
+
+class VerificationStoppedError(VerificationError):
+    """Airflow stopped the task.
+
+    Attributes:
+        segment_conn_id: the Segment connection that was verified.
+    """
+
+    retryable = True
+
+    def __init__(self, segment_conn_id: str) -> None:
+        self.segment_conn_id = segment_conn_id
+        self._set_message(
+            f"The task was stopped while it verified Segment connection {segment_conn_id!r}",
+            f"{_NOTHING_SENT} No user was set in doubt.",
+            "If no retry is left, clear the task.",
         )
 
 

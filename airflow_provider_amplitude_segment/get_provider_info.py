@@ -184,8 +184,8 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         "hooks": [_modules(_AMPLITUDE, "hooks.amplitude"), _modules(_SEGMENT, "hooks.segment", "hooks.segment_api")],
-        "operators": [_modules(_SEGMENT, "operators.retire_trait")],
-        "triggers": [_modules(_AMPLITUDE, "triggers.amplitude")],
+        "operators": [_modules(_SEGMENT, "operators.retire_trait", "operators.verify")],
+        "triggers": [_modules(_AMPLITUDE, "triggers.amplitude"), _modules(_SEGMENT, "triggers.settle")],
         "transfers": [
             {
                 "source-integration-name": _AMPLITUDE,

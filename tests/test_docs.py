@@ -14,7 +14,9 @@ from airflow.providers.common.compat import sdk
 
 from airflow_provider_amplitude_segment import exceptions
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport, SyncReport
+from airflow_provider_amplitude_segment.core.verification.verify_report import VerifiedDestination, VerifyReport
 from airflow_provider_amplitude_segment.operators.retire_trait import AmplitudeCohortTraitRetireOperator
+from airflow_provider_amplitude_segment.operators.verify import SegmentCohortVerifyOperator
 from airflow_provider_amplitude_segment.sandbox import Sandbox
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
@@ -40,7 +42,12 @@ ERRORS = [
 GROUPS = {base for found in ERRORS for base in found.__bases__} - {exceptions.ExportFileError}
 REFERENCE = ROOT / "docs" / "reference"
 OPERATORS = {
-    operator.__name__: operator for operator in (AmplitudeCohortToSegmentOperator, AmplitudeCohortTraitRetireOperator)
+    operator.__name__: operator
+    for operator in (
+        AmplitudeCohortToSegmentOperator,
+        AmplitudeCohortTraitRetireOperator,
+        SegmentCohortVerifyOperator,
+    )
 }
 PARAMETERS = [
     (name, parameter)
@@ -120,7 +127,7 @@ def test_every_parameter_is_described_where_it_is_declared(operator: str, parame
     assert described.count(f":param {parameter.name}:") == 1
 
 
-@pytest.mark.parametrize("report", [SyncReport, DestinationReport])
+@pytest.mark.parametrize("report", [SyncReport, DestinationReport, VerifyReport, VerifiedDestination])
 def test_every_field_of_the_report_is_documented(report: type) -> None:
     text = (REFERENCE / "report.md").read_text()
 

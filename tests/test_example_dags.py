@@ -115,6 +115,7 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
         "once": "@once",
         "retire": None,
         "several_destinations": "@daily",
+        "verified": "@daily",
     }
 
 
@@ -432,3 +433,24 @@ def test_the_consumer_triggered_by_hand_finds_nobody_who_moved() -> None:
     assert run.state == "success"
     zeros = {"entered": 0, "exited": 0, "acknowledged": 0}
     assert run.get_task_instance("report_change").xcom_pull(task_ids="report_change") == zeros
+
+
+def test_a_sync_is_verified_and_users_that_segment_lost_are_sent_again(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, connection in sandbox.airflow_connections(proved=True).items():
+        monkeypatch.setenv(name, connection)
+    sandbox.amplitude.cohorts[AT_RISK].user_ids = sandbox.amplitude.cohorts[AT_RISK].user_ids[:20]
+    at_once = {"settle_seconds": 0, "recheck_seconds": 0}
+    sandbox.segment.loses_users = set(sandbox.amplitude.cohorts[AT_RISK].user_ids[:3])
+
+    failed = run_example("verified", at_once)
+    sandbox.segment.loses_users = set()
+    repaired = run_example("verified", at_once)
+
+    ti = failed.get_task_instance("verify_cohort")
+    (found,) = ti.xcom_pull(task_ids="verify_cohort", key="verify_report")["destinations"]
+    assert (failed.state, found["mismatches"], found["healed"]) == ("failed", 3, 3)
+    (part,) = report_of(repaired)["destinations"]
+    assert (repaired.state, part["planned"], part["in_doubt"]) == ("success", 3, 3)
+    assert sandbox.compare(AT_RISK).equal

@@ -7,6 +7,11 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
     sync            one sync, step by step: prove the write keys, take the claims, export, membership, diff, guards,
                     delivery, report
     retirement      the same for a cohort that is synced no more: false for every user in the state
+    verification/   verification, destination_check: what Segment has of a cohort, beside the ledger
+                    committed_state, sample: what the ledger says, and the users to ask for
+                    profile_check, profile_requests, request_pacer: ask for them, at most 50 requests a second
+                    verdict, mismatch_bound: how one user compares, and what that says of all; count_check: the source
+                    healing: users in doubt, so that the next sync sends them; verify_report, verify_summary
     session         what both carry: settings, run, ports, held claims, checkpoint, report
     ports           Amplitude, and delivery.ports: Segment, the ledger's store, clock, randomness
     export/         cohort: the list of cohorts, and which cohort can be exported

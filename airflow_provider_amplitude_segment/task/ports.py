@@ -87,7 +87,7 @@ def open_delivery_ports(
         stack.callback(engine.close)
         yield DeliveryPorts(
             segment_clients=segment_clients,
-            store=_open_store(operator.state_path),
+            store=open_store(operator.state_path),
             clock=clock,
             random_source=SystemRandomSource(),
             stop=threading.Event(),
@@ -98,7 +98,8 @@ def open_delivery_ports(
         )
 
 
-def _open_store(state_path: object) -> LedgerStore:
+def open_store(state_path: object) -> LedgerStore:
+    """Return the store of the ledgers; log a warning where other workers cannot reach it."""
     place = state_place(state_path)
     executors = conf.get("core", "executor", fallback="")
     if is_local_to_worker(place, executors):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_amplitude_segment.operators.retire_trait import AmplitudeCohortTraitRetireOperator
+from airflow_provider_amplitude_segment.operators.verify import SegmentCohortVerifyOperator
 from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 from fakes.clock import FakeClock
@@ -73,5 +74,33 @@ def retire(sandbox: Sandbox, tmp_path: Path) -> Sync:  # noqa: ARG001 - it sets 
         operator = AmplitudeCohortTraitRetireOperator(task_id="retire", **parameters)
         context = {"ti": task_instance, "dag_run": task_instance, "params": task_instance.params}
         return operator.execute(context)
+
+    return run
+
+
+@pytest.fixture
+def verify(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sync:
+    """Run the verify operator as a worker does, by default in a run of its own, at once and without rechecks.
+
+    With ``resumed`` the task is resumed after its deferral. With ``clock`` it waits on that one, and not in real time.
+    """
+    for name, value in sandbox.airflow_connections(proved=True).items():
+        monkeypatch.setenv(name, value)
+
+    def run(
+        task_instance: FakeTaskInstance | None = None,
+        *,
+        resumed: bool = False,
+        clock: FakeClock | None = None,
+        **parameters: Any,
+    ) -> dict[str, Any]:
+        task_instance = task_instance or FakeTaskInstance(run_id="verify")
+        task_instance.task_id = "verify"
+        usual = {"cohort_id": "c1", "state_path": str(tmp_path / "state"), "settle_seconds": 0, "recheck_seconds": 0}
+        operator = SegmentCohortVerifyOperator(task_id="verify", **{**usual, **parameters})
+        operator.clock = clock
+        context = {"ti": task_instance, "dag_run": task_instance, "params": task_instance.params}
+        context |= task_instance.context
+        return operator.execute_complete(context, {"status": "settled"}) if resumed else operator.execute(context)
 
     return run

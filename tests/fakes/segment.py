@@ -45,6 +45,10 @@ class FakeSegment:
         self.before_answer: Callable[[], None] = lambda: None
         self.bodies: list[dict[str, Any]] = []
         self.times_received: dict[str, int] = {}
+        # Users whose messages are acknowledged and lost.
+        self.loses: set[str] = set()
+        # When each message was taken, and by which source.
+        self.taken_at: list[tuple[float, str]] = []
         self._values: dict[tuple[str, str, str], tuple[float, Any]] = {}
         self._lock = threading.Lock()
 
@@ -81,6 +85,9 @@ class FakeSegment:
         self.times_received[message["messageId"]] = seen + 1
         if seen:
             return
+        self.taken_at.append((self._now(), write_key))
+        if message["userId"] in self.loses:
+            return
         moment = datetime.fromisoformat(message["timestamp"]).timestamp() + skew
         for trait, value in message["traits"].items():
             pair = (write_key, trait, message["userId"])
@@ -103,6 +110,11 @@ class FakeSegment:
 
     def former(self, trait: str, write_key: str = "default") -> set[str]:
         return {u for (key, t, u), (_, value) in self._values.items() if (key, t) == (write_key, trait) and not value}
+
+    def known_users(self, write_key: str = "default") -> list[str]:
+        """Users with a value, the one with the oldest value first."""
+        values = [(moment, user) for (key, _, user), (moment, _) in self._values.items() if key == write_key]
+        return [user for _, user in sorted(values)]
 
     @property
     def identifies(self) -> int:

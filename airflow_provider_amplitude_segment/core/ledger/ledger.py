@@ -38,6 +38,7 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import (
     objects_of,
     parse_object,
     report_file,
+    verify_report_file,
 )
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import (
@@ -200,6 +201,10 @@ class Ledger:
     def put_report(self, claim: int, report: Mapping[str, Any]) -> None:
         """Write ``reports/<claim>.json``."""
         self._write(report_file(claim), dict(report))
+
+    def put_verify_report(self, generation: int, report: Mapping[str, Any]) -> None:
+        """Write ``verification/<generation>.json``, the report of the verification of that commit."""
+        self._write(verify_report_file(generation), dict(report))
 
     def store_side_file(self, name: str, path: Path) -> str:
         """Put a file for people (rejected users, planned changes) into the folder, and return its place."""

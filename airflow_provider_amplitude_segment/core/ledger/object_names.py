@@ -7,7 +7,7 @@
         claim-n.json  seen-n.json  plan-n.json  commit-n.json  acked-n-c.json
         changes-n.parquet  base-n.parquet  snapshot-n-c.parquet
         current.json
-        rejected/n.csv  dry-runs/<run key>.csv  reports/c.json
+        rejected/n.csv  dry-runs/<run key>.csv  verification/n.csv  verification/n.json  reports/c.json
 
 ``n`` is a generation from 1, ``c`` the generation of the claim that wrote the object. ``.<name>.<hex digits>`` is an
 object that its writer has not finished (``clients.ledger_store``). An object of any other name is foreign: it is never
@@ -30,10 +30,11 @@ CURRENT = "current.json"
 RUNS = "runs"
 REJECTED = "rejected"
 DRY_RUNS = "dry-runs"
+VERIFICATION = "verification"
 REPORTS = "reports"
 
-FOR_PEOPLE = (REJECTED, DRY_RUNS)
-"""The folders in a ledger's folder whose files name users."""
+FOR_PEOPLE = (REJECTED, DRY_RUNS, VERIFICATION)
+"""The folders in a ledger's folder with files that name users; see ``names_users``."""
 
 SIDE_FOLDERS = (*FOR_PEOPLE, REPORTS)
 """The folders in a ledger's folder."""
@@ -55,6 +56,7 @@ _REJECTED_FILE = re.compile(rf"({_NUMBER})\.csv")
 _BESIDE = {
     REJECTED: _REJECTED_FILE,
     DRY_RUNS: re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.csv"),
+    VERIFICATION: re.compile(rf"{_NUMBER}\.(?:csv|json)"),
     REPORTS: re.compile(rf"{_NUMBER}\.json"),
 }
 _UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]+")
@@ -147,6 +149,16 @@ def report_file(claim: int) -> str:
     return f"{REPORTS}/{claim}.json"
 
 
+def mismatched_file(generation: int) -> str:
+    """Return the name of the list of users whom a verification of a commit mismatched, below the ledger's folder."""
+    return f"{VERIFICATION}/{generation}.csv"
+
+
+def verify_report_file(generation: int) -> str:
+    """Return the name of the report of a commit's verification, below the ledger's folder."""
+    return f"{VERIFICATION}/{generation}.json"
+
+
 def run_file(run_key: str) -> str:
     """Return the name of a run's checkpoint, below the cohort's folder."""
     return f"{RUNS}/{run_key}.json"
@@ -178,6 +190,15 @@ def is_beside(folder: str, name: str) -> bool:
     [True, False, False]
     """
     return _BESIDE[folder].fullmatch(name) is not None
+
+
+def names_users(folder: str, name: str) -> bool:
+    """Return whether a name in one of a ledger's side folders is that of a file that names users.
+
+    >>> [names_users("verification", name) for name in ("12.csv", "12.json")], names_users("reports", "12.json")
+    ([True, False], False)
+    """
+    return folder in FOR_PEOPLE and is_beside(folder, name) and name.endswith(".csv")
 
 
 def is_unfinished_beside(folder: str, name: str) -> bool:

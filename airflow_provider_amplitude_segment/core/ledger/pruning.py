@@ -22,8 +22,8 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import (
     FOR_PEOPLE,
     REJECTED,
     ObjectName,
-    is_beside,
     is_unfinished_beside,
+    names_users,
     objects_of,
     parse_object,
     parse_unfinished,
@@ -149,7 +149,7 @@ def purge(ledger: Ledger, kept: Commit | None, claim: int) -> None:
         for name in sorted(ledger.names_beside(folder)):
             number = rejected_generation(name) if folder == REJECTED else None
             stays_listed = number is not None and (number > claim or number == listed)
-            if (is_beside(folder, name) and not stays_listed) or is_unfinished_beside(folder, name):
+            if (names_users(folder, name) and not stays_listed) or is_unfinished_beside(folder, name):
                 ledger.delete(f"{folder}/{name}")
     if foreign := ledger.foreign():
         log.warning(

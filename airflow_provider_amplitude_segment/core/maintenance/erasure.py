@@ -21,8 +21,8 @@ from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.object_names import (
     FOR_PEOPLE,
     ObjectName,
-    is_beside,
     is_unfinished_beside,
+    names_users,
     parse_object,
     parse_unfinished,
 )
@@ -144,7 +144,7 @@ def _erase_from_files(store: Store, ledger: Ledger, user_ids: frozenset[str], sc
             if is_unfinished_beside(folder, name):
                 # A process that was killed while writing left it.
                 store.delete(path)
-            if not is_beside(folder, name):
+            if not names_users(folder, name):
                 continue
             try:
                 named = _erase_from_file(store, path, user_ids, scratch)

@@ -1,1 +1,1 @@
-"""Prove what Segment has: compare the ledger with what Segment counts and with what it has of single users."""
+"""Compare what the ledger says with what Segment has: counts of a source, and a sample of users."""

@@ -93,30 +93,38 @@ def _output(destination: DestinationReport) -> Any:
         DocumentationDatasetFacet,
         OutputDataset,
         OutputStatisticsOutputDatasetFacet,
+    )
+
+    if destination.trait is None:
+        return None
+    namespace, name, facets = trait_dataset(destination.segment_conn_id, destination.trait)
+    if destination.error:
+        # Where the task fails, Airflow writes its own errorMessage of the run, with one destination's error.
+        facets["documentation"] = DocumentationDatasetFacet(description=f"Not finished: {destination.error}")
+    return OutputDataset(
+        namespace=namespace,
+        name=name,
+        facets=facets,
+        outputFacets={"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=destination.acknowledged)},
+    )
+
+
+def trait_dataset(segment_conn_id: str, trait: str) -> tuple[str, str, dict[str, Any]]:
+    """Return namespace, name and facets of the dataset that a trait at a source is."""
+    from airflow.providers.common.compat.openlineage.facet import (  # noqa: PLC0415 - an extra
         SchemaDatasetFacet,
         SchemaDatasetFacetFields,
     )
 
     from airflow_provider_amplitude_segment.hooks.segment import SegmentHook  # noqa: PLC0415 - as above
 
-    if destination.trait is None:
-        return None
-    segment = SegmentHook(destination.segment_conn_id).describe()
+    segment = SegmentHook(segment_conn_id).describe()
     source = f"{segment.workspace}/{segment.source}" if segment.workspace and segment.source else segment.name
     fields = [
         SchemaDatasetFacetFields(name="userId", type="string"),
-        SchemaDatasetFacetFields(name=f"traits.{destination.trait}", type="boolean"),
+        SchemaDatasetFacetFields(name=f"traits.{trait}", type="boolean"),
     ]
-    facets: dict[str, Any] = {"schema": SchemaDatasetFacet(fields=fields)}
-    if destination.error:
-        # Where the task fails, Airflow writes its own errorMessage of the run, with one destination's error.
-        facets["documentation"] = DocumentationDatasetFacet(description=f"Not finished: {destination.error}")
-    return OutputDataset(
-        namespace=f"segment://{segment.host}",
-        name=f"{source}/{destination.trait}",
-        facets=facets,
-        outputFacets={"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=destination.acknowledged)},
-    )
+    return f"segment://{segment.host}", f"{source}/{trait}", {"schema": SchemaDatasetFacet(fields=fields)}
 
 
 def _errors(report: SyncReport) -> dict[str, Any]:

@@ -68,28 +68,28 @@ def publish_result(
         changed = _announce_changed(context["ti"], report)
         if not changed:
             skipped = "no changes (skip_when_unchanged)"
-    with _warn_on_failure("The summary"):
+    with warn_on_failure("The summary"):
         for line in summarize(report, ending=_ending(report, skipped, error)):
             log.info("%s", line)
-    with _warn_on_failure("Metrics"):
+    with warn_on_failure("Metrics"):
         count_sync(report, report_at_start, ending="failed" if error else "skipped" if skipped else "succeeded")
     if error is None and skipped is None:
-        with _warn_on_failure("The assets' events"):
+        with warn_on_failure("The assets' events"):
             fill_asset_events(operator, context, report, changed)
     return skipped
 
 
 def _push_report(ti: Any, report: SyncReport) -> None:
-    with _warn_on_failure("The report"):
+    with warn_on_failure("The report"):
         ti.xcom_push(key=REPORT_XCOM_KEY, value=report.as_dict())
-    with _warn_on_failure("The generation"):
+    with warn_on_failure("The generation"):
         push_generations(ti, report)
 
 
 def _announce_changed(ti: Any, report: SyncReport) -> tuple[DestinationReport, ...]:
     """Return the destinations with changes, and record these as announced; after a failure return all destinations."""
     changed = report.destinations
-    with _warn_on_failure("Which destinations changed"):
+    with warn_on_failure("Which destinations changed"):
         changed = find_changed(ti, report)
         push_announced(ti, report)
     return changed
@@ -152,7 +152,8 @@ def _ending(report: SyncReport, skipped: str | None, error: BaseException | None
 
 
 @contextmanager
-def _warn_on_failure(what: str) -> Iterator[None]:
+def warn_on_failure(what: str) -> Iterator[None]:
+    """Log a warning where the body fails; raise nothing."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the sync has ended, so a failure to publish must not change it

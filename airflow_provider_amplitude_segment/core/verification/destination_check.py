@@ -1,0 +1,230 @@
+"""Verify one destination: counts, suppressed users, a sample of users, the files, and the healing."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_amplitude_segment.core.engine.engine_file import write_csv
+from airflow_provider_amplitude_segment.core.engine.scratch import make_scratch
+from airflow_provider_amplitude_segment.core.ledger.object_names import mismatched_file
+from airflow_provider_amplitude_segment.core.ledger.stream import fingerprint
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
+from airflow_provider_amplitude_segment.core.verification.committed_state import (
+    load_changes,
+    load_snapshot,
+    raise_if_newer,
+)
+from airflow_provider_amplitude_segment.core.verification.count_check import count_delivery
+from airflow_provider_amplitude_segment.core.verification.healing import MISMATCHED, heal
+from airflow_provider_amplitude_segment.core.verification.mismatch_bound import mismatch_bound
+from airflow_provider_amplitude_segment.core.verification.profile_check import ProfileCheck, check_profiles
+from airflow_provider_amplitude_segment.core.verification.profile_requests import ProfileRequests
+from airflow_provider_amplitude_segment.core.verification.sample import StateFile
+from airflow_provider_amplitude_segment.exceptions import (
+    NewerSyncError,
+    SegmentApiError,
+    SegmentApiUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import duckdb
+
+    from airflow_provider_amplitude_segment.core.ledger.stream import Run
+    from airflow_provider_amplitude_segment.core.verification.committed_state import CommittedState
+    from airflow_provider_amplitude_segment.core.verification.ports import SegmentApis, VerifyPorts
+    from airflow_provider_amplitude_segment.core.verification.settings import VerifySettings
+    from airflow_provider_amplitude_segment.core.verification.verify_report import VerifiedDestination
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class DestinationCheck:
+    """The verification of one destination. Used once.
+
+    Attributes:
+        state: the commit to verify.
+        settings: of the verification.
+        run: whose try this is.
+        ports: what is outside of core.
+        report: correct at any time, also after an error.
+        note: called with each newer report.
+    """
+
+    state: CommittedState
+    settings: VerifySettings
+    run: Run
+    ports: VerifyPorts
+    report: VerifiedDestination
+    note: Callable[[VerifiedDestination], None]
+
+    def verify(self, scratch: Path) -> None:
+        """Verify; the counts are asked first, and a fault of the Public API does not keep the users from being asked.
+
+        Raises:
+            AmplitudeSegmentError: the first fault; ``report`` has what is known.
+        """
+        make_scratch(scratch)
+        with self.ports.engine.connect() as engine:
+            state = StateFile(
+                engine,
+                load_snapshot(self.state, scratch / "state.parquet"),
+                load_changes(self.state, scratch / "changes.parquet"),
+            )
+            fault = self._ask_public_api(state)
+            if self._apis.profile is not None:
+                check = ProfileCheck(state.draw(self.settings.sample_size, self._seed))
+                try:
+                    self._ask_profiles(check, state)
+                finally:
+                    self._tell(check, state)
+                self._keep_mismatched(check, engine, scratch)
+            if fault is not None:
+                raise fault
+
+    @property
+    def _apis(self) -> SegmentApis:
+        return self.ports.apis[self.state.stream.destination]
+
+    @property
+    def _seed(self) -> str:
+        return fingerprint([self.run.key, self.state.commit.generation])
+
+    def _set(self, report: VerifiedDestination) -> None:
+        self.report = report
+        self.note(report)
+
+    def _ask_public_api(self, state: StateFile) -> SegmentApiError | None:
+        """Count the delivery and the suppressed users; return the fault that kept one of the two from being known."""
+        public, fault = self._apis.public, None
+        try:
+            destination = self.state.stream.destination
+            self._set(count_delivery(public, destination, self.state.last_delivery, self.report))
+        except SegmentApiError as error:
+            log.warning("%s: the counts are not known: %s", self.report.segment_conn_id, error.happened)
+            fault = error
+        suppressed_known = True
+        try:
+            state.load_suppressed(public.suppressed_users())
+        except SegmentApiError as error:
+            log.warning("%s: the suppressed users are not known: %s", self.report.segment_conn_id, error.happened)
+            fault, suppressed_known = fault or error, False
+            state.load_suppressed([])
+        members, suppressed = state.count_members(self.state.commit.trait)
+        self._set(replace(self.report, members=members, suppressed_members=suppressed if suppressed_known else None))
+        return fault
+
+    def _ask_profiles(self, check: ProfileCheck, state: StateFile) -> None:
+        label, total = self.report.segment_conn_id, len(check.pairs)
+        profile, ports = self._apis.profile, self.ports
+        assert profile is not None  # noqa: S101 - the caller has checked it
+        requests = ProfileRequests(label, self._apis.conn_id, ports.clock, ports.random_source, ports.stop, ports.pacer)
+
+        def show(known: int) -> None:
+            ports.show({"destination": label, "asked": known, "sampled": total})
+
+        show(0)
+        log.info("%s: asking Segment for %s users of the ledger", label, f"{total:,}")
+        check_profiles(check, profile, requests, state, (self.settings.recheck_seconds, show))
+        try:
+            raise_if_newer(self.state)
+        except NewerSyncError:
+            if not check.mismatched:
+                # The other users match by what the newer sync left alone.
+                return
+            check.drop_mismatches()
+            raise
+        answered = check.count()
+        asked = total - answered["suppressed"]
+        if asked and answered["unreadable"] == asked:
+            # Then it is not about single user IDs.
+            raise SegmentApiUnavailableError(
+                self._apis.conn_id, "what a profile has", 500, f"for none of {asked:,} users"
+            )
+
+    def _tell(self, check: ProfileCheck, state: StateFile) -> None:
+        """Put the verdicts into the report, also where some are missing."""
+        counts, pairs = check.count(), check.pairs
+        mismatches = counts["different"] + counts["absent"]
+        compared = counts["matched"] + mismatches
+        of_plan = check.count(n for n, pair in enumerate(pairs) if pair.in_plan)
+        of_state = check.count(n for n, pair in enumerate(pairs) if pair.in_state)
+        is_whole = len(check.verdicts) == len(pairs)
+        plan_mismatches = of_plan["different"] + of_plan["absent"]
+        state_mismatches = of_state["different"] + of_state["absent"]
+        has_all = is_whole and len(pairs) == state.count_pairs()
+        self._set(
+            replace(
+                self.report,
+                sampled=len(pairs),
+                matched=counts["matched"],
+                different=counts["different"],
+                absent=counts["absent"],
+                suppressed=counts["suppressed"],
+                shares_profile=counts["shares_profile"],
+                unreadable=counts["unreadable"],
+                unanswered=len(pairs) - len(check.verdicts),
+                mismatches=mismatches,
+                ratio=mismatches / compared if compared else None,
+                upper_bound=_bound(state_mismatches, of_state["matched"], has_all=has_all) if is_whole else None,
+                plan_compared=of_plan["matched"] + plan_mismatches,
+                plan_mismatches=plan_mismatches,
+                plan_upper_bound=_bound(plan_mismatches, of_plan["matched"], has_all=has_all) if is_whole else None,
+            )
+        )
+
+    def _keep_mismatched(self, check: ProfileCheck, engine: duckdb.DuckDBPyConnection, scratch: Path) -> None:
+        """Write the file with the mismatched users, and heal them where the settings say so.
+
+        Raises:
+            NewerSyncError: a sync changed the ledger meanwhile, so the mismatches may be its changes.
+        """
+        numbers = check.mismatched
+        if not numbers:
+            return
+        raise_if_newer(self.state)
+        pairs = [check.pairs[number] for number in numbers]
+        engine.execute(
+            f"""CREATE OR REPLACE TEMP TABLE {MISMATCHED} AS
+                SELECT unnest($1::VARCHAR[]) AS user_id, unnest($2::VARCHAR[]) AS trait,
+                       unnest($3::BOOLEAN[]) AS value, unnest($4::VARCHAR[]) AS found,
+                       unnest($5::VARCHAR[]) AS verdict""",
+            [
+                [pair.user_id for pair in pairs],
+                [pair.trait for pair in pairs],
+                [pair.value for pair in pairs],
+                [check.found[number] for number in numbers],
+                [check.verdicts[number] for number in numbers],
+            ],
+        )
+        self._store_mismatched(engine, scratch / "mismatched.csv")
+        if self.settings.heal:
+            ports = MaintenancePorts(self.ports.store, self.run, self.ports.clock, scratch)
+            healed = heal(engine, self.state, scratch / "state.parquet", ports)
+            log.info("%s: set %s users in doubt; the next sync sends them", self.report.segment_conn_id, f"{healed:,}")
+            self._set(replace(self.report, healed=healed))
+
+    def _store_mismatched(self, engine: duckdb.DuckDBPyConnection, file: Path) -> None:
+        ledger, name = self.state.ledger, mismatched_file(self.state.commit.generation)
+        engine.execute(write_csv(f"FROM {MISMATCHED} ORDER BY user_id, trait", file))
+        place = ledger.store_side_file(name, file)
+        try:
+            raise_if_newer(self.state)
+        except NewerSyncError:
+            # An erasure may have run meanwhile, and would not find what is written after it.
+            ledger.delete(name)
+            raise
+        self._set(replace(self.report, mismatched_users=place))
+
+
+def _bound(mismatches: int, matched: int, *, has_all: bool) -> float | None:
+    """Return the upper bound of a part of the sample; the exact ratio where the sample is everything."""
+    compared = mismatches + matched
+    if not compared:
+        return None
+    return mismatches / compared if has_all else mismatch_bound(mismatches, compared)
