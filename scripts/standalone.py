@@ -124,6 +124,10 @@ class Standalone:
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> None:
         """Trigger a run, unpause the DAG, and wait until none of its runs is queued or running."""
         self.start_run(dag_id, conf)
+        self.wait_for_runs(dag_id)
+
+    def wait_for_runs(self, dag_id: str) -> None:
+        """Wait until none of the DAG's runs is queued or running."""
         deadline = time.monotonic() + _RUN_WITHIN_SECONDS
         while any(run["state"] in ("queued", "running") for run in self.runs(dag_id)):
             if time.monotonic() > deadline:
