@@ -16,6 +16,8 @@ from airflow_provider_amplitude_segment.core.delivery.response import Acknowledg
 class Source:
     """A Segment source that answers as a function says."""
 
+    added_bytes = 0
+
     def __init__(self, take: Callable[[bytes], Response]) -> None:
         self._take = take
 
