@@ -25,11 +25,9 @@ WRITE_KEY = "write-key-0123456789"
 
 def pem_of(key: Any, password: str | None = None, layout: str = "PKCS8") -> str:
     """A private key as PEM."""
-    encryption = (
-        serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
-    )
-    layouts = serialization.PrivateFormat
-    return key.private_bytes(serialization.Encoding.PEM, layouts[layout], encryption).decode()
+    encryption = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
+    private_format = getattr(serialization.PrivateFormat, layout)
+    return key.private_bytes(serialization.Encoding.PEM, private_format, encryption).decode()
 
 
 @functools.cache
@@ -135,7 +133,9 @@ class OAuthSegment(RecordingServer):
         token = f"tok-{len(self.claims):04d}-{claims['jti']}"
         self._tokens[token] = self.now() + (self.life or 60)
         fields = {"access_token": token, "token_type": "Bearer", "scope": "tracking_api:write"}
-        return CannedResponse(body=json.dumps(fields | ({} if self.life is None else {"expires_in": self.life})).encode())
+        return CannedResponse(
+            body=json.dumps(fields | ({} if self.life is None else {"expires_in": self.life})).encode()
+        )
 
     def _take(self, came: Came) -> CannedResponse:
         scheme, _, token = came.headers.get("authorization", "").partition(" ")
