@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
 
 import requests
 
@@ -96,7 +97,8 @@ def forms_of(private_key: str, pem: str | None) -> list[str]:
     if pem is not None:
         lines = [line for line in pem.splitlines() if not line.startswith("-----")]
         whole = pem.strip()
-        forms += [whole, json.dumps(whole)[1:-1], "".join(lines), *lines]
+        # The last ones are those of a connection's URI.
+        forms += [whole, json.dumps(whole)[1:-1], "".join(lines), *lines, *(quote(line, safe="") for line in lines)]
     return [form for form in dict.fromkeys(forms) if len(form) >= _SHORTEST_MASKED]
 
 
