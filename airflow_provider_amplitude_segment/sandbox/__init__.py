@@ -23,15 +23,17 @@ from airflow_provider_amplitude_segment.sandbox.churn import Churn
 from airflow_provider_amplitude_segment.sandbox.cohorts import SandboxCohort
 from airflow_provider_amplitude_segment.sandbox.comparison import Comparison
 from airflow_provider_amplitude_segment.sandbox.faults import Fault, Faults
+from airflow_provider_amplitude_segment.sandbox.oauth import OAuthApp
+from airflow_provider_amplitude_segment.sandbox.received import Batch, ReceivedMessage
 from airflow_provider_amplitude_segment.sandbox.sample_cohorts import sample_cohorts
-from airflow_provider_amplitude_segment.sandbox.segment import (
+from airflow_provider_amplitude_segment.sandbox.segment import SandboxSegment
+from airflow_provider_amplitude_segment.sandbox.server import Sandbox
+from airflow_provider_amplitude_segment.sandbox.sources import (
     WRITE_KEY_DEFAULT,
     WRITE_KEY_EMEA,
-    Batch,
-    ReceivedMessage,
-    SandboxSegment,
+    SandboxDestination,
+    SandboxSource,
 )
-from airflow_provider_amplitude_segment.sandbox.server import Sandbox
 
 __all__ = [
     "WRITE_KEY_DEFAULT",
@@ -41,10 +43,13 @@ __all__ = [
     "Comparison",
     "Fault",
     "Faults",
+    "OAuthApp",
     "ReceivedMessage",
     "Sandbox",
     "SandboxAmplitude",
     "SandboxCohort",
+    "SandboxDestination",
     "SandboxSegment",
+    "SandboxSource",
     "sample_cohorts",
 ]

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"The sandbox did not start on {options.host}:{options.port}: {error}", file=sys.stderr)
         return 1
     with sandbox:
-        _print_welcome(sandbox)
+        _print_welcome(sandbox, proved=options.proved)
         stop.wait()
     print("The sandbox has stopped, and its data is deleted.", flush=True)
     return 0
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--members", type=_members, default=100_000, help="size of the largest cohort (default: %(default)s)"
     )
+    parser.add_argument("--proved", action="store_true", help="let each sync prove its write key at the Public API")
     return parser
 
 
@@ -53,9 +54,9 @@ def _members(text: str) -> int:
     return members
 
 
-def _print_welcome(sandbox: Sandbox) -> None:
+def _print_welcome(sandbox: Sandbox, *, proved: bool) -> None:
     print("A stand-in Amplitude and Segment. Set these connections for Airflow:\n")
-    for name, value in sandbox.airflow_connections().items():
+    for name, value in sandbox.airflow_connections(proved=proved).items():
         print(f"export {name}='{value}'")
     print("\nCohorts:\n")
     for cohort in sandbox.amplitude.cohorts.values():

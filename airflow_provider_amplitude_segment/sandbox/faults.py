@@ -8,6 +8,11 @@ from typing import Literal, get_args
 
 Point = Literal[
     "segment.batch",
+    "segment.public",
+    "segment.overview",
+    "segment.suppressions",
+    "segment.profile",
+    "segment.token",
     "amplitude.list",
     "amplitude.request",
     "amplitude.status",

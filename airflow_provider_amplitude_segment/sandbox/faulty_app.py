@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 _POINTS: dict[Point, re.Pattern[str]] = {
     "segment.batch": re.compile("/v1/batch"),
+    "segment.overview": re.compile("/public-api/(delivery-overview/[^/]+|events/volume)"),
+    "segment.suppressions": re.compile("/public-api/suppressions"),
+    "segment.public": re.compile("/public-api(/.*)?", re.DOTALL),
+    "segment.profile": re.compile("/profile-api/.+", re.DOTALL),
+    "segment.token": re.compile("/oauth2/token"),
     "amplitude.list": re.compile("/api/3/cohorts"),
     "amplitude.usage": re.compile("/api/3/cohorts/usage"),
     "amplitude.request": re.compile("/api/5/cohorts/request/[^/]+"),
@@ -93,9 +98,9 @@ class FaultyApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        point = point_of(scope["path"]) if scope["type"] == "http" else None
+        points = points_of(scope["path"]) if scope["type"] == "http" else []
         cleared = self._faults.cleared
-        fault = self._faults.take(point) if point else None
+        fault = next((fault for point in points if (fault := self._faults.take(point))), None)
         if fault is None:
             await self._app(scope, receive, send)
         else:
@@ -144,13 +149,15 @@ class FaultyApp:
         await self._connections.cut(scope, flush=True)
 
 
-def point_of(path: str) -> Point | None:
-    """Return the kind of request of a path, as faults name them.
+def points_of(path: str) -> list[Point]:
+    """Return the kinds of request of a path, as faults name them, the narrowest first.
 
-    >>> point_of("/api/5/cohorts/request/qfaZya/file"), point_of("/")
-    ('amplitude.file', None)
+    >>> points_of("/api/5/cohorts/request/qfaZya/file"), points_of("/")
+    (['amplitude.file'], [])
+    >>> points_of("/public-api/suppressions")
+    ['segment.suppressions', 'segment.public']
     """
-    return next((point for point, pattern in _POINTS.items() if pattern.fullmatch(path)), None)
+    return [point for point, pattern in _POINTS.items() if pattern.fullmatch(path)]
 
 
 async def _whole_request(receive: Receive) -> Message:

@@ -71,9 +71,8 @@ class Page:
                     "used_this_month": amplitude.used_this_month,
                     "monthly_limit": amplitude.monthly_limit,
                 },
-                "segment": [
-                    {"label": label, "traits": segment.trait_counts(key)} for key, label in segment.write_keys.items()
-                ],
+                "segment": [self._source(key, label) for key, label in segment.write_keys.items()],
+                "suppressed_users": len(segment.suppressed),
                 "received": {
                     "batches": segment.batches_received,
                     "messages": segment.messages_received,
@@ -85,6 +84,16 @@ class Page:
                 "faults_pending": len(self._sandbox.faults.pending),
             }
         )
+
+    def _source(self, write_key: str, label: str) -> dict[str, Any]:
+        segment = self._sandbox.segment
+        source = segment.sources.get(write_key)
+        return {
+            "label": label,
+            "traits": segment.trait_counts(write_key),
+            "enabled": source.enabled if source else None,
+            "tracking_plan": source.mode if source and source.tracking_plan_id else None,
+        }
 
     def _batch(self, batch: Any) -> dict[str, Any]:
         label = self._sandbox.segment.write_keys.get(batch.write_key, "…" + batch.write_key[-4:])

@@ -2,120 +2,115 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import Counter, deque
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.sandbox.delivery_counts import DeliveryCounts, IntakeCounts
+from airflow_provider_amplitude_segment.sandbox.oauth import SandboxOAuth
+from airflow_provider_amplitude_segment.sandbox.profiles import SandboxProfiles
+from airflow_provider_amplitude_segment.sandbox.public_api_access import PublicApiAccess
+from airflow_provider_amplitude_segment.sandbox.received import ReceivedMessage
+from airflow_provider_amplitude_segment.sandbox.segment_message import (
+    moment,
+    skew,
+    why_lost,
+    why_lost_in_batch,
+    with_envelope,
+)
+from airflow_provider_amplitude_segment.sandbox.source_traits import SourceTraits
+from airflow_provider_amplitude_segment.sandbox.sources import (
+    WRITE_KEY_DEFAULT,
+    WRITE_KEY_EMEA,
+    SandboxSource,
+    default_sources,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_amplitude_segment.sandbox.batch_body import BatchBody
+    from airflow_provider_amplitude_segment.sandbox.delivery_counts import Counted
+    from airflow_provider_amplitude_segment.sandbox.profiles import Profile
+    from airflow_provider_amplitude_segment.sandbox.received import Batch
 
-WRITE_KEY_DEFAULT = "sbxDefaultWriteKey00000000000001"
-WRITE_KEY_EMEA = "sbxEmeaWriteKey00000000000000002"
-MESSAGES_A_BATCH = 2500
-MESSAGE_ID_CHARACTERS = 100
 SEEN_IDS = 2_000_000
 """At least this many of the latest message IDs are kept, at most twice as many."""
 BATCHES_KEPT = 100_000
-_TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias"})
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One batch that reached Segment and got a 200 or 400; batches that a fault kept away are not recorded."""
-
-    write_key: str = field(repr=False)
-    size: int
-    """Bytes, uncompressed; of a rejected batch the bytes read so far, of an unreadable batch 0."""
-    messages: int
-    """As sent; 0 if the body is unreadable."""
-    retry_count: int | None
-    """``X-Retry-Count``; ``None`` if the header is missing or not a number."""
-    received: float
-    """``time.monotonic()`` seconds."""
-    status: int
-
-
-@dataclass(slots=True)
-class ReceivedMessage:
-    """A message kept with ``keep_messages``, with the batch's ``context`` and ``integrations`` merged in."""
-
-    write_key: str = field(repr=False)
-    message: dict[str, Any] = field(repr=False)
-    times_received: int = 1
-
-
-@dataclass(slots=True)
-class _Source:
-    label: str
-    # trait -> user -> (moment of the value, value)
-    traits: dict[str, dict[str, tuple[float, Any]]] = field(default_factory=dict)
-
-
-def why_lost(message: Any) -> str | None:
-    """Return why Segment loses a message behind a 200, in the words of its Delivery Overview.
-
-    >>> why_lost({"type": "identify", "userId": ""})
-    'id_not_string'
-    >>> why_lost({"type": "identify", "userId": "ann", "traits": {}}) is None
-    True
-    """
-    # _includes/content/delivery-overview-discards.html; "Each item must have type": http-api, "Batch".
-    if not isinstance(message, dict):
-        return "not_an_object"
-    kind = message.get("type")
-    if not isinstance(kind, str) or kind not in _TYPES:
-        return "no_type"
-    if not isinstance(message.get("traits") or {}, dict):
-        return "traits_not_object"
-    # unify/product-limits.md: a messageId over 100 characters is dropped silently. The HTTP API's page says "fewer than
-    # 100", which is stricter and is used here.
-    if len(str(message.get("messageId") or "")) >= MESSAGE_ID_CHARACTERS:
-        return "message_id_too_long"
-    return _why_no_user(message.get("userId"), message.get("anonymousId"))
-
-
-def _why_no_user(user_id: Any, anonymous_id: Any) -> str | None:
-    if user_id is None and anonymous_id is None:
-        return "no_user_anon_id"
-    for identity in (user_id, anonymous_id):
-        if identity is not None and not (isinstance(identity, str) and identity):
-            return "id_not_string"
-    return None
+SUPPRESSED = "suppressed"
+LOST_LATER = "lost_after_ingest"
 
 
 class SandboxSegment:
     """The stand-in workspace. Its properties return copies, which are safe to read while the server runs."""
 
     def __init__(self, *, clock: Callable[[], float], keep_messages: bool = False) -> None:
-        self.poisoned: set[str] = set()
-        """A batch with one of these user IDs is rejected as a whole, with 400."""
         self._clock = clock
         self._keep_messages = keep_messages
         self._lock = threading.RLock()
+        self.oauth = SandboxOAuth(clock)
+        """The OAuth applications, and the tokens that they were given."""
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self.poisoned: set[str] = set()
+        """A batch with one of these user IDs is rejected as a whole, with 400."""
+        self.suppressed: set[str] = set()
+        """User IDs that Segment blocks: behind a 200, and in no count of the Public API."""
+        self.loses_users: set[str] = set()
+        """User IDs whose messages are lost behind a 200 although the delivery overview counts them as received."""
+        self.loses: float = 0.0
+        """The share of all users who fare so; a hash of the user ID chooses them."""
+        self.profile_delay_seconds: float = 0.0
+        """How long after its arrival a profile has a value; for what arrives from now on."""
+        self.sources: dict[str, SandboxSource] = default_sources()
+        """The sources of the workspace by write key. Any other key is in no source, and gets a 200 all the same."""
+        self.public_api = PublicApiAccess()
+        """What the token of the Public API opens."""
+        self.profile_api = SandboxProfiles()
+        """What the token of the Profile API opens."""
+        self.oauth.forget()
         self.forget()
 
-    def forget(self) -> None:
-        """Delete every source, message and batch."""
+    def reset(self) -> None:
+        """Set everything to what it was at the start."""
         with self._lock:
-            self._sources: dict[str, _Source] = {}
+            self._set_up()
+
+    def forget(self) -> None:
+        """Delete every trait, message, batch and count; sources and settings stay."""
+        with self._lock:
+            self._traits: dict[str, SourceTraits] = {}
             self._name(WRITE_KEY_DEFAULT, "segment_default")
             self._name(WRITE_KEY_EMEA, "segment_emea")
             self._seen: set[int] = set()
             self._seen_before: set[int] = set()
             self._lost: Counter[str] = Counter()
+            self._delivery = DeliveryCounts()
             self._batches: deque[Batch] = deque(maxlen=BATCHES_KEPT)
             self._messages: dict[str, ReceivedMessage] = {}
+            self.public_api.forget()
+            self.profile_api.forget()
             self.identifies_received = 0
             """Identifies in batches with a 200, with copies and lost ones."""
             self.messages_received = 0
             self.batches_received = 0
             self.duplicates_dropped = 0
-            """Messages dropped because their ``messageId`` had arrived before."""
+            """Messages whose ``messageId`` had arrived before."""
+            self.traits_omitted = 0
+            """Traits that a tracking plan took out of messages."""
+
+    def add_source(self, source: SandboxSource) -> None:
+        """Register a source under each of its write keys."""
+        with self._lock:
+            self.sources.update(dict.fromkeys(source.write_keys, source))
+
+    @property
+    def listed_sources(self) -> list[SandboxSource]:
+        """The sources of the workspace, each once."""
+        with self._lock:
+            return list({source.source_id: source for source in self.sources.values()}.values())
 
     @property
     def silently_lost(self) -> int:
@@ -143,50 +138,69 @@ class SandboxSegment:
 
     @property
     def write_keys(self) -> dict[str, str]:
-        """Label of each known write key: a connection ID, or ``…`` and the key's last four characters."""
+        """Label of each known write key: a connection ID or slug, or ``…`` and the key's last four characters."""
         with self._lock:
-            return {write_key: source.label for write_key, source in self._sources.items()}
+            return {write_key: traits.label for write_key, traits in self._traits.items()}
 
     def believes(self, write_key: str, trait: str) -> set[str]:
         """Users for whom the trait is ``true``."""
-        return self._users(write_key, trait, value=True)
+        with self._lock:
+            return self._traits_of(write_key).users(trait, value=True)
 
     def disbelieves(self, write_key: str, trait: str) -> set[str]:
         """Users for whom a message set the trait to ``false``."""
-        return self._users(write_key, trait, value=False)
+        with self._lock:
+            return self._traits_of(write_key).users(trait, value=False)
 
     def traits(self, write_key: str, user_id: str) -> dict[str, Any]:
         """All traits of a user in one source."""
         with self._lock:
-            known = self._sources[write_key].traits if write_key in self._sources else {}
-            return {trait: users[user_id][1] for trait, users in known.items() if user_id in users}
+            return self._traits_of(write_key).of_user(user_id)
 
     def trait_counts(self, write_key: str) -> dict[str, dict[str, int]]:
         """Count the users with ``true`` and with ``false``, for each trait."""
         with self._lock:
-            known = self._sources[write_key].traits if write_key in self._sources else {}
-            return {
-                trait: {
-                    "true": sum(value is True for _, value in users.values()),
-                    "false": sum(value is False for _, value in users.values()),
-                }
-                for trait, users in known.items()
+            return self._traits_of(write_key).counts()
+
+    def profile(self, user_id: str) -> Profile | None:
+        """Return what the space knows of a user ID now, over all sources of the workspace."""
+        with self._lock:
+            sources = {
+                source.source_id: self._traits[key] for key, source in self.sources.items() if key in self._traits
             }
+            return self.profile_api.read(user_id, sources, self._clock())
+
+    def delivery(self, source_id: str, since: float, until: float) -> Iterator[tuple[int, Counted, int]]:
+        """Return minute, kind and count of what a source's Tracking API took in, in a span of epoch seconds."""
+        with self._lock:
+            return iter(list(self._delivery.between(source_id, since, until, self._clock())))
 
     def receive(self, write_key: str, body: BatchBody) -> None:
         """Apply a batch that gets a 200."""
         now = self._clock()
-        skew = _skew(body.envelope.get("sentAt"), now)
+        behind = skew(body.envelope.get("sentAt"), now)
         with self._lock:
-            source = self._name(write_key, "…" + write_key[-4:])
+            traits = self._name(write_key, "…" + write_key[-4:])
+            source = self.sources.get(write_key)
+            taken = IntakeCounts(body.envelope)
             self.messages_received += len(body.messages)
             for place, message in enumerate(body.messages):
-                lost = _why_lost_here(place, body) or why_lost(message)
                 self.identifies_received += isinstance(message, dict) and message.get("type") == "identify"
+                lost = self._why_blocked(source, message) or why_lost_in_batch(place, body) or why_lost(message)
                 if lost:
                     self._lost[lost] += 1
-                elif self._is_new(write_key, message, body.envelope) and message["type"] == "identify":
-                    _learn(source, message, now, skew)
+                    if lost != SUPPRESSED:
+                        taken.add("failed", message, lost)
+                elif self._is_new(write_key, message, body.envelope):
+                    filtered = self._filter(source, message)
+                    taken.add("filtered" if filtered else "delivered", message, filtered)
+                    lost = filtered or self._why_lost_later(message)
+                    if lost:
+                        self._lost[lost] += 1
+                    elif message["type"] == "identify":
+                        self._learn(traits, message, now, behind)
+            if source is not None:
+                self._delivery.add(source.source_id, now, taken.by_step(), self.public_api.counts_delay_seconds)
 
     def record(self, batch: Batch) -> None:
         """Record a batch, with any response."""
@@ -194,17 +208,47 @@ class SandboxSegment:
             self._batches.append(batch)
             self.batches_received += 1
 
-    def _users(self, write_key: str, trait: str, *, value: bool) -> set[str]:
-        with self._lock:
-            known = self._sources[write_key].traits if write_key in self._sources else {}
-            return {user_id for user_id, (_, held) in known.get(trait, {}).items() if held is value}
+    def _traits_of(self, write_key: str) -> SourceTraits:
+        return self._traits.get(write_key) or SourceTraits("")
 
-    def _name(self, write_key: str, label: str) -> _Source:
-        if write_key not in self._sources:
-            taken = {source.label for source in self._sources.values()}
+    def _name(self, write_key: str, label: str) -> SourceTraits:
+        """Return the traits of a write key's source, which all of its keys share."""
+        if write_key not in self._traits:
+            source = self.sources.get(write_key)
+            for other in source.write_keys if source else ():
+                if other in self._traits and self.sources.get(other) is source:
+                    self._traits[write_key] = self._traits[other]
+                    return self._traits[write_key]
+            label = source.slug if source else label
+            taken = {traits.label for traits in self._traits.values()}
             again = sum(known == label or known.startswith(f"{label} (") for known in taken)
-            self._sources[write_key] = _Source(f"{label} ({again + 1})" if again else label)
-        return self._sources[write_key]
+            self._traits[write_key] = SourceTraits(f"{label} ({again + 1})" if again else label)
+        return self._traits[write_key]
+
+    def _why_blocked(self, source: SandboxSource | None, message: Any) -> str | None:
+        if source is not None and not source.enabled:
+            return "source_disabled"
+        if self.suppressed and isinstance(message, dict) and message.get("userId") in self.suppressed:
+            return SUPPRESSED
+        return None
+
+    def _filter(self, source: SandboxSource | None, message: dict[str, Any]) -> str:
+        """Take unplanned traits out of an identify, or return why its source drops it."""
+        if source is None or source.tracking_plan_id is None or message["type"] != "identify":
+            return ""
+        traits = message.get("traits") or {}
+        unplanned = source.unplanned(traits)
+        if unplanned and source.mode == "BLOCK":
+            return "schema_violation"
+        self.traits_omitted += len(unplanned)
+        message["traits"] = {trait: value for trait, value in traits.items() if trait not in unplanned}
+        return ""
+
+    def _why_lost_later(self, message: dict[str, Any]) -> str:
+        user_id = message.get("userId")
+        if not isinstance(user_id, str) or not (self.loses_users or self.loses):
+            return ""
+        return LOST_LATER if user_id in self.loses_users or _share(user_id) < self.loses else ""
 
     def _is_new(self, write_key: str, message: dict[str, Any], envelope: dict[str, Any]) -> bool:
         # guides/duplicate-data.md: the messageId alone identifies a copy, "not scoped to a specific source or a
@@ -228,54 +272,22 @@ class SandboxSegment:
         kept = self._messages.get(str(message["messageId"]))
         if kept is not None:
             kept.times_received += 1
+        else:
+            whole = with_envelope(message, envelope)
+            self._messages[str(message["messageId"])] = ReceivedMessage(write_key, whole)
+
+    def _learn(self, traits: SourceTraits, message: dict[str, Any], now: float, behind: float) -> None:
+        user_id, timestamp = message.get("userId"), message.get("timestamp")
+        if user_id is None:  # an anonymous user
             return
-        # http-api, "Batch": context and integrations of the batch are "merged with" each item's.
-        whole = dict(message)
-        for shared in ("context", "integrations"):
-            if isinstance(envelope.get(shared), dict):
-                whole[shared] = {**envelope[shared], **(message.get(shared) or {})}
-        self._messages[str(message["messageId"])] = ReceivedMessage(write_key, whole)
+        sent = moment(timestamp) if isinstance(timestamp, str) else None
+        effective = now if sent is None else sent + behind
+        delay = self.profile_delay_seconds
+        traits.learn(user_id, message.get("traits") or {}, effective, now + delay if delay > 0 else None)
+        self.profile_api.notice(user_id)
 
 
-def _why_lost_here(place: int, body: BatchBody) -> str | None:
-    # http-api, "Errors": more than 2,500 events in a batch, or one over 32 KB, "returns a 200 response but
-    # rejects the event".
-    if place >= MESSAGES_A_BATCH:
-        return "over_2500_in_batch"
-    return "over_32_kb" if place in body.oversize else None
-
-
-def _skew(sent_at: Any, now: float) -> float:
-    """Return the seconds by which the sender's clock is behind; 0 if ``sentAt`` is missing or not a time."""
-    # connections/spec/common.md, "Timestamps": timestamp = receivedAt - (sentAt - originalTimestamp).
-    moment = _moment(sent_at) if isinstance(sent_at, str) else None
-    return 0.0 if moment is None else now - moment
-
-
-def _learn(source: _Source, message: dict[str, Any], now: float, skew: float) -> None:
-    """Keep the value with the newest ``timestamp`` in any order of arrival; of equal ones the later arrival."""
-    user_id, traits = message.get("userId"), message.get("traits")
-    if user_id is None or not traits:
-        return
-    timestamp = message.get("timestamp")
-    moment = _moment(timestamp) if isinstance(timestamp, str) else None
-    effective = now if moment is None else moment + skew
-    for trait, value in traits.items():
-        users = source.traits.setdefault(trait, {})
-        known = users.get(user_id)
-        if known is None or effective >= known[0]:
-            users[user_id] = (effective, value)
-
-
-@lru_cache(maxsize=4096)
-def _moment(timestamp: str) -> float | None:
-    """Return the epoch seconds of an ISO-8601 text, in UTC without a zone; ``None`` for any other text.
-
-    >>> _moment("1970-01-01T01:00:00+01:00"), _moment("soon")
-    (0.0, None)
-    """
-    try:
-        moment = datetime.fromisoformat(timestamp)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _share(user_id: str) -> float:
+    """Return a number from 0 to 1 that is the same for a user ID each time."""
+    digest = hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).digest()
+    return float(int.from_bytes(digest[:8]) / 2**64)

@@ -16,15 +16,22 @@ from starlette.applications import Starlette
 from airflow_provider_amplitude_segment.sandbox.amplitude import SandboxAmplitude
 from airflow_provider_amplitude_segment.sandbox.amplitude_api import AmplitudeApi
 from airflow_provider_amplitude_segment.sandbox.comparison import compare
+from airflow_provider_amplitude_segment.sandbox.dated_app import DatedApp
 from airflow_provider_amplitude_segment.sandbox.faults import Faults
 from airflow_provider_amplitude_segment.sandbox.faulty_app import Connections, FaultyApp
+from airflow_provider_amplitude_segment.sandbox.oauth_api import OAuthApi
 from airflow_provider_amplitude_segment.sandbox.page import Page
-from airflow_provider_amplitude_segment.sandbox.segment import WRITE_KEY_DEFAULT, WRITE_KEY_EMEA, SandboxSegment
+from airflow_provider_amplitude_segment.sandbox.profile_api import ProfileApi
+from airflow_provider_amplitude_segment.sandbox.public_api import PublicApi
+from airflow_provider_amplitude_segment.sandbox.segment import SandboxSegment
 from airflow_provider_amplitude_segment.sandbox.segment_api import SegmentApi
+from airflow_provider_amplitude_segment.sandbox.sources import WRITE_KEY_DEFAULT, WRITE_KEY_EMEA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
+
+    from starlette.routing import BaseRoute
 
     from airflow_provider_amplitude_segment.sandbox.cohorts import SandboxCohort
     from airflow_provider_amplitude_segment.sandbox.comparison import Comparison
@@ -42,6 +49,7 @@ class Sandbox:
         self.amplitude = SandboxAmplitude(cohorts, clock=clock)
         self.segment = SandboxSegment(clock=clock, keep_messages=keep_messages)
         self.faults = Faults()
+        self._clock = clock
         self.url = ""
         self._cohorts_at_start = _copied(self.amplitude.cohorts)
         self._socket: socket.socket | None = None
@@ -94,19 +102,37 @@ class Sandbox:
         """Stop the sandbox."""
         self.stop()
 
-    def airflow_connections(self) -> dict[str, str]:
-        """Return Airflow's connections to this sandbox, as environment variables with JSON."""
+    def airflow_connections(self, *, proved: bool = False) -> dict[str, str]:
+        """Return Airflow's connections to this sandbox, as environment variables with JSON.
+
+        Args:
+            proved: name the connection of the Public API in those of the write keys, so that a sync proves its key.
+        """
         amplitude = {
             "conn_type": "amplitude",
             "login": self.amplitude.api_key,
             "password": self.amplitude.secret_key,
             "host": self.url,
         }
-        segment = {"conn_type": "segmentio", "host": self.url}
+        segment: dict[str, Any] = {"conn_type": "segmentio", "host": self.url}
+        if proved:
+            segment["extra"] = {"api_conn_id": "segment_api_default"}
+        profiles = self.segment.profile_api
+        api = {
+            "conn_type": "segmentapi",
+            "host": f"{self.url}/public-api",
+            "password": self.segment.public_api.token,
+            "extra": {
+                "space_id": profiles.space_id,
+                "profile_api_token": profiles.token,
+                "profile_host": f"{self.url}/profile-api",
+            },
+        }
         return {
             "AIRFLOW_CONN_AMPLITUDE_DEFAULT": json.dumps(amplitude),
             "AIRFLOW_CONN_SEGMENT_DEFAULT": json.dumps({**segment, "password": WRITE_KEY_DEFAULT}),
             "AIRFLOW_CONN_SEGMENT_EMEA": json.dumps({**segment, "password": WRITE_KEY_EMEA}),
+            "AIRFLOW_CONN_SEGMENT_API_DEFAULT": json.dumps(api),
         }
 
     def compare(self, cohort_id: str, *, write_key: str = WRITE_KEY_DEFAULT, trait: str | None = None) -> Comparison:
@@ -127,9 +153,18 @@ class Sandbox:
         self.amplitude.cohorts.clear()
         self.amplitude.cohorts.update(_copied(self._cohorts_at_start))
         self.amplitude.forget()
-        self.segment.forget()
-        self.segment.poisoned.clear()
+        self.segment.reset()
         self.faults.clear()
+
+    def _routes(self) -> list[BaseRoute]:
+        return [
+            *AmplitudeApi(self.amplitude).routes(),
+            *SegmentApi(self.segment).routes(),
+            *PublicApi(self.segment, self._clock).routes(),
+            *ProfileApi(self.segment, self._clock).routes(),
+            *OAuthApi(self.segment).routes(),
+            *Page(self).routes(),
+        ]
 
     def _serve(self, host: str, port: int) -> None:
         # The protocol is named, because asyncio turns Nagle's algorithm off only then; else a response takes 40 ms.
@@ -142,8 +177,7 @@ class Sandbox:
             raise
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         connections = Connections()
-        apis = [*AmplitudeApi(self.amplitude).routes(), *SegmentApi(self.segment).routes(), *Page(self).routes()]
-        app = FaultyApp(Starlette(routes=apis), self.faults, connections)
+        app = DatedApp(FaultyApp(Starlette(routes=self._routes()), self.faults, connections), self._clock)
         self._server = uvicorn.Server(uvicorn.Config(app, http=connections.protocol(), **_SETTINGS))
         run = self._server.run
         sockets = [self._socket]
@@ -167,6 +201,7 @@ _SETTINGS: dict[str, Any] = {
     "lifespan": "off",
     "proxy_headers": False,
     "server_header": False,
+    "date_header": False,
     "access_log": False,
     "log_config": None,  # keeps the host process's logging
     "log_level": "critical",

@@ -62,6 +62,17 @@ def test_the_state_tells_what_segment_believes(sandbox: Sandbox, segment: Any) -
         assert key not in answer.text
 
 
+def test_the_state_tells_which_sources_take_data(sandbox: Sandbox, segment: Any) -> None:
+    segment.send(identify("ann"), write_key="some-other-write-key-ABCD")
+    sandbox.segment.sources[WRITE_KEY_EMEA].enabled = False
+    sandbox.segment.suppressed.add("bob")
+
+    state = get(sandbox, "/sandbox/state").json()
+    enabled = {source["label"]: source["enabled"] for source in state["segment"]}
+    assert enabled == {"segment_default": True, "segment_emea": False, "\u2026ABCD": None}
+    assert state["suppressed_users"] == 1
+
+
 def test_two_keys_with_one_ending_have_labels_of_their_own(sandbox: Sandbox, segment: Any) -> None:
     """Write keys with the same end get different labels."""
     segment.send(identify("ann"), write_key="first-write-key-ABCD")

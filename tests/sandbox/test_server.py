@@ -94,6 +94,22 @@ def test_connections_lead_to_this_sandbox() -> None:
             assert len(write_key) == 32
 
 
+def test_the_connection_of_the_public_api_leads_to_this_sandbox() -> None:
+    """It has both tokens and the space; the write keys name it only if a test asks for that."""
+    with Sandbox.start() as sandbox:
+        connections = {name: json.loads(text) for name, text in sandbox.airflow_connections(proved=True).items()}
+        api = connections["AIRFLOW_CONN_SEGMENT_API_DEFAULT"]
+        profiles = f"{api['extra']['profile_host']}/v1/spaces/{api['extra']['space_id']}/collections/users/profiles"
+        token = {"Authorization": f"Bearer {api['password']}"}
+
+        assert api["conn_type"] == "segmentapi"
+        assert requests.get(f"{api['host']}/sources", headers=token, timeout=20).status_code == 200
+        credentials = (api["extra"]["profile_api_token"], "")
+        assert requests.get(f"{profiles}/user_id:ann/traits", auth=credentials, timeout=20).status_code == 404
+        for name in ("AIRFLOW_CONN_SEGMENT_DEFAULT", "AIRFLOW_CONN_SEGMENT_EMEA"):
+            assert connections[name]["extra"] == {"api_conn_id": "segment_api_default"}
+
+
 def test_the_sandbox_imports_nothing_of_ours() -> None:
     """Of the package, the sandbox imports the sandbox alone."""
     ours = "airflow_provider_amplitude_segment"
