@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,13 @@ from fakes.recording_server import CannedResponse
 from fakes.task_instance import FakeTaskInstance
 
 from airflow_provider_amplitude_segment.exceptions import (
+    RejectedUsersError,
     SegmentOAuthError,
     SegmentRefusedError,
     SegmentUnavailableError,
     SettingError,
 )
+from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.sandbox import Sandbox
 
+FEW = [f"user-{number:04d}" for number in range(40)]
+TRAIT = "Power Users (c1)"
 USERS = [f"user-{number:04d}" for number in range(400)]
 
 
@@ -262,3 +267,69 @@ def test_bodies_of_long_messages_stay_under_the_limit_with_the_write_key_in_them
 
     sizes = [len(came.body) for came in segment.came if came.path == "/v1/batch"]
     assert 474_000 < max(sizes) <= 475_000
+
+
+@pytest.fixture
+def demanding(sandbox: Sandbox, connect: Callable[..., None]) -> Sandbox:
+    """The sandbox, whose default source demands OAuth, and a connection with an application of it."""
+    sandbox.amplitude.cohorts["c1"].user_ids = FEW
+    sandbox.segment.sources[WRITE_KEY_DEFAULT].requires_oauth = True
+    app = sandbox.segment.oauth.new_app()
+    connection = json.loads(sandbox.airflow_connections()["AIRFLOW_CONN_SEGMENT_DEFAULT"])
+    extra = {"oauth_app_id": app.app_id, "oauth_key_id": app.key_id, "oauth_private_key": app.private_key_pem}
+    connect(**{**connection, "extra": {**connection.get("extra", {}), **extra, "oauth_host": f"{sandbox.url}/oauth2"}})
+    return sandbox
+
+
+def believed(sandbox: Sandbox) -> set[str]:
+    return set(sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT))
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3_600.0, -3_600.0])
+def test_the_sandboxs_source_that_demands_oauth_believes_every_user_whatever_the_workers_clock_says(
+    demanding: Sandbox, sync: Sync, ahead: float
+) -> None:
+    demanding.segment.oauth.clock_ahead_seconds = ahead
+
+    report = sync(events_per_second=None, max_concurrent_requests=8)
+
+    assert report["destinations"][0]["committed"]
+    assert believed(demanding) == {*FEW}
+    assert demanding.segment.oauth.tokens_issued == 1
+
+
+def test_the_sandboxs_revoked_tokens_are_replaced(demanding: Sandbox, sync: Sync) -> None:
+    sync(events_per_second=None)
+    demanding.segment.oauth.revoke()
+    demanding.amplitude.cohorts["c1"].user_ids = FEW[:30]
+    sync(FakeTaskInstance(run_id="second"), events_per_second=None)
+
+    assert believed(demanding) == {*FEW[:30]}
+
+
+def test_the_sandboxs_unknown_application_marks_nobody_and_the_next_try_resumes(
+    demanding: Sandbox, sync: Sync, connect: Callable[..., None]
+) -> None:
+    known = json.loads(os.environ["AIRFLOW_CONN_SEGMENT_DEFAULT"])
+    connect(**{**known, "extra": {**known["extra"], "oauth_key_id": "another"}})
+    with pytest.raises(AirflowFailException, match="HTTP 401: invalid_client"):
+        sync(events_per_second=None)
+    assert believed(demanding) == set()
+
+    connect(**known)
+    sync(events_per_second=None)
+
+    assert believed(demanding) == {*FEW}
+    assert demanding.amplitude.exports_spent == 1
+
+
+def test_a_poisoned_user_at_the_sandbox_is_the_only_one_that_is_missing(demanding: Sandbox, sync: Sync) -> None:
+    demanding.segment.poisoned = {FEW[7]}
+    demanding.faults.add(Fault(on="segment.token", status=503))
+
+    with pytest.raises(AirflowFailException) as failed:
+        sync(events_per_second=None)
+
+    assert isinstance(failed.value.__cause__, RejectedUsersError)
+    assert believed(demanding) == {*FEW} - {FEW[7]}
+    assert demanding.segment.oauth.tokens_issued == 2
