@@ -9,7 +9,6 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import quote
 
 import requests
 
@@ -87,18 +86,18 @@ def read_pem(text: str) -> str | None:
 
 
 def forms_of(private_key: str, pem: str | None) -> list[str]:
-    """Return the texts by which a log may show a key: as it was entered, and the PEM, its lines and its escaped form.
+    """Return the texts by which a log may show a key: its lines, the PEM, and both with their escapes.
+
+    The lines come first, because Airflow's masker compiles all it knows again with each text.
 
     Args:
         private_key: as the connection has it.
         pem: of ``read_pem``.
     """
-    forms = [private_key, json.dumps(private_key)[1:-1]]
-    if pem is not None:
-        lines = [line for line in pem.splitlines() if not line.startswith("-----")]
-        whole = pem.strip()
-        # The last ones are those of a connection's URI.
-        forms += [whole, json.dumps(whole)[1:-1], "".join(lines), *lines, *(quote(line, safe="") for line in lines)]
+    whole = [private_key.strip(), *([pem.strip()] if pem else [])]
+    lines = [line.strip() for text in whole for line in text.replace("\\n", "\n").splitlines()]
+    forms = [line for line in lines if not line.startswith("-----")]
+    forms += [form for text in whole for form in (text, json.dumps(text)[1:-1])]
     return [form for form in dict.fromkeys(forms) if len(form) >= _SHORTEST_MASKED]
 
 
