@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from fakes.clock import FakeClock
-from fakes.oauth_segment import WRITE_KEY, OAuthSegment, private_key, public_key_of
+from fakes.oauth_segment import APP_ID, KEY_ID, WRITE_KEY, OAuthSegment, private_key, public_key_of
 from fakes.recording_server import CannedResponse
 from fakes.task_instance import FakeTaskInstance
 
@@ -274,9 +274,10 @@ def demanding(sandbox: Sandbox, connect: Callable[..., None]) -> Sandbox:
     """The sandbox, whose default source demands OAuth, and a connection with an application of it."""
     sandbox.amplitude.cohorts["c1"].user_ids = FEW
     sandbox.segment.sources[WRITE_KEY_DEFAULT].requires_oauth = True
-    app = sandbox.segment.oauth.new_app()
+    # One key for all tests, because Airflow's masker keeps each one that it was told.
+    sandbox.segment.oauth.add_app(APP_ID, KEY_ID, public_key_of(private_key()))
     connection = json.loads(sandbox.airflow_connections()["AIRFLOW_CONN_SEGMENT_DEFAULT"])
-    extra = {"oauth_app_id": app.app_id, "oauth_key_id": app.key_id, "oauth_private_key": app.private_key_pem}
+    extra = {"oauth_app_id": APP_ID, "oauth_key_id": KEY_ID, "oauth_private_key": private_key()}
     connect(**{**connection, "extra": {**connection.get("extra", {}), **extra, "oauth_host": f"{sandbox.url}/oauth2"}})
     return sandbox
 
