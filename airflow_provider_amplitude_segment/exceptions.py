@@ -30,7 +30,8 @@
     │   ├── MismatchError, UnfinishedSyncError
     │   └── NewerSyncError, VerificationStoppedError     retried
     └── SegmentError                  Segment, or the way to it
-        ├── SegmentRefusedError, SegmentAnswerError, SegmentUnreachableError, RejectedUsersError
+        ├── SegmentRefusedError, SegmentOAuthError, SegmentAnswerError, SegmentUnreachableError,
+        │   RejectedUsersError
         └── SegmentUnavailableError, SyncStoppedError     retried
 
 A message has four parts in this order, made by ``_set_message``: what happened; what the effect is (what was not
@@ -1132,7 +1133,35 @@ class SegmentRefusedError(SegmentError):
             f"Segment refuses connection {destination!r} ({_status(status)}): each message of a batch, or its "
             "credentials",
             f"{_pending(pending)} No user is marked as rejected.",
-            "Check write key, region and host of the connection, then clear the task.",
+            "Check write key, region and host of the connection, and whether the source demands OAuth, then clear the "
+            "task.",
+        )
+
+
+class SegmentOAuthError(SegmentError):
+    """Segment issues no access token to the connection's OAuth application, or the source refuses a new token.
+
+    Attributes:
+        is_of_source: whether the source refuses a token; otherwise Segment issued none.
+    """
+
+    def __init__(self, destination: str, status: int | None, pending: int, reason: str, *, is_of_source: bool) -> None:
+        self.status = status
+        self.pending = pending
+        self.reason = reason
+        self.is_of_source = is_of_source
+        who = "The source of" if is_of_source else "Segment's token endpoint refuses the OAuth application of"
+        refuses = " refuses the OAuth application" if is_of_source else ""
+        advice = (
+            "Check that the OAuth application is connected to the source and not revoked, and the connection's region"
+            if is_of_source
+            else "Check oauth_app_id, oauth_key_id, oauth_private_key and region of the connection, that the "
+            "application is not revoked, and the worker's clock"
+        )
+        self._set_message(
+            f"{who} connection {destination!r}{refuses} ({_status(status)}: {reason})",
+            f"{_pending(pending)} No user is marked as rejected.",
+            f"{advice}, then clear the task.",
         )
 
 

@@ -2,7 +2,8 @@
 
 Starts the sandbox and ``airflow standalone`` (SQLite), runs the daily example twice with a churn between, then syncs
 200,000 members at once without a rate limit. A third sync of the small cohort is verified by Segment's own APIs. At the
-end it compares what Segment believes with the cohorts, and exits with 1 if they differ. It stops everything that it starts, and writes only below ``.demo``.
+end it compares what Segment believes with the cohorts, and exits with 1 if they differ. It stops everything that it
+starts, and writes only below ``.demo``.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def sync_many(airflow: Standalone) -> None:
 
 
 def start_verified(airflow: Standalone, sandbox: str) -> None:
-    """Churn the small cohort, and start a sync of it that is verified; that waits a minute until Segment has settled."""
+    """Churn the small cohort, and start a sync of it that is verified, after a minute in which Segment settles."""
     requests.post(f"{sandbox}/sandbox/cohorts/{COHORT}/churn", json={"enter": ENTER, "exit": EXIT}, timeout=60)
     airflow.start_run(VERIFIED, {"settle_seconds": 1})
 

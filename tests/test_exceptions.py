@@ -48,6 +48,7 @@ VALUES: dict[str, object] = {
     "str | None": "2026-12-01",
     "int": 7,
     "int | None": 429,
+    "bool": True,
     "float": 0.5,
     "float | None": 30.0,
     "object": 2,

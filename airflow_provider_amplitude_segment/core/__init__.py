@@ -35,6 +35,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     delivery: the batches in flight; journal_writer: the journal's thread, and when it is written
                     sender: one batch: its retries, and halving it around a rejected message
                     response: what a response of Segment means, 429 and 400 among them
+                    oauth_assertion, token_response, access_token: OAuth, where a source demands it
                     identify: the message and its ID; batches: the limits of a batch in bytes and messages
                     rate_limiter: identifies a second
     ledger/         stream: a cohort at one destination, to which one ledger belongs; ledger_folder, ledger: its folder

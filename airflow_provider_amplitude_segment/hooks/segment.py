@@ -21,10 +21,12 @@ from airflow_provider_amplitude_segment.hooks.connection.endpoint import (
 )
 from airflow_provider_amplitude_segment.hooks.connection.field import setting
 from airflow_provider_amplitude_segment.hooks.connection.form import form_behaviour, form_widgets
+from airflow_provider_amplitude_segment.hooks.connection.oauth import open_oauth
 from airflow_provider_amplitude_segment.hooks.connection.web_urls import debugger_url, slug_in
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.segment import SegmentClient
+    from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.hooks.connection.endpoint import Endpoint
 
 # https://www.twilio.com/docs/segment/guides/regional-segment: where it says events.eu1, one infobox of the
@@ -63,6 +65,9 @@ class SegmentHook(BaseHook):
     A connection of type ``segment``, made for Airflow's own Segment provider, works as well: its write key is
     in Extra, as ``write_key``.
 
+    With ``oauth_app_id``, ``oauth_key_id`` and ``oauth_private_key`` in Extra, batches carry an access token of
+    Segment's OAuth 2.0, and the write key in their body.
+
     :param segment_conn_id: the connection's ID
     """
 
@@ -74,6 +79,8 @@ class SegmentHook(BaseHook):
     def __init__(self, segment_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.segment_conn_id = segment_conn_id
+        self.clock: Clock | None = None
+        """What the access tokens of OAuth go by; ``None``: the machine's clock."""
         self._client: SegmentClient | None = None
 
     @staticmethod
@@ -105,9 +112,11 @@ class SegmentHook(BaseHook):
         endpoint = self._endpoint(connection)
         # Never through a connection's login and password, because Airflow 2.11 turns an empty password into None,
         # requests turns that into "None", and Segment responds with 200 to a wrong key.
-        session = connection_session.open_session(endpoint, connection_session.sign_with(write_key))
+        signs = connection_session.sign_with(write_key)
+        oauth = open_oauth(connection, endpoint, write_key, self.clock)
+        session = connection_session.open_session(endpoint, connection_session.sign_nothing if oauth else signs)
         connection_session.warn_where_exposed(endpoint)
-        return SegmentClient(session, endpoint.base_url, endpoint.timeout_seconds)
+        return SegmentClient(session, endpoint.base_url, endpoint.timeout_seconds, oauth=oauth)
 
     def _endpoint(self, connection: Any) -> Endpoint:
         return read_endpoint(connection, HOSTS, OTHER_HOSTS)
@@ -172,11 +181,19 @@ class SegmentHook(BaseHook):
         is_segments = normal_host(client.base_url) in map(normal_host, HOSTS.values())
         with closing(client):
             reached = client.reach()
+            # A test sends no message, and with OAuth it spends one access token.
+            no_token = client.request_token()
         if not isinstance(reached, int):
             return test_result.not_reached(endpoint, client.base_url, reached.reason, reached.advice)
         if test_result.is_server_error(reached):
             return test_result.segment_broken(client.base_url, reached)
-        said = test_result.segment_reached(endpoint, client.base_url, reached, debugger, overridden=not is_segments)
+        if no_token is not None:
+            return test_result.no_access_token(no_token)
+        said = (
+            test_result.access_token_issued(endpoint, client.base_url, debugger)
+            if client.has_oauth
+            else test_result.segment_reached(endpoint, client.base_url, reached, debugger, overridden=not is_segments)
+        )
         return self._test_key(endpoint, api_conn_id, said) if api_conn_id else said
 
     def _test_key(self, endpoint: Endpoint, api_conn_id: str, reached: test_result.Verdict) -> test_result.Verdict:

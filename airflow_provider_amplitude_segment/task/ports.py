@@ -69,6 +69,7 @@ def open_delivery_ports(
         clock = operator.clock or SystemClock()
         for segment_conn_id in read_connection_ids(operator.segment_conn_id):
             hook = SegmentHook(segment_conn_id)
+            hook.clock = operator.clock
             destination = _destination(hook, settings)
             same = next((d for d in segment_clients if d.name == destination.name), None)
             if same is not None:

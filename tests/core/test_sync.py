@@ -1,5 +1,7 @@
 """What Segment believes after syncs; each test is one story."""
 
+import json
+
 import pytest
 from fakes import World
 from fakes.segment import Source
@@ -440,3 +442,14 @@ def test_another_routing_is_another_stream(world: World) -> None:
 
     assert report.destinations[0].entered == 1
     assert world.segment.bodies[-1]["integrations"] == {"All": False, "Braze": True}
+
+
+def test_bodies_leave_room_for_what_the_client_adds(world: World) -> None:
+    """With OAuth, the client puts the write key into each body."""
+    world.amplitude.cohort("c1", "Power Users", [f"{number:04d}{'x' * 600}" for number in range(1_000)])
+    world.segment.added_bytes = 200_000
+
+    world.sync("c1")
+
+    sizes = [len(json.dumps(body, separators=(",", ":"), ensure_ascii=False)) for body in world.segment.bodies]
+    assert 270_000 < max(sizes) <= 275_000

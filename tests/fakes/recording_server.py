@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
@@ -64,6 +65,10 @@ class RecordingServer:
         self._server.shutdown()
         self._server.server_close()
 
+    def now(self) -> float:
+        """Return the time of the header ``Date``."""
+        return time.time()
+
     def _respond(self, came: Came) -> CannedResponse:
         self.came.append(came)
         return self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
@@ -92,6 +97,9 @@ class RecordingServer:
                 self.close_connection = length != len(response.body)
 
             do_GET = do_POST = do_CONNECT = _do  # noqa: N815 - http.server's own names
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string(server.now() if timestamp is None else timestamp)
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

@@ -16,8 +16,9 @@ from airflow_provider_amplitude_segment.core.delivery.response import Acknowledg
 class Source:
     """A Segment source that answers as a function says."""
 
-    def __init__(self, take: Callable[[bytes], Response]) -> None:
+    def __init__(self, take: Callable[[bytes], Response], added_bytes: int = 0) -> None:
         self._take = take
+        self.added_bytes = added_bytes
 
     def post_batch(self, body: bytes, *, retry: int) -> Response:  # noqa: ARG002 - it is a header only
         return self._take(body)
@@ -30,6 +31,7 @@ class FakeSegment:
         script: answers given instead of the real one, first to first; ``None`` stands for the real one. An answer in
             ``lost`` is given although the batch was taken.
         poisoned: users whose messages make Segment refuse the whole batch.
+        added_bytes: what the client says that it adds to each body.
         before_batch: called with the messages of each batch, before it is taken.
         before_answer: called after a batch was taken, before it is answered.
     """
@@ -43,6 +45,7 @@ class FakeSegment:
         self.refuses_connections = False
         self.before_batch: Callable[[list[dict[str, Any]]], None] = lambda _messages: None
         self.before_answer: Callable[[], None] = lambda: None
+        self.added_bytes = 0
         self.bodies: list[dict[str, Any]] = []
         self.times_received: dict[str, int] = {}
         # Users whose messages are acknowledged and lost.
@@ -60,7 +63,7 @@ class FakeSegment:
             self.before_answer()
             return taken
 
-        return Source(take)
+        return Source(take, self.added_bytes)
 
     def _take(self, write_key: str, body: dict[str, Any], skew: float | None = None) -> Response:
         self.before_batch(body["batch"])

@@ -184,6 +184,7 @@ class _HoldingSegment:
     def __init__(self, segment: SegmentClient, may_send: Event) -> None:
         self._segment = segment
         self._may_send = may_send
+        self.added_bytes = segment.added_bytes
 
     def post_batch(self, body: bytes, *, retry: int) -> Response:
         assert self._may_send.wait(_WITHIN_SECONDS), "no test lets the rival send"

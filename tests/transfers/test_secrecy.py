@@ -8,7 +8,10 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import TaskDeferred, mask_secret
+from fakes.clock import FakeClock
+from fakes.oauth_segment import WRITE_KEY, OAuthSegment, private_key
+from fakes.recording_server import CannedResponse
 
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
@@ -118,6 +121,102 @@ def test_no_client_and_no_hook_shows_its_key(sandbox: Sandbox) -> None:
 
     for hidden in secrets_of(sandbox):
         assert all(hidden not in f"{thing!r} {thing}" for thing in shown)
+
+
+@pytest.fixture
+def masker(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Airflow's masker, through which each log line of a task goes, before it knows any secret."""
+    airflows = mask_secret.__globals__["_secrets_masker"]()
+    monkeypatch.setattr(airflows, "patterns", set())
+    monkeypatch.setattr(airflows, "replacer", None)
+    return airflows
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        lambda pem: pem.replace("\n", "\\n"),
+        lambda pem: pem.replace("\n", ""),
+        lambda pem: pem.replace("\n", "\r\n"),
+    ],
+    ids=["line breaks", "escaped", "one line", "of Windows"],
+)
+def test_the_private_key_of_oauth_is_masked_whole_by_line_and_escaped(
+    write: Callable[[str], str], masker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a careless task of a user's logs of the connection, after a hook has read it."""
+    written = write(private_key())
+    with OAuthSegment() as segment:
+        fields = segment.connection(oauth_private_key=written)
+        monkeypatch.setenv("AIRFLOW_CONN_SEGMENT_DEFAULT", json.dumps(fields))
+        lines = private_key().splitlines()[1:-1]
+        assert masker.redact(lines[3]) == lines[3]
+
+        hook = SegmentHook()
+        client = hook.get_conn()
+        assert client.request_token() is None
+        connection = hook.get_connection("segment_default")
+
+    logged = [
+        written,
+        private_key(),
+        *lines,
+        "".join(lines),
+        *(json.dumps(text) for text in (written, private_key())),
+        connection.extra,
+        repr(connection.extra_dejson),
+        f"{connection!r} {vars(connection)}",
+        f"{client!r} {hook!r} {vars(hook)} {vars(client)}",
+    ]
+    shown = [masker.redact(line) for line in logged]
+    assert all("***" in text for text in shown[:-4])
+    for line in lines:
+        assert all(line not in text for text in shown)
+
+
+def revoked(segment: OAuthSegment) -> None:
+    segment.revoked = True
+
+
+def refused(segment: OAuthSegment) -> None:
+    segment.batch_script = [CannedResponse(403, body=b"Bearer tok-0001")] * 9
+
+
+def down(segment: OAuthSegment) -> None:
+    segment.token_script = [CannedResponse(503, body=private_key().encode())] * 99
+
+
+@pytest.mark.parametrize("goes_wrong", [lambda _: None, revoked, refused, down], ids=["", "revoked", "refused", "down"])
+def test_a_sync_with_oauth_tells_no_key_token_or_assertion(
+    goes_wrong: Callable[[OAuthSegment], None],
+    sync: Sync,
+    ti: FakeTaskInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    clock = FakeClock()
+    ended = ""
+    with OAuthSegment(clock.now) as segment:
+        monkeypatch.setenv("AIRFLOW_CONN_SEGMENT_DEFAULT", json.dumps(segment.connection()))
+        goes_wrong(segment)
+        try:
+            ended = repr(sync(clock=clock))
+        except Exception as error:  # noqa: BLE001 - however it ends
+            ended = f"{error} {error!r} {vars(error)} {error.__cause__!r} {vars(error.__cause__ or error)}"
+        sent = {came.headers.get("authorization", "").partition(" ")[2] for came in segment.came} - {""}
+        assertions = {
+            value for came in segment.came if came.path == "/token" for value in came.body.decode().split("&")
+        }
+
+    published = caplog.text + "".join(capsys.readouterr()) + ended + json.dumps(ti.xcoms)
+    assert "Power Users" in published
+    assert assertions
+    for hidden in {*segment.tokens, *sent, WRITE_KEY, *private_key().splitlines()[1:-1]}:
+        assert hidden not in published
+    assert "eyJ" not in published
 
 
 @pytest.mark.parametrize("connection", ["../../etc", "/etc/passwd", "a\0b", "x" * 300, "-" + "0" * 24, "runs"])

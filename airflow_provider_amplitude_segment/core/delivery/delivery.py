@@ -15,6 +15,7 @@ from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_M
 from airflow_provider_amplitude_segment.core.delivery.journal_writer import JournalWriter
 from airflow_provider_amplitude_segment.core.delivery.response import (
     CredentialsRejected,
+    OAuthRefused,
     UnexpectedResponse,
     Unreachable,
 )
@@ -27,6 +28,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
     LedgerError,
     SegmentAnswerError,
+    SegmentOAuthError,
     SegmentRefusedError,
     SegmentUnavailableError,
     SegmentUnreachableError,
@@ -241,14 +243,15 @@ def _error_of(label: str, pending: int, failure: Failure | None) -> AmplitudeSeg
     match failure:
         case CredentialsRejected(status=status):
             return SegmentRefusedError(label, status, pending)
+        case OAuthRefused(status=status, reason=reason, is_of_source=is_of_source):
+            return SegmentOAuthError(label, status, pending, reason, is_of_source=is_of_source)
         case UnexpectedResponse(status=status):
             return SegmentAnswerError(label, status, pending, "not a documented response")
         case Unreachable(reason=reason, advice=advice):
             return SegmentUnreachableError(label, pending, reason, advice)
-        case RetryLater(status=None, reason=reason, advice=advice):
-            return SegmentUnavailableError(label, None, pending, f"{reason}; retries are spent", advice=advice)
-        case RetryLater(status=status, after_seconds=after):
+        case RetryLater(status=status, after_seconds=after, reason=reason, advice=advice):
             # Segment's own text may quote a user, so it is left out.
-            return SegmentUnavailableError(label, status, pending, "retries are spent", after)
+            why = "retries are spent" if status else f"{reason}; retries are spent"
+            return SegmentUnavailableError(label, status, pending, why, after, advice)
         case _:
             return SyncStoppedError(label, pending)

@@ -162,7 +162,8 @@ class DestinationSync:
         key = plan_key(stream.app_id, stream.cohort_id, stream.destination.name, self.plan.plan_id)
         messages = identify_messages(engine, changes, pending, key=key, timestamp=moment)
         limit = min(MAX_BATCH_MESSAGES, self.rate_limiter.batch_messages or MAX_BATCH_MESSAGES)
-        return pack(messages, envelope_bytes=envelope.size, first_messages=FIRST_MESSAGES, max_messages=limit)
+        envelope_bytes = envelope.size + self.ports.segment_clients[stream.destination].added_bytes
+        return pack(messages, envelope_bytes=envelope_bytes, first_messages=FIRST_MESSAGES, max_messages=limit)
 
     def _is_key_proved(self, journal: Journal) -> bool:
         """Return whether Segment has acknowledged a batch with this write key before."""

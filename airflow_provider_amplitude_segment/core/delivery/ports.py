@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 class Segment(Protocol):
     """A client of one Segment source, which is a destination."""
 
+    @property
+    def added_bytes(self) -> int:
+        """The bytes that the client adds to each body, which count towards Segment's limit."""
+
     def post_batch(self, body: bytes, *, retry: int) -> Response:
         """Post a body, and return what the response means. Raises nothing.
 

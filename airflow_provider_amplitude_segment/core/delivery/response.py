@@ -18,6 +18,7 @@ __all__ = [
     "Acknowledged",
     "CredentialsRejected",
     "Failure",
+    "OAuthRefused",
     "Rejected",
     "Response",
     "RetryLater",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 # As in Segment's libraries in 2026: analytics-next packages/node (publisher.ts), analytics-python 2.4.0 (consumer.py),
-# analytics-python#520. 511 is for OAuth, which is not used here.
+# analytics-python#520. 511 is for OAuth only: access_token.py.
 RETRYABLE_STATUSES = frozenset({408, 410, 429, 460, *range(500, 600)} - {501, 505, 511})
 
 # https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server/http-api, "Errors": 400 is
@@ -98,7 +99,22 @@ class Unreachable(NotForXCom):
     advice: str = field(default="", compare=False, repr=False)
 
 
-Failure = RetryLater | CredentialsRejected | UnexpectedResponse | Unreachable
+@dataclass(frozen=True, slots=True)
+class OAuthRefused(NotForXCom):
+    """The OAuth application gets no access token, or the source refuses a new one; the batch itself was not refused.
+
+    Attributes:
+        status: HTTP status code.
+        reason: why, in words.
+        is_of_source: whether the Tracking API refused a token; otherwise the token endpoint issued none.
+    """
+
+    status: int
+    reason: str
+    is_of_source: bool = False
+
+
+Failure = RetryLater | CredentialsRejected | UnexpectedResponse | Unreachable | OAuthRefused
 """A response that ends a delivery if it is the last one."""
 
 Response = Acknowledged | Rejected | Failure

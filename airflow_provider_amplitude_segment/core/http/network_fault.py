@@ -10,9 +10,10 @@ from airflow_provider_amplitude_segment.core.http.network_kind import find_kind,
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.http.network_kind import Kind
 
-At = Literal["connection", "storage", "store"]
-"""Where the fields to change are: in an Amplitude or Segment connection, for its host (``connection``) or for the
-storage that Amplitude's links lead to (``storage``); or in the state path's file system (``store``)."""
+At = Literal["connection", "storage", "token", "store"]
+"""Where the fields to change are: in an Amplitude or Segment connection, for its host (``connection``), for the
+storage that Amplitude's links lead to (``storage``) or for the host that issues access tokens (``token``); or in the
+state path's file system (``store``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +65,26 @@ _REASONS: dict[Kind, tuple[str, bool]] = {
 }
 
 _PROXY_FIELDS: dict[At, str] = {
-    **dict.fromkeys(("connection", "storage"), "Extra proxies, or HTTPS_PROXY and NO_PROXY of the environment"),
+    **dict.fromkeys(
+        ("connection", "storage", "token"), "Extra proxies, or HTTPS_PROXY and NO_PROXY of the environment"
+    ),
     "store": "HTTPS_PROXY and NO_PROXY of the environment, or the proxies of the state path's connection",
 }
 _HOST_FIELD: dict[At, str] = {
     "connection": "Host of the connection",
     "storage": "the way to Amplitude's storage",
+    "token": "Extra oauth_host of the connection",
     "store": "the endpoint of the state path's connection (for S3 endpoint_url in Extra)",
 }
 _AUTHORITY_FIELDS: dict[At, str] = {
     **dict.fromkeys(
-        ("connection", "storage"), "Extra verify of the connection, or the environment variable REQUESTS_CA_BUNDLE,"
+        ("connection", "storage", "token"),
+        "Extra verify of the connection, or the environment variable REQUESTS_CA_BUNDLE,",
     ),
     "store": "the environment variable AWS_CA_BUNDLE (S3) or SSL_CERT_FILE (others)",
 }
 _CERTIFICATE_FIELD: dict[At, str] = {
-    **dict.fromkeys(("connection", "storage"), "Extra cert of the connection"),
+    **dict.fromkeys(("connection", "storage", "token"), "Extra cert of the connection"),
     "store": "the client certificate of the state path's connection",
 }
 

@@ -105,10 +105,24 @@ def read_retry_after(value: str | None, *, now: float) -> float | None:
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):
         return float(text)
+    moment = read_http_date(text)
+    return None if moment is None else max(0.0, moment - now)
+
+
+def read_http_date(value: str | None) -> float | None:
+    """Return the seconds since 1970-01-01 UTC of an HTTP date; ``None`` where there is none or it is not legible.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
+
+    >>> read_http_date("Thu, 01 Jan 1970 00:01:40 GMT")
+    100.0
+    >>> read_http_date("100") is None
+    True
+    """
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime((value or "").strip())
         # A date with "-0000" comes without a zone and means UTC.
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return seconds if math.isfinite(seconds) else None

@@ -34,6 +34,7 @@ _NO_SECRETS = frozenset(
         "cert",
         "destination_id",
         "oauth_app_id",
+        "oauth_host",
         "oauth_key_id",
         "org_url",
         "profile_host",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_amplitude_segment.core.delivery.response import OAuthRefused
 from airflow_provider_amplitude_segment.exceptions import AmplitudeUnreachableError
 
 if TYPE_CHECKING:
+    from airflow_provider_amplitude_segment.core.delivery.access_token import NoToken
     from airflow_provider_amplitude_segment.exceptions import AmplitudeUnavailableError, SettingError
     from airflow_provider_amplitude_segment.hooks.connection.endpoint import Endpoint
 
@@ -97,6 +99,35 @@ def segment_broken(base_url: str, status: int) -> Verdict:
     )
 
 
+def no_access_token(refusal: NoToken) -> Verdict:
+    """Return that Segment issued no access token, or that no response came.
+
+    >>> from airflow_provider_amplitude_segment.core.delivery.response import OAuthRefused
+    >>> no_access_token(OAuthRefused(401, "invalid_client"))[1].partition(".")[0]
+    'Refused: Segment issues no access token to this OAuth application (HTTP 401: invalid_client)'
+    """
+    if isinstance(refusal, OAuthRefused):
+        return False, (
+            f"Refused: Segment issues no access token to this OAuth application (HTTP {refusal.status}: "
+            f"{refusal.reason}). Check oauth_app_id, oauth_key_id and oauth_private_key, that the application is not "
+            "revoked, the data region, and the clock of Airflow's server."
+        )
+    advice = f" {refusal.advice}" if refusal.advice else " Test again in some minutes."
+    return False, f"Not tested: {refusal.reason}.{advice}"
+
+
+def access_token_issued(endpoint: Endpoint, base_url: str, debugger: str | None) -> Verdict:
+    """Return that the OAuth application works and the host responds; a write key cannot be proved.
+
+    :param debugger: URL of the source's debugger; ``None`` where the connection lacks a slug.
+    """
+    return True, (
+        f"Works in part: Segment accepts the OAuth application and issues an access token (data region "
+        f"{endpoint.region}), and {base_url} responds. This does NOT prove the write key, nor that the application is "
+        f"connected to its source. Sync a small cohort with this connection, then {_where_to_look(debugger)}"
+    )
+
+
 def segment_reached(
     endpoint: Endpoint, base_url: str, status: int, debugger: str | None, *, overridden: bool = False
 ) -> Verdict:
@@ -106,14 +137,17 @@ def segment_reached(
     :param overridden: whether the connection has a host of its own, which may not be Segment's.
     """
     host = ", nor that this host is Segment's" if overridden else ""
-    place = (
-        f"look for the users in its debugger: {debugger}"
-        if debugger
-        else "look for the users in Segment: Connections > Sources > the source > Debugger. "
-        "(Set Workspace slug and Source slug to see the link here.)"
-    )
     return True, (
         f"Reached, but Segment accepts any key: {base_url} responds (HTTP {status}). This does NOT prove the write "
         f"key, nor that its source is in the data region {endpoint.region}{host}. Sync a small cohort with this "
-        f"connection, then {place}"
+        f"connection, then {_where_to_look(debugger)}"
+    )
+
+
+def _where_to_look(debugger: str | None) -> str:
+    if debugger:
+        return f"look for the users in its debugger: {debugger}"
+    return (
+        "look for the users in Segment: Connections > Sources > the source > Debugger. "
+        "(Set Workspace slug and Source slug to see the link here.)"
     )
