@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KINDS = {"plan": "plan", "acked": "journal", "commit": "commit", "current": "hint", "changes": "file", "base": "file"}
+_PARTS = 4
+"""Of the name of an object in a ledger: app, cohort, destination, object."""
+
 _FIRST_WORD = re.compile(r"[a-z]+")
 
 
@@ -36,7 +39,7 @@ def _kind(name: str) -> str:
         return "mark"
     if folder.endswith("/runs"):
         return "record"
-    if folder.endswith(("/reports", "/rejected", "/dry-runs")):
+    if folder.endswith(("/reports", "/rejected", "/dry-runs", "/verification")):
         return "report"
     word = _FIRST_WORD.match(last)
     first = word[0] if word else last
@@ -130,5 +133,5 @@ class FaultyStore:
 
 def _place(name: str) -> str:
     folders = name.split("/")
-    # The mark of the state path is no destination's.
-    return RUN if len(folders) == 1 or folders[2] == "runs" else folders[2]
+    # The mark of the state path, and a listing above a ledger, are no destination's.
+    return RUN if len(folders) < _PARTS or folders[2] == "runs" else folders[2]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.sandbox import Sandbox
-from faults.history import History
 from faults.process import Killed
+from faults.verified_history import VerifiedHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,12 +38,12 @@ def _sandbox() -> Sandbox:
     return Sandbox.start(clock=_NOW)
 
 
-def play_history(seed: int) -> History:
+def play_history(seed: int) -> VerifiedHistory:
     """Play one history and return it."""
     hook, threading.excepthook = threading.excepthook, _quiet_for_the_dead(threading.excepthook)
     try:
         with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
-            history = History(seed, _sandbox(), Path(folder))
+            history = VerifiedHistory(seed, _sandbox(), Path(folder))
             _NOW.world = history.world
             with closing(history.world):
                 history.play()

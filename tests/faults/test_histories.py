@@ -21,7 +21,15 @@ def test_seeded_histories_end_with_segment_the_ledger_and_the_cohort_agreeing() 
     assert not wrong, "\n\n".join(wrong)
     assert total.histories == len(SEEDS)
     # Faults were met, not merely ordered.
-    for kind in ("kill", "late batch", "rival kept out", "owner paused past its claim's expiry", "state path failed"):
+    for kind in (
+        "kill",
+        "late batch",
+        "rival kept out",
+        "owner paused past its claim's expiry",
+        "state path failed",
+        "verification that healed",
+        "verification: kill",
+    ):
         assert total.survived[kind] > 0, kind
 
 
