@@ -71,35 +71,51 @@ def check_profiles(
         SegmentApiError, VerificationStoppedError: as ``ProfileRequests.send_all``; ``check`` has what is known.
     """
     recheck_seconds, show = recheck
-    doubtful: dict[int, tuple[Verdict, str]] = {}
+    answers = _Answers(check, show)
     check.verdicts.update({number: "suppressed" for number, pair in enumerate(check.pairs) if pair.suppressed})
-
-    def note(number: int, answer: ProfileAnswer) -> None:
-        found = verdict(check.pairs[number].value, answer)
-        if found is None:
-            return
-        if found in MISMATCHES:
-            doubtful[number] = (found, found_in(answer))
-        else:
-            doubtful.pop(number, None)
-            check.verdicts[number] = found
-        show(len(check.verdicts) + len(doubtful))
 
     def ask(numbers: Iterable[int]) -> None:
         pairs = check.pairs
         asked = {number: partial(profile.trait, pairs[number].user_id, pairs[number].trait) for number in numbers}
-        requests.send_all(asked, note)
+        requests.send_all(asked, answers.note)
 
     ask(number for number in range(len(check.pairs)) if number not in check.verdicts)
     for gap in recheck_gaps(recheck_seconds):
-        if not doubtful:
+        if not answers.doubtful:
             break
         requests.pause(gap)
-        ask(sorted(doubtful))
-    shared = _shares_profile(check.pairs, doubtful, profile, requests, state)
-    for number, (found, instead) in doubtful.items():
+        ask(sorted(answers.doubtful))
+    shared = _shares_profile(check.pairs, answers.doubtful, profile, requests, state)
+    for number, (found, instead) in answers.doubtful.items():
         check.verdicts[number] = "shares_profile" if number in shared else found
         check.found[number] = instead
+
+
+@dataclass(slots=True)
+class _Answers:
+    """The responses of one check.
+
+    Attributes:
+        check: gets each verdict that is final.
+        show: called with the number of known responses.
+        doubtful: by position, each mismatch that may still pass, with what Segment has instead.
+    """
+
+    check: ProfileCheck
+    show: Callable[[int], None]
+    doubtful: dict[int, tuple[Verdict, str]] = field(default_factory=dict, repr=False)
+
+    def note(self, number: int, answer: ProfileAnswer) -> None:
+        """Keep what a response says of the pair at a position."""
+        found = verdict(self.check.pairs[number].value, answer)
+        if found is None:
+            return
+        if found in MISMATCHES:
+            self.doubtful[number] = (found, found_in(answer))
+        else:
+            self.doubtful.pop(number, None)
+            self.check.verdicts[number] = found
+        self.show(len(self.check.verdicts) + len(self.doubtful))
 
 
 def recheck_gaps(seconds: float) -> Iterator[float]:
