@@ -16,6 +16,8 @@ from airflow_provider_amplitude_segment.hooks.segment_api import HOSTS, OTHER_HO
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from airflow.providers.common.compat.sdk import Connection
+
 
 @contextmanager
 def open_public_api(
@@ -30,16 +32,28 @@ def open_public_api(
     """
     limit = TimeLimit(monotonic)
     hook = SegmentApiHook(api_conn_id, retries=FEW_RETRIES, before_request=limit.check)
-    field, takes = setting(segment_conn_id, "Public API connection ID"), "the ID of a connection of type segmentapi"
-    try:
-        connection = find_connection(hook, api_conn_id)
-    except SettingError as error:
-        raise SettingError(field, f"{error.setting}: {error.problem}", takes) from None
-    if connection.conn_type != SegmentApiHook.conn_type:
-        raise SettingError(field, f"connection {api_conn_id!r} is of type {connection.conn_type!r}", takes)
+    connection = find_api_connection(hook, segment_conn_id)
     region = read_endpoint(connection, HOSTS, OTHER_HOSTS).known_region
     client = hook.get_conn()
     try:
         yield PublicApiAccess(api_conn_id, region, client, limit)
     finally:
         client.close()
+
+
+def find_api_connection(hook: SegmentApiHook, segment_conn_id: str) -> Connection:
+    """Return the connection of a hook.
+
+    :param hook: for the connection that ``segment_conn_id`` names
+    :param segment_conn_id: for an error
+    :raises SettingError: there is no such connection, or it is of another type
+    """
+    field, takes = setting(segment_conn_id, "Public API connection ID"), "the ID of a connection of type segmentapi"
+    api_conn_id = hook.segment_api_conn_id
+    try:
+        connection = find_connection(hook, api_conn_id)
+    except SettingError as error:
+        raise SettingError(field, f"{error.setting}: {error.problem}", takes) from None
+    if connection.conn_type != SegmentApiHook.conn_type:
+        raise SettingError(field, f"connection {api_conn_id!r} is of type {connection.conn_type!r}", takes)
+    return connection

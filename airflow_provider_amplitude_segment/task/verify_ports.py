@@ -15,6 +15,7 @@ from airflow_provider_amplitude_segment.core.verification.profile_requests impor
 from airflow_provider_amplitude_segment.core.verification.request_pacer import RequestPacer
 from airflow_provider_amplitude_segment.exceptions import SettingError
 from airflow_provider_amplitude_segment.hooks.connection.field import setting
+from airflow_provider_amplitude_segment.hooks.public_api import find_api_connection
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 from airflow_provider_amplitude_segment.hooks.segment_api import SegmentApiHook
 from airflow_provider_amplitude_segment.task.parameters import read_connection_ids, read_object
@@ -73,6 +74,7 @@ def _open_apis(stack: ExitStack, hook: SegmentHook, pacer: RequestPacer) -> Segm
         field = setting(hook.segment_conn_id, "Public API connection ID")
         raise SettingError(field, "it is missing, and a verification needs it", takes)
     api_hook = SegmentApiHook(api_conn_id)
+    find_api_connection(api_hook, hook.segment_conn_id)
     public = api_hook.get_conn()
     stack.callback(public.close)
     profile = api_hook.get_profile_client(pacer.before_request)

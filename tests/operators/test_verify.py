@@ -206,6 +206,20 @@ def test_a_connection_that_names_no_public_api_is_a_setting_to_correct(
     assert isinstance(failed.value.__cause__, SettingError)
 
 
+def test_a_public_api_connection_of_another_type_is_named_before_its_password_is_sent(
+    sandbox: Sandbox, sync: Sync, verify: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync()
+    asked = sandbox.segment.public_api.requests
+    monkeypatch.setenv("AIRFLOW_CONN_SEGMENT_API_DEFAULT", sandbox.airflow_connections()["AIRFLOW_CONN_SEGMENT_EMEA"])
+
+    with pytest.raises(AirflowFailException, match="'segment_api_default' is of type 'segmentio'") as failed:
+        verify()
+
+    assert isinstance(failed.value.__cause__, SettingError)
+    assert sandbox.segment.public_api.requests == asked
+
+
 @pytest.mark.parametrize(
     ("parameters", "error", "said"),
     [
