@@ -264,7 +264,7 @@ def test_a_dag_that_airflow_has_written_down_and_read_again_has_the_links() -> N
         assert sorted(task.extra_links) == ["Cohort in Amplitude", "Debugger in Segment"]
 
 
-@pytest.mark.parametrize("operator", ["transfers.amplitude_to_segment", "operators.retire_trait"])
+@pytest.mark.parametrize("operator", ["transfers.amplitude_to_segment", "operators.retire_trait", "operators.verify"])
 def test_an_operator_brings_its_own_module_and_its_links_into_a_dag_file_and_the_errors_at_most(operator: str) -> None:
     """Everything a task needs, DuckDB, requests and the rest of this package, is imported when it runs."""
     program = (
@@ -278,7 +278,12 @@ def test_an_operator_brings_its_own_module_and_its_links_into_a_dag_file_and_the
     ).stdout
     package = "airflow_provider_amplitude_segment"
     brought = set(json.loads(printed.splitlines()[-1])) - {package}
-    optional = {f"{package}.exceptions", f"{package}.links.amplitude", f"{package}.task.reporting.lineage"}
+    optional = {
+        f"{package}.exceptions",
+        f"{package}.links.amplitude",
+        f"{package}.task.reporting.lineage",
+        f"{package}.task.reporting.verify_lineage",
+    }
     assert brought - optional == {
         f"{package}.links",
         f"{package}.links.pushed_link",

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.clock import timestamp
 
+_COUNTED_SECONDS = 48 * 3600.0
+"""Segment keeps the counts of minutes for two days
+(https://github.com/segmentio/public-api-sdk-typescript, ``DeliveryOverviewApi``)."""
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -34,9 +38,15 @@ def find_source(sources: Iterable[ListedSource], fingerprint: str) -> ListedSour
 
 
 def count_delivery(
-    public: PublicApi, destination: Destination, delivery: LastDelivery | None, report: VerifiedDestination
+    public: PublicApi,
+    destination: Destination,
+    delivery: LastDelivery | None,
+    report: VerifiedDestination,
+    now: float,
 ) -> VerifiedDestination:
     """Return the report with the counts of the last delivery, as far as Segment shows them.
+
+    A delivery that began more than two days before ``now`` is not counted.
 
     Raises:
         SegmentApiError: the Public API did not respond as documented.
@@ -47,7 +57,7 @@ def count_delivery(
     if source is None:
         return report
     report = replace(report, source_id=source.source_id)
-    if delivery is None or not delivery.plan.planned:
+    if delivery is None or not delivery.plan.planned or delivery.since < now - _COUNTED_SECONDS:
         return report
     counts = public.identify_counts(source.source_id, delivery.since, delivery.until)
     return replace(

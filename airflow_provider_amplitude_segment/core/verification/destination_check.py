@@ -76,11 +76,14 @@ class DestinationCheck:
                 load_snapshot(self.state, scratch / "state.parquet"),
                 load_changes(self.state, scratch / "changes.parquet"),
             )
-            fault = self._ask_public_api(state)
+            fault, suppressed_known = self._ask_public_api(state)
             if self._apis.profile is not None:
                 check = ProfileCheck(state.draw(self.settings.sample_size, self._seed))
                 try:
                     self._ask_profiles(check, state)
+                    if not suppressed_known:
+                        # Some of them may be suppressed users.
+                        check.drop_mismatches()
                 finally:
                     self._tell(check, state)
                 self._keep_mismatched(check, engine, scratch)
@@ -99,12 +102,17 @@ class DestinationCheck:
         self.report = report
         self.note(report)
 
-    def _ask_public_api(self, state: StateFile) -> SegmentApiError | None:
-        """Count the delivery and the suppressed users; return the fault that kept one of the two from being known."""
-        public, fault = self._apis.public, None
+    def _ask_public_api(self, state: StateFile) -> tuple[SegmentApiError | None, bool]:
+        """Count the delivery and the suppressed users.
+
+        Returns:
+            The fault that kept one of the two from being known, and whether the suppressed users are known.
+        """
+        public, now = self._apis.public, self.ports.clock.now()
+        fault: SegmentApiError | None = None
         try:
             destination = self.state.stream.destination
-            self._set(count_delivery(public, destination, self.state.last_delivery, self.report))
+            self._set(count_delivery(public, destination, self.state.last_delivery, self.report, now))
         except SegmentApiError as error:
             log.warning("%s: the counts are not known: %s", self.report.segment_conn_id, error.happened)
             fault = error
@@ -117,7 +125,7 @@ class DestinationCheck:
             state.load_suppressed([])
         members, suppressed = state.count_members(self.state.commit.trait)
         self._set(replace(self.report, members=members, suppressed_members=suppressed if suppressed_known else None))
-        return fault
+        return fault, suppressed_known
 
     def _ask_profiles(self, check: ProfileCheck, state: StateFile) -> None:
         label, total = self.report.segment_conn_id, len(check.pairs)

@@ -46,7 +46,7 @@ class ProfileCheck:
         return sorted(number for number, found in self.verdicts.items() if found in MISMATCHES)
 
     def drop_mismatches(self) -> None:
-        """Take the mismatches back, because a newer sync may have made them."""
+        """Take the mismatches back, because something else may explain them."""
         for number in self.mismatched:
             del self.verdicts[number]
 

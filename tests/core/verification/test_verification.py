@@ -5,6 +5,7 @@ import io
 import json
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,8 @@ from fakes.segment_apis import FakeProfileApi
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.core.ledger.claim import take_claim
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_streams
+from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.segment_api.profile import TraitFound
 from airflow_provider_amplitude_segment.core.verification.verification import Unsettled
 from airflow_provider_amplitude_segment.exceptions import (
@@ -413,6 +416,30 @@ def test_a_public_api_that_is_down_keeps_no_user_from_being_asked_for(proof: "Pr
     assert "busy" in (proof.report.error or "")
 
 
+def test_without_the_list_of_suppressed_users_no_mismatch_counts(proof: "Proof") -> None:
+    proof.world.segment.loses = {"bob"}
+    proof.sync("ann", "bob")
+    proof.public.faults["suppressed_users"] = SegmentApiUnavailableError(
+        "segment_api", "whom it suppresses", 503, "busy"
+    )
+
+    with pytest.raises(SegmentApiUnavailableError):
+        proof.prepare(heal=True, recheck_seconds=0).run()
+
+    found = proof.report
+    assert (found.matched, found.mismatches, found.unanswered, found.healed) == (1, 0, 1, 0)
+    assert found.suppressed_members is None
+
+
+def test_a_sync_of_three_days_ago_is_verified_without_its_counts(proof: "Proof") -> None:
+    proof.sync("ann")
+    proof.world.clock.pass_by(3 * 86_400)
+
+    report = proof.verify()
+
+    assert (report.matched, report.acknowledged, report.received, report.counted_since) == (1, 1, None, None)
+
+
 def test_a_refused_token_fails_the_task_without_a_retry(proof: "Proof") -> None:
     proof.sync("ann")
     proof.public.faults["sources"] = SegmentApiRefusedError("segment_api", "which sources there are", 401)
@@ -614,8 +641,24 @@ def test_a_report_is_plain_json_without_a_user_and_refuses_to_be_returned_whole(
         proof.last.report.serialize()
 
 
-def test_an_erased_user_is_not_named_by_the_list_of_a_verification(proof: "Proof") -> None:
-    """``erase`` and a retirement treat it as the other files for people."""
+def test_an_erased_user_is_not_named_by_the_list_of_a_verification(proof: "Proof", tmp_path: Path) -> None:
+    """The report beside it holds counts, and is no file with users, whatever a user is called."""
+    proof.world.segment.loses = {"bob", "1"}
+    proof.sync("ann", "bob", "1")
+    proof.prepare(recheck_seconds=0, max_mismatch_ratio=1).run()
+    (stream,) = find_streams(proof.world.store)
+    scratch = tmp_path / "erasure"
+    scratch.mkdir()
+    ports = MaintenancePorts(proof.world.store, proof.world.run_named("a person"), proof.world.clock, scratch)
+
+    erased = erase_users(ports, stream, ["bob", "1"])
+
+    assert (erased.files, erased.left) == (1, ())
+    assert b"bob" not in (proof.file("verification/1.csv") or b"")
+    assert proof.verify(run=proof.world.run_named("later")).matched == 1
+
+
+def test_a_retired_cohort_leaves_no_list_of_a_verification(proof: "Proof") -> None:
     proof.world.segment.loses = {"bob"}
     proof.sync("ann", "bob")
     proof.prepare(recheck_seconds=0, max_mismatch_ratio=1).run()
