@@ -40,9 +40,9 @@ def test_seeded_histories_end_with_segment_the_ledger_and_the_cohort_agreeing() 
     assert total.healed > 0
 
 
-@pytest.mark.parametrize("seed", [2, 7, 33, 38])
+@pytest.mark.parametrize("seed", [2, 7, 33, 40])
 def test_the_same_seed_gives_the_same_history(seed: int) -> None:
-    """The last two heal, stop and kill verifications, and refuse syncs for their write key and their source."""
+    """The last two lose users, heal them, and stop syncs to a disabled source."""
     first, second = play_history(seed), play_history(seed)
 
     assert first.tally == second.tally
