@@ -162,13 +162,13 @@ class SandboxSegment:
         with self._lock:
             return self._traits_of(write_key).counts()
 
-    def profile(self, user_id: str) -> Profile | None:
-        """Return what the space knows of a user ID now, over all sources of the workspace."""
+    def profile(self, user_id: str, at: float | None = None) -> Profile | None:
+        """Return what the space knows of a user ID now, or ``at`` another time, over all sources of the workspace."""
         with self._lock:
             sources = {
                 source.source_id: self._traits[key] for key, source in self.sources.items() if key in self._traits
             }
-            return self.profile_api.read(user_id, sources, self._clock())
+            return self.profile_api.read(user_id, sources, self._clock() if at is None else at)
 
     def delivery(self, source_id: str, since: float, until: float) -> Iterator[tuple[int, Counted, int]]:
         """Return minute, kind and count of what a source's Tracking API took in, in a span of epoch seconds."""

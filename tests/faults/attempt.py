@@ -1,15 +1,10 @@
-"""An attempt: one try of one run, in a thread of its own, so that it can be paused while others are at work."""
+"""An attempt: one try of one run of a sync."""
 
 from __future__ import annotations
 
-import shutil
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
-import requests
 from fakes.engine import shared_engine
-from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
@@ -17,10 +12,15 @@ from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
 from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.report.report import SyncReport
+from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
+from airflow_provider_amplitude_segment.core.segment_api.retries import FEW_RETRIES
+from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, RejectedUsersError
 from faults.faulty_store import FaultyStore
-from faults.process import Killed, Process, TimedOut
+from faults.played_process import PlayedProcess
+from faults.process import Process
+from faults.segment_apis import API_CONN_ID, TIMEOUT_SECONDS, open_public_api
 from faults.virtual_time import ProcessClock
 from faults.wire import Wire
 
@@ -28,14 +28,12 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
     from faults.process import Accident
+    from faults.source_checks import SourceState
     from faults.world import World
 
-_TIMEOUT_SECONDS = 5.0
-_LONGEST_SECONDS = 60.0
 
-
-class Attempt:
-    """One try. ``outcome`` is what it returned or raised; ``None`` while it is paused."""
+class Attempt(PlayedProcess):
+    """One try of a sync. ``source_state`` is what the Public API says of the first destination, where it is asked."""
 
     def __init__(
         self,
@@ -48,41 +46,17 @@ class Attempt:
         wait_error: AmplitudeSegmentError | None = None,
         who: str = "",
         ahead: float = 0.0,
+        source_state: SourceState | None = None,
     ) -> None:
         self.run = run
         self.who = who or run.key
-        self.process = Process(f"{self.who}.{run.try_number}", run.key, accidents, who=who, ahead=ahead)
-        self.outcome: object = None
-        self._world = world
-        self._sessions: list[requests.Session] = []
-        self._scratch = world.new_scratch()
+        self.source_state = source_state
+        if source_state and source_state.is_refusing:
+            # A check that is too slow lets the sync go on, and what it sends to a disabled source is lost.
+            accidents = [accident for accident in accidents if accident.what != "slow answer"]
+        super().__init__(world, Process(f"{self.who}.{run.try_number}", run.key, accidents, who=who, ahead=ahead))
         self.sync = CohortSync(settings, run, self._ports())
         self._how: dict[str, Any] = {"wait_for_export": wait_for_export, "wait_error": wait_error}
-        self._thread = threading.Thread(target=self._play, name=f"attempt {self.process.name}", daemon=True)
-        self.process.own_thread = self._thread
-
-    def go_on(self) -> bool:
-        """Begin, or wake up; return once it has ended (``True``) or was paused (``False``)."""
-        if self.process.is_paused:
-            self.process.resume()
-        else:
-            self._thread.start()
-        deadline = time.monotonic() + _LONGEST_SECONDS
-        while True:
-            self._thread.join(0.002)
-            if not self._thread.is_alive():
-                return True
-            if time.monotonic() > deadline:
-                self.process.die()
-                self.outcome = AssertionError(f"{self.process.name} hangs")
-                return True
-            if self.process.is_paused:
-                self.process.await_quiet()
-                return False
-
-    @property
-    def is_paused(self) -> bool:
-        return self.process.is_paused
 
     @property
     def has_succeeded(self) -> bool:
@@ -101,28 +75,8 @@ class Attempt:
             return not self.outcome.retryable
         return isinstance(self.outcome, SyncReport | Skipped)
 
-    @property
-    def escaped(self) -> BaseException | None:
-        """What came out that is none of our errors, and no accident either."""
-        known = (AmplitudeSegmentError, Killed, TimedOut)
-        return self.outcome if isinstance(self.outcome, BaseException) and not isinstance(self.outcome, known) else None
-
-    def __str__(self) -> str:
-        """Say how it ended, for the history's steps."""
-        ended = f"{type(self.outcome).__name__}" if self.outcome is not None else "paused"
-        if isinstance(self.outcome, AmplitudeSegmentError):
-            ended += f" ({str(self.outcome)[:90]})"
-        return f"{self.process.name}: {' '.join(self.process.steps)} -> {ended}"
-
-    def _play(self) -> None:
-        try:
-            self.outcome = self.sync.run(**self._how)
-        except BaseException as error:  # noqa: BLE001 - how it ended is looked at by the history
-            self.outcome = error
-        finally:
-            for session in self._sessions:
-                session.close()
-            shutil.rmtree(self._scratch, ignore_errors=True)
+    def work(self) -> object:
+        return self.sync.run(**self._how)
 
     def _ports(self) -> SyncPorts:
         world, process = self._world, self.process
@@ -138,19 +92,20 @@ class Attempt:
             scratch=self._scratch,
             engine=shared_engine(self._scratch),
             integration={"name": "airflow-provider-amplitude-segment", "version": "faults"},
+            public_apis={world.proved.name: self._public_api(clock)} if self.source_state else {},
         )
         return SyncPorts(self._amplitude(clock), delivery)
 
     def _amplitude(self, clock: ProcessClock) -> AmplitudeClient:
         project = self._world.sandbox.amplitude
         wire = Wire(self.process, self._world)
-        session = self._session(wire, project.api_key, project.secret_key)
-        storage = self._session(wire)
+        session = self.session(wire, project.api_key, project.secret_key)
+        storage = self.session(wire)
         return AmplitudeClient(
             session,
             storage,
             self._world.sandbox.url,
-            _TIMEOUT_SECONDS,
+            TIMEOUT_SECONDS,
             sleep=clock.sleep,
             random=clock.random,
             now=clock.now,
@@ -158,12 +113,10 @@ class Attempt:
 
     def _segment(self, destination: Destination, key: str, clock: ProcessClock) -> SegmentClient:
         wire = Wire(self.process, self._world, destination.name)
-        return SegmentClient(self._session(wire, key), self._world.sandbox.url, _TIMEOUT_SECONDS, now=clock.now)
+        return SegmentClient(self.session(wire, key), self._world.sandbox.url, TIMEOUT_SECONDS, now=clock.now)
 
-    def _session(self, wire: Wire, login: str | None = None, password: str = "") -> requests.Session:
-        session = requests.Session()
-        session.trust_env = False
-        session.auth = HTTPBasicAuth(login, password) if login else None
-        session.mount("http://", wire)
-        self._sessions.append(session)
-        return session
+    def _public_api(self, clock: ProcessClock) -> PublicApiAccess:
+        limit = TimeLimit(clock.monotonic)
+        session = self.session(Wire(self.process, self._world))
+        client = open_public_api(self._world, session, clock, FEW_RETRIES, limit.check)
+        return PublicApiAccess(API_CONN_ID, None, client, limit)

@@ -51,6 +51,11 @@ class ExportBook:
         plan = json.loads(entry)
         self._planned.append((place, plan["generation"], plan["export_request_id"]))
 
+    def note_commit(self, place: str, entry: bytes) -> None:
+        """Note a commit without an export: a healing, after which a run may not deliver what it requested before."""
+        if not json.loads(entry)["export_request_id"]:
+            self.note_plan(place, entry)
+
     def forget(self, run_key: str) -> None:
         """Note that the run has ended: its next sync begins with an export of its own."""
         self._requested.pop(run_key, None)

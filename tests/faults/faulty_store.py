@@ -36,7 +36,7 @@ def _kind(name: str) -> str:
         return "mark"
     if folder.endswith("/runs"):
         return "record"
-    if folder.endswith(("/reports", "/rejected", "/dry-runs")):
+    if folder.endswith(("/reports", "/rejected", "/dry-runs", "/verification")):
         return "report"
     word = _FIRST_WORD.match(last)
     first = word[0] if word else last
@@ -75,6 +75,8 @@ class FaultyStore:
         created = self._write(name, create)
         if created and _kind(name) == "claim":
             self._process.claims[_place(name)] = json.loads(content)["generation"]
+        if created and _kind(name) == "commit":
+            self._world.book.note_commit(_place(name), content)
         return created
 
     def get(self, name: str) -> bytes | None:
@@ -130,5 +132,5 @@ class FaultyStore:
 
 def _place(name: str) -> str:
     folders = name.split("/")
-    # The mark of the state path is no destination's.
-    return RUN if len(folders) == 1 or folders[2] == "runs" else folders[2]
+    # The mark of the state path is no destination's, and the folders above the ledgers are none either.
+    return RUN if len(folders) < 3 or folders[2] in {"runs", ""} else folders[2]

@@ -15,9 +15,12 @@ from airflow_provider_amplitude_segment.exceptions import (
     TraitConflictError,
 )
 from faults.attempt import Attempt
+from faults.cohort_moves import ANCHORS, ODD_USERS, CohortMoves
+from faults.source_checks import SourceChecks
 from faults.strangers import OTHER_TRAIT, Strangers, run_of
 from faults.tally import Tally
 from faults.verdict import judge_cohort, judge_ledger, judge_report, judge_success, judge_totals, someone_is_pending
+from faults.verifications import Verifications
 from faults.weather import Weather, draw_clock, draw_more_faults, draw_weather
 from faults.world import COHORT_ID, World
 
@@ -27,9 +30,6 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.sandbox import Fault, Sandbox
     from faults.verdict import Finding
 
-_ODD_USERS = ("007", "NULL", "O'Brien, Ann", 'the "boss"', "line\nbreak", "cafe\u0301", "caf\u00e9", " two  spaces ")
-_NAMES = ("Power Users", "Power Users", "Big {spenders}", "Héavy, 'users'")
-_TEMPLATES = ("{cohort_name} ({cohort_id})", "[Amplitude] {cohort_name} ({cohort_id})")
 _CALM_TRIES = 5
 _AFTER_ALL_CLAIMS_SECONDS = 6000.0
 
@@ -45,21 +45,22 @@ class History:
         self.findings: list[Finding] = []
         self.log: list[str] = []
         draw = self.random
-        self._users = [*_ODD_USERS, *(f"user-{number:03d}" for number in range(draw.randint(5, 50)))]
-        # Somebody healthy is always a member: a first sync of refused users alone is taken for a bad key.
-        self._anchors = ["anchor-1", "anchor-2"]
-        members = self._anchors + draw.sample(self._users, draw.randint(3, len(self._users)))
+        users = [*ODD_USERS, *(f"user-{number:03d}" for number in range(draw.randint(5, 50)))]
+        members = [*ANCHORS, *draw.sample(users, draw.randint(3, len(users)))]
         self.world = World(sandbox, folder, members, destinations=2 if draw.random() < 0.2 else 1)
         self._pace = draw.choice((20.0, 20.0, 40.0, 80.0, None))
         self._workers = 4 if draw.random() < 0.08 else 1
         self._settings = SyncSettings(cohort_id=COHORT_ID, poll_interval=10, export_timeout=600)
-        self._for_good: set[str] = set()
         self._paused: list[tuple[Attempt, float]] = []
         self._unfinished: dict[str, Attempt] = {}
         self._finished: dict[str, Attempt] = {}
         self._tries: dict[str, int] = {}
         self._allowed_exports = 0
         self._strangers = Strangers(self._more, self.world)
+        self._moves = CohortMoves(self.random, self.world, users, self._count)
+        self._proof = random.Random(f"{seed} proof")  # noqa: S311
+        self._checks = SourceChecks(self._proof, self.world)
+        self._verifications = Verifications(self._proof, self.world, self.tally, self.log)
 
     def play(self) -> None:
         """Play it to its calm end; what is wrong stands in ``findings`` then."""
@@ -73,16 +74,20 @@ class History:
         draw = self.random
         if self._paused and draw.random() < 0.4:
             self._wake(0)
-        self._move_users()
-        self._change_cohort()
+        self._moves.move_users()
+        self._settings = self._moves.change_cohort(self._settings)
+        self._moves.lose_silently(self._proof)
         if self.world.mail.late and draw.random() < 0.4:
             self._let_late_bodies_arrive(draw.randint(1, 2))
         self.world.time.pass_by(draw.choice((1, 60, 200, 310, 400, 1000, 5000)))
         weather = draw_weather(draw, [d.name for d in self.world.keys], self.world.time.seconds)
         more = draw_more_faults(self._more, self.world.cohort)
+        self._verifications.play()
+        self._judge_ledgers()
         self._meet_a_stranger()
         attempt = self._next_attempt(weather)
-        self._go_on(attempt, (*weather.faults, *more))
+        checked = attempt.source_state.faults if attempt.source_state else ()
+        self._go_on(attempt, (*weather.faults, *more, *checked))
 
     def _meet_a_stranger(self) -> None:
         """Let another Airflow, a second process or a second task use the ledgers, mostly while an owner is paused."""
@@ -107,37 +112,6 @@ class History:
             self._allowed_exports += 1
         self.findings += self._strangers.judge(stranger)
         self._judge_end(attempt)
-
-    def _move_users(self) -> None:
-        """Let some users enter and leave; a few who move often flip in and out."""
-        draw, cohort = self.random, self.world.cohort
-        movers = set(draw.sample(self._users, draw.randint(0, max(1, len(self._users) // 4))))
-        movers |= {user for user in self._users[:3] if draw.random() < 0.5}
-        members = set(cohort.user_ids)
-        cohort.user_ids = [
-            *self._anchors[: draw.randint(1, 2)],
-            *(user for user in self._users if (user in members) != (user in movers)),
-        ]
-
-    def _change_cohort(self) -> None:
-        draw, cohort, segment = self.random, self.world.cohort, self.world.sandbox.segment
-        if draw.random() < 0.2:
-            cohort.name = draw.choice(_NAMES)
-        if draw.random() < 0.1:
-            self._settings = replace(self._settings, trait_name=draw.choice(_TEMPLATES))
-        if draw.random() < 0.1:
-            self._settings = replace(self._settings, on_trait_change=draw.choice(("retire", "retire", "keep")))
-        cohort.anonymous, cohort.duplicates = draw.choice((0, 0, 2)), draw.choice((0, 0, 3))
-        cohort.gzip, cohort.delivery = draw.random() < 0.3, draw.choice(("inline", "storage"))
-        cohort.ready_after_polls = draw.choice((0, 0, 1, 3))
-        if draw.random() < 0.25:
-            poisoned = set(draw.sample(self._users, draw.randint(1, 4)))
-            for_good = draw.random() < 0.3
-            self._for_good |= poisoned if for_good else set()
-            segment.poisoned |= poisoned
-            self._count("poisoned users for good" if for_good else "poisoned users for a time", len(poisoned))
-        elif draw.random() < 0.4:
-            segment.poisoned = set(self._for_good)
 
     def _next_attempt(self, weather: Weather) -> Attempt:
         draw = self.random
@@ -166,7 +140,12 @@ class History:
             self._begin(f"{key} begins")
         self._tries[run.key] = run.try_number
         self.tally.tries += 1
-        how = {"wait_for_export": wait_for_export, "wait_error": wait_error, "ahead": draw_clock(self._more)}
+        how: dict[str, Any] = {
+            "wait_for_export": wait_for_export,
+            "wait_error": wait_error,
+            "ahead": draw_clock(self._more),
+            "source_state": self._checks.draw(run.key),
+        }
         return Attempt(self.world, run, settings, list(weather.accidents), **how)
 
     def _draw_settings(self) -> SyncSettings:
@@ -193,7 +172,8 @@ class History:
         """Let an attempt go on until it ends or is paused, under the servers' faults that were ordered for it."""
         faults = self.world.sandbox.faults
         faults.add(*(fault for _, fault in ordered))
-        has_ended = attempt.go_on()
+        with self._checks.prevailing(attempt):
+            has_ended = attempt.go_on()
         pending = faults.pending
         faults.clear()
         for name, fault in ordered:
@@ -237,6 +217,9 @@ class History:
         if attempt.escaped is not None:
             self.findings.append(("escaped", f"{attempt.process.name}: {attempt.escaped!r}"))
         self.findings += judge_report(attempt)
+        self._judge_ledgers()
+
+    def _judge_ledgers(self) -> None:
         for destination in self.world.keys:
             self.findings += judge_ledger(self.world, destination)
 
@@ -255,20 +238,34 @@ class History:
         arrived = self.world.mail.deliver_late(count, self.world.time.seconds)
         self._count("late batch", arrived)
         self.log.append(f"  {arrived} late bodies arrive")
-        for destination in self.world.keys:
-            self.findings += judge_ledger(self.world, destination)
+        self._judge_ledgers()
 
     def _end_calmly(self) -> None:
-        self.world.sandbox.segment.poisoned = set(self._for_good)
+        segment = self.world.sandbox.segment
+        segment.poisoned, segment.profile_delay_seconds = set(self._moves.for_good), 0.0
+        self.world.lost.clear()
         self._let_late_bodies_arrive(len(self.world.mail.late) // 2)
         while self._paused:
             self._wake(0)
+        while self._verifications.wake():
+            self._judge_ledgers()
         self._sync_calmly("incremental")
         self._let_late_bodies_arrive(len(self.world.mail.late))
-        self.findings += judge_cohort(self.world, self._for_good, spare_waiting=True)
+        self.findings += judge_cohort(self.world, self._moves.for_good, spare_waiting=True)
+        if self.world.lost.unhealed or self._proof.random() < 0.1:
+            self._heal_calmly()
         if self.random.random() < 0.3 or someone_is_pending(self.world):
             self._sync_calmly("full")
-            self.findings += judge_cohort(self.world, self._for_good, spare_waiting=False)
+            self.findings += judge_cohort(self.world, self._moves.for_good, spare_waiting=False)
+
+    def _heal_calmly(self) -> None:
+        """Heal what Segment lost, sync, and hold Segment against the cohort without a pardon for the lost users."""
+        self.world.time.pass_by(_AFTER_ALL_CLAIMS_SECONDS)
+        self._verifications.verify_all(heal=True)
+        self._sync_calmly("incremental")
+        self.world.lost.unhealed.clear()
+        self._verifications.verify_all(heal=False, is_clean=True)
+        self.findings += judge_cohort(self.world, self._moves.for_good, spare_waiting=True)
 
     def _sync_calmly(self, mode: Any) -> None:
         for _ in range(_CALM_TRIES):
@@ -290,6 +287,9 @@ class History:
         return Attempt(self.world, run_of(key), settings, [], wait_for_export=True)
 
     def _judge_totals(self) -> None:
+        self.findings += [*self._checks.findings, *self._verifications.findings]
+        self.tally.survived.update(self._checks.survived)
+        self._count("users lost behind a 200", len(self.world.lost.ever))
         self.tally.exports = self.world.sandbox.amplitude.exports_spent
         allowed = self.tally.syncs + self._allowed_exports + self.world.book.renewed
         self.findings += judge_totals(self.world, allowed)

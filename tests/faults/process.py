@@ -109,6 +109,8 @@ class Process:
         self.claims: dict[str, int] = {}
         # The run has ended: its record is gone.
         self.has_forgotten = False
+        # When the Profile API was asked last, by the path of the request.
+        self.asked_at: dict[str, float] = {}
         # An export was requested and its ID is not saved; how many accidents fell there.
         self.has_unsaved_export = False
         self.accidents_before_saving = 0

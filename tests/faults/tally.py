@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-CHECKS = ("wrong", "differences", "sent twice", "exports", "claims", "traits", "reports", "stuck", "escaped")
+CHECKS = (
+    "wrong",
+    "differences",
+    "sent twice",
+    "exports",
+    "claims",
+    "traits",
+    "unproved",
+    "false alarms",
+    "missed losses",
+    "reports",
+    "stuck",
+    "escaped",
+)
 """What a history is held against; the names of its findings."""
 
 
@@ -17,6 +30,8 @@ class Tally:
     syncs: int = 0
     tries: int = 0
     exports: int = 0
+    verifications: int = 0
+    healed: int = 0
     survived: Counter[str] = field(default_factory=Counter)
     findings: Counter[str] = field(default_factory=Counter)
 
@@ -25,6 +40,8 @@ class Tally:
         self.syncs += other.syncs
         self.tries += other.tries
         self.exports += other.exports
+        self.verifications += other.verifications
+        self.healed += other.healed
         self.survived += other.survived
         self.findings += other.findings
 
@@ -33,6 +50,7 @@ class Tally:
         syncs = f"{self.syncs:,} syncs in {self.tries:,} tries"
         lines = [
             f"{self.histories:,} histories, {syncs}, {self.exports:,} exports, {seconds:,.0f} s",
+            f"{self.verifications:,} verifications, {self.healed:,} users healed",
             "",
             f"survived: {self.survived.total():,} faults",
             *(f"  {count:>7,}  {kind}" for kind, count in sorted(self.survived.items())),

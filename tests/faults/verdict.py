@@ -22,12 +22,15 @@ Finding = tuple[str, str]
 
 
 def judge_ledger(world: World, destination: Destination) -> Iterator[Finding]:
-    """Hold every pair that the ledger is sure of against what Segment believes, and the other way round."""
+    """Hold every pair that the ledger is sure of against what Segment believes, and the other way round.
+
+    A user who lost a message behind a 200 may differ until a verification has healed what was lost.
+    """
     state = world.state(destination)
     beliefs = _beliefs(world, destination)
     for (trait, user), (told, in_doubt, refused) in state.items():
-        if not in_doubt and beliefs.get((trait, user)) is not told:
-            believed = beliefs.get((trait, user))
+        believed = beliefs.get((trait, user))
+        if not in_doubt and believed is not told and not world.lost.explains(user, told=told, believed=believed):
             yield (
                 "differences",
                 f"{destination.name}: {user!r} told {told}, believed {believed} ({trait!r}, {refused=})",
@@ -68,7 +71,7 @@ def judge_success(world: World, attempt: Attempt) -> Iterator[Finding]:
         export = world.sandbox.amplitude.complete_export(newest.export_request_id)
         members = {user for user in export.membership.user_ids if user}
         doubted = {user for (_, user), (_, in_doubt, _) in world.state(destination).items() if in_doubt}
-        yield from judge_members(world, destination, members, newest.trait, doubted)
+        yield from judge_members(world, destination, members, newest.trait, doubted | world.lost.unhealed)
         told = report.destination(destination.name)
         pairs = sum(in_doubt for _, in_doubt, _ in world.state(destination).values())
         if pairs != told.rejected + told.skipped:
@@ -76,14 +79,16 @@ def judge_success(world: World, attempt: Attempt) -> Iterator[Finding]:
 
 
 def judge_cohort(world: World, for_good: AbstractSet[str], *, spare_waiting: bool) -> Iterator[Finding]:
-    """Hold all destinations against the cohort as it is; only who is refused ``for_good`` is spared, or waits."""
+    """Hold all destinations against the cohort as it is; spared is who is refused ``for_good``, waits or was lost."""
     members = {user for user in world.cohort.user_ids if user}
     for destination in world.keys:
         state = world.state(destination)
         waiting = {user for (_, user), (_, _, refused) in state.items() if refused >= REJECTIONS_BEFORE_WAITING}
         spared = for_good | (waiting if spare_waiting else set())
         newest = world.newest(destination)
-        yield from judge_members(world, destination, members, newest.trait if newest else "", spared)
+        yield from judge_members(
+            world, destination, members, newest.trait if newest else "", spared | world.lost.unhealed
+        )
         yield from judge_ledger(world, destination)
         doubted = {user for (_, user), (_, in_doubt, _) in state.items() if in_doubt}
         if doubted - spared:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 START = 1_795_392_000.0
 """2026-11-23, in seconds since 1970."""
 
-_RENEWAL = "claim-renewal"
+RENEWAL = "claim-renewal"
 _ASK_AGAIN_SECONDS = 0.02
 # Real seconds. A waiter lets the thread that looks at the claims go first: so the same seed gives the same history.
 _YIELD_SECONDS = 0.002
@@ -92,7 +92,7 @@ class ProcessClock:
 
     def wait(self, seconds: float, until: threading.Event) -> bool:
         self._process.gate()
-        if threading.current_thread().name == _RENEWAL:
+        if threading.current_thread().name == RENEWAL:
             return self._time.sleep(self._process, seconds, until)
         if until.wait(_YIELD_SECONDS):
             return True

@@ -73,6 +73,8 @@ class Wire(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         kind, left_at = _kind(request.path_url), self._time.seconds
         with self._process.step(Step(self._place, kind)) as accident:
+            if kind == "profile":
+                self._process.asked_at[request.path_url] = self._time.seconds
             if kind == "batch" and isinstance(request.body, bytes):
                 self._mail.remember(self._place, request.body)
             if accident == "late batch":
@@ -105,8 +107,11 @@ def _let_pass(request: requests.PreparedRequest, seconds: float) -> None:
 def _kind(path: str) -> str:
     """Return what is asked.
 
-    >>> [_kind(path) for path in ("/v1/batch", "/api/3/cohorts", "/api/5/cohorts/request/c1")]
-    ['batch', 'list', 'request']
+    >>> [_kind(path) for path in ("/v1/batch", "/api/3/cohorts", "/api/5/cohorts/request/c1", "/public-api/sources")]
+    ['batch', 'list', 'request', 'public']
     """
+    for kind in ("public", "profile"):
+        if path.startswith(f"/{kind}-api/"):
+            return kind
     parts = path.partition("?")[0].rstrip("/").split("/")
     return _KINDS.get(parts[-1]) or ("status" if parts[-2] == "request-status" else "request")

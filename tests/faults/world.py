@@ -11,11 +11,12 @@ import duckdb
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.state import read_state, state_query
-from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Stream
-from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Stream, key_fingerprint
+from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort, SandboxSource
 from airflow_provider_amplitude_segment.sandbox.cohorts import APP_ID
 from faults.claim_book import ClaimBook
 from faults.export_book import ExportBook
+from faults.silent_loss import LostUsers
 from faults.virtual_time import VirtualTime
 from faults.wire import Mail
 
@@ -26,13 +27,21 @@ if TYPE_CHECKING:
 
 COHORT_ID = "c1"
 _KEYS = ("faultsWriteKey00000000000000001", "faultsWriteKey00000000000000002")
+_HOST = "api.segment.io"
 
 State = dict[tuple[str, str], tuple[bool | None, bool, int]]
 """By trait and user: what Segment was told, whether that is in doubt, how often refused."""
 
 
 class World:
-    """Everything outside of a process; one at a time uses a sandbox."""
+    """Everything outside of a process; one at a time uses a sandbox.
+
+    The workspace that the Public API shows has the first destination's source, and its space reads that source only. A
+    second destination is in another workspace.
+    """
+
+    other_key = "faultsWriteKey00000000000000003"
+    """A write key that no destination has."""
 
     def __init__(self, sandbox: Sandbox, folder: Path, users: list[str], *, destinations: int) -> None:
         self.sandbox = sandbox
@@ -47,13 +56,20 @@ class World:
         self.store = LedgerStore(self.root)
         self.cohort = SandboxCohort(COHORT_ID, "Power Users", users)
         self.keys = {
-            Destination(f"segment_{number}", f"dst-{number}", key_fingerprint=f"fp-{number}"): key
+            Destination(
+                f"segment_{number}", f"dst-{number}", key_fingerprint=key_fingerprint(_HOST, key), host=_HOST
+            ): key
             for number, key in enumerate(_KEYS[:destinations], start=1)
         }
+        self.proved = next(iter(self.keys))
+        self.lost = LostUsers()
         self._folder = folder
         self._numbers = itertools.count(1)
         sandbox.reset()
         sandbox.amplitude.cohorts = {COHORT_ID: self.cohort}
+        self.source = SandboxSource("faultsSource000001", "faults", "Faults", [self.keys[self.proved]])
+        sandbox.segment.sources = {self.keys[self.proved]: self.source}
+        sandbox.segment.loses_users = self.lost
 
     def close(self) -> None:
         self._engine.close()
