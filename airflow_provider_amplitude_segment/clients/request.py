@@ -29,6 +29,19 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 10.0
 _PROXY_LOGIN = 407
 
+# Every logger of urllib3 that this package's requests reach, and those of its optional parts. A filter of a parent sees
+# no record of its children, so each is named.
+URLLIB3_LOGGERS = (
+    "urllib3",
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.contrib.pyopenssl",
+    "urllib3.http2.connection",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
+
 # How many times this thread has asked for silence.
 _suppressed = threading.local()
 
@@ -116,14 +129,14 @@ def get_quietly(
 
 @contextmanager
 def suppress_request_logs() -> Iterator[None]:
-    """Drop urllib3's DEBUG lines about this thread's requests, because a signed link is a key.
+    """Drop what urllib3 logs of this thread's requests, because a signed link is a key, and a URL can name a user.
 
-    It logs each request's path, and the host of each new connection
+    At DEBUG it logs each request's path, at WARNING the URL whose response has a header that cannot be read
     (https://urllib3.readthedocs.io/en/stable/reference/urllib3.connectionpool.html).
     """
     # One filter for all threads that stays: logging goes through its list of filters without a lock, and leaves one out
     # where another thread removes an earlier one.
-    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+    for name in URLLIB3_LOGGERS:
         logging.getLogger(name).addFilter(_is_shown)
     depth = getattr(_suppressed, "depth", 0)
     _suppressed.depth = depth + 1
