@@ -383,7 +383,9 @@ def test_no_log_line_names_a_user_while_other_threads_ask_too(
     assert "of somebody else" in caplog.text
 
 
-@pytest.mark.parametrize("header", [b"X-Proxy note without colon", b": no name", b"no colon\r\nFoo: 1", b"\x00bad\x01: 1"])
+@pytest.mark.parametrize(
+    "header", [b"X-Proxy note without colon", b": no name", b"no colon\r\nFoo: 1", b"\x00bad\x01: 1"]
+)
 def test_a_header_that_cannot_be_read_shows_no_user_in_the_log(header: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """urllib3 logs it with the URL, at WARNING and with a traceback."""
     caplog.set_level(logging.DEBUG)

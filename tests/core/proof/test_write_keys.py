@@ -197,6 +197,38 @@ def test_a_slow_api_is_not_asked_for_long(world: World, api: FakePublicApi, capl
     assert "within 20 seconds" in warnings(caplog)[0]
 
 
+def test_all_connections_of_a_task_have_one_limit(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    keys = tuple(f"k{number}" for number in range(6))
+    apis = [FakePublicApi(world.clock) for _ in keys]
+    for key, api in zip(keys, apis, strict=True):
+        api.seconds = 9.0
+        api.source(key, key)
+        world.public_apis[key] = replace(api.access(), conn_id=f"api-{key}")
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+
+    began = world.clock.now()
+    sync = world.prepare("c1", keys=keys)
+    sync._session.prove_write_keys()
+
+    assert world.clock.now() - began <= CHECK_SECONDS + 9.0
+    assert [sync._session.proofs.source_checked(f"dst-{key}") for key in keys] == ["proved"] + ["unknown"] * 5
+    assert len(warnings(caplog)) == 5
+
+
+def test_a_source_that_a_shifting_list_leaves_out_is_found_in_a_second_one(world: World, api: FakePublicApi) -> None:
+    api.shifts = [api.listed.pop()]
+
+    assert world.sync("c1").destinations[0].source_checked == "proved"
+    assert api.requests == ["workspace", "sources", "sources", "sources", "rules", "destinations"]
+
+
+def test_a_second_list_that_fails_is_a_warning_and_no_error(world: World, api: FakePublicApi) -> None:
+    api.listed.pop()
+    api.seconds = CHECK_SECONDS / 1.5
+
+    assert world.sync("c1").destinations[0].source_checked == "unknown"
+
+
 def test_a_slow_api_that_has_found_the_key_is_asked_nothing_more(world: World, api: FakePublicApi) -> None:
     api.seconds = CHECK_SECONDS / 2
 
