@@ -110,13 +110,13 @@ def prove_write_keys(ports: DeliveryPorts, run: Run) -> WriteKeyProofs:
 
 
 def _ask(ports: DeliveryPorts, run: Run, destinations: Sequence[Destination], seconds: float) -> dict[str, Checked]:
-    """Ask about destinations of one host by one connection, for so long at most, and keep what is proved."""
+    """Ask about destinations of one host by one connection, for so long at most, and keep what they say."""
     access = ports.public_apis[destinations[0].name]
     keys = [AskedKey(d.segment_conn_id, d.key_fingerprint, d.host, d.region) for d in destinations]
     checked = check_keys(access, keys, seconds)
     for destination in destinations:
         proof = checked[destination.key_fingerprint]
-        if isinstance(proof, ProvedSource):
+        if isinstance(proof, ProvedSource | UnknownSource):
             write_source(ports.store, destination.key_fingerprint, run, proof, ports.clock.now())
     return {destination.name: checked[destination.key_fingerprint] for destination in destinations}
 

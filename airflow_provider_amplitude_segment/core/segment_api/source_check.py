@@ -61,12 +61,14 @@ class ProvedSource(NotForXCom):
         source: the source; without its keys where it was kept.
         rules: what it does with unplanned traits; ``None`` where Segment did not say it.
         feeds_amplitude: whether an enabled destination sends its messages to Amplitude.
+        is_whole: whether another try would read no more of it.
     """
 
     workspace: Workspace
     source: ListedSource
     rules: IdentifyRules | None = None
     feeds_amplitude: bool = False
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,12 @@ class UnknownSource(NotForXCom):
     Attributes:
         reason: why, in words that follow "because" or a colon.
         advice: what to do, in a sentence.
+        is_lasting: whether it stays so until the token or the workspace changes.
     """
 
     reason: str
     advice: str
+    is_lasting: bool = False
 
 
 Checked = ProvedSource | UnknownSource | WriteKeyError | SourceDisabledError
@@ -132,7 +136,7 @@ def judge_key(key: AskedKey, access: PublicApiAccess, workspace: Workspace, list
     if source is None:
         if not listing.hidden and listing.listed:
             return WriteKeyError(key.segment_conn_id, access.conn_id, workspace.slug)
-        return UnknownSource(_unseen(access, workspace, listing), _SHOW_KEYS)
+        return UnknownSource(_unseen(access, workspace, listing), _SHOW_KEYS, is_lasting=True)
     if key.region and access.region and key.region != access.region:
         return WriteKeyError(key.segment_conn_id, access.conn_id, workspace.slug, access.region)
     if not source.enabled:
@@ -227,4 +231,4 @@ def _described(proved: ProvedSource, access: PublicApiAccess) -> ProvedSource:
         # The key is proved all the same.
         reason = error.happened if isinstance(error, SegmentApiError) else "Segment was slow"
         log.info("Not all of source %r was read: %s", proved.source.slug, reason)
-        return proved
+        return replace(proved, is_whole=isinstance(error, SegmentApiError) and not error.retryable)

@@ -327,6 +327,52 @@ def test_a_retry_and_another_task_of_the_dag_run_ask_nothing(world: World, api: 
     assert [report.destinations[0].source_checked for report in reports] == ["proved"] * 3
 
 
+def test_that_a_token_may_not_see_keys_is_asked_once_in_a_dag_run(
+    world: World, api: FakePublicApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.amplitude.cohort("c2", "Buyers", ["cat"])
+    api.shows_keys = False
+    world.sync("c1", run="a")
+    asked = len(api.requests)
+
+    reports = [world.sync("c1", run="a"), world.sync("c2", identity={"key": "a.1", "dag_run": "a"})]
+
+    assert len(api.requests) == asked
+    assert [report.destinations[0].source_checked for report in reports] == ["unknown"] * 2
+    assert ["may not see the write keys" in warning for warning in warnings(caplog)] == [True] * 3
+    api.shows_keys = True
+    assert world.sync("c1", run="b").destinations[0].source_checked == "proved"
+    whole = {**json.loads(world.store.objects[KEPT]), "enabled": None}
+    for unknown in (None, 7, {}, {"reason": 7, "advice": "x"}, {"reason": "x"}):
+        world.store.objects[KEPT] = json.dumps({**whole, "unknown": unknown}).encode()
+        assert world.sync("c1", run="b").destinations[0].source_checked == "proved"
+
+
+@pytest.mark.parametrize("asked", ["rules", "destinations"])
+def test_what_was_not_read_of_a_source_is_asked_by_the_next_task(
+    world: World, api: FakePublicApi, caplog: pytest.LogCaptureFixture, asked: str
+) -> None:
+    api.listed[-1].rules = RULES
+    api.faults[asked] = BUSY
+    world.sync("c1", run="a")
+    assert KEPT not in world.store.objects
+    api.faults.clear()
+    caplog.clear()
+
+    world.sync("c1", run="a")
+
+    assert "Segment will drop trait 'Power Users (c1)'" in warnings(caplog)[0]
+    assert KEPT in world.store.objects
+
+
+def test_what_a_token_may_not_read_of_a_source_is_not_asked_again(world: World, api: FakePublicApi) -> None:
+    api.faults["rules"] = REFUSED
+    world.sync("c1", run="a")
+    world.sync("c1", run="a")
+
+    assert api.requests.count("rules") == 1
+
+
 def test_a_task_that_resumes_after_its_deferral_asks_nothing(world: World, api: FakePublicApi) -> None:
     world.amplitude.answers_before_completion = [ExportPending("pending")]
     assert isinstance(world.attempt("c1", run="a", wait_for_export=False), ExportIncomplete)
