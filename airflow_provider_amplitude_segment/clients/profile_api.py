@@ -163,6 +163,8 @@ class ProfileApiClient:
             SegmentApiUnreachableError: No connection, for a reason that no retry cures.
         """
         self._before_request()
+        if self._limit is not None:
+            self._limit.check()
         space = quote(self.space_id, safe="", errors="replace")
         url = (
             f"{self.base_url}/v1/spaces/{space}/collections/users/profiles/user_id:{profile}/{route}"
