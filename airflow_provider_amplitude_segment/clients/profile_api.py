@@ -18,7 +18,7 @@ from airflow_provider_amplitude_segment.core.segment_api.profile_responses impor
     read_user_ids,
 )
 from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest
-from airflow_provider_amplitude_segment.exceptions import SegmentApiUnavailableError, XComValueError
+from airflow_provider_amplitude_segment.exceptions import SegmentApiUnreachableError, XComValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.http.response_body import HttpResponse
     from airflow_provider_amplitude_segment.core.segment_api.profile import ProfileAnswer
+    from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 
 _Answer = TypeVar("_Answer")
 
@@ -52,6 +53,7 @@ class ProfileApiClient:
         conn_id: Of the connection, for errors.
         before_request: Called before each request, so that a caller can hold to a rate; one user may need several.
         now: Seconds since 1970-01-01 UTC.
+        limit: Of all requests together, after which they raise ``TimeoutError``.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ProfileApiClient:
         conn_id: str,
         before_request: Callable[[], object] = _without_waiting,
         now: Callable[[], float] = time.time,
+        limit: TimeLimit | None = None,
     ) -> None:
         self._session = session
         self.base_url = without_version(base_url)
@@ -72,6 +75,7 @@ class ProfileApiClient:
         self.conn_id = conn_id
         self._before_request = before_request
         self._now = now
+        self._limit = limit
 
     def __getstate__(self) -> NoReturn:
         """Refuse to be pickled or copied, which would carry the token along: Airflow 2.11 can be set to pickle XComs.
@@ -85,13 +89,14 @@ class ProfileApiClient:
         """Return what Segment has of one user's trait; one attempt.
 
         Args:
-            user_id: As it was sent. Segment finds a profile by lower-case IDs only, so an ID with capitals that is not
-                found is asked for once more in lower case.
+            user_id: As it was sent. "Queries with an ``external_id`` in other casing won't return any profiles"
+                (https://www.twilio.com/docs/segment/unify/profile-api), so an ID with capitals is asked for in lower
+                case, and as it is only where that is not found: one request each for most users.
             trait: The trait's key.
 
         Raises:
             SegmentApiRefusedError: 401 and 403.
-            SegmentApiUnavailableError: No connection, for a reason that no retry cures.
+            SegmentApiUnreachableError: No connection, for a reason that no retry cures.
             SegmentApiAnswerError: The response is not about a profile, for example because the space is unknown.
         """
         return self._of_profile(user_id, lambda profile: self._read_trait(profile, trait))
@@ -100,7 +105,7 @@ class ProfileApiClient:
         """Return all user IDs of the profile that has this one; else why there are none.
 
         Raises:
-            SegmentApiRefusedError, SegmentApiUnavailableError, SegmentApiAnswerError: As for ``trait``.
+            SegmentApiRefusedError, SegmentApiUnreachableError, SegmentApiAnswerError: As for ``trait``.
         """
         return self._of_profile(user_id, self._read_user_ids)
 
@@ -112,11 +117,10 @@ class ProfileApiClient:
         part = _part(user_id)
         if part is None:
             return ProfileUnreadable(None)
-        answer = read(part)
-        lower = _part(user_id.lower())
-        if lower is not None and lower != part and isinstance(answer, ProfileAbsent):
-            return read(lower)
-        return answer
+        # Half a surrogate pair stays one in lower case.
+        lower = _part(user_id.lower()) or part
+        answer = read(lower)
+        return read(part) if lower != part and isinstance(answer, ProfileAbsent) else answer
 
     def _read_trait(self, profile: str, trait: str) -> ProfileAnswer:
         request = ApiRequest(self.conn_id, "what it has of a user's trait")
@@ -156,21 +160,21 @@ class ProfileApiClient:
         """Return one response, or why none came.
 
         Raises:
-            SegmentApiUnavailableError: No connection, for a reason that no retry cures.
+            SegmentApiUnreachableError: No connection, for a reason that no retry cures.
         """
         self._before_request()
+        if self._limit is not None:
+            self._limit.check()
         space = quote(self.space_id, safe="", errors="replace")
         url = (
             f"{self.base_url}/v1/spaces/{space}/collections/users/profiles/user_id:{profile}/{route}"
             f"?{urlencode(query, quote_via=quote, safe='', errors='replace')}"
         )
-        response = get_quietly(self._session, url, timeout_seconds=self._timeout_seconds)
+        response = get_quietly(self._session, url, timeout_seconds=self._timeout_seconds, limit=self._limit)
         if not isinstance(response, NetworkFault):
             return response
         if response.is_lasting:
-            raise SegmentApiUnavailableError(
-                request.conn_id, request.doing, None, response.reason, advice=response.advice
-            )
+            raise SegmentApiUnreachableError(request.conn_id, request.doing, response.reason, response.advice)
         return RetryLater(None, None, response.reason, response.advice)
 
 

@@ -11,15 +11,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import requests
+import urllib3
 from fakes.recording_server import CannedResponse, RecordingServer
 from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.profile_api import ProfileApiClient
+from airflow_provider_amplitude_segment.clients.request import URLLIB3_LOGGERS
+from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.core.segment_api.profile import (
     ProfileAbsent,
@@ -30,7 +34,7 @@ from airflow_provider_amplitude_segment.core.segment_api.profile import (
 from airflow_provider_amplitude_segment.exceptions import (
     SegmentApiAnswerError,
     SegmentApiRefusedError,
-    SegmentApiUnavailableError,
+    SegmentApiUnreachableError,
     XComValueError,
 )
 
@@ -191,13 +195,13 @@ def test_an_id_that_no_url_can_have_is_unreadable(space: FakeSpace, profiles: Pr
     assert space.asked == []
 
 
-def test_an_id_with_capitals_is_asked_for_once_more_in_lower_case(space: FakeSpace, profiles: ProfileApiClient) -> None:
+def test_an_id_with_capitals_is_asked_for_in_lower_case_first(space: FakeSpace, profiles: ProfileApiClient) -> None:
     space.traits["ann"] = {TRAIT: True}
     assert profiles.trait("Ann", TRAIT) == TraitFound(value=True)
     assert profiles.user_ids("ANN") == ("ann",)
     assert profiles.trait("BOB", TRAIT) == ProfileAbsent()
     assert profiles.trait("bob", TRAIT) == ProfileAbsent()
-    assert [asked for asked, _ in space.asked] == ["Ann", "ann", "ANN", "ann", "BOB", "bob", "bob"]
+    assert [asked for asked, _ in space.asked] == ["ann", "ann", "bob", "BOB", "bob"]
 
 
 def test_a_trait_with_a_comma_is_looked_for_on_all_pages(space: FakeSpace, profiles: ProfileApiClient) -> None:
@@ -229,9 +233,10 @@ def test_each_request_waits_for_its_turn(space: FakeSpace, url: str) -> None:
     client = profile_client(url, before_request=lambda: turns.append(len(space.asked)))
     space.page, space.traits["ann"] = 1, {"a": 1, "b, c": True}
     client.trait("Ann", "b, c")
+    client.trait("Bob", "b, c")
     client.user_ids("ann")
     assert turns == list(range(len(space.asked)))
-    assert len(turns) == 5
+    assert len(turns) == 6
 
 
 def test_an_unknown_space_is_no_missing_profile(url: str) -> None:
@@ -288,7 +293,7 @@ def test_a_cut_response_and_none_are_transient() -> None:
 
 
 def test_what_no_retry_cures_is_an_error() -> None:
-    with RecordingServer() as server, pytest.raises(SegmentApiUnavailableError, match="does not speak TLS") as caught:
+    with RecordingServer() as server, pytest.raises(SegmentApiUnreachableError, match="does not speak TLS") as caught:
         profile_client(server.url.replace("http://", "https://")).trait(USER, TRAIT)
     assert caught.value.advice
 
@@ -356,7 +361,7 @@ def test_no_log_line_and_no_error_names_a_user(
     ):
         try:
             shown += repr(broken.trait(USER, TRAIT))
-        except (SegmentApiRefusedError, SegmentApiAnswerError, SegmentApiUnavailableError) as error:
+        except (SegmentApiRefusedError, SegmentApiAnswerError, SegmentApiUnreachableError) as error:
             shown += f"{error} {error.__dict__} {error.__context__!r} {error.__cause__!r}"
     shown += caplog.text
     for secret in ("ann.secret", "ann%2Esecret", TOKEN):
@@ -377,6 +382,34 @@ def test_no_log_line_names_a_user_while_other_threads_ask_too(
     assert "user_id" not in caplog.text
     logging.getLogger("urllib3.connectionpool").debug("of somebody else")
     assert "of somebody else" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "header", [b"X-Proxy note without colon", b": no name", b"no colon\r\nFoo: 1", b"\x00bad\x01: 1"]
+)
+def test_a_header_that_cannot_be_read_shows_no_user_in_the_log(header: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """urllib3 logs it with the URL, at WARNING and with a traceback."""
+    caplog.set_level(logging.DEBUG)
+    body = b'{"traits": {"t": true}, "cursor": {"has_more": false}}'
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n\r\n%b" % (len(body), header, body)
+    with RecordingServer(CannedResponse(raw=raw)) as server, vendor_logs_at_warning():
+        profile_client(server.url).trait(USER, "t")
+        assert "ann.secret" in server.came[0].path
+    assert "user_id" not in caplog.text
+    assert "ann.secret" not in caplog.text
+
+
+def test_each_logger_of_urllib3_is_silenced() -> None:
+    """A version that logs in another module has to be looked at."""
+    folder = Path(urllib3.__file__).parent
+    logging_modules = {
+        ".".join(("urllib3", *module.relative_to(folder).with_suffix("").parts)).removesuffix(".__init__")
+        for module in folder.rglob("*.py")
+        if "getLogger(__name__)" in module.read_text(encoding="utf-8")
+    }
+    # Only a browser runs these.
+    logging_modules = {name for name in logging_modules if ".emscripten." not in name}
+    assert logging_modules <= set(URLLIB3_LOGGERS)
 
 
 @pytest.mark.parametrize("carry", [pickle.dumps, copy.copy, copy.deepcopy])

@@ -10,6 +10,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     SegmentApiAnswerError,
     SegmentApiRefusedError,
     SegmentApiUnavailableError,
+    SegmentApiUnreachableError,
 )
 from airflow_provider_amplitude_segment.hooks.connection.test_result import not_reached
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 NO_SPACE = "Without a Space ID, a sync can be verified by its counts, but not user by user."
 
 _OWNER = "Segment shows write keys only to a token that has the permission Source Admin or the role Workspace Owner."
+SOURCES_SLOW = (
+    "Its sources came too slowly, so it is not known whether it may see write keys. Test again in some minutes."
+)
+
 _NOT_FOUND = 404
 _MOST_NAMED = 5
 
@@ -56,8 +61,8 @@ def public_api_failed(endpoint: Endpoint, error: SegmentApiError, *, overridden:
             "settings > Access Management > Tokens; a write key is not a token. Wrong region? If the workspace is in "
             f"the region {other}, choose {other} as Data region{clear}."
         )
-    if isinstance(error, SegmentApiUnavailableError):
-        if error.status is None:
+    if isinstance(error, SegmentApiUnavailableError | SegmentApiUnreachableError):
+        if isinstance(error, SegmentApiUnreachableError) or error.status is None:
             return not_reached(endpoint, endpoint.base_url, error.reason, error.advice)
         return False, (
             f"Reached, but not tested: {endpoint.base_url} is busy or out of order (HTTP {error.status}), so the token "
@@ -66,6 +71,22 @@ def public_api_failed(endpoint: Endpoint, error: SegmentApiError, *, overridden:
     return False, (
         f"Reached, but not Segment's Public API: {endpoint.base_url} returns another response{_status(error)}. Check "
         "Host. If it is empty, the region's host is used."
+    )
+
+
+def public_api_slow(endpoint: Endpoint) -> Verdict:
+    """Return that the Public API does not name a workspace in time."""
+    return False, (
+        f"Reached, but not tested: {endpoint.base_url} responds too slowly, so the token is not proved. Test again in "
+        "some minutes; check Host and proxies."
+    )
+
+
+def profile_api_slow(base_url: str) -> str:
+    """Return that the Profile API says nothing of the space in time."""
+    return (
+        f"The Profile API ({base_url}) responds too slowly. So the space is not proved. Test again in some minutes; "
+        "check Profile API host and proxies."
     )
 
 
@@ -127,7 +148,7 @@ def space_failed(base_url: str, space_id: str, error: SegmentApiError, spaces: S
             f"The Profile API ({base_url}) does not know the space {space_id!r}{_status(error)}. Copy its Space ID "
             f"{place}, and check Data region and Profile API host.{_name(spaces)}"
         )
-    if isinstance(error, SegmentApiUnavailableError):
+    if isinstance(error, SegmentApiUnreachableError):
         return f"The Profile API ({base_url}) cannot be reached: {error.reason}. {error.advice}"
     return f"{base_url} returns another response than the Profile API{_status(error)}. Check Profile API host."
 
