@@ -43,6 +43,8 @@ class SandboxSource:
     """What happens to an identify with a trait that the tracking plan does not have; only with a tracking plan."""
     requires_oauth: bool = False
     """Whether a batch needs a bearer token."""
+    oauth_apps: set[str] | None = None
+    """IDs of the OAuth applications that are connected to it; ``None`` for all."""
     destinations: list[SandboxDestination] = field(default_factory=list)
 
     def unplanned(self, traits: Iterable[str]) -> set[str]:

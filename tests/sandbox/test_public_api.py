@@ -71,6 +71,25 @@ def test_sources_have_their_write_keys_if_the_token_may_see_them(sandbox: Sandbo
 
 
 @pytest.mark.parametrize(
+    ("path", "versions"),
+    [("/", ["v1", "v1beta", "v1alpha"]), ("/delivery-overview/other", ["v1beta", "v1alpha"]), ("/spaces", ["v1alpha"])],
+)
+def test_a_call_of_another_version_than_accept_names_is_refused(
+    sandbox: Sandbox, path: str, versions: list[str]
+) -> None:
+    headers = {"Authorization": f"Bearer {sandbox.segment.public_api.token}"}
+    refusing = []
+    for version in ("v1", "v1beta", "v1alpha"):
+        accept = {"Accept": f"application/vnd.segment.{version}+json"}
+        response = requests.get(f"{sandbox.url}/public-api{path}", headers={**headers, **accept}, timeout=20)
+        if response.status_code == 406:
+            assert response.json()["errors"][0]["type"] == "not-acceptable"
+            refusing.append(version)
+
+    assert refusing == [version for version in ("v1", "v1beta", "v1alpha") if version not in versions]
+
+
+@pytest.mark.parametrize(
     "form",
     [
         lambda count, cursor: {"pagination.count": count, "pagination.cursor": cursor},
