@@ -328,6 +328,26 @@ def test_an_unknown_connection_is_named() -> None:
     assert "Airflow finds none of this ID" in hook.test_connection()[1]
 
 
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"password": " "},
+            "Field 'Public API token': it is missing or blank. It takes the Public API token as it was issued.",
+        ),
+        (
+            {"extra": {"space_id": "spa_1"}},
+            "Field 'Profile API token': it is missing or blank. It takes the Profile API token as it was issued.",
+        ),
+    ],
+)
+def test_a_field_that_is_missing_is_named_as_the_form_names_it(
+    connect: Callable[..., str], fields: dict[str, Any], sentence: str
+) -> None:
+    connect("segment_api_default", **{"conn_type": "segmentapi", "password": TOKEN, **fields})
+    assert SegmentApiHook().test_connection() == (False, sentence)
+
+
 @pytest.mark.usefixtures("sandbox")
 def test_a_good_connection_works_against_the_sandbox() -> None:
     works, sentence = SegmentApiHook().test_connection()
