@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.http.response_body import HttpResponse
     from airflow_provider_amplitude_segment.core.segment_api.profile import ProfileAnswer
+    from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 
 _Answer = TypeVar("_Answer")
 
@@ -52,6 +53,7 @@ class ProfileApiClient:
         conn_id: Of the connection, for errors.
         before_request: Called before each request, so that a caller can hold to a rate; one user may need several.
         now: Seconds since 1970-01-01 UTC.
+        limit: Of all requests together, after which they raise ``TimeoutError``.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ProfileApiClient:
         conn_id: str,
         before_request: Callable[[], object] = _without_waiting,
         now: Callable[[], float] = time.time,
+        limit: TimeLimit | None = None,
     ) -> None:
         self._session = session
         self.base_url = without_version(base_url)
@@ -72,6 +75,7 @@ class ProfileApiClient:
         self.conn_id = conn_id
         self._before_request = before_request
         self._now = now
+        self._limit = limit
 
     def __getstate__(self) -> NoReturn:
         """Refuse to be pickled or copied, which would carry the token along: Airflow 2.11 can be set to pickle XComs.
@@ -164,7 +168,7 @@ class ProfileApiClient:
             f"{self.base_url}/v1/spaces/{space}/collections/users/profiles/user_id:{profile}/{route}"
             f"?{urlencode(query, quote_via=quote, safe='', errors='replace')}"
         )
-        response = get_quietly(self._session, url, timeout_seconds=self._timeout_seconds)
+        response = get_quietly(self._session, url, timeout_seconds=self._timeout_seconds, limit=self._limit)
         if not isinstance(response, NetworkFault):
             return response
         if response.is_lasting:

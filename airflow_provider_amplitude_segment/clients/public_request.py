@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
     from airflow_provider_amplitude_segment.core.segment_api.responses import ResponseData
+    from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,6 @@ ALPHA = "application/vnd.segment.v1alpha+json"
 _PAGE = 200
 
 
-def _at_once() -> None:
-    """Let a request go at once."""
-
-
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """How a client knows the time and lets it pass.
@@ -47,14 +44,14 @@ class Waiting:
         random: returns a number in [0, 1), for the jitter.
         now: returns seconds since 1970-01-01 UTC.
         monotonic: returns seconds that never go back.
-        before_request: called before each request; what it raises ends them.
+        limit: of all requests and waits together; without one, only each silence has a limit.
     """
 
     sleep: Callable[[float], object] = time.sleep
     random: Callable[[], float] = random.random
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
-    before_request: Callable[[], object] = _at_once
+    limit: TimeLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +90,7 @@ class PublicRequests:
             SegmentApiUnavailableError: No response, a part of one, 408, 429 or 5xx, each time; or no connection, for a
                 reason that no retry cures.
             SegmentApiAnswerError: Any other response, 404 and 422 among them.
+            TimeoutError: The time of the limit is over.
         """
         request = ApiRequest(self.conn_id, doing)
         search = f"?{urlencode(query, quote_via=quote, errors='replace')}" if query else ""
@@ -104,6 +102,7 @@ class PublicRequests:
             if result.after_seconds is not None:
                 seconds = min(max(result.after_seconds, seconds), LONGEST_ASKED_WAIT_SECONDS)
             is_late = self.waiting.monotonic() - began + seconds > self.retries.total_seconds
+            is_late = is_late or (self.waiting.limit is not None and seconds >= self.waiting.limit.left())
             if retry > self.retries.retries or is_late:
                 raise _unavailable(request, result)
             log.warning(
@@ -154,8 +153,12 @@ class PublicRequests:
     def _try(self, url: str, accept: str, request: ApiRequest) -> ResponseData | RetryLater:
         # The limit of all tries is also one for the silence in a single try.
         timeout_seconds = min(self.timeout_seconds, self.retries.total_seconds)
-        self.waiting.before_request()
-        response = get_quietly(self.session, url, timeout_seconds=timeout_seconds, headers={"Accept": accept})
+        limit = self.waiting.limit
+        if limit is not None:
+            limit.check()
+        response = get_quietly(
+            self.session, url, timeout_seconds=timeout_seconds, headers={"Accept": accept}, limit=limit
+        )
         if not isinstance(response, NetworkFault):
             return read_response(response, request, now=self.waiting.now())
         fault = RetryLater(None, None, response.reason, response.advice)

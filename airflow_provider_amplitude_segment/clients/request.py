@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import ssl
 import threading
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import requests
 from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError
 from requests.exceptions import ConnectionError as RequestsConnectionError
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
 from airflow_provider_amplitude_segment.core.http.response_body import (
@@ -22,12 +24,28 @@ from airflow_provider_amplitude_segment.core.http.response_body import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from airflow_provider_amplitude_segment.core.http.network_fault import NetworkFault
+    from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 
 _CONNECT_SECONDS = 10.0
 _PROXY_LOGIN = 407
+_PIECE_BYTES = 64 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
+
+# Every logger of urllib3 that this package's requests reach, and those of its optional parts. A filter of a parent sees
+# no record of its children, so each is named.
+URLLIB3_LOGGERS = (
+    "urllib3",
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.contrib.pyopenssl",
+    "urllib3.http2.connection",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
 
 # How many times this thread has asked for silence.
 _suppressed = threading.local()
@@ -89,13 +107,23 @@ def _check_response(response: requests.Response, *, is_read: bool) -> None:
         # responds so to ``CONNECT``, and http.client raises an error with this text.
         response.close()
         raise ProxyError(OSError(f"Tunnel connection failed: {_PROXY_LOGIN}"))
+    if is_read:
+        _check_length(response)
+
+
+def _check_length(response: requests.Response) -> None:
     # urllib3 1.26 raises nothing for a body that is shorter than announced.
-    if is_read and response.raw.tell() < (announced_bytes(lower_names(response)) or 0):
+    if response.raw.tell() < (announced_bytes(lower_names(response)) or 0):
         raise ChunkedEncodingError(CUT_OFF)
 
 
 def get_quietly(
-    session: requests.Session, url: str, *, timeout_seconds: float, headers: Mapping[str, str] | None = None
+    session: requests.Session,
+    url: str,
+    *,
+    timeout_seconds: float,
+    headers: Mapping[str, str] | None = None,
+    limit: TimeLimit | None = None,
 ) -> HttpResponse | NetworkFault:
     """Send one GET of a URL that no log may have, because it names a user; return why no response came.
 
@@ -104,26 +132,80 @@ def get_quietly(
         url: Whole.
         timeout_seconds: Longest silence.
         headers: Beside the session's.
+        limit: Ends also a response that comes byte by byte, and so is never silent.
+
+    Raises:
+        TimeoutError: The time of ``limit`` is over.
     """
-    try:
-        with suppress_request_logs():
-            response = send(session, "GET", url, timeout_seconds=timeout_seconds, headers=headers)
-    except requests.RequestException as error:
-        # The error has the URL in its text, so it is not even the context of another one.
-        return read_fault(error)
-    return received(response)
+
+    def get() -> HttpResponse | NetworkFault:
+        try:
+            with (
+                suppress_request_logs(),
+                closing(
+                    send(session, "GET", url, timeout_seconds=timeout_seconds, headers=headers, stream=True)
+                ) as response,
+            ):
+                body = _read_body(response, limit)
+        except (requests.RequestException, HTTPError) as error:
+            # The error has the URL in its text, so it is not even the context of another one.
+            return read_fault(error)
+        return HttpResponse(
+            response.status_code, lower_names(response), body, is_end_announced=ends_announced(response)
+        )
+
+    return get() if limit is None or math.isinf(limit.left()) else _get_within(limit, get)
+
+
+def _read_body(response: requests.Response, limit: TimeLimit | None) -> bytes:
+    """Return a body that ends in time and is not larger than any that an API sends.
+
+    Raises:
+        TimeoutError: The time is over.
+        requests.RequestException, urllib3.exceptions.HTTPError: The body is too large, or only a part of it came.
+    """
+    # ``read`` waits until a piece is whole; ``read1``, which urllib3 1.26 does not have, returns what has come.
+    read = getattr(response.raw, "read1", response.raw.read)
+    pieces, size = [], 0
+    while piece := read(_PIECE_BYTES, decode_content=True):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MOST_BYTES:
+            raise requests.RequestException("too large")
+        if limit is not None:
+            limit.check()
+    _check_length(response)
+    return b"".join(pieces)
+
+
+def _get_within(limit: TimeLimit, get: Callable[[], HttpResponse | NetworkFault]) -> HttpResponse | NetworkFault:
+    """Get in a thread of its own, which is left alone when the time is over.
+
+    A socket's time-out is for one silence only, so it ends neither slow headers nor a slow name server.
+    """
+    outcome: Future[HttpResponse | NetworkFault] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(get())
+        except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
+            outcome.set_exception(error)
+
+    # A daemon, so that the process can end before it.
+    threading.Thread(target=run, name="bounded-request", daemon=True).start()
+    return outcome.result(limit.left())
 
 
 @contextmanager
 def suppress_request_logs() -> Iterator[None]:
-    """Drop urllib3's DEBUG lines about this thread's requests, because a signed link is a key.
+    """Drop what urllib3 logs of this thread's requests, because a signed link is a key, and a URL can name a user.
 
-    It logs each request's path, and the host of each new connection
+    At DEBUG it logs each request's path, at WARNING the URL whose response has a header that cannot be read
     (https://urllib3.readthedocs.io/en/stable/reference/urllib3.connectionpool.html).
     """
     # One filter for all threads that stays: logging goes through its list of filters without a lock, and leaves one out
     # where another thread removes an earlier one.
-    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+    for name in URLLIB3_LOGGERS:
         logging.getLogger(name).addFilter(_is_shown)
     depth = getattr(_suppressed, "depth", 0)
     _suppressed.depth = depth + 1

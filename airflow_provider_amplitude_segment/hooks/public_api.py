@@ -31,7 +31,7 @@ def open_public_api(
     :raises SettingError: there is no such connection, it is of another type, or a field of it cannot be used
     """
     limit = TimeLimit(monotonic)
-    hook = SegmentApiHook(api_conn_id, retries=FEW_RETRIES, before_request=limit.check)
+    hook = SegmentApiHook(api_conn_id, retries=FEW_RETRIES, limit=limit)
     connection = find_api_connection(hook, segment_conn_id)
     region = read_endpoint(connection, HOSTS, OTHER_HOSTS).known_region
     client = hook.get_conn()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_amplitude_segment.core.segment_api.retries import NO_RETRIES, RETRIES
+from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 from airflow_provider_amplitude_segment.exceptions import SegmentApiError, SettingError
 from airflow_provider_amplitude_segment.hooks.connection import api_test_result, test_result
 from airflow_provider_amplitude_segment.hooks.connection.endpoint import find_connection, read_endpoint, secret, text
@@ -67,6 +69,9 @@ _PROFILE_HOST = "Profile API host"
 # Test looks for write keys on one page.
 _SOURCES_LOOKED_AT = 200
 
+# Of all requests of one press of Test.
+_TEST_SECONDS = 30.0
+
 # In lower case, as the Profile API wants it; no user of anybody.
 _NO_USER = "airflow-provider-amplitude-segment-connection-test"
 
@@ -81,7 +86,7 @@ class SegmentApiHook(BaseHook):
 
     :param segment_api_conn_id: the connection's ID
     :param retries: how the client of the Public API waits out transient responses
-    :param before_request: called before each of that client's requests; what it raises ends them
+    :param limit: of that client's requests together
     """
 
     conn_name_attr: ClassVar[str] = "segment_api_conn_id"
@@ -94,13 +99,13 @@ class SegmentApiHook(BaseHook):
         segment_api_conn_id: str = default_conn_name,
         *,
         retries: RetryPolicy = RETRIES,
-        before_request: Callable[[], object] | None = None,
+        limit: TimeLimit | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.segment_api_conn_id = segment_api_conn_id
         self.retries = retries
-        self.before_request = before_request
+        self.limit = limit
         self._client: SegmentApiClient | None = None
 
     @staticmethod
@@ -119,10 +124,10 @@ class SegmentApiHook(BaseHook):
         :raises SettingError: a field is missing or cannot be used; names the connection and the field
         """
         if self._client is None:
-            self._client = self._make_client(self.retries)
+            self._client = self._make_client(self.retries, self.limit)
         return self._client
 
-    def _make_client(self, retries: RetryPolicy) -> SegmentApiClient:
+    def _make_client(self, retries: RetryPolicy, limit: TimeLimit | None) -> SegmentApiClient:
         # Imported here, so that Airflow parses a DAG file with this hook without an HTTP library.
         from airflow_provider_amplitude_segment.clients.public_request import Waiting  # noqa: PLC0415
         from airflow_provider_amplitude_segment.clients.segment_api import SegmentApiClient  # noqa: PLC0415
@@ -139,13 +144,16 @@ class SegmentApiHook(BaseHook):
             endpoint.timeout_seconds,
             conn_id=self.segment_api_conn_id,
             retries=retries,
-            waiting=Waiting(before_request=self.before_request or _at_once),
+            waiting=Waiting(limit=limit),
         )
 
-    def get_profile_client(self, before_request: Callable[[], object] | None = None) -> ProfileApiClient | None:
+    def get_profile_client(
+        self, before_request: Callable[[], object] | None = None, *, limit: TimeLimit | None = None
+    ) -> ProfileApiClient | None:
         """Return a client of the Profile API, a new one each time; ``None`` where the connection has no space.
 
         :param before_request: called before each request, to hold to a rate
+        :param limit: of the requests together
         :raises SettingError: a field is missing or cannot be used; names the connection and the field
         """
         from airflow_provider_amplitude_segment.clients.profile_api import ProfileApiClient  # noqa: PLC0415
@@ -170,6 +178,7 @@ class SegmentApiHook(BaseHook):
             endpoint.timeout_seconds,
             conn_id=conn_id,
             before_request=before_request or _at_once,
+            limit=limit,
         )
 
     def _endpoint(self, connection: Any) -> Endpoint:
@@ -182,11 +191,13 @@ class SegmentApiHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Return whether both tokens work, and the text for the form: the workspace, its write keys, the space."""
+        limit = TimeLimit(time.monotonic)
+        limit.begin(_TEST_SECONDS)
         try:
             connection = find_connection(self, self.segment_api_conn_id)
             endpoint = self._endpoint(connection)
-            client = self._make_client(NO_RETRIES)
-            profiles = self.get_profile_client()
+            client = self._make_client(NO_RETRIES, limit)
+            profiles = self.get_profile_client(limit=limit)
         except SettingError as error:
             return test_result.unusable(error)
         with closing(client):
@@ -195,6 +206,8 @@ class SegmentApiHook(BaseHook):
             except SegmentApiError as error:
                 overridden = bool((connection.host or "").strip())
                 return api_test_result.public_api_failed(endpoint, error, overridden=overridden)
+            except TimeoutError:
+                return api_test_result.public_api_slow(endpoint)
             works, keys = _look_for_keys(client)
             if profiles is None:
                 return api_test_result.verdict(endpoint, workspace, keys, api_test_result.NO_SPACE, works=works)
@@ -208,6 +221,8 @@ def _look_for_keys(client: SegmentApiClient) -> tuple[bool, str]:
         sources = list(islice(client.sources(""), _SOURCES_LOOKED_AT))
     except SegmentApiError as error:
         return False, api_test_result.sources_failed(error)
+    except TimeoutError:
+        return False, api_test_result.SOURCES_SLOW
     return True, api_test_result.write_keys(len(sources), sum(1 for source in sources if source.keys))
 
 
@@ -217,6 +232,8 @@ def _look_for_space(client: SegmentApiClient, profiles: ProfileApiClient) -> tup
         answer = profiles.trait(_NO_USER, _NO_USER)
     except SegmentApiError as error:
         return False, api_test_result.space_failed(profiles.base_url, profiles.space_id, error, _spaces(client))
+    except TimeoutError:
+        return False, api_test_result.profile_api_slow(profiles.base_url)
     return api_test_result.space_answered(profiles.base_url, profiles.space_id, answer)
 
 
@@ -224,7 +241,7 @@ def _spaces(client: SegmentApiClient) -> Sequence[Space]:
     """Return the spaces of the workspace, where the Public API lists them."""
     try:
         return client.spaces()
-    except SegmentApiError:
+    except (SegmentApiError, TimeoutError):
         return ()
 
 

@@ -11,15 +11,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import requests
+import urllib3
 from fakes.recording_server import CannedResponse, RecordingServer
 from requests.auth import HTTPBasicAuth
 
 from airflow_provider_amplitude_segment.clients.profile_api import ProfileApiClient
+from airflow_provider_amplitude_segment.clients.request import URLLIB3_LOGGERS
+from airflow_provider_amplitude_segment.clients.vendor_logs import vendor_logs_at_warning
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.core.segment_api.profile import (
     ProfileAbsent,
@@ -377,6 +381,34 @@ def test_no_log_line_names_a_user_while_other_threads_ask_too(
     assert "user_id" not in caplog.text
     logging.getLogger("urllib3.connectionpool").debug("of somebody else")
     assert "of somebody else" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "header", [b"X-Proxy note without colon", b": no name", b"no colon\r\nFoo: 1", b"\x00bad\x01: 1"]
+)
+def test_a_header_that_cannot_be_read_shows_no_user_in_the_log(header: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """urllib3 logs it with the URL, at WARNING and with a traceback."""
+    caplog.set_level(logging.DEBUG)
+    body = b'{"traits": {"t": true}, "cursor": {"has_more": false}}'
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n\r\n%b" % (len(body), header, body)
+    with RecordingServer(CannedResponse(raw=raw)) as server, vendor_logs_at_warning():
+        profile_client(server.url).trait(USER, "t")
+        assert "ann.secret" in server.came[0].path
+    assert "user_id" not in caplog.text
+    assert "ann.secret" not in caplog.text
+
+
+def test_each_logger_of_urllib3_is_silenced() -> None:
+    """A version that logs in another module has to be looked at."""
+    folder = Path(urllib3.__file__).parent
+    logging_modules = {
+        ".".join(("urllib3", *module.relative_to(folder).with_suffix("").parts)).removesuffix(".__init__")
+        for module in folder.rglob("*.py")
+        if "getLogger(__name__)" in module.read_text(encoding="utf-8")
+    }
+    # Only a browser runs these.
+    logging_modules = {name for name in logging_modules if ".emscripten." not in name}
+    assert logging_modules <= set(URLLIB3_LOGGERS)
 
 
 @pytest.mark.parametrize("carry", [pickle.dumps, copy.copy, copy.deepcopy])

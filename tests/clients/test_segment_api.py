@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import logging
 import pickle
 import socket
+import socketserver
+import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,14 +20,18 @@ import requests
 from fakes.clock import FakeClock
 from fakes.recording_server import CannedResponse, RecordingServer, unannounced
 
+from airflow_provider_amplitude_segment.clients import request
 from airflow_provider_amplitude_segment.clients.public_request import Waiting
 from airflow_provider_amplitude_segment.clients.segment_api import SegmentApiClient
 from airflow_provider_amplitude_segment.core.ledger.stream import key_fingerprint
 from airflow_provider_amplitude_segment.core.segment_api.identify_counts import IdentifyCounts
 from airflow_provider_amplitude_segment.core.segment_api.retries import FEW_RETRIES, RETRIES
+from airflow_provider_amplitude_segment.core.segment_api.source_check import find_keys
+from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 from airflow_provider_amplitude_segment.core.segment_api.workspace import (
     ConnectedDestination,
     IdentifyRules,
+    ListedSource,
     Space,
     Workspace,
 )
@@ -82,7 +91,8 @@ class Tried:
         self.waits: list[float] = []
         session = requests.Session()
         session.auth = sign_with_bearer(token)
-        waiting = Waiting(self._sleep, lambda: 0.5, self.clock.now, self.clock.monotonic)
+        self.limit = TimeLimit(self.clock.monotonic)
+        waiting = Waiting(self._sleep, lambda: 0.5, self.clock.now, self.clock.monotonic, self.limit)
         self.api = SegmentApiClient(session, url, 5, conn_id="segment_api", retries=retries, waiting=waiting)
 
     def _sleep(self, seconds: float) -> None:
@@ -299,11 +309,16 @@ def test_a_response_of_another_shape_is_an_error_with_the_question(
     assert caught.value.doing in str(caught.value)
 
 
+def sorted_sources(api: SegmentApiClient) -> list[ListedSource]:
+    return sorted(api.sources(HOST), key=lambda found: found.source_id)
+
+
 @pytest.mark.parametrize("entry", [None, 7, "x", [], {}, {"id": 7}, {"id": None, "writeKeys": 1, "metadata": 7}])
 def test_an_entry_of_another_shape_is_left_out(server: RecordingServer, entry: object) -> None:
     api = Tried(server.url).api
     server.responses = [data(sources=[entry, source("a", KEY)])]
-    assert [found.source_id for found in api.sources(HOST)] == ["a"]
+    # Of a source, only that it may have the key.
+    assert [(found.source_id, found.hides_keys) for found in sorted_sources(api)] == [("", True), ("a", False)]
     server.responses = [data(destinations=[entry])]
     assert api.connected_destinations("a") == ()
     server.responses = [data(suppressed=[entry])]
@@ -362,6 +377,81 @@ def test_a_check_asks_twice_at_most_and_says_what_the_server_asked_for(server: R
     with pytest.raises(SegmentApiUnavailableError) as caught:
         tried.api.workspace()
     assert (caught.value.retry_after_seconds, tried.waits, len(server.came)) == (30.0, [], 1)
+
+
+@pytest.mark.parametrize(
+    "keys", [None, 7, "mine", {"a": "mine"}, [KEY, 7], [KEY, None], [KEY, "half \ud800"], [KEY, ["mine"]]]
+)
+def test_write_keys_of_another_shape_may_be_the_wanted_one(server: RecordingServer, keys: object) -> None:
+    server.responses = [data(sources=[source("a", writeKeys=keys)])]
+    listing = find_keys(Tried(server.url).api.sources(HOST), {"wanted"})
+    assert (listing.listed, listing.hidden) == (1, 1)
+
+
+@pytest.fixture
+def slow() -> Iterator[str]:
+    """Run a server that sends one byte after another, for as long as anybody reads them."""
+    over = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            path = self.request.recv(65536).split(b" ", 2)[1]
+            whole, dripped = b"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n", b" " * 300
+            if b"sources" in path:
+                whole, dripped = b"HTTP/1.1 200 OK\r\n", b"X-Slow: " + b"x" * 300
+            with suppress(OSError):
+                self.request.sendall(whole)
+                for byte in dripped:
+                    self.request.sendall(bytes([byte]))
+                    if over.wait(0.02):
+                        return
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+        over.set()
+        running.shutdown()
+
+
+@pytest.mark.parametrize("ask", ASK[:2], ids=["body", "headers"])
+def test_a_response_that_comes_byte_by_byte_ends_with_the_limit(
+    slow: str, ask: Callable[[SegmentApiClient], object]
+) -> None:
+    """No silence is long enough for a socket's time-out."""
+    limit = TimeLimit(time.monotonic)
+    api = SegmentApiClient(requests.Session(), slow, 5, conn_id="a", retries=FEW_RETRIES, waiting=Waiting(limit=limit))
+    limit.begin(0.05)
+    with pytest.raises(TimeoutError):
+        ask(api)
+
+
+def test_a_body_that_is_larger_than_any_of_segments_is_not_read_to_its_end(
+    server: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request, "_MOST_BYTES", 100_000)
+    server.responses = [CannedResponse(body=b" " * 200_000)]
+    with pytest.raises(SegmentApiUnavailableError):
+        Tried(server.url, FEW_RETRIES).api.workspace()
+
+
+@pytest.mark.parametrize("is_limited", [False, True])
+def test_a_compressed_body_is_read_as_it_was(server: RecordingServer, is_limited: bool) -> None:
+    body = gzip.compress(json.dumps({"data": WORKSPACE}).encode())
+    server.responses = [CannedResponse(200, {"Content-Encoding": "gzip"}, body)]
+    limit = TimeLimit(time.monotonic)
+    if is_limited:
+        limit.begin(600)
+    api = SegmentApiClient(requests.Session(), server.url, 5, conn_id="a", waiting=Waiting(limit=limit))
+    assert [api.workspace().slug for _ in range(3)] == ["acme"] * 3
+
+
+def test_no_wait_is_longer_than_the_limit(server: RecordingServer) -> None:
+    server.responses = [error(503, "busy")]
+    tried = Tried(server.url, FEW_RETRIES)
+    tried.limit.begin(0.4)
+    with pytest.raises(SegmentApiUnavailableError):
+        tried.api.workspace()
+    assert (tried.waits, len(server.came)) == ([], 1)
 
 
 def test_retries_end() -> None:

@@ -45,6 +45,7 @@ class FakePublicApi:
         seconds: how long each request takes, on the clock.
         requests: what was asked, in order; a page of sources is one.
         limit: of its time.
+        shifts: sources that its first list leaves out.
     """
 
     def __init__(self, clock: FakeClock, slug: str = "acme", *, page: int = 2) -> None:
@@ -55,6 +56,7 @@ class FakePublicApi:
         self.seconds = 0.1
         self.requests: list[str] = []
         self.limit = TimeLimit(clock.monotonic)
+        self.shifts: list[FakeSource] = []
         self._clock = clock
         self._page = page
 
@@ -85,6 +87,8 @@ class FakePublicApi:
             for each in self.listed[first : first + self._page]:
                 keys = each.keys if self.shows_keys else frozenset[str]()
                 yield ListedSource(each.source_id, each.slug, each.slug.title(), each.enabled, keys)
+        self.listed += self.shifts
+        self.shifts = []
 
     def _of(self, source_id: str) -> FakeSource:
         return next(each for each in self.listed if each.source_id == source_id)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import socketserver
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -112,6 +115,56 @@ def test_half_a_space_is_named_and_does_not_keep_the_public_api_from_working(
     assert sentence.startswith(f"Field '{field}': ")
     assert PROFILE_TOKEN not in str(caught.value) + sentence
     assert "tokén" not in str(caught.value) + sentence
+
+
+class Drip(socketserver.BaseRequestHandler):
+    """Names a workspace at once, and sends any other response byte by byte, for as long as anybody reads it."""
+
+    workspace_too = False
+
+    def handle(self) -> None:
+        """Respond to one request."""
+        path = self.request.recv(65536).split(b" ", 2)[1]
+        body = WORKSPACE.body
+        length = len(body) if path == b"/" and not self.workspace_too else 300
+        with suppress(OSError):
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % length)
+            if length == len(body):
+                self.request.sendall(body)
+                return
+            for _ in range(length):
+                self.request.sendall(b" ")
+                if self.server.over.wait(0.02):  # type: ignore[attr-defined]
+                    return
+
+
+class DripToo(Drip):
+    """Sends every response so."""
+
+    workspace_too = True
+
+
+@pytest.mark.parametrize(
+    ("handler", "said"),
+    [
+        (DripToo, "Reached, but not tested: http://127.0.0.1:"),
+        (Drip, "Its sources came too slowly, so it is not known whether it may see write keys."),
+        (Drip, "responds too slowly. So the space is not proved."),
+    ],
+)
+def test_a_response_that_comes_byte_by_byte_does_not_hold_up_the_form(
+    hook: Callable[..., SegmentApiHook], monkeypatch: pytest.MonkeyPatch, handler: type[Drip], said: str
+) -> None:
+    monkeypatch.setattr(segment_api, "_TEST_SECONDS", 0.3)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        server.over = threading.Event()  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        works, sentence = hook(url, **SPACE, profile_host=url).test_connection()
+        server.over.set()  # type: ignore[attr-defined]
+        server.shutdown()
+    assert not works
+    assert said in sentence
 
 
 @pytest.mark.parametrize("password", ["", " \n", "a b", "tokén", "a\nb", "a\x00b"])

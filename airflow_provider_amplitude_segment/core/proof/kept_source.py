@@ -1,7 +1,8 @@
-"""Keep a proved source in the state path for the DAG run, so that its other tasks and tries do not ask again.
+"""Keep what Segment said of a write key for the DAG run, so that its other tasks and tries do not ask again.
 
-``amplitude-segment-source-<key fingerprint>.json`` at the root; the next DAG run writes over it. Only proved sources
-are kept: an error must not outlive what cures it. Everything here is best effort, because Segment can be asked again.
+``amplitude-segment-source-<key fingerprint>.json`` at the state path's root; the next DAG run writes over it. Kept are
+a proved source, once all of it was read, and that the token may not see the key. An error is not, because it must not
+outlive what cures it. Everything here is best effort, because Segment can be asked again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from airflow_provider_amplitude_segment.core.ledger.state_path_mark import (
     encode_entry,
     refuse_foreign,
 )
-from airflow_provider_amplitude_segment.core.segment_api.source_check import ProvedSource
+from airflow_provider_amplitude_segment.core.segment_api.source_check import ProvedSource, UnknownSource
 from airflow_provider_amplitude_segment.core.segment_api.workspace import IdentifyRules, ListedSource, Workspace
 from airflow_provider_amplitude_segment.exceptions import LedgerError, StatePathError
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def read_source(store: Store, key_fingerprint: str, run: Run) -> ProvedSource | None:
-    """Return the source that this DAG run has proved for a key; ``None`` where it has none that can be read.
+def read_source(store: Store, key_fingerprint: str, run: Run) -> ProvedSource | UnknownSource | None:
+    """Return what Segment told this DAG run of a key; ``None`` where nothing is kept that can be read.
 
     A cleared DAG run asks again, because what was cleared may have been cured in Segment.
     """
@@ -38,10 +39,10 @@ def read_source(store: Store, key_fingerprint: str, run: Run) -> ProvedSource | 
         log.info("Whether this DAG run has proved the write key cannot be read: %s", error.happened)
         return None
     same_run = run.dag_run and (entry.get("dag_run"), entry.get("clear_number")) == (run.dag_run, run.clear_number)
-    if not same_run or entry.get("format") != FORMAT or entry.get("enabled") is not True:
+    if not same_run or entry.get("format") != FORMAT:
         return None
     try:
-        return _proved(entry)
+        return _proved(entry) if entry.get("enabled") is True else _unknown(entry["unknown"])
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -60,6 +61,13 @@ def _proved(entry: dict[str, Any]) -> ProvedSource:
     )
 
 
+def _unknown(unknown: dict[str, Any]) -> UnknownSource:
+    reason, advice = unknown["reason"], unknown["advice"]
+    if not isinstance(reason, str) or not isinstance(advice, str):
+        raise TypeError
+    return UnknownSource(reason, advice, is_lasting=True)
+
+
 def _rules(rules: dict[str, Any] | None) -> IdentifyRules | None:
     if rules is None:
         return None
@@ -71,15 +79,33 @@ def _rules(rules: dict[str, Any] | None) -> IdentifyRules | None:
     )
 
 
-def write_source(store: Store, key_fingerprint: str, run: Run, proved: ProvedSource, now: float) -> None:
-    """Write a proved source over what an earlier DAG run kept; a failure is only logged."""
-    if not run.dag_run:
+def write_source(
+    store: Store, key_fingerprint: str, run: Run, checked: ProvedSource | UnknownSource, now: float
+) -> None:
+    """Write what the next task would be told too over what an earlier DAG run kept; a failure is only logged."""
+    said = _fields(checked)
+    if not run.dag_run or said is None:
         return
+    entry = {"dag_run": run.dag_run, "clear_number": run.clear_number, "proved_at": timestamp(now), **said}
+    name = source_file(key_fingerprint)
+    try:
+        refuse_foreign(store.get(name), store.locate(name))
+        store.put(name, encode_entry(entry))
+    except LedgerError as error:
+        log.info("The proof of the write key is not kept, so the next task asks again: %s", error.happened)
+
+
+def _fields(checked: ProvedSource | UnknownSource) -> dict[str, Any] | None:
+    """Return the fields of what is kept; ``None`` where another try may be told more."""
+    if isinstance(checked, UnknownSource):
+        unknown = {"reason": checked.reason, "advice": checked.advice}
+        return {"enabled": None, "unknown": unknown} if checked.is_lasting else None
+    return _proved_fields(checked) if checked.is_whole else None
+
+
+def _proved_fields(proved: ProvedSource) -> dict[str, Any]:
     rules = proved.rules
-    entry = {
-        "dag_run": run.dag_run,
-        "clear_number": run.clear_number,
-        "proved_at": timestamp(now),
+    return {
         "workspace_id": proved.workspace.workspace_id,
         "workspace": proved.workspace.slug,
         "workspace_name": proved.workspace.name,
@@ -96,9 +122,3 @@ def write_source(store: Store, key_fingerprint: str, run: Run, proved: ProvedSou
         },
         "feeds_amplitude": proved.feeds_amplitude,
     }
-    name = source_file(key_fingerprint)
-    try:
-        refuse_foreign(store.get(name), store.locate(name))
-        store.put(name, encode_entry(entry))
-    except LedgerError as error:
-        log.info("The proof of the write key is not kept, so the next task asks again: %s", error.happened)

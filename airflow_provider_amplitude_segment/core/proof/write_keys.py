@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_amplitude_segment.core.proof.kept_source import read_source, write_source
 from airflow_provider_amplitude_segment.core.segment_api.source_check import (
+    CHECK_SECONDS,
     AskedKey,
     ProvedSource,
     UnknownSource,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts, Segment
     from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run
-    from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
     from airflow_provider_amplitude_segment.core.segment_api.source_check import Checked
 
 log = logging.getLogger(__name__)
@@ -95,8 +95,10 @@ def prove_write_keys(ports: DeliveryPorts, run: Run) -> WriteKeyProofs:
             known[destination.name] = kept
             continue
         asked.setdefault((access.conn_id, destination.host), []).append(destination)
+    # One limit for all connections, because a sync waits for their sum.
+    ends_at = ports.clock.monotonic() + CHECK_SECONDS
     for destinations in asked.values():
-        known |= _ask(ports, run, ports.public_apis[destinations[0].name], destinations)
+        known |= _ask(ports, run, destinations, ends_at - ports.clock.monotonic())
     error = next((known[d.name] for d in ports.segment_clients if isinstance(known.get(d.name), GuardError)), None)
     if isinstance(error, GuardError):
         raise error
@@ -107,15 +109,14 @@ def prove_write_keys(ports: DeliveryPorts, run: Run) -> WriteKeyProofs:
     return WriteKeyProofs(proofs)
 
 
-def _ask(
-    ports: DeliveryPorts, run: Run, access: PublicApiAccess, destinations: Sequence[Destination]
-) -> dict[str, Checked]:
-    """Ask about destinations of one host by one connection, and keep what is proved."""
+def _ask(ports: DeliveryPorts, run: Run, destinations: Sequence[Destination], seconds: float) -> dict[str, Checked]:
+    """Ask about destinations of one host by one connection, for so long at most, and keep what they say."""
+    access = ports.public_apis[destinations[0].name]
     keys = [AskedKey(d.segment_conn_id, d.key_fingerprint, d.host, d.region) for d in destinations]
-    checked = check_keys(access, keys)
+    checked = check_keys(access, keys, seconds)
     for destination in destinations:
         proof = checked[destination.key_fingerprint]
-        if isinstance(proof, ProvedSource):
+        if isinstance(proof, ProvedSource | UnknownSource):
             write_source(ports.store, destination.key_fingerprint, run, proof, ports.clock.now())
     return {destination.name: checked[destination.key_fingerprint] for destination in destinations}
 

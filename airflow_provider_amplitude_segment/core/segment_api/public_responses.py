@@ -1,7 +1,8 @@
 """What each response of the Public API means that lists something of a workspace.
 
 Source: Segment's own SDK, https://github.com/segmentio/public-api-sdk-typescript, folder ``model``; each function
-names its class. An entry of another shape is left out, because one odd source must not hide the others.
+names its class. An entry of another shape is left out, because one odd entry must not hide the others. Of the sources,
+it counts as one that hides its keys, because the wanted key may be in it.
 """
 
 from __future__ import annotations
@@ -61,20 +62,32 @@ def read_sources(data: ResponseData, fingerprint: Callable[[str], str]) -> tuple
     >>> source = {"id": "qQE3", "slug": "python", "enabled": True, "writeKeys": ["hush"]}
     >>> page = ResponseData(ApiRequest("c", "x"), 200, {"sources": [source, {"slug": "no ID"}]})
     >>> [(found.source_id, found.name, found.enabled, found.keys) for found in read_sources(page, str.upper)]
-    [('qQE3', 'python', True, frozenset({'HUSH'}))]
+    [('qQE3', 'python', True, frozenset({'HUSH'})), ('', '', True, frozenset())]
+    >>> [found.hides_keys for found in read_sources(page, str.upper)]
+    [False, True]
     """
-    sources = (_read_source(entry, fingerprint) for entry in data.objects("sources"))
-    return tuple(source for source in sources if source.source_id)
+    entries = data.objects("sources")
+    odd = len(data.values["sources"]) - len(entries)
+    sources = tuple(_read_source(entry, fingerprint) for entry in entries)
+    return (*sources, *(_UNREADABLE for _ in range(odd)))
+
+
+_UNREADABLE = ListedSource("", "", "", enabled=True, hides_keys=True)
 
 
 def _read_source(entry: dict[str, Any], fingerprint: Callable[[str], str]) -> ListedSource:
+    if not text_of(entry, "id"):
+        return _UNREADABLE
+    keys = entry.get("writeKeys")
+    texts = texts_in(keys)
     return ListedSource(
         source_id=text_of(entry, "id"),
         slug=text_of(entry, "slug"),
         name=text_of(entry, "name", "slug", "id"),
         # Only a source that Segment calls disabled is one, because the check refuses a sync for it.
         enabled=entry.get("enabled") is not False,
-        keys=frozenset(map(fingerprint, texts_in(entry.get("writeKeys")))),
+        keys=frozenset(map(fingerprint, texts)),
+        hides_keys=not isinstance(keys, list) or len(texts) < len(keys),
     )
 
 

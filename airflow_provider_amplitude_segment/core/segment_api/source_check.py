@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 20.0
-"""No further request begins after so many seconds, because a check must not delay a sync for long."""
+"""For all requests of a task's check together, because a check must not delay a sync for long."""
 
 _AMPLITUDE = frozenset({"amplitude", "actions-amplitude"})
 """Slugs of Segment's two Amplitude destinations in its catalog."""
@@ -61,12 +61,14 @@ class ProvedSource(NotForXCom):
         source: the source; without its keys where it was kept.
         rules: what it does with unplanned traits; ``None`` where Segment did not say it.
         feeds_amplitude: whether an enabled destination sends its messages to Amplitude.
+        is_whole: whether another try would read no more of it.
     """
 
     workspace: Workspace
     source: ListedSource
     rules: IdentifyRules | None = None
     feeds_amplitude: bool = False
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,12 @@ class UnknownSource(NotForXCom):
     Attributes:
         reason: why, in words that follow "because" or a colon.
         advice: what to do, in a sentence.
+        is_lasting: whether it stays so until the token or the workspace changes.
     """
 
     reason: str
     advice: str
+    is_lasting: bool = False
 
 
 Checked = ProvedSource | UnknownSource | WriteKeyError | SourceDisabledError
@@ -93,7 +97,7 @@ class SourceListing:
     Attributes:
         found: by key fingerprint, the source that has the key.
         listed: sources that were read.
-        hidden: those of them without a visible key.
+        hidden: those of them that show no key, or not all of theirs.
     """
 
     found: Mapping[str, ListedSource] = field(default_factory=dict)
@@ -115,7 +119,7 @@ def find_keys(sources: Iterable[ListedSource], wanted: Collection[str]) -> Sourc
     listed = hidden = 0
     for source in sources:
         listed += 1
-        hidden += not source.keys
+        hidden += source.hides_keys or not source.keys
         found.update(dict.fromkeys(source.keys.intersection(wanted), source))
         if len(found) == len(wanted):
             break
@@ -132,7 +136,7 @@ def judge_key(key: AskedKey, access: PublicApiAccess, workspace: Workspace, list
     if source is None:
         if not listing.hidden and listing.listed:
             return WriteKeyError(key.segment_conn_id, access.conn_id, workspace.slug)
-        return UnknownSource(_unseen(access, workspace, listing), _SHOW_KEYS)
+        return UnknownSource(_unseen(access, workspace, listing), _SHOW_KEYS, is_lasting=True)
     if key.region and access.region and key.region != access.region:
         return WriteKeyError(key.segment_conn_id, access.conn_id, workspace.slug, access.region)
     if not source.enabled:
@@ -155,19 +159,21 @@ def _unseen(access: PublicApiAccess, workspace: Workspace, listing: SourceListin
     )
 
 
-def check_keys(access: PublicApiAccess, keys: Sequence[AskedKey]) -> dict[str, Checked]:
+def check_keys(access: PublicApiAccess, keys: Sequence[AskedKey], seconds: float = CHECK_SECONDS) -> dict[str, Checked]:
     """Ask one workspace about write keys of one host; return what it says, by fingerprint. Raises nothing.
 
-    It reads the list of sources once, and then asks each proved source for its tracking plan and its destinations.
+    It reads the list of sources, once more before it calls a key wrong, and then asks each proved source for its
+    tracking plan and its destinations.
 
     Args:
         access: of the workspace.
         keys: at least one; all of one host.
+        seconds: that are left of ``CHECK_SECONDS``.
     """
-    access.limit.begin(CHECK_SECONDS)
+    access.limit.begin(seconds)
     try:
         workspace = access.api.workspace()
-        listing = find_keys(access.api.sources(keys[0].host), {key.fingerprint for key in keys})
+        listing = _list_keys(access, keys)
     except TimeoutError:
         unknown = UnknownSource(
             f"the Public API did not list the sources within {CHECK_SECONDS:.0f} seconds", _CHECK_STATUS
@@ -181,6 +187,21 @@ def check_keys(access: PublicApiAccess, keys: Sequence[AskedKey]) -> dict[str, C
         if isinstance(found, ProvedSource):
             checked[key.fingerprint] = _described(found, access)
     return checked
+
+
+def _list_keys(access: PublicApiAccess, keys: Sequence[AskedKey]) -> SourceListing:
+    """Return what the list of sources says of the keys.
+
+    A list that changes between two of its pages can leave a source out, so a key that would be called wrong is looked
+    for in a second list.
+    """
+    wanted = {key.fingerprint for key in keys}
+    first = find_keys(access.api.sources(keys[0].host), wanted)
+    missing = wanted - first.found.keys()
+    if not missing or first.hidden or not first.listed:
+        return first
+    second = find_keys(access.api.sources(keys[0].host), missing)
+    return replace(second, found={**first.found, **second.found})
 
 
 _CHECK_STATUS = "If it happens again, check Segment's status page, and what else uses the token."
@@ -210,4 +231,4 @@ def _described(proved: ProvedSource, access: PublicApiAccess) -> ProvedSource:
         # The key is proved all the same.
         reason = error.happened if isinstance(error, SegmentApiError) else "Segment was slow"
         log.info("Not all of source %r was read: %s", proved.source.slug, reason)
-        return proved
+        return replace(proved, is_whole=isinstance(error, SegmentApiError) and not error.retryable)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class TimeLimit:
-    """Ends a chain of requests: no request begins after its time.
+    """Ends a chain of requests: none begins after its time, and the last one is left when its time is over.
 
     Args:
         monotonic: Seconds that never go back.
@@ -24,8 +24,12 @@ class TimeLimit:
         """Let the requests from now on take so many seconds together."""
         self._ends_at = self._monotonic() + seconds
 
+    def left(self) -> float:
+        """Return the seconds that are left, not below 0; infinitely many before ``begin``."""
+        return max(0.0, self._ends_at - self._monotonic())
+
     def check(self) -> None:
-        """Call before each request.
+        """Call before each request, and while its response comes.
 
         Raises:
             TimeoutError: The time is over.

@@ -33,6 +33,7 @@ class ListedSource(NotForXCom):
         enabled: whether it takes messages; a disabled one drops them behind a 200.
         keys: ``key_fingerprint`` of each of its write keys, at the host that the caller names; empty where the
             token may not see keys.
+        hides_keys: whether it may have more keys than ``keys``, because something of it cannot be read.
     """
 
     source_id: str
@@ -40,6 +41,7 @@ class ListedSource(NotForXCom):
     name: str
     enabled: bool
     keys: frozenset[str] = field(default=frozenset(), repr=False)
+    hides_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 NO_SPACE = "Without a Space ID, a sync can be verified by its counts, but not user by user."
 
 _OWNER = "Segment shows write keys only to a token that has the permission Source Admin or the role Workspace Owner."
+SOURCES_SLOW = (
+    "Its sources came too slowly, so it is not known whether it may see write keys. Test again in some minutes."
+)
+
 _NOT_FOUND = 404
 _MOST_NAMED = 5
 
@@ -66,6 +70,22 @@ def public_api_failed(endpoint: Endpoint, error: SegmentApiError, *, overridden:
     return False, (
         f"Reached, but not Segment's Public API: {endpoint.base_url} returns another response{_status(error)}. Check "
         "Host. If it is empty, the region's host is used."
+    )
+
+
+def public_api_slow(endpoint: Endpoint) -> Verdict:
+    """Return that the Public API does not name a workspace in time."""
+    return False, (
+        f"Reached, but not tested: {endpoint.base_url} responds too slowly, so the token is not proved. Test again in "
+        "some minutes; check Host and proxies."
+    )
+
+
+def profile_api_slow(base_url: str) -> str:
+    """Return that the Profile API says nothing of the space in time."""
+    return (
+        f"The Profile API ({base_url}) responds too slowly. So the space is not proved. Test again in some minutes; "
+        "check Profile API host and proxies."
     )
 
 

@@ -197,6 +197,38 @@ def test_a_slow_api_is_not_asked_for_long(world: World, api: FakePublicApi, capl
     assert "within 20 seconds" in warnings(caplog)[0]
 
 
+def test_all_connections_of_a_task_have_one_limit(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    keys = tuple(f"k{number}" for number in range(6))
+    apis = [FakePublicApi(world.clock) for _ in keys]
+    for key, api in zip(keys, apis, strict=True):
+        api.seconds = 9.0
+        api.source(key, key)
+        world.public_apis[key] = replace(api.access(), conn_id=f"api-{key}")
+    world.amplitude.cohort("c1", "Power Users", ["ann"])
+
+    began = world.clock.now()
+    sync = world.prepare("c1", keys=keys)
+    sync._session.prove_write_keys()
+
+    assert world.clock.now() - began <= CHECK_SECONDS + 9.0
+    assert [sync._session.proofs.source_checked(f"dst-{key}") for key in keys] == ["proved"] + ["unknown"] * 5
+    assert len(warnings(caplog)) == 5
+
+
+def test_a_source_that_a_shifting_list_leaves_out_is_found_in_a_second_one(world: World, api: FakePublicApi) -> None:
+    api.shifts = [api.listed.pop()]
+
+    assert world.sync("c1").destinations[0].source_checked == "proved"
+    assert api.requests == ["workspace", "sources", "sources", "sources", "rules", "destinations"]
+
+
+def test_a_second_list_that_fails_is_a_warning_and_no_error(world: World, api: FakePublicApi) -> None:
+    api.listed.pop()
+    api.seconds = CHECK_SECONDS / 1.5
+
+    assert world.sync("c1").destinations[0].source_checked == "unknown"
+
+
 def test_a_slow_api_that_has_found_the_key_is_asked_nothing_more(world: World, api: FakePublicApi) -> None:
     api.seconds = CHECK_SECONDS / 2
 
@@ -293,6 +325,52 @@ def test_a_retry_and_another_task_of_the_dag_run_ask_nothing(world: World, api: 
 
     assert len(api.requests) == asked
     assert [report.destinations[0].source_checked for report in reports] == ["proved"] * 3
+
+
+def test_that_a_token_may_not_see_keys_is_asked_once_in_a_dag_run(
+    world: World, api: FakePublicApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.amplitude.cohort("c2", "Buyers", ["cat"])
+    api.shows_keys = False
+    world.sync("c1", run="a")
+    asked = len(api.requests)
+
+    reports = [world.sync("c1", run="a"), world.sync("c2", identity={"key": "a.1", "dag_run": "a"})]
+
+    assert len(api.requests) == asked
+    assert [report.destinations[0].source_checked for report in reports] == ["unknown"] * 2
+    assert ["may not see the write keys" in warning for warning in warnings(caplog)] == [True] * 3
+    api.shows_keys = True
+    assert world.sync("c1", run="b").destinations[0].source_checked == "proved"
+    whole = {**json.loads(world.store.objects[KEPT]), "enabled": None}
+    for unknown in (None, 7, {}, {"reason": 7, "advice": "x"}, {"reason": "x"}):
+        world.store.objects[KEPT] = json.dumps({**whole, "unknown": unknown}).encode()
+        assert world.sync("c1", run="b").destinations[0].source_checked == "proved"
+
+
+@pytest.mark.parametrize("asked", ["rules", "destinations"])
+def test_what_was_not_read_of_a_source_is_asked_by_the_next_task(
+    world: World, api: FakePublicApi, caplog: pytest.LogCaptureFixture, asked: str
+) -> None:
+    api.listed[-1].rules = RULES
+    api.faults[asked] = BUSY
+    world.sync("c1", run="a")
+    assert KEPT not in world.store.objects
+    api.faults.clear()
+    caplog.clear()
+
+    world.sync("c1", run="a")
+
+    assert "Segment will drop trait 'Power Users (c1)'" in warnings(caplog)[0]
+    assert KEPT in world.store.objects
+
+
+def test_what_a_token_may_not_read_of_a_source_is_not_asked_again(world: World, api: FakePublicApi) -> None:
+    api.faults["rules"] = REFUSED
+    world.sync("c1", run="a")
+    world.sync("c1", run="a")
+
+    assert api.requests.count("rules") == 1
 
 
 def test_a_task_that_resumes_after_its_deferral_asks_nothing(world: World, api: FakePublicApi) -> None:
