@@ -5,7 +5,8 @@ received, and its Profile API for a sample of the users. If more than one user i
 the tasks after it do not start. With **heal**, the next run sends the users who differ again.
 
 **To change:** `cohort_id` (the last part of the cohort's URL in Amplitude) and the schedule. The Segment connection
-names a connection of type *Segment (Public API)* in its field *Public API connection ID*.
+names a connection of type *Segment (Public API)* in its field *Public API connection ID*. If several DAGs verify users
+of one space, put their verifications into a pool with one slot.
 """
 
 from __future__ import annotations

@@ -89,8 +89,9 @@ class ProfileApiClient:
         """Return what Segment has of one user's trait; one attempt.
 
         Args:
-            user_id: As it was sent. Segment finds a profile by lower-case IDs only, so an ID with capitals that is not
-                found is asked for once more in lower case.
+            user_id: As it was sent. "Queries with an ``external_id`` in other casing won't return any profiles"
+                (https://www.twilio.com/docs/segment/unify/profile-api), so an ID with capitals is asked for in lower
+                case, and as it is only where that is not found: one request each for most users.
             trait: The trait's key.
 
         Raises:
@@ -116,11 +117,10 @@ class ProfileApiClient:
         part = _part(user_id)
         if part is None:
             return ProfileUnreadable(None)
-        answer = read(part)
-        lower = _part(user_id.lower())
-        if lower is not None and lower != part and isinstance(answer, ProfileAbsent):
-            return read(lower)
-        return answer
+        # Half a surrogate pair stays one in lower case.
+        lower = _part(user_id.lower()) or part
+        answer = read(lower)
+        return read(part) if lower != part and isinstance(answer, ProfileAbsent) else answer
 
     def _read_trait(self, profile: str, trait: str) -> ProfileAnswer:
         request = ApiRequest(self.conn_id, "what it has of a user's trait")
