@@ -72,7 +72,7 @@ _SOURCES_LOOKED_AT = 200
 # Of all requests of one press of Test.
 _TEST_SECONDS = 30.0
 
-# In lower case, as the Profile API wants it; no user of anybody.
+# In lower case, as the Profile API wants it, and the ID of no user.
 _NO_USER = "airflow-provider-amplitude-segment-connection-test"
 
 
@@ -223,7 +223,8 @@ def _look_for_keys(client: SegmentApiClient) -> tuple[bool, str]:
         return False, api_test_result.sources_failed(error)
     except TimeoutError:
         return False, api_test_result.SOURCES_SLOW
-    return True, api_test_result.write_keys(len(sources), sum(1 for source in sources if source.keys))
+    keyed = [source for source in sources if source.keys or source.hides_keys]
+    return True, api_test_result.write_keys(len(keyed), sum(source.hides_keys for source in keyed))
 
 
 def _look_for_space(client: SegmentApiClient, profiles: ProfileApiClient) -> tuple[bool, str]:

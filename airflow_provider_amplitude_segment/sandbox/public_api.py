@@ -170,7 +170,7 @@ class PublicApi:
     def _shown(self, source: SandboxSource) -> dict[str, Any]:
         access = self._segment.public_api
         metadata = {
-            "id": "iUM16Md8P2",  # of the HTTP API, in Segment's catalog
+            "id": source.kind_id,
             "slug": "http-api",
             "name": "HTTP API",
             "description": "",

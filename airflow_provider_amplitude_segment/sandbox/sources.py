@@ -34,6 +34,8 @@ class SandboxSource:
     slug: str
     name: str = ""
     write_keys: list[str] = field(default_factory=list, repr=False)
+    kind_id: str = "iUM16Md8P2"
+    """ID of its kind in Segment's catalog; by default that of the HTTP API. Some kinds have no write key."""
     enabled: bool = True
     """A disabled source loses everything behind a 200."""
     tracking_plan_id: str | None = None

@@ -20,7 +20,7 @@ from airflow_provider_amplitude_segment.hooks import segment_api
 from airflow_provider_amplitude_segment.hooks.segment_api import SegmentApiHook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_amplitude_segment.sandbox import Sandbox
     from airflow_provider_amplitude_segment.sandbox.segment import SandboxSegment
@@ -33,12 +33,14 @@ SPACE = {"space_id": "lgJ4AAjFN4", "profile_api_token": PROFILE_TOKEN}
 WORKSPACE = CannedResponse(body=b'{"data": {"workspace": {"id": "9", "slug": "acme", "name": "Acme & Co"}}}')
 NO_PROFILE = CannedResponse(404, body=b'{"error": {"code": "not_found", "message": "Profile was not found."}}')
 NO_SPACE = CannedResponse(404, body=b'{"error": {"code": "not_found", "message": "no such thing"}}')
+SALESFORCE: dict[str, Any] = {"id": "crm", "slug": "crm", "writeKeys": [], "metadata": {"id": "2baks93n"}}
 UNSEEN = "It may NOT see write keys, so no sync can check its own."
 
 
-def sources(*keys: str, count: int = 1) -> CannedResponse:
-    """Return a page of sources with these write keys each."""
+def sources(*keys: str, count: int = 1, more: Sequence[dict[str, Any]] = ()) -> CannedResponse:
+    """Return a page of sources with these write keys each, and with more entries."""
     entries = [{"id": f"s{number}", "slug": "python", "writeKeys": [*keys]} for number in range(count)]
+    entries += more
     return CannedResponse(body=json.dumps({"data": {"sources": entries, "pagination": {}}}).encode())
 
 
@@ -263,7 +265,14 @@ def test_test_says_which_workspace_the_token_opens_and_what_it_may_see(hook: Cal
     ("response", "works", "what"),
     [
         (sources(), True, UNSEEN),
-        (sources(count=0), True, "It shows no source"),
+        (sources(count=0), True, "It shows no source with a write key"),
+        (sources(count=0, more=[SALESFORCE]), True, "It shows no source with a write key"),
+        (sources(KEY, more=[SALESFORCE]), True, "It may see write keys, so each sync can check its own."),
+        (
+            sources(KEY, count=2, more=[SALESFORCE, {"id": "s9", "slug": "go", "writeKeys": []}]),
+            True,
+            "It may see the write keys of 2 of 3 sources, so a sync can prove one of these",
+        ),
         (CannedResponse(403), False, "It may NOT list sources (HTTP 403)"),
         (CannedResponse(503), False, "Its sources cannot be read now (HTTP 503). Test again in some minutes."),
         (CannedResponse(404), False, "Its sources cannot be read now (HTTP 404)"),

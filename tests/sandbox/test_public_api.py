@@ -89,6 +89,15 @@ def test_a_call_of_another_version_than_accept_names_is_refused(
     assert refusing == [version for version in ("v1", "v1beta", "v1alpha") if version not in versions]
 
 
+def test_a_source_without_a_write_key_is_listed(sandbox: Sandbox) -> None:
+    sandbox.segment.add_source(SandboxSource("crm", "salesforce", kind_id="2baks93n"))
+    listed = data(sandbox, "/sources")["sources"][-1]
+
+    assert (listed["slug"], listed["writeKeys"], listed["metadata"]["id"]) == ("salesforce", [], "2baks93n")
+    sandbox.reset()
+    assert len(data(sandbox, "/sources")["sources"]) == 2
+
+
 @pytest.mark.parametrize(
     "form",
     [
