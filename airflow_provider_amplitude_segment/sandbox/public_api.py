@@ -56,7 +56,7 @@ class PublicApi:
             ),
         }
         guarded = {path: self._guarded(call) for path, call in calls.items()}
-        # Whatever else is asked for is an error of Segment's form too, after a look at the token.
+        # Any other path gets an error of Segment's form too, after the check of the token.
         return [Route(PREFIX + path, call) for path, call in guarded.items()] + [
             Route(PREFIX + "/{rest:path}", self._guarded(_unknown))
         ]

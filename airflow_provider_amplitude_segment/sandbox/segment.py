@@ -61,7 +61,7 @@ class SandboxSegment:
         self.loses_users: set[str] = set()
         """User IDs whose messages are lost behind a 200 although the delivery overview counts them as received."""
         self.loses: float = 0.0
-        """The share of all users who fare so; a hash of the user ID chooses them."""
+        """The share of all users whose messages are lost in this way; a hash of the user ID chooses them."""
         self.profile_delay_seconds: float = 0.0
         """How long after its arrival a profile has a value; for what arrives from now on."""
         self.sources: dict[str, SandboxSource] = default_sources()

@@ -120,7 +120,7 @@ def test_half_a_space_is_named_and_does_not_keep_the_public_api_from_working(
 
 
 class Drip(socketserver.BaseRequestHandler):
-    """Names a workspace at once, and sends any other response byte by byte, for as long as anybody reads it."""
+    """Names a workspace at once, and sends any other response byte by byte, for as long as a client reads it."""
 
     workspace_too = False
 
@@ -154,7 +154,7 @@ class DripToo(Drip):
         (Drip, "responds too slowly. So the space is not proved."),
     ],
 )
-def test_a_response_that_comes_byte_by_byte_does_not_hold_up_the_form(
+def test_a_response_that_comes_byte_by_byte_does_not_delay_the_form(
     hook: Callable[..., SegmentApiHook], monkeypatch: pytest.MonkeyPatch, handler: type[Drip], said: str
 ) -> None:
     monkeypatch.setattr(segment_api, "_TEST_SECONDS", 0.3)
@@ -329,7 +329,7 @@ def test_test_says_why_the_token_opens_nothing(
         (CannedResponse(body=b"<html>"), False, "returns another response than the Profile API (HTTP 200)"),
     ],
 )
-def test_test_says_whether_the_space_answers(
+def test_test_says_whether_the_space_responds(
     hook: Callable[..., SegmentApiHook], response: CannedResponse, works: bool, what: str
 ) -> None:
     with RecordingServer(WORKSPACE, sources(KEY), spaces(6)) as public, RecordingServer(response) as profiles:
@@ -433,7 +433,7 @@ def test_a_good_connection_works_against_the_sandbox() -> None:
         (lambda segment: setattr(segment.profile_api, "space_id", "spa_2"), "Works in part", "has: 'Sandbox' (spa_2)."),
     ],
 )
-def test_a_wrong_connection_is_told_what_to_change(
+def test_the_text_for_a_wrong_connection_says_what_to_change(
     sandbox: Sandbox, change: Callable[[SandboxSegment], None], begins: str, what: str
 ) -> None:
     change(sandbox.segment)

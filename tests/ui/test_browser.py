@@ -141,7 +141,7 @@ def test_the_form_of_the_public_api_hides_both_tokens(ui: AirflowUi, sandbox: Sa
     assert standard["Public API token"].kind == extra["Profile API token"].kind == "password"
 
 
-def test_the_test_button_says_which_workspace_the_token_opens_and_that_the_space_answers(ui: AirflowUi) -> None:
+def test_the_test_button_says_which_workspace_the_token_opens_and_that_the_space_responds(ui: AirflowUi) -> None:
     message = ui.test_connection("segment_api_default")
 
     assert message.startswith(

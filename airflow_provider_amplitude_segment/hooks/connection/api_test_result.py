@@ -119,7 +119,7 @@ def sources_failed(error: SegmentApiError) -> str:
     return f"Its sources cannot be read now{_status(error)}. Test again in some minutes."
 
 
-def space_answered(base_url: str, space_id: str, answer: ProfileAnswer) -> tuple[bool, str]:
+def space_responded(base_url: str, space_id: str, answer: ProfileAnswer) -> tuple[bool, str]:
     """Return whether the space is proved by what the Profile API said of a user that it cannot have."""
     if isinstance(answer, RetryLater):
         said = (
