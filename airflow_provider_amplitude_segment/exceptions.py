@@ -24,7 +24,7 @@
     │   └── StatePathError
     │       └── StateUnavailableError     retried
     ├── SegmentApiError               Segment's Public API or Profile API, which prove what Segment has
-    │   ├── SegmentApiRefusedError, SegmentApiAnswerError
+    │   ├── SegmentApiRefusedError, SegmentApiUnreachableError, SegmentApiAnswerError
     │   └── SegmentApiUnavailableError     retried
     ├── VerificationError             a verification of what Segment has; nothing was sent to a source
     │   ├── MismatchError, UnfinishedSyncError
@@ -983,6 +983,19 @@ class SegmentApiAnswerError(SegmentApiError):
             f"{reason})",
             _NOTHING_SENT,
             "Check host and region of the connection, and proxies, then clear the task.",
+        )
+
+
+class SegmentApiUnreachableError(SegmentApiError):
+    """No connection to it is possible, for a reason that no retry cures."""
+
+    def __init__(self, conn_id: str, doing: str, reason: str, advice: str) -> None:
+        self.conn_id = conn_id
+        self.doing = doing
+        self.reason = reason
+        self.advice = advice
+        self._set_message(
+            f"Segment was not asked {doing}: no connection for {conn_id!r}: {reason}", _NOTHING_SENT, advice
         )
 
 

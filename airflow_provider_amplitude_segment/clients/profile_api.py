@@ -18,7 +18,7 @@ from airflow_provider_amplitude_segment.core.segment_api.profile_responses impor
     read_user_ids,
 )
 from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest
-from airflow_provider_amplitude_segment.exceptions import SegmentApiUnavailableError, XComValueError
+from airflow_provider_amplitude_segment.exceptions import SegmentApiUnreachableError, XComValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,7 +96,7 @@ class ProfileApiClient:
 
         Raises:
             SegmentApiRefusedError: 401 and 403.
-            SegmentApiUnavailableError: No connection, for a reason that no retry cures.
+            SegmentApiUnreachableError: No connection, for a reason that no retry cures.
             SegmentApiAnswerError: The response is not about a profile, for example because the space is unknown.
         """
         return self._of_profile(user_id, lambda profile: self._read_trait(profile, trait))
@@ -105,7 +105,7 @@ class ProfileApiClient:
         """Return all user IDs of the profile that has this one; else why there are none.
 
         Raises:
-            SegmentApiRefusedError, SegmentApiUnavailableError, SegmentApiAnswerError: As for ``trait``.
+            SegmentApiRefusedError, SegmentApiUnreachableError, SegmentApiAnswerError: As for ``trait``.
         """
         return self._of_profile(user_id, self._read_user_ids)
 
@@ -160,9 +160,11 @@ class ProfileApiClient:
         """Return one response, or why none came.
 
         Raises:
-            SegmentApiUnavailableError: No connection, for a reason that no retry cures.
+            SegmentApiUnreachableError: No connection, for a reason that no retry cures.
         """
         self._before_request()
+        if self._limit is not None:
+            self._limit.check()
         space = quote(self.space_id, safe="", errors="replace")
         url = (
             f"{self.base_url}/v1/spaces/{space}/collections/users/profiles/user_id:{profile}/{route}"
@@ -172,9 +174,7 @@ class ProfileApiClient:
         if not isinstance(response, NetworkFault):
             return response
         if response.is_lasting:
-            raise SegmentApiUnavailableError(
-                request.conn_id, request.doing, None, response.reason, advice=response.advice
-            )
+            raise SegmentApiUnreachableError(request.conn_id, request.doing, response.reason, response.advice)
         return RetryLater(None, None, response.reason, response.advice)
 
 

@@ -14,7 +14,7 @@ from airflow_provider_amplitude_segment.core.http.network_fault import NetworkFa
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.core.segment_api.responses import ApiRequest, read_response
 from airflow_provider_amplitude_segment.core.segment_api.retries import LONGEST_ASKED_WAIT_SECONDS
-from airflow_provider_amplitude_segment.exceptions import SegmentApiUnavailableError
+from airflow_provider_amplitude_segment.exceptions import SegmentApiUnavailableError, SegmentApiUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -87,8 +87,8 @@ class PublicRequests:
 
         Raises:
             SegmentApiRefusedError: 401 and 403.
-            SegmentApiUnavailableError: No response, a part of one, 408, 429 or 5xx, each time; or no connection, for a
-                reason that no retry cures.
+            SegmentApiUnavailableError: No response, a part of one, 408, 429 or 5xx, each time.
+            SegmentApiUnreachableError: No connection, for a reason that no retry cures.
             SegmentApiAnswerError: Any other response, 404 and 422 among them.
             TimeoutError: The time of the limit is over.
         """
@@ -161,10 +161,9 @@ class PublicRequests:
         )
         if not isinstance(response, NetworkFault):
             return read_response(response, request, now=self.waiting.now())
-        fault = RetryLater(None, None, response.reason, response.advice)
         if response.is_lasting:
-            raise _unavailable(request, fault)
-        return fault
+            raise SegmentApiUnreachableError(request.conn_id, request.doing, response.reason, response.advice)
+        return RetryLater(None, None, response.reason, response.advice)
 
 
 def _unavailable(request: ApiRequest, last: RetryLater) -> SegmentApiUnavailableError:

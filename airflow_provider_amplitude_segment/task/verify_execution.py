@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -55,10 +56,10 @@ def execute_verification(operator: VerifyOperator, context: Context) -> dict[str
 
 def resume_verification(operator: VerifyOperator, context: Context) -> dict[str, Any]:
     """Verify after the deferral, in a new process."""
-    return _verify(operator, context, waits=True)
+    return _verify(operator, context, waits=True, is_settled=True)
 
 
-def _verify(operator: VerifyOperator, context: Context, *, waits: bool) -> dict[str, Any]:
+def _verify(operator: VerifyOperator, context: Context, *, waits: bool, is_settled: bool = False) -> dict[str, Any]:
     ti = context["ti"]
     with translate_errors(), open_scratch() as scratch:
         _begin(operator, ti)
@@ -68,7 +69,7 @@ def _verify(operator: VerifyOperator, context: Context, *, waits: bool) -> dict[
             verification = CohortVerification(settings, run_of(context), replace(opened, show=progress.show))
             operator.stop_event = opened.stop
             try:
-                outcome = progress.during(lambda: verification.run(waits=waits))
+                outcome = progress.during(lambda: verification.run(waits=waits, is_settled=is_settled))
             except BaseException as error:
                 publish_verification(operator, ti, verification.report, error)
                 raise
@@ -82,11 +83,13 @@ def _verify(operator: VerifyOperator, context: Context, *, waits: bool) -> dict[
 
 
 def _defer(operator: VerifyOperator, unsettled: Unsettled) -> NoReturn:
-    operator.log.info("Deferring for %.0f s, until Segment has processed the last messages", unsettled.seconds)
+    seconds = unsettled.seconds
+    operator.log.info("Deferring for %.0f s, until Segment has processed the last messages", seconds)
     operator.defer(
-        trigger=SegmentSettleTrigger(seconds=unsettled.seconds),
+        trigger=SegmentSettleTrigger(seconds=seconds, until=time.time() + seconds),
         method_name="execute_complete",
-        timeout=timedelta(seconds=unsettled.seconds) + _TRIGGER_MARGIN,
+        # Twice, because a triggerer that takes over waits again where this worker's clock is ahead of its own.
+        timeout=2 * timedelta(seconds=seconds) + _TRIGGER_MARGIN,
     )
 
 

@@ -410,3 +410,16 @@ def test_nothing_secret_is_logged(
     for hidden in (sandbox.amplitude.api_key, sandbox.amplitude.secret_key, "/storage/", "ann"):
         assert hidden not in caplog.text
     assert sandbox.amplitude.secret_key not in repr(amplitude)
+
+
+def test_a_header_that_cannot_be_read_shows_no_signed_link_in_the_log(
+    waits: Waits, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """urllib3 logs it with the URL, at WARNING."""
+    caplog.set_level(logging.DEBUG)
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nno colon\r\nFoo: 1\r\n\r\nuser_id\n"
+    with RecordingServer(CannedResponse(raw=raw)) as storage, RecordingServer() as api:
+        api.responses = [CannedResponse(302, {"Location": f"{storage.url}/file?X-Amz-Signature=hush"})]
+        amplitude_client(api.url, waits).download("qfaZya", tmp_path / "cohort.csv")
+        assert "hush" in storage.came[0].path
+    assert "hush" not in caplog.text

@@ -34,7 +34,7 @@ from airflow_provider_amplitude_segment.core.segment_api.profile import (
 from airflow_provider_amplitude_segment.exceptions import (
     SegmentApiAnswerError,
     SegmentApiRefusedError,
-    SegmentApiUnavailableError,
+    SegmentApiUnreachableError,
     XComValueError,
 )
 
@@ -293,7 +293,7 @@ def test_a_cut_response_and_none_are_transient() -> None:
 
 
 def test_what_no_retry_cures_is_an_error() -> None:
-    with RecordingServer() as server, pytest.raises(SegmentApiUnavailableError, match="does not speak TLS") as caught:
+    with RecordingServer() as server, pytest.raises(SegmentApiUnreachableError, match="does not speak TLS") as caught:
         profile_client(server.url.replace("http://", "https://")).trait(USER, TRAIT)
     assert caught.value.advice
 
@@ -361,7 +361,7 @@ def test_no_log_line_and_no_error_names_a_user(
     ):
         try:
             shown += repr(broken.trait(USER, TRAIT))
-        except (SegmentApiRefusedError, SegmentApiAnswerError, SegmentApiUnavailableError) as error:
+        except (SegmentApiRefusedError, SegmentApiAnswerError, SegmentApiUnreachableError) as error:
             shown += f"{error} {error.__dict__} {error.__context__!r} {error.__cause__!r}"
     shown += caplog.text
     for secret in ("ann.secret", "ann%2Esecret", TOKEN):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -314,14 +313,18 @@ def test_a_cohorts_page_is_that_of_the_organization_and_unknown_without_one(
     assert hook.get_cohort_url("26umsb5") == page
 
 
-def test_a_host_that_is_not_reached_is_told_at_once(connect: Callable[..., str]) -> None:
-    """One request is sent, because a person waits for it."""
+def test_a_host_that_is_not_reached_is_asked_once(connect: Callable[..., str]) -> None:
+    """Because a person waits for it."""
+    with RecordingServer(CannedResponse(raw=b"")) as server:
+        works, _ = AmplitudeHook(connect("a", **KEYS, host=server.url)).test_connection()
+        assert (works, len(server.came)) == (False, 1)
+
+
+def test_a_host_that_is_not_reached_is_told(connect: Callable[..., str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    began = time.monotonic()
     works, sentence = AmplitudeHook(connect("a", **KEYS, host="127.0.0.1", port=port)).test_connection()
-    assert time.monotonic() - began < 1
     assert not works
     assert sentence.startswith(
         f"Not reached: no response from http://127.0.0.1:{port} (data region US): the server refuses the connection. "
@@ -329,12 +332,10 @@ def test_a_host_that_is_not_reached_is_told_at_once(connect: Callable[..., str])
     )
 
 
-def test_a_pattern_of_many_stars_is_answered_at_once() -> None:
-    began = time.monotonic()
-
+def test_a_pattern_of_many_stars_is_answered() -> None:
+    """A search that goes back at each star would outlast the sun."""
     assert not fits("a" * 200, "*a" * 30 + "*b")
     assert fits("[x] a b", "[x]*a*?b*")
-    assert time.monotonic() - began < 5
 
 
 def test_who_asks_for_the_cohorts_of_anybody_gets_also_those_that_nobody_owns(sandbox: Sandbox) -> None:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseHook
+from fakes.clock import FakeClock
 from fakes.recording_server import CannedResponse, RecordingServer
 
 from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
 from airflow_provider_amplitude_segment.core.segment_api.profile import TraitAbsent
+from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 from airflow_provider_amplitude_segment.exceptions import SegmentApiUnavailableError, SettingError
 from airflow_provider_amplitude_segment.hooks import segment_api
 from airflow_provider_amplitude_segment.hooks.segment_api import SegmentApiHook
@@ -119,51 +121,51 @@ def test_half_a_space_is_named_and_does_not_keep_the_public_api_from_working(
     assert "tokén" not in str(caught.value) + sentence
 
 
-class Drip(socketserver.BaseRequestHandler):
-    """Names a workspace at once, and sends any other response byte by byte, for as long as a client reads it."""
+class DrippingServer(socketserver.ThreadingTCPServer):
+    """Responds byte by byte, for as long as a client reads; an hour passes after the first byte."""
 
-    workspace_too = False
+    def __init__(self, clock: FakeClock, *, names_workspace: bool) -> None:
+        self.clock, self.names_workspace, self.over = clock, names_workspace, threading.Event()
+        super().__init__(("127.0.0.1", 0), _Drip)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+
+class _Drip(socketserver.BaseRequestHandler):
+    server: DrippingServer
 
     def handle(self) -> None:
-        """Respond to one request."""
         path = self.request.recv(65536).split(b" ", 2)[1]
-        body = WORKSPACE.body
-        length = len(body) if path == b"/" and not self.workspace_too else 300
+        is_whole = path == b"/" and self.server.names_workspace
+        body = WORKSPACE.body if is_whole else b" " * 300
         with suppress(OSError):
-            self.request.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % length)
-            if length == len(body):
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
+            if is_whole:
                 self.request.sendall(body)
                 return
-            for _ in range(length):
+            for _ in body:
                 self.request.sendall(b" ")
-                if self.server.over.wait(0.02):  # type: ignore[attr-defined]
+                self.server.clock.pass_by(3600)
+                if self.server.over.wait(0.02):
                     return
 
 
-class DripToo(Drip):
-    """Sends every response so."""
-
-    workspace_too = True
-
-
 @pytest.mark.parametrize(
-    ("handler", "said"),
+    ("names_workspace", "said"),
     [
-        (DripToo, "Reached, but not tested: http://127.0.0.1:"),
-        (Drip, "Its sources came too slowly, so it is not known whether it may see write keys."),
-        (Drip, "responds too slowly. So the space is not proved."),
+        (False, "Reached, but not tested: http://127.0.0.1:"),
+        (True, "Its sources came too slowly, so it is not known whether it may see write keys."),
+        (True, "responds too slowly. So the space is not proved."),
     ],
 )
 def test_a_response_that_comes_byte_by_byte_does_not_delay_the_form(
-    hook: Callable[..., SegmentApiHook], monkeypatch: pytest.MonkeyPatch, handler: type[Drip], said: str
+    hook: Callable[..., SegmentApiHook], monkeypatch: pytest.MonkeyPatch, names_workspace: bool, said: str
 ) -> None:
-    monkeypatch.setattr(segment_api, "_TEST_SECONDS", 0.3)
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
-        server.over = threading.Event()  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        works, sentence = hook(url, **SPACE, profile_host=url).test_connection()
-        server.over.set()  # type: ignore[attr-defined]
+    clock = FakeClock()
+    monkeypatch.setattr(segment_api, "TimeLimit", lambda _monotonic: TimeLimit(clock.monotonic))
+    with DrippingServer(clock, names_workspace=names_workspace) as server:
+        works, sentence = hook(server.url, **SPACE, profile_host=server.url).test_connection()
+        server.over.set()
         server.shutdown()
     assert not works
     assert said in sentence

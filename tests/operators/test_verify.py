@@ -128,10 +128,16 @@ def test_the_wait_until_segment_has_settled_holds_no_slot(sync: Sync, verify: Sy
 
     assert isinstance(deferred.value.trigger, SegmentSettleTrigger)
     _, arguments = deferred.value.trigger.serialize()
-    assert set(arguments) == {"seconds"}
+    assert set(arguments) == {"seconds", "until"}
     assert 0 < arguments["seconds"] <= 90
+    # A triggerer may begin the wait again, and still be in time.
+    assert deferred.value.timeout is not None
+    assert deferred.value.timeout.total_seconds() >= 2 * arguments["seconds"] + 60
     assert "verify_report" not in ti.xcoms
-    assert part(verify(ti, resumed=True, settle_seconds=90, deferrable=True, clock=clock_of_now()))["matched"] == 2
+    clock = clock_of_now()
+    began = clock.now()
+    assert part(verify(ti, resumed=True, settle_seconds=90, deferrable=True, clock=clock))["matched"] == 2
+    assert clock.now() - began < arguments["seconds"] / 2, "it waits again, in a slot"
 
 
 def test_without_deferral_the_task_waits_itself(sync: Sync, verify: Sync) -> None:

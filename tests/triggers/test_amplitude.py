@@ -148,20 +148,20 @@ def test_whatever_else_fails_is_told_by_its_kind(sandbox: Sandbox) -> None:
 
 def test_the_loop_runs_on_while_amplitude_is_slow(sandbox: Sandbox) -> None:
     """Other triggers share it."""
-    sandbox.faults.add(Fault(on="amplitude.status", delay_seconds=0.6))
+    sandbox.faults.add(Fault(on="amplitude.status", delay_seconds=20))
     request_id = sandbox.amplitude.request_export("26umsb5").request_id
 
-    async def longest_pause() -> float:
+    async def end_the_delay_from_the_loop() -> bool:
         trigger = AmplitudeCohortExportTrigger(request_id=request_id, poll_interval=0.05)
         waiting = asyncio.create_task(events(trigger))
-        longest, last = 0.0, time.monotonic()
-        while not waiting.done():
+        while not sandbox.faults.met:  # noqa: ASYNC110 - the server is in another thread, and has no event
             await asyncio.sleep(0.01)
-            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        is_waiting = not waiting.done()
+        sandbox.faults.clear()
         assert (await waiting)[0]["status"] == "completed"
-        return longest
+        return is_waiting
 
-    assert asyncio.run(longest_pause()) < 0.4
+    assert asyncio.run(end_the_delay_from_the_loop())
 
 
 @contextmanager

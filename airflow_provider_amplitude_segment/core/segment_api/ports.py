@@ -1,7 +1,8 @@
 """Name the two clients that proof and verification use: of the Public API and of the Profile API.
 
 Every method of both raises ``SegmentApiRefusedError`` for 401 and 403, ``SegmentApiUnavailableError`` where the API is
-down, slow or rate limited after the client's retries, and ``SegmentApiAnswerError`` for a response that is none of
+down, slow or rate limited after the client's retries, ``SegmentApiUnreachableError`` where no retry can reach it, and
+``SegmentApiAnswerError`` for a response that is none of
 Segment's, unless it says otherwise.
 """
 

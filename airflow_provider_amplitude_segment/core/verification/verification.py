@@ -63,11 +63,12 @@ class CohortVerification:
         self.report = VerifyReport(settings.cohort_id, settings.sample_size, settings.max_mismatch_ratio)
         """What is known; correct at any time, also after an error."""
 
-    def run(self, *, waits: bool = True) -> VerifyReport | Unsettled:
+    def run(self, *, waits: bool = True, is_settled: bool = False) -> VerifyReport | Unsettled:
         """Verify, and return the report.
 
         Args:
             waits: whether to wait here until Segment has settled; else ``Unsettled`` is returned.
+            is_settled: whether that was waited for already, whatever this worker's clock says.
 
         Raises:
             StateMarkError, LedgerNotFoundError, SettingError: as in a retirement.
@@ -79,7 +80,7 @@ class CohortVerification:
             self._note(VerifiedDestination(destination.segment_conn_id, destination.name))
         try:
             states = self._read_states()
-            if seconds := self._unsettled_seconds(states):
+            if seconds := 0.0 if is_settled else self._unsettled_seconds(states):
                 if not waits:
                     return Unsettled(seconds)
                 log.info("Waiting %.0f s until Segment has processed the last messages", seconds)

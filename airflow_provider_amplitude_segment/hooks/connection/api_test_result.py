@@ -10,6 +10,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     SegmentApiAnswerError,
     SegmentApiRefusedError,
     SegmentApiUnavailableError,
+    SegmentApiUnreachableError,
 )
 from airflow_provider_amplitude_segment.hooks.connection.test_result import not_reached
 
@@ -60,8 +61,8 @@ def public_api_failed(endpoint: Endpoint, error: SegmentApiError, *, overridden:
             "settings > Access Management > Tokens; a write key is not a token. Wrong region? If the workspace is in "
             f"the region {other}, choose {other} as Data region{clear}."
         )
-    if isinstance(error, SegmentApiUnavailableError):
-        if error.status is None:
+    if isinstance(error, SegmentApiUnavailableError | SegmentApiUnreachableError):
+        if isinstance(error, SegmentApiUnreachableError) or error.status is None:
             return not_reached(endpoint, endpoint.base_url, error.reason, error.advice)
         return False, (
             f"Reached, but not tested: {endpoint.base_url} is busy or out of order (HTTP {error.status}), so the token "
@@ -154,7 +155,7 @@ def space_failed(base_url: str, space_id: str, error: SegmentApiError, spaces: S
             f"The Profile API ({base_url}) does not know the space {space_id!r}{_status(error)}. Copy its Space ID "
             f"{place}, and check Data region and Profile API host.{_name(spaces)}"
         )
-    if isinstance(error, SegmentApiUnavailableError):
+    if isinstance(error, SegmentApiUnreachableError):
         return f"The Profile API ({base_url}) cannot be reached: {error.reason}. {error.advice}"
     return f"{base_url} returns another response than the Profile API{_status(error)}. Check Profile API host."
 
