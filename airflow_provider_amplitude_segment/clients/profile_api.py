@@ -51,7 +51,7 @@ class ProfileApiClient:
         space_id: Segment's ID of the space.
         timeout_seconds: Longest silence of the server.
         conn_id: Of the connection, for errors.
-        before_request: Called before each request, so that a caller can hold to a rate; one user may need several.
+        before_request: Called before each request, so that a caller can keep to a rate; one user may need several.
         now: Seconds since 1970-01-01 UTC.
         limit: Of all requests together, after which they raise ``TimeoutError``.
     """

@@ -66,13 +66,13 @@ _SPACE_ID = "Space ID"
 _PROFILE_TOKEN = "Profile API token"  # noqa: S105 - the field's label
 _PROFILE_HOST = "Profile API host"
 
-# Test looks for write keys on one page.
-_SOURCES_LOOKED_AT = 200
+# Test reads one page of them.
+_SOURCES_READ = 200
 
 # Of all requests of one press of Test.
 _TEST_SECONDS = 30.0
 
-# In lower case, as the Profile API wants it; no user of anybody.
+# In lower case, as the Profile API wants it, and the ID of no user.
 _NO_USER = "airflow-provider-amplitude-segment-connection-test"
 
 
@@ -152,7 +152,7 @@ class SegmentApiHook(BaseHook):
     ) -> ProfileApiClient | None:
         """Return a client of the Profile API, a new one each time; ``None`` where the connection has no space.
 
-        :param before_request: called before each request, to hold to a rate
+        :param before_request: called before each request, to keep to a rate
         :param limit: of the requests together
         :raises SettingError: a field is missing or cannot be used; names the connection and the field
         """
@@ -208,25 +208,26 @@ class SegmentApiHook(BaseHook):
                 return api_test_result.public_api_failed(endpoint, error, overridden=overridden)
             except TimeoutError:
                 return api_test_result.public_api_slow(endpoint)
-            works, keys = _look_for_keys(client)
+            works, keys = _find_keys(client)
             if profiles is None:
                 return api_test_result.verdict(endpoint, workspace, keys, api_test_result.NO_SPACE, works=works)
             with closing(profiles):
-                answers, space = _look_for_space(client, profiles)
-        return api_test_result.verdict(endpoint, workspace, keys, space, works=works and answers)
+                responds, space = _find_space(client, profiles)
+        return api_test_result.verdict(endpoint, workspace, keys, space, works=works and responds)
 
 
-def _look_for_keys(client: SegmentApiClient) -> tuple[bool, str]:
+def _find_keys(client: SegmentApiClient) -> tuple[bool, str]:
     try:
-        sources = list(islice(client.sources(""), _SOURCES_LOOKED_AT))
+        sources = list(islice(client.sources(""), _SOURCES_READ))
     except SegmentApiError as error:
         return False, api_test_result.sources_failed(error)
     except TimeoutError:
         return False, api_test_result.SOURCES_SLOW
-    return True, api_test_result.write_keys(len(sources), sum(1 for source in sources if source.keys))
+    keyed = [source for source in sources if source.keys or source.hides_keys]
+    return True, api_test_result.write_keys(len(keyed), sum(source.hides_keys for source in keyed))
 
 
-def _look_for_space(client: SegmentApiClient, profiles: ProfileApiClient) -> tuple[bool, str]:
+def _find_space(client: SegmentApiClient, profiles: ProfileApiClient) -> tuple[bool, str]:
     """Ask for a profile that no space has, because only a space that exists can say that it is missing."""
     try:
         answer = profiles.trait(_NO_USER, _NO_USER)
@@ -234,7 +235,7 @@ def _look_for_space(client: SegmentApiClient, profiles: ProfileApiClient) -> tup
         return False, api_test_result.space_failed(profiles.base_url, profiles.space_id, error, _spaces(client))
     except TimeoutError:
         return False, api_test_result.profile_api_slow(profiles.base_url)
-    return api_test_result.space_answered(profiles.base_url, profiles.space_id, answer)
+    return api_test_result.space_responded(profiles.base_url, profiles.space_id, answer)
 
 
 def _spaces(client: SegmentApiClient) -> Sequence[Space]:

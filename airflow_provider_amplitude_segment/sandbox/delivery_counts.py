@@ -35,7 +35,7 @@ class IntakeCounts:
     def add(self, step: Step, message: Any, reason: str) -> None:
         """Count one message."""
         if isinstance(message, dict):
-            # Most messages have no context of their own, and the look at it costs more than the rest.
+            # Most messages have no context of their own, and reading it costs more than the rest.
             version = app_version(message) or self._version if "context" in message else self._version
             key = (step, str(message.get("type", "")), str(message.get("event", "")), version, reason)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -16,9 +17,10 @@ GRANT_TYPE = "client_credentials"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SCOPE = "tracking_api:write"
 LONGEST_ASSERTION_SECONDS = 60
+"""The documents say less than 60, and their own example and Segment's SDKs write 60."""
 EXPIRES_IN = 86_400
 _KEY_BITS = 2048
-_KEYS_AN_APP = 2
+_KEYS_AN_APPLICATION = 2
 
 
 class OAuthErrorResponse(Exception):  # noqa: N818 - a response of Segment, not a failure of the sandbox
@@ -57,7 +59,7 @@ class SandboxOAuth:
             self.tokens_issued = 0
             self._apps: dict[str, dict[str, Any]] = {}
             self._seen: set[str] = set()
-            self._tokens: dict[str, float] = {}
+            self._tokens: dict[str, tuple[str, float]] = {}
 
     @property
     def now(self) -> float:
@@ -75,8 +77,8 @@ class SandboxOAuth:
         key = load_pem_public_key(public_key_pem.encode())
         with self._lock:
             keys = self._apps.setdefault(app_id, {})
-            if key_id not in keys and len(keys) >= _KEYS_AN_APP:
-                raise ValueError(f"an OAuth application has at most {_KEYS_AN_APP} keys")
+            if key_id not in keys and len(keys) >= _KEYS_AN_APPLICATION:
+                raise ValueError(f"an OAuth application has at most {_KEYS_AN_APPLICATION} keys")
             keys[key_id] = key
 
     def new_app(self, app_id: str = "sbxOAuthApp000000001", key_id: str = "sbxKey1") -> OAuthApp:
@@ -104,9 +106,9 @@ class SandboxOAuth:
         if SCOPE not in form.get("scope", "").split():
             raise OAuthErrorResponse("invalid_scope", f"scope must have {SCOPE}")
         with self._lock:
-            self._verify(form.get("client_assertion", ""), audience)
+            app_id = self._verify(form.get("client_assertion", ""), audience)
             token = secrets.token_urlsafe(48)
-            self._tokens[token] = self.now + self.expires_in
+            self._tokens[token] = app_id, self.now + self.expires_in
             self.tokens_issued += 1
         return {"access_token": token, "token_type": "Bearer", "scope": SCOPE, "expires_in": self.expires_in}
 
@@ -115,12 +117,14 @@ class SandboxOAuth:
         with self._lock:
             self._tokens.clear()
 
-    def accepts(self, token: str) -> bool:
-        """Return whether a token was issued here and has not expired."""
+    def application_of(self, token: str) -> str | None:
+        """Return the ID of the application that a token was issued to; ``None`` for an expired or another token."""
         with self._lock:
-            return self._tokens.get(token, 0) > self.now
+            app_id, expires = self._tokens.get(token, ("", 0.0))
+            return app_id if expires > self.now else None
 
-    def _verify(self, assertion: str, audience: str) -> None:
+    def _verify(self, assertion: str, audience: str) -> str:
+        """Return the ID of the application that signed an assertion."""
         import jwt  # noqa: PLC0415 - what only the token endpoint needs
 
         try:
@@ -142,15 +146,27 @@ class SandboxOAuth:
             raise OAuthErrorResponse("invalid_client", "Client authentication failed", 401) from None
         except jwt.PyJWTError as error:
             raise OAuthErrorResponse("invalid_request", f"The assertion is not valid: {error}") from None
-        self._check_times(float(claims["iat"]), float(claims["exp"]))
-        if claims["jti"] in self._seen:
+        self._check_times(claims)
+        identifier = claims["jti"]
+        if not isinstance(identifier, str) or not identifier:
+            raise OAuthErrorResponse("invalid_request", "The assertion's jti must be a text")
+        if identifier in self._seen:
             raise OAuthErrorResponse("invalid_request", "The assertion's jti was used before")
-        self._seen.add(claims["jti"])
+        self._seen.add(identifier)
+        return str(claims["sub"])
 
-    def _check_times(self, issued: float, expires: float) -> None:
+    def _check_times(self, claims: dict[str, Any]) -> None:
+        issued, expires = _seconds(claims, "iat"), _seconds(claims, "exp")
         if expires <= self.now:
             raise OAuthErrorResponse("invalid_request", "Token is expired")
-        if issued > self.now:
+        if max(issued, _seconds(claims, "nbf") if "nbf" in claims else issued) > self.now:
             raise OAuthErrorResponse("invalid_request", "Token used before issued")
         if expires - issued > LONGEST_ASSERTION_SECONDS:
             raise OAuthErrorResponse("invalid_request", "The assertion is valid for more than 60 seconds")
+
+
+def _seconds(claims: dict[str, Any], claim: str) -> float:
+    value = claims[claim]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise OAuthErrorResponse("invalid_request", f"The assertion's {claim} must be a number")
+    return float(value)

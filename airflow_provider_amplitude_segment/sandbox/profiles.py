@@ -98,7 +98,7 @@ class SandboxProfiles:
             return None
         for stored in spellings:  # of a merged profile, a user ID that no message had is known by the merge alone
             user_ids.setdefault(stored, next(iter(user_ids.values())))
-        # unify/faqs.md: a trait told null is removed.
+        # unify/faqs.md: a trait that is null is removed.
         kept = {trait: held for trait, held in sorted(traits.items()) if held.value is not None}
         return Profile(kept, user_ids)
 

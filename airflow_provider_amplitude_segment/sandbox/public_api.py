@@ -11,6 +11,7 @@ from airflow_provider_amplitude_segment.sandbox.dated_app import http_date
 from airflow_provider_amplitude_segment.sandbox.delivery_overview import DeliveryOverview
 from airflow_provider_amplitude_segment.sandbox.json_response import as_json
 from airflow_provider_amplitude_segment.sandbox.public_query import PublicApiErrorResponse, read_page, read_query
+from airflow_provider_amplitude_segment.sandbox.public_version import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -55,7 +56,7 @@ class PublicApi:
             ),
         }
         guarded = {path: self._guarded(call) for path, call in calls.items()}
-        # Whatever else is asked for is an error of Segment's form too, after a look at the token.
+        # Any other path gets an error of Segment's form too, after the check of the token.
         return [Route(PREFIX + path, call) for path, call in guarded.items()] + [
             Route(PREFIX + "/{rest:path}", self._guarded(_unknown))
         ]
@@ -68,6 +69,7 @@ class PublicApi:
             try:
                 self._check_token(request.headers.get("authorization", ""))
                 headers = self._count_request(request.url.path)
+                check_version(request.url.path.removeprefix(PREFIX), request.headers.get("accept", ""))
                 content = respond(request, read_query(request.query_params.multi_items()))
                 response = as_json({"data": content})
             except _TooManyRequestsResponse as error:
@@ -168,7 +170,7 @@ class PublicApi:
     def _shown(self, source: SandboxSource) -> dict[str, Any]:
         access = self._segment.public_api
         metadata = {
-            "id": "iUM16Md8P2",  # of the HTTP API, in Segment's catalog
+            "id": source.kind_id,
             "slug": "http-api",
             "name": "HTTP API",
             "description": "",

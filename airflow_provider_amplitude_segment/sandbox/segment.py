@@ -61,11 +61,12 @@ class SandboxSegment:
         self.loses_users: set[str] = set()
         """User IDs whose messages are lost behind a 200 although the delivery overview counts them as received."""
         self.loses: float = 0.0
-        """The share of all users who fare so; a hash of the user ID chooses them."""
+        """The share of all users whose messages are lost in this way; a hash of the user ID chooses them."""
         self.profile_delay_seconds: float = 0.0
         """How long after its arrival a profile has a value; for what arrives from now on."""
         self.sources: dict[str, SandboxSource] = default_sources()
         """The sources of the workspace by write key. Any other key is in no source, and gets a 200 all the same."""
+        self._without_keys: list[SandboxSource] = []
         self.public_api = PublicApiAccess()
         """What the token of the Public API opens."""
         self.profile_api = SandboxProfiles()
@@ -102,15 +103,18 @@ class SandboxSegment:
             """Traits that a tracking plan took out of messages."""
 
     def add_source(self, source: SandboxSource) -> None:
-        """Register a source under each of its write keys."""
+        """Register a source under each of its write keys; one without a key is only listed."""
         with self._lock:
             self.sources.update(dict.fromkeys(source.write_keys, source))
+            if not source.write_keys:
+                self._without_keys.append(source)
 
     @property
     def listed_sources(self) -> list[SandboxSource]:
         """The sources of the workspace, each once."""
         with self._lock:
-            return list({source.source_id: source for source in self.sources.values()}.values())
+            sources = (*self.sources.values(), *self._without_keys)
+            return list({source.source_id: source for source in sources}.values())
 
     @property
     def silently_lost(self) -> int:

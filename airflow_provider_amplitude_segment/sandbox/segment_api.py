@@ -53,11 +53,13 @@ class SegmentApi:
         try:
             sent = await _whole_body(request)
             header, encoding = request.headers.get("authorization"), request.headers.get("content-encoding", "identity")
-            bearer = (header or "").startswith("Bearer ")
-            write_key = self._check_token(header or "") if bearer else self._write_key(header)
+            app_id = self._application(header or "")
+            write_key = "" if app_id else self._write_key(header)
             raw = _uncompressed(sent, encoding.lower())
             size = len(raw)
-            write_key = write_key or _write_key_of_body(raw)
+            if app_id:
+                write_key = _write_key_of_body(raw)
+                self._check_connected(app_id, write_key)
             body = self._accepted(write_key, raw)
             self._segment.receive(write_key, body)
             status, response = 200, as_json({"success": True})
@@ -78,11 +80,24 @@ class SegmentApi:
             raise SegmentErrorResponse(401, "The source requires OAuth")
         return write_key
 
-    def _check_token(self, header: str) -> str:
+    def _application(self, header: str) -> str:
+        """Return the ID of the application whose token a header has; an empty text for a header without a token."""
         # What Segment responds to a wrong token is not documented; its SDKs drop the token at 400, 401, 403 and 511.
-        if not self._segment.oauth.accepts(header.removeprefix("Bearer ")):
-            raise SegmentErrorResponse(401, _REQUIRED_LOGIN)
-        return ""
+        if not header.startswith("Bearer "):
+            return ""
+        app_id = self._segment.oauth.application_of(header.removeprefix("Bearer "))
+        if app_id is None:
+            raise SegmentErrorResponse(
+                401, "The access token is wrong, expired or revoked; a write key is no access token"
+            )
+        return app_id
+
+    def _check_connected(self, app_id: str, write_key: str) -> None:
+        # connections/oauth.md, "Connect a source to OAuth": a source is connected to an application. A write key of no
+        # source is connected to none.
+        source = self._segment.sources.get(write_key)
+        if source is None or (source.oauth_apps is not None and app_id not in source.oauth_apps):
+            raise SegmentErrorResponse(401, "The OAuth application is not connected to the source")
 
     def _accepted(self, write_key: str, raw: bytes) -> BatchBody:
         """Return the body of a batch that gets a 200, or raise Segment's 400."""

@@ -34,6 +34,8 @@ class SandboxSource:
     slug: str
     name: str = ""
     write_keys: list[str] = field(default_factory=list, repr=False)
+    kind_id: str = "iUM16Md8P2"
+    """ID of its kind in Segment's catalog; by default that of the HTTP API. Some kinds have no write key."""
     enabled: bool = True
     """A disabled source loses everything behind a 200."""
     tracking_plan_id: str | None = None
@@ -43,6 +45,8 @@ class SandboxSource:
     """What happens to an identify with a trait that the tracking plan does not have; only with a tracking plan."""
     requires_oauth: bool = False
     """Whether a batch needs a bearer token."""
+    oauth_apps: set[str] | None = None
+    """IDs of the OAuth applications that are connected to it; ``None`` for all."""
     destinations: list[SandboxDestination] = field(default_factory=list)
 
     def unplanned(self, traits: Iterable[str]) -> set[str]:

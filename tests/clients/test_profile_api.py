@@ -1,4 +1,4 @@
-"""The Profile API's client finds one user's trait, whatever the ID, and tells nobody whom it asked for."""
+"""The Profile API's client finds one user's trait by any ID, and shows the ID in no message."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_an_id_with_capitals_is_asked_for_in_lower_case_first(space: FakeSpace, 
     assert [asked for asked, _ in space.asked] == ["ann", "ann", "bob", "BOB", "bob"]
 
 
-def test_a_trait_with_a_comma_is_looked_for_on_all_pages(space: FakeSpace, profiles: ProfileApiClient) -> None:
+def test_a_trait_with_a_comma_is_searched_on_all_pages(space: FakeSpace, profiles: ProfileApiClient) -> None:
     space.traits["ann"] = {f"trait {number}": number for number in range(450)} | {"Paris, Texas (c1)": True}
     assert profiles.trait("ann", "Paris, Texas (c1)") == TraitFound(value=True)
     assert profiles.trait("ann", "Paris, Texas (c2)") == TraitAbsent()
@@ -380,8 +380,8 @@ def test_no_log_line_names_a_user_while_other_threads_ask_too(
     assert answers == [TraitFound(value=True)] * 200
     assert "user-" not in caplog.text
     assert "user_id" not in caplog.text
-    logging.getLogger("urllib3.connectionpool").debug("of somebody else")
-    assert "of somebody else" in caplog.text
+    logging.getLogger("urllib3.connectionpool").debug("of another caller")
+    assert "of another caller" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,7 @@ def test_a_header_that_cannot_be_read_shows_no_user_in_the_log(header: bytes, ca
 
 
 def test_each_logger_of_urllib3_is_silenced() -> None:
-    """A version that logs in another module has to be looked at."""
+    """A version that logs in another module must be read first."""
     folder = Path(urllib3.__file__).parent
     logging_modules = {
         ".".join(("urllib3", *module.relative_to(folder).with_suffix("").parts)).removesuffix(".__init__")

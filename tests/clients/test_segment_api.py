@@ -391,7 +391,7 @@ def test_write_keys_of_another_shape_may_be_the_wanted_one(server: RecordingServ
 
 @pytest.fixture
 def slow() -> Iterator[str]:
-    """Run a server that sends one byte after another, for as long as anybody reads them."""
+    """Run a server that sends one byte after another, for as long as a client reads them."""
     over = threading.Event()
 
     class Handler(socketserver.BaseRequestHandler):

@@ -310,7 +310,7 @@ def test_a_user_refused_in_three_syncs_is_left_until_full(world: World) -> None:
     assert world.segment.members(TRAIT) == {"ann", "bob"}
 
 
-def test_a_key_that_segment_refuses_marks_nobody(world: World) -> None:
+def test_a_key_that_segment_refuses_marks_no_user(world: World) -> None:
     world.amplitude.cohort("c1", "Power Users", users(0, 700))
     world.segment.refuses_everything = True
 

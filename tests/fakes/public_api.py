@@ -28,6 +28,7 @@ class FakeSource:
     enabled: bool = True
     rules: IdentifyRules = field(default_factory=IdentifyRules)
     destinations: tuple[ConnectedDestination, ...] = ()
+    has_keys: bool = True
 
     @property
     def source_id(self) -> str:
@@ -86,7 +87,8 @@ class FakePublicApi:
             self._ask("sources")
             for each in self.listed[first : first + self._page]:
                 keys = each.keys if self.shows_keys else frozenset[str]()
-                yield ListedSource(each.source_id, each.slug, each.slug.title(), each.enabled, keys)
+                hides = each.has_keys and not keys
+                yield ListedSource(each.source_id, each.slug, each.slug.title(), each.enabled, keys, hides)
         self.listed += self.shifts
         self.shifts = []
 

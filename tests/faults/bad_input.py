@@ -37,12 +37,12 @@ from airflow_provider_amplitude_segment.core.ledger.stream import Destination, R
 from airflow_provider_amplitude_segment.core.maintenance.user_list import read_user_list
 from airflow_provider_amplitude_segment.core.membership.membership import read_membership
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ExportFileError, UserListError
-from faults.bad_segment_api import check_segment_answer, segment_bodies
+from faults.bad_segment_api import check_segment_response, segment_bodies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CASES = {"files": 4000, "answers": 4000, "answers of Segment's APIs": 2000, "ledger entries": 2400}
+CASES = {"files": 4000, "answers": 4000, "responses of Segment's APIs": 2000, "ledger entries": 2400}
 """How many bad inputs of each kind ``make faults`` reads."""
 
 _NOW = 1_795_392_000.0
@@ -299,9 +299,9 @@ def try_bad_input(kind: str, cases: int) -> int:
         inputs: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = {
             "files": (_files(), partial(_check_file, engine)),
             "answers": (st.tuples(_statuses, _headers_of_answers, _bodies), lambda answer: _check_answer(*answer)),
-            "answers of Segment's APIs": (
+            "responses of Segment's APIs": (
                 st.tuples(_statuses, _headers_of_answers, st.one_of(_bodies, segment_bodies(_json))),
-                lambda answer: check_segment_answer(*answer),
+                lambda response: check_segment_response(*response),
             ),
             "ledger entries": (_entries, _check_entry),
         }

@@ -1,4 +1,4 @@
-"""Bad answers of Segment's Public API and Profile API, which no reader may choke on, and no error may quote."""
+"""Bad responses of Segment's Public API and Profile API, which no reader may choke on, and no error may quote."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def segment_bodies(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
     return bodies.map(lambda value: json.dumps(value).encode())
 
 
-def check_segment_answer(status: int, headers: dict[str, str], body: bytes) -> None:
+def check_segment_response(status: int, headers: dict[str, str], body: bytes) -> None:
     """Read a response with every reader; whatever it is, it is a value or an error of ours, and quotes nothing."""
     response = HttpResponse(status, headers, body)
     with _ours():

@@ -88,6 +88,11 @@ def test_what_cannot_be_tested_is_told_by_the_forms_label(connect: Callable[...,
         False,
         "Field 'Secret key': it is missing or blank. It takes the secret key as it was issued.",
     )
+    connect("amplitude_default", conn_type="amplitude", password="secret-key-0123")
+    assert AmplitudeHook().test_connection() == (
+        False,
+        "Field 'API key': it is missing or blank. It takes the API key as it was issued.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from fakes.clock import FakeClock
 from airflow_provider_amplitude_segment.core.ledger.stream import key_fingerprint
 from airflow_provider_amplitude_segment.hooks.public_api import open_public_api
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
-from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Fault, Sandbox
+from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Fault, Sandbox, SandboxSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +93,20 @@ def test_a_token_that_may_not_see_keys_leaves_todays_text_and_says_why(
     assert passed
     assert said.startswith("Reached, but Segment accepts any key:")
     assert "does not prove the key: the token of connection 'segment_api_default' may not see the write keys" in said
+
+
+@pytest.mark.parametrize(("kind_id", "refuted"), [("2baks93n", True), ("pHcia14h1B", False)])
+def test_a_source_without_a_key_hides_a_wrong_one_only_if_its_kind_has_keys(
+    press: Callable[..., tuple[bool, str]], sandbox: Sandbox, kind_id: str, refuted: bool
+) -> None:
+    """Salesforce has none; Amplitude Cohorts, a source of events, has one."""
+    sandbox.segment.add_source(SandboxSource("crm", "crm", kind_id=kind_id))
+
+    assert press()[1].startswith("Works: the write key is that of source")
+    passed, said = press(password="a-key-of-no-source")
+
+    assert passed is not refuted
+    assert said.startswith("Wrong write key: " if refuted else "Reached, but Segment accepts any key: ")
 
 
 def test_a_public_api_that_is_down_leaves_todays_text_and_says_why(

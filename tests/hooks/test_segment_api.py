@@ -22,7 +22,7 @@ from airflow_provider_amplitude_segment.hooks import segment_api
 from airflow_provider_amplitude_segment.hooks.segment_api import SegmentApiHook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_amplitude_segment.sandbox import Sandbox
     from airflow_provider_amplitude_segment.sandbox.segment import SandboxSegment
@@ -35,12 +35,14 @@ SPACE = {"space_id": "lgJ4AAjFN4", "profile_api_token": PROFILE_TOKEN}
 WORKSPACE = CannedResponse(body=b'{"data": {"workspace": {"id": "9", "slug": "acme", "name": "Acme & Co"}}}')
 NO_PROFILE = CannedResponse(404, body=b'{"error": {"code": "not_found", "message": "Profile was not found."}}')
 NO_SPACE = CannedResponse(404, body=b'{"error": {"code": "not_found", "message": "no such thing"}}')
+SALESFORCE: dict[str, Any] = {"id": "crm", "slug": "crm", "writeKeys": [], "metadata": {"id": "2baks93n"}}
 UNSEEN = "It may NOT see write keys, so no sync can check its own."
 
 
-def sources(*keys: str, count: int = 1) -> CannedResponse:
-    """Return a page of sources with these write keys each."""
+def sources(*keys: str, count: int = 1, more: Sequence[dict[str, Any]] = ()) -> CannedResponse:
+    """Return a page of sources with these write keys each, and with more entries."""
     entries = [{"id": f"s{number}", "slug": "python", "writeKeys": [*keys]} for number in range(count)]
+    entries += more
     return CannedResponse(body=json.dumps({"data": {"sources": entries, "pagination": {}}}).encode())
 
 
@@ -120,7 +122,7 @@ def test_half_a_space_is_named_and_does_not_keep_the_public_api_from_working(
 
 
 class DrippingServer(socketserver.ThreadingTCPServer):
-    """Responds byte by byte, for as long as anybody reads; an hour passes after the first byte."""
+    """Responds byte by byte, for as long as a client reads; an hour passes after the first byte."""
 
     def __init__(self, clock: FakeClock, *, names_workspace: bool) -> None:
         self.clock, self.names_workspace, self.over = clock, names_workspace, threading.Event()
@@ -156,7 +158,7 @@ class _Drip(socketserver.BaseRequestHandler):
         (True, "responds too slowly. So the space is not proved."),
     ],
 )
-def test_a_response_that_comes_byte_by_byte_does_not_hold_up_the_form(
+def test_a_response_that_comes_byte_by_byte_does_not_delay_the_form(
     hook: Callable[..., SegmentApiHook], monkeypatch: pytest.MonkeyPatch, names_workspace: bool, said: str
 ) -> None:
     clock = FakeClock()
@@ -265,7 +267,14 @@ def test_test_says_which_workspace_the_token_opens_and_what_it_may_see(hook: Cal
     ("response", "works", "what"),
     [
         (sources(), True, UNSEEN),
-        (sources(count=0), True, "It shows no source"),
+        (sources(count=0), True, "It shows no source with a write key"),
+        (sources(count=0, more=[SALESFORCE]), True, "It shows no source with a write key"),
+        (sources(KEY, more=[SALESFORCE]), True, "It may see write keys, so each sync can check its own."),
+        (
+            sources(KEY, count=2, more=[SALESFORCE, {"id": "s9", "slug": "go", "writeKeys": []}]),
+            True,
+            "It may see the write keys of 2 of 3 sources, so a sync can prove one of these",
+        ),
         (CannedResponse(403), False, "It may NOT list sources (HTTP 403)"),
         (CannedResponse(503), False, "Its sources cannot be read now (HTTP 503). Test again in some minutes."),
         (CannedResponse(404), False, "Its sources cannot be read now (HTTP 404)"),
@@ -322,7 +331,7 @@ def test_test_says_why_the_token_opens_nothing(
         (CannedResponse(body=b"<html>"), False, "returns another response than the Profile API (HTTP 200)"),
     ],
 )
-def test_test_says_whether_the_space_answers(
+def test_test_says_whether_the_space_responds(
     hook: Callable[..., SegmentApiHook], response: CannedResponse, works: bool, what: str
 ) -> None:
     with RecordingServer(WORKSPACE, sources(KEY), spaces(6)) as public, RecordingServer(response) as profiles:
@@ -383,6 +392,26 @@ def test_an_unknown_connection_is_named() -> None:
     assert "Airflow finds none of this ID" in hook.test_connection()[1]
 
 
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"password": " "},
+            "Field 'Public API token': it is missing or blank. It takes the Public API token as it was issued.",
+        ),
+        (
+            {"extra": {"space_id": "spa_1"}},
+            "Field 'Profile API token': it is missing or blank. It takes the Profile API token as it was issued.",
+        ),
+    ],
+)
+def test_a_field_that_is_missing_is_named_as_the_form_names_it(
+    connect: Callable[..., str], fields: dict[str, Any], sentence: str
+) -> None:
+    connect("segment_api_default", **{"conn_type": "segmentapi", "password": TOKEN, **fields})
+    assert SegmentApiHook().test_connection() == (False, sentence)
+
+
 @pytest.mark.usefixtures("sandbox")
 def test_a_good_connection_works_against_the_sandbox() -> None:
     works, sentence = SegmentApiHook().test_connection()
@@ -406,7 +435,7 @@ def test_a_good_connection_works_against_the_sandbox() -> None:
         (lambda segment: setattr(segment.profile_api, "space_id", "spa_2"), "Works in part", "has: 'Sandbox' (spa_2)."),
     ],
 )
-def test_a_wrong_connection_is_told_what_to_change(
+def test_the_text_for_a_wrong_connection_says_what_to_change(
     sandbox: Sandbox, change: Callable[[SandboxSegment], None], begins: str, what: str
 ) -> None:
     change(sandbox.segment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,36 @@ def test_a_source_that_demands_oauth_refuses_a_batch_without_a_valid_token(
     assert send(sandbox, token).status_code == 401
 
 
+def test_a_source_takes_the_tokens_of_the_applications_that_are_connected_to_it(
+    sandbox: Sandbox, app: OAuthApp, clock: Any
+) -> None:
+    token = ask(sandbox, assertion(sandbox, app, clock.now)).json()["access_token"]
+    sandbox.segment.sources[WRITE_KEY_EMEA].oauth_apps = {"another application"}
+    refused = send(sandbox, token, writeKey=WRITE_KEY_EMEA)
+
+    assert (refused.status_code, "not connected" in refused.json()["message"]) == (401, True)
+    sandbox.segment.sources[WRITE_KEY_EMEA].oauth_apps = {"another application", app.app_id}
+    assert send(sandbox, token, writeKey=WRITE_KEY_EMEA).status_code == 200
+    assert send(sandbox, token).status_code == 200
+    assert [batch.status for batch in sandbox.segment.batches] == [401, 200, 200]
+
+
+def test_no_application_is_connected_to_a_write_key_of_no_source(
+    sandbox: Sandbox, segment: Any, app: OAuthApp, clock: Any
+) -> None:
+    token = ask(sandbox, assertion(sandbox, app, clock.now)).json()["access_token"]
+
+    assert send(sandbox, token, writeKey="key-of-no-source").status_code == 401
+    assert segment.send(write_key="key-of-no-source").status_code == 200
+
+
+def test_the_response_to_a_wrong_token_is_about_the_token(sandbox: Sandbox) -> None:
+    message = send(sandbox, "other").json()["message"]
+
+    assert "access token" in message
+    assert "Basic" not in message
+
+
 def test_a_revoked_token_is_refused(sandbox: Sandbox, app: OAuthApp, clock: Any) -> None:
     token = ask(sandbox, assertion(sandbox, app, clock.now)).json()["access_token"]
     sandbox.segment.oauth.revoke()
@@ -108,6 +139,13 @@ def test_a_revoked_token_is_refused(sandbox: Sandbox, app: OAuthApp, clock: Any)
         ({"exp": 1_795_000_000 + 56}, "more than 60 seconds"),
         ({"aud": "https://oauth2.segment.io"}, "not valid"),
         ({"jti": ...}, "not valid"),
+        ({"jti": ""}, "jti"),
+        ({"jti": 5}, ""),
+        ({"jti": ["a"]}, ""),
+        *(({name: value}, name) for name in ("iat", "exp") for value in ("abc", None, [1], {"a": 1}, True, math.inf)),
+        ({"nbf": 1_795_000_000 + 500}, "Token used before issued"),
+        ({"nbf": "abc"}, "nbf"),
+        ({"aud": ["https://oauth2.segment.io"]}, "not valid"),
     ],
 )
 def test_a_wrong_assertion_is_an_invalid_request(
@@ -118,6 +156,14 @@ def test_a_wrong_assertion_is_an_invalid_request(
     assert response.status_code == 400
     assert response.json()["error"] == "invalid_request"
     assert description in response.json()["error_description"]
+
+
+def test_an_assertion_may_be_valid_for_the_60_seconds_that_segments_sdks_write(
+    sandbox: Sandbox, app: OAuthApp, clock: Any
+) -> None:
+    signed = assertion(sandbox, app, clock.now, iat=clock.now - 5, exp=clock.now + 55, nbf=clock.now)
+
+    assert ask(sandbox, signed).status_code == 200
 
 
 def test_a_client_learns_from_the_date_how_far_its_clock_is_off(sandbox: Sandbox, app: OAuthApp, clock: Any) -> None:

@@ -62,7 +62,7 @@ def test_the_state_tells_what_segment_believes(sandbox: Sandbox, segment: Any) -
         assert key not in answer.text
 
 
-def test_the_state_tells_which_sources_take_data(sandbox: Sandbox, segment: Any) -> None:
+def test_the_state_says_which_sources_take_data(sandbox: Sandbox, segment: Any) -> None:
     segment.send(identify("ann"), write_key="some-other-write-key-ABCD")
     sandbox.segment.sources[WRITE_KEY_EMEA].enabled = False
     sandbox.segment.suppressed.add("bob")

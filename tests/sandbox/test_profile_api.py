@@ -65,7 +65,7 @@ def test_the_value_written_last_wins_over_all_sources(sandbox: Sandbox, segment:
     assert verbose["updated_at"] == "2026-11-20T13:00:00Z"
 
 
-def test_a_trait_told_null_is_removed_and_the_profile_stays(sandbox: Sandbox, segment: Any) -> None:
+def test_a_trait_sent_as_null_is_removed_and_the_profile_stays(sandbox: Sandbox, segment: Any) -> None:
     segment.send(identify("ann", {TRAIT: None}), identify("bob", {}))
 
     assert get(sandbox, "ann").json()["traits"] == {}

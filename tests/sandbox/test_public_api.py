@@ -71,6 +71,34 @@ def test_sources_have_their_write_keys_if_the_token_may_see_them(sandbox: Sandbo
 
 
 @pytest.mark.parametrize(
+    ("path", "versions"),
+    [("/", ["v1", "v1beta", "v1alpha"]), ("/delivery-overview/other", ["v1beta", "v1alpha"]), ("/spaces", ["v1alpha"])],
+)
+def test_a_call_of_another_version_than_accept_names_is_refused(
+    sandbox: Sandbox, path: str, versions: list[str]
+) -> None:
+    headers = {"Authorization": f"Bearer {sandbox.segment.public_api.token}"}
+    refusing = []
+    for version in ("v1", "v1beta", "v1alpha"):
+        accept = {"Accept": f"application/vnd.segment.{version}+json"}
+        response = requests.get(f"{sandbox.url}/public-api{path}", headers={**headers, **accept}, timeout=20)
+        if response.status_code == 406:
+            assert response.json()["errors"][0]["type"] == "not-acceptable"
+            refusing.append(version)
+
+    assert refusing == [version for version in ("v1", "v1beta", "v1alpha") if version not in versions]
+
+
+def test_a_source_without_a_write_key_is_listed(sandbox: Sandbox) -> None:
+    sandbox.segment.add_source(SandboxSource("crm", "salesforce", kind_id="2baks93n"))
+    listed = data(sandbox, "/sources")["sources"][-1]
+
+    assert (listed["slug"], listed["writeKeys"], listed["metadata"]["id"]) == ("salesforce", [], "2baks93n")
+    sandbox.reset()
+    assert len(data(sandbox, "/sources")["sources"]) == 2
+
+
+@pytest.mark.parametrize(
     "form",
     [
         lambda count, cursor: {"pagination.count": count, "pagination.cursor": cursor},

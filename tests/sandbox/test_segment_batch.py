@@ -66,7 +66,6 @@ def test_a_very_short_key_is_refused(segment: Any, write_key: str) -> None:
         basic(f"{WRITE_KEY_DEFAULT}:None"),
         basic(f"{WRITE_KEY_DEFAULT}::"),
         f"Basic {WRITE_KEY_DEFAULT}",
-        f"Bearer {WRITE_KEY_DEFAULT}",
         basic(f"{WRITE_KEY_DEFAULT}:").replace("Basic", "basic"),
         basic(f"{WRITE_KEY_DEFAULT}:").replace("Basic ", "Basic  "),
     ],
@@ -79,6 +78,15 @@ def test_only_the_exact_form_of_authentication_passes(sandbox: Sandbox, segment:
 
     assert refused.status_code == 401
     assert "The sandbox requires" in refused.json()["message"]
+    assert sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT) == set()
+
+
+def test_a_write_key_is_no_access_token(sandbox: Sandbox, segment: Any) -> None:
+    body = json.dumps({"batch": [identify()], "writeKey": WRITE_KEY_DEFAULT}).encode()
+    headers = {"Authorization": f"Bearer {WRITE_KEY_DEFAULT}"}
+    refused = segment.session.post(sandbox.url + "/v1/batch", data=body, headers=headers, timeout=20)
+
+    assert (refused.status_code, "a write key is no access token" in refused.json()["message"]) == (401, True)
     assert sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT) == set()
 
 

@@ -57,7 +57,7 @@ def test_a_tracking_plan_takes_out_the_trait_that_it_does_not_have(sandbox: Sand
     assert sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT) == {"bob"}
 
 
-def test_the_users_who_are_lost_are_the_same_each_time(sandbox: Sandbox, segment: Any) -> None:
+def test_the_lost_users_are_the_same_each_time(sandbox: Sandbox, segment: Any) -> None:
     users = [f"user-{number}" for number in range(1000)]
     sandbox.segment.loses = 0.05
     sandbox.segment.loses_users.add("user-0")

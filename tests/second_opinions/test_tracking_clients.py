@@ -68,6 +68,7 @@ def test_what_the_python_library_sends_with_oauth_is_believed(sandbox: Sandbox, 
     client = analytics.Client(
         WRITE_KEY_DEFAULT,
         host=sandbox.url,
+        upload_interval=0.01,
         oauth_client_id=app.app_id,
         oauth_client_key=app.private_key_pem,
         oauth_key_id=app.key_id,

@@ -112,7 +112,7 @@ def test_tokens_that_end_in_the_middle_of_a_delivery_are_replaced_and_nothing_is
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 511])
-def test_a_token_that_segment_drops_in_the_middle_of_a_delivery_marks_nobody(
+def test_a_token_that_segment_drops_in_the_middle_of_a_delivery_marks_no_user(
     segment: OAuthSegment, deliver: Callable[..., dict[str, Any]], status: int
 ) -> None:
     take, batches = segment._take, 0
@@ -196,7 +196,7 @@ def test_an_application_that_is_revoked_from_the_start_sends_nothing_and_the_nex
     assert sandbox.amplitude.exports_spent == 1
 
 
-def test_an_application_that_is_revoked_in_the_middle_loses_and_marks_nobody(
+def test_an_application_that_is_revoked_in_the_middle_loses_and_marks_no_user(
     segment: OAuthSegment, deliver: Callable[..., dict[str, Any]]
 ) -> None:
     take = segment._take
@@ -223,7 +223,7 @@ def test_an_application_that_is_revoked_in_the_middle_loses_and_marks_nobody(
     assert len(resumed) <= len(USERS) + 2 * 4 * 10
 
 
-def test_a_source_that_refuses_new_tokens_is_named_and_marks_nobody(
+def test_a_source_that_refuses_new_tokens_is_named_and_marks_no_user(
     segment: OAuthSegment, deliver: Callable[..., dict[str, Any]]
 ) -> None:
     segment.batch_script = [CannedResponse(403)] * 99
@@ -274,7 +274,7 @@ def demanding(sandbox: Sandbox, connect: Callable[..., None]) -> Sandbox:
     """The sandbox, whose default source demands OAuth, and a connection with an application of it."""
     sandbox.amplitude.cohorts["c1"].user_ids = FEW
     sandbox.segment.sources[WRITE_KEY_DEFAULT].requires_oauth = True
-    # One key for all tests, because Airflow's masker keeps each one that it was told.
+    # One key for all tests, because Airflow's masker keeps each one that it was given.
     sandbox.segment.oauth.add_app(APP_ID, KEY_ID, public_key_of(private_key()))
     connection = json.loads(sandbox.airflow_connections()["AIRFLOW_CONN_SEGMENT_DEFAULT"])
     extra = {"oauth_app_id": APP_ID, "oauth_key_id": KEY_ID, "oauth_private_key": private_key()}
@@ -308,7 +308,7 @@ def test_the_sandboxs_revoked_tokens_are_replaced(demanding: Sandbox, sync: Sync
     assert believed(demanding) == {*FEW[:30]}
 
 
-def test_the_sandboxs_unknown_application_marks_nobody_and_the_next_try_resumes(
+def test_the_sandboxs_unknown_application_marks_no_user_and_the_next_try_resumes(
     demanding: Sandbox, sync: Sync, connect: Callable[..., None]
 ) -> None:
     known = json.loads(os.environ["AIRFLOW_CONN_SEGMENT_DEFAULT"])

@@ -188,7 +188,7 @@ def down(segment: OAuthSegment) -> None:
 
 
 @pytest.mark.parametrize("goes_wrong", [lambda _: None, revoked, refused, down], ids=["", "revoked", "refused", "down"])
-def test_a_sync_with_oauth_tells_no_key_token_or_assertion(
+def test_a_sync_with_oauth_shows_no_key_token_or_assertion(
     goes_wrong: Callable[[OAuthSegment], None],
     sync: Sync,
     ti: FakeTaskInstance,

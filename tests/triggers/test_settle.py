@@ -1,4 +1,4 @@
-"""The trigger waits for as long as it was told, and passes nothing on but that."""
+"""The trigger waits for the time that it was given, and passes nothing on but that."""
 
 import asyncio
 import importlib

@@ -141,7 +141,7 @@ def test_the_form_of_the_public_api_hides_both_tokens(ui: AirflowUi, sandbox: Sa
     assert standard["Public API token"].kind == extra["Profile API token"].kind == "password"
 
 
-def test_the_test_button_says_which_workspace_the_token_opens_and_that_the_space_answers(ui: AirflowUi) -> None:
+def test_the_test_button_says_which_workspace_the_token_opens_and_that_the_space_responds(ui: AirflowUi) -> None:
     message = ui.test_connection("segment_api_default")
 
     assert message.startswith(
@@ -149,6 +149,24 @@ def test_the_test_button_says_which_workspace_the_token_opens_and_that_the_space
     )
     assert "It may see write keys, so each sync can check its own." in message
     assert message.endswith("opens the space 'spa_sandbox'.")
+
+
+def test_the_test_button_proves_a_write_key_where_the_connection_names_the_public_api(
+    ui: AirflowUi, sandbox: Sandbox
+) -> None:
+    host, _, port = sandbox.url.removeprefix("http://").partition(":")
+    ui.begin_connection("segment_proved", "Segment (write key)")
+    ui.fill(password=WRITE_KEY_DEFAULT, host=host, port=port)
+    ui.unfold("Extra Fields")
+    ui.fill_param("api_conn_id", "segment_api_default")
+    ui.save()
+
+    message = ui.test_connection("segment_proved")
+
+    assert message.startswith(
+        "Test Connection Successful\nWorks: the write key is that of source 'segment_default' in workspace 'sandbox', "
+        "and the source is enabled (proved by connection 'segment_api_default'; data region: "
+    )
 
 
 def test_the_test_button_says_that_the_keys_of_amplitude_work(ui: AirflowUi) -> None:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def read_source(store: Store, key_fingerprint: str, run: Run) -> ProvedSource | UnknownSource | None:
-    """Return what Segment told this DAG run of a key; ``None`` where nothing is kept that can be read.
+    """Return what Segment said of a key in this DAG run; ``None`` where nothing is kept that can be read.
 
     A cleared DAG run asks again, because what was cleared may have been cured in Segment.
     """
@@ -82,7 +82,7 @@ def _rules(rules: dict[str, Any] | None) -> IdentifyRules | None:
 def write_source(
     store: Store, key_fingerprint: str, run: Run, checked: ProvedSource | UnknownSource, now: float
 ) -> None:
-    """Write what the next task would be told too over what an earlier DAG run kept; a failure is only logged."""
+    """Write what Segment would say to the next task too over what an earlier DAG run kept; a failure is only logged."""
     said = _fields(checked)
     if not run.dag_run or said is None:
         return
@@ -96,7 +96,7 @@ def write_source(
 
 
 def _fields(checked: ProvedSource | UnknownSource) -> dict[str, Any] | None:
-    """Return the fields of what is kept; ``None`` where another try may be told more."""
+    """Return the fields of what is kept; ``None`` where another try may get more."""
     if isinstance(checked, UnknownSource):
         unknown = {"reason": checked.reason, "advice": checked.advice}
         return {"enabled": None, "unknown": unknown} if checked.is_lasting else None

@@ -87,8 +87,33 @@ def _read_source(entry: dict[str, Any], fingerprint: Callable[[str], str]) -> Li
         # Only a source that Segment calls disabled is one, because the check refuses a sync for it.
         enabled=entry.get("enabled") is not False,
         keys=frozenset(map(fingerprint, texts)),
-        hides_keys=not isinstance(keys, list) or len(texts) < len(keys),
+        hides_keys=not isinstance(keys, list) or len(texts) < len(keys) or not (texts or _is_without_keys(entry)),
     )
+
+
+_KINDS_WITHOUT_KEYS = frozenset(
+    (
+        # Objects of an application, which Segment itself fetches.
+        *("mazatB39IS", "cQ8NOxeApJ"),  # Facebook Ads, Google Ads
+        *("2baks93o", "b3346ddd", "acd1bc21d", "asdf76as89"),  # HubSpot, Intercom, Mailchimp, Mandrill
+        *("VOXa199Bdm", "2baks93n", "oQ5dZPW0Ii"),  # Marketo, Salesforce, Salesforce Marketing Cloud
+        *("jhr8dT2yHn", "1bow82lmk", "43bb279b7", "3hbak7a9"),  # SendGrid, Stripe, Twilio, Zendesk
+        # A warehouse that Reverse ETL reads.
+        *("xNpohElkX2", "78PbvP2yv8", "aSPS4yE0CZ", "fUGdCkAF8f"),  # Azure, BigQuery, Databricks, DB2
+        *("WvlvcGEJsT", "0yMe8VfuDc", "BQp3zGUgjV"),  # Postgres, Redshift, Snowflake
+    )
+)
+"""IDs of kinds of sources in Segment's catalog that have no write key.
+
+"Cloud-sources do not have write keys" (https://www.twilio.com/docs/segment/connections/find-writekey), but
+those of events, such as Amplitude Cohorts, have one, so ``isCloudEventSource`` cannot separate the two. Segment's
+documents have the IDs: https://github.com/segmentio/segment-docs, ``src/_data/catalog/sources.yml``.
+"""
+
+
+def _is_without_keys(entry: dict[str, Any]) -> bool:
+    metadata = entry.get("metadata")
+    return isinstance(metadata, dict) and text_of(metadata, "id") in _KINDS_WITHOUT_KEYS
 
 
 def read_tracking_plan_id(data: ResponseData) -> str | None:

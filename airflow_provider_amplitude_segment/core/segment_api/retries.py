@@ -11,7 +11,7 @@ FEW_RETRIES = RetryPolicy(retries=1, base_seconds=0.5, cap_seconds=5.0, total_se
 """For a check on the way to something else: no request is silent for longer than ``total_seconds`` either."""
 
 NO_RETRIES = RetryPolicy(retries=0, total_seconds=20.0)
-"""For a person who looks at a form."""
+"""For a form, because a person waits for it."""
 
 LONGEST_ASKED_WAIT_SECONDS = 60.0
 """A longer ``Retry-After`` is cut to this."""

@@ -96,7 +96,7 @@ class SourceListing:
 
     Attributes:
         found: by key fingerprint, the source that has the key.
-        listed: sources that were read.
+        listed: sources that were read, without those of a kind that has no write key.
         hidden: those of them that show no key, or not all of theirs.
     """
 
@@ -109,17 +109,17 @@ def find_keys(sources: Iterable[ListedSource], wanted: Collection[str]) -> Sourc
     """Return which sources have the wanted keys; stops reading at the last one.
 
     >>> from airflow_provider_amplitude_segment.core.segment_api.workspace import ListedSource
-    >>> sources = [ListedSource("s1", "web", "Web", True, frozenset({"k1"})), ListedSource("s2", "app", "App", True)]
-    >>> find_keys(sources, {"k1"}).found["k1"].slug
+    >>> web, crm = ListedSource("s1", "web", "Web", True, frozenset({"k1"})), ListedSource("s2", "crm", "CRM", True)
+    >>> find_keys([crm, web], {"k1"}).found["k1"].slug
     'web'
-    >>> find_keys(sources, {"k3"})
+    >>> find_keys([crm, web, ListedSource("s3", "app", "App", True, hides_keys=True)], {"k3"})
     SourceListing(found={}, listed=2, hidden=1)
     """
     found: dict[str, ListedSource] = {}
     listed = hidden = 0
     for source in sources:
-        listed += 1
-        hidden += source.hides_keys or not source.keys
+        listed += bool(source.keys) or source.hides_keys
+        hidden += source.hides_keys
         found.update(dict.fromkeys(source.keys.intersection(wanted), source))
         if len(found) == len(wanted):
             break
@@ -130,7 +130,7 @@ def judge_key(key: AskedKey, access: PublicApiAccess, workspace: Workspace, list
     """Return what a workspace's list of sources proves of a write key.
 
     A source of another data region is an error only where both connections say their region. A key that is not found
-    is an error only where the token sees a key of every source.
+    is an error only where the token sees a key of every source that has one.
     """
     source = listing.found.get(key.fingerprint)
     if source is None:
@@ -150,7 +150,7 @@ _SHOW_KEYS = "Use a token that a Workspace Owner made and that may see the write
 def _unseen(access: PublicApiAccess, workspace: Workspace, listing: SourceListing) -> str:
     token = f"the token of connection {access.conn_id!r}"
     if not listing.listed:
-        return f"{token} sees no source of workspace {workspace.slug!r}"
+        return f"{token} sees no source of workspace {workspace.slug!r} that has a write key"
     if listing.hidden == listing.listed:
         return f"{token} may not see the write keys of workspace {workspace.slug!r}"
     return (

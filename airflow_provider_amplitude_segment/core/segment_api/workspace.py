@@ -32,8 +32,9 @@ class ListedSource(NotForXCom):
         name: as people see it; the slug where it has none.
         enabled: whether it takes messages; a disabled one drops them behind a 200.
         keys: ``key_fingerprint`` of each of its write keys, at the host that the caller names; empty where the
-            token may not see keys.
-        hides_keys: whether it may have more keys than ``keys``, because something of it cannot be read.
+            token may not see keys, or where its kind has none.
+        hides_keys: whether it may have more keys than ``keys``, because the token may not see them, or because
+            something of it cannot be read.
     """
 
     source_id: str

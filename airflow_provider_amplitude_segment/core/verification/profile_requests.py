@@ -29,7 +29,7 @@ _POLICY = RetryPolicy(base_seconds=1.0, cap_seconds=60.0, total_seconds=600.0)
 """``total_seconds`` are those without any response that says something."""
 
 _LONGEST_WAIT = 1.0
-"""For a response, after which ``stop`` is looked at."""
+"""For a response, after which ``stop`` is checked."""
 
 
 @dataclass(frozen=True, slots=True)

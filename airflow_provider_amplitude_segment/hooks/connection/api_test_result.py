@@ -90,20 +90,27 @@ def profile_api_slow(base_url: str) -> str:
     )
 
 
-def write_keys(sources: int, with_keys: int) -> str:
+def write_keys(sources: int, hidden: int) -> str:
     """Return whether the token may see write keys.
 
-    :param sources: how many sources were looked at.
-    :param with_keys: how many of them show a write key.
+    :param sources: how many sources were read, without those of a kind that has no write key.
+    :param hidden: how many of them show no write key, or not all of theirs.
 
-    >>> write_keys(3, 3)
+    >>> write_keys(3, 0)
     'It may see write keys, so each sync can check its own.'
+    >>> write_keys(3, 1).partition(", and")[0]
+    'It may see the write keys of 2 of 3 sources, so a sync can prove one of these'
     """
-    if with_keys:
-        return "It may see write keys, so each sync can check its own."
-    if sources:
+    if not sources:
+        return "It shows no source with a write key, so it is not known whether it may see write keys."
+    if hidden == sources:
         return f"It may NOT see write keys, so no sync can check its own. {_OWNER}"
-    return "It shows no source, so it is not known whether it may see write keys."
+    if hidden:
+        return (
+            f"It may see the write keys of {sources - hidden:,} of {sources:,} sources, so a sync can prove one of "
+            f"these, and no sync can call another key wrong. {_OWNER}"
+        )
+    return "It may see write keys, so each sync can check its own."
 
 
 def sources_failed(error: SegmentApiError) -> str:
@@ -113,7 +120,7 @@ def sources_failed(error: SegmentApiError) -> str:
     return f"Its sources cannot be read now{_status(error)}. Test again in some minutes."
 
 
-def space_answered(base_url: str, space_id: str, answer: ProfileAnswer) -> tuple[bool, str]:
+def space_responded(base_url: str, space_id: str, answer: ProfileAnswer) -> tuple[bool, str]:
     """Return whether the space is proved by what the Profile API said of a user that it cannot have."""
     if isinstance(answer, RetryLater):
         said = (

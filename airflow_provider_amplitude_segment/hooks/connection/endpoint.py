@@ -103,7 +103,8 @@ def secret(conn_id: str, label: str, value: str | None) -> str:
     """
     key = (value or "").strip()
     if not key:
-        takes = f"the {label.lower()} as it was issued"
+        # "API" is a name, and so is what stands before it.
+        takes = f"the {label if 'API' in label else label.lower()} as it was issued"
         raise SettingError(setting(conn_id, label), "it is missing or blank", takes)
     return key
 

@@ -25,7 +25,7 @@ def read(status: int, fields: object = None, headers: dict[str, str] | None = No
 
 
 @pytest.mark.parametrize("description", ["Token is expired", "Token used before issued", "token is expired (exp)"])
-def test_a_wrong_clock_is_told_by_the_description(description: str) -> None:
+def test_a_wrong_clock_is_read_from_the_description(description: str) -> None:
     fields = {"error": "invalid_request", "error_description": description}
 
     assert read(400, fields, DATE) == ClockSkewed(1_795_392_000.0)

@@ -260,6 +260,13 @@ def test_a_key_that_may_be_a_hidden_one_is_a_warning(
     assert "sees no key of 1 of its 3 sources" in warnings(caplog)[0]
 
 
+def test_a_source_of_a_kind_without_keys_hides_none(world: World, api: FakePublicApi) -> None:
+    api.listed[-1].keys, api.listed[-1].has_keys = frozenset(), False
+
+    with pytest.raises(WriteKeyError):
+        world.sync("c1")
+
+
 def test_the_summary_says_that_a_key_is_not_proved(world: World, api: FakePublicApi) -> None:
     api.shows_keys = False
 

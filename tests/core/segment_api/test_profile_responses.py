@@ -1,4 +1,4 @@
-"""A response of the Profile API says something of the user, or of the space, and names nobody."""
+"""A response of the Profile API says something of the user, or of the space, and its reader names no user."""
 
 from __future__ import annotations
 

@@ -76,6 +76,24 @@ def test_a_workspace_without_a_slug_is_none() -> None:
         read_workspace(data(workspace={"id": "9", "slug": " "}))
 
 
+@pytest.mark.parametrize(
+    ("entry", "hides"),
+    [
+        ({"writeKeys": [KEY]}, False),
+        ({"writeKeys": []}, True),
+        ({"writeKeys": [], "metadata": {"id": "2baks93n"}}, False),
+        ({"writeKeys": [KEY, None], "metadata": {"id": "2baks93n"}}, True),
+        ({"writeKeys": None, "metadata": {"id": "2baks93n"}}, True),
+        ({"writeKeys": [], "metadata": {"id": "pHcia14h1B", "isCloudEventSource": True}}, True),
+        ({"writeKeys": [], "metadata": {"id": ["2baks93n"]}}, True),
+        ({"writeKeys": [], "metadata": "2baks93n"}, True),
+    ],
+)
+def test_a_source_without_a_key_hides_one_if_its_kind_has_one(entry: dict[str, Any], hides: bool) -> None:
+    (source,) = read_sources(data(sources=[{"id": "s1", **entry}]), str.upper)
+    assert source.hides_keys is hides
+
+
 def test_only_a_source_that_segment_calls_disabled_is_disabled() -> None:
     entries = [{"id": str(value), "enabled": value} for value in (True, False, None, "no")]
     found = read_sources(data(sources=entries), str.upper)
