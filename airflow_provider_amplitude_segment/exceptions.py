@@ -27,7 +27,7 @@
     │   ├── SegmentApiRefusedError, SegmentApiAnswerError
     │   └── SegmentApiUnavailableError     retried
     ├── VerificationError             a verification of what Segment has; nothing was sent to a source
-    │   ├── MismatchError, UnfinishedSyncError
+    │   ├── MismatchError, UnfinishedSyncError, UnsentUsersError
     │   └── NewerSyncError, VerificationStoppedError     retried
     └── SegmentError                  Segment, or the way to it
         ├── SegmentRefusedError, SegmentOAuthError, SegmentAnswerError, SegmentUnreachableError,
@@ -1077,6 +1077,27 @@ class UnfinishedSyncError(VerificationError):
         )
 
 
+class UnsentUsersError(VerificationError):
+    """Users were set in doubt by a healing or a rollback, and no sync has sent them since.
+
+    Attributes:
+        segment_conn_id: the Segment connection.
+        generation: of the commit that has them in doubt.
+        in_doubt: these users.
+    """
+
+    def __init__(self, segment_conn_id: str, generation: int, in_doubt: int) -> None:
+        self.segment_conn_id = segment_conn_id
+        self.generation = generation
+        self.in_doubt = in_doubt
+        self._set_message(
+            f"Segment connection {segment_conn_id!r}: commit {generation} has {in_doubt:,} users in doubt, and no sync "
+            "has sent them since",
+            f"{_STATE_UNCHANGED} Until they are sent, Segment may lack them.",
+            "Run the sync first, which sends them, then clear this task.",
+        )
+
+
 class NewerSyncError(VerificationError):
     """A sync changed the ledger while its state was verified, so what Segment has is not comparable any more.
 
@@ -1106,15 +1127,18 @@ class VerificationStoppedError(VerificationError):
 
     Attributes:
         segment_conn_id: the Segment connection that was verified.
+        healed: users that were set in doubt before, at other destinations.
     """
 
     retryable = True
 
-    def __init__(self, segment_conn_id: str) -> None:
+    def __init__(self, segment_conn_id: str, healed: int = 0) -> None:
         self.segment_conn_id = segment_conn_id
+        self.healed = healed
+        in_doubt = f"{healed:,} users of other destinations are in doubt." if healed else "No user was set in doubt."
         self._set_message(
             f"The task was stopped while it verified Segment connection {segment_conn_id!r}",
-            f"{_NOTHING_SENT} No user was set in doubt.",
+            f"{_NOTHING_SENT} {in_doubt}",
             "If no retry is left, clear the task.",
         )
 

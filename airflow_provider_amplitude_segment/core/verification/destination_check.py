@@ -26,6 +26,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     NewerSyncError,
     SegmentApiError,
     SegmentApiUnavailableError,
+    UnsentUsersError,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class DestinationCheck:
                 load_snapshot(self.state, scratch / "state.parquet"),
                 load_changes(self.state, scratch / "changes.parquet"),
             )
+            self._raise_if_unsent(state)
             fault, suppressed_known = self._ask_public_api(state)
             if self._apis.profile is not None:
                 check = ProfileCheck(state.draw(self.settings.sample_size, self._seed))
@@ -89,6 +91,17 @@ class DestinationCheck:
                 self._keep_mismatched(check, engine, scratch)
             if fault is not None:
                 raise fault
+
+    def _raise_if_unsent(self, state: StateFile) -> None:
+        """Raise where a healing or a rollback set users in doubt, and no sync has sent them since.
+
+        The ledger promises nothing about them, so a verification of the others would look clean.
+        """
+        in_doubt, unsent = state.count_in_doubt()
+        self._set(replace(self.report, in_doubt=in_doubt))
+        commit = self.state.commit
+        if unsent and commit.delivered_generation != commit.generation:
+            raise UnsentUsersError(self.report.segment_conn_id, commit.generation, unsent)
 
     @property
     def _apis(self) -> SegmentApis:

@@ -82,6 +82,15 @@ class StateFile:
         )
         return int(members), int(suppressed)
 
+    def count_in_doubt(self) -> tuple[int, int]:
+        """Return how many pairs are in doubt, and how many of these not because Segment rejected them."""
+        in_doubt, unsent = one_row(
+            self.engine,
+            f"""SELECT count(*), count(*) FILTER (coalesce(rejections, 0) = 0)
+                FROM ({pairs_query(self.snapshot)}) WHERE in_doubt""",
+        )
+        return int(in_doubt), int(unsent)
+
     def draw(self, size: int, seed: str) -> list[SampledPair]:
         """Return distinct pairs, half of them from the last plan as far as it has so many, the others from all."""
         drawn = f"SELECT *, md5(concat($seed, trait, chr(10), user_id)) AS draw FROM ({self._settled})"

@@ -89,7 +89,14 @@ class CohortVerification:
             for report in self.report.destinations:
                 self._note(replace(report, error=error_text(error)))
             raise
-        faults = [fault for number, state in enumerate(states) if (fault := self._verify(number, state))]
+        try:
+            faults = [fault for number, state in enumerate(states) if (fault := self._verify(number, state))]
+        except VerificationStoppedError as error:
+            # A retry would not find the mismatches that were healed before the stop.
+            self._raise_for_mismatches(settings.max_mismatch_ratio)
+            raise VerificationStoppedError(
+                error.segment_conn_id, sum(d.healed for d in self.report.destinations)
+            ) from None
         self._raise_for_mismatches(settings.max_mismatch_ratio)
         if faults:
             raise faults[0]
@@ -120,7 +127,8 @@ class CohortVerification:
         try:
             with log_group(f"Verify {label}"):
                 check.verify(self._ports.scratch / f"verified-{number}")
-        except VerificationStoppedError:
+        except VerificationStoppedError as error:
+            self._note(replace(self._report_of(state), error=error_text(error)))
             raise
         except AmplitudeSegmentError as error:
             fault = error

@@ -26,6 +26,7 @@ class VerifiedDestination:
         committed_at: when that commit's delivery began, ISO-8601.
         members: users with ``true`` under the trait in the ledger, not in doubt.
         suppressed_members: of these, users that Segment suppresses; ``None`` if unknown.
+        in_doubt: users in doubt in the ledger, who are not compared; ``None`` before the ledger was read.
         sampled: users of the sample; ``None`` if no user was asked for, because the connection has no space.
         matched: Segment has the ledger's value.
         different: Segment has another value.
@@ -59,6 +60,7 @@ class VerifiedDestination:
     committed_at: str | None = None
     members: int | None = None
     suppressed_members: int | None = None
+    in_doubt: int | None = None
     sampled: int | None = None
     matched: int = 0
     different: int = 0

@@ -54,6 +54,7 @@ def _open(part: VerifiedDestination) -> str:
     parts = [
         f"the users are listed in {part.mismatched_users}" if part.mismatched_users else "",
         f"{part.healed:,} users are in doubt, and the next sync sends them" if part.healed else "",
+        f"{part.in_doubt:,} users in doubt were not compared" if part.in_doubt else "",
         part.error or "",
     ]
     return "; ".join(filter(None, parts))
