@@ -1032,10 +1032,19 @@ class MismatchError(VerificationError):
         limit: ``max_mismatch_ratio``.
         healed: pairs of trait and user that were set in doubt, so that the next sync sends them again.
         where: the file that names the users; empty where it was not written.
+        was_to_heal: whether the verification had ``heal=True``.
     """
 
     def __init__(
-        self, segment_conn_id: str, mismatches: int, compared: int, limit: float, healed: int, where: str = ""
+        self,
+        segment_conn_id: str,
+        mismatches: int,
+        compared: int,
+        limit: float,
+        healed: int,
+        where: str = "",
+        *,
+        was_to_heal: bool = False,
     ) -> None:
         self.segment_conn_id = segment_conn_id
         self.mismatches = mismatches
@@ -1043,13 +1052,15 @@ class MismatchError(VerificationError):
         self.limit = limit
         self.healed = healed
         self.where = where
+        self.was_to_heal = was_to_heal
         ratio = mismatches / compared if compared else 1.0
         listed = f"Check the users in {where}" if where else "Check the verify report"
-        repair = (
-            "then run the next sync, which sends them again"
-            if healed
-            else "then repair them with heal=True, or all users with a sync in sync_mode='full'"
-        )
+        if healed:
+            repair = "then run the next sync, which sends them again"
+        elif was_to_heal:
+            repair = "remove what kept them from being healed, which the verify report names, and clear this task"
+        else:
+            repair = "then repair them with heal=True, or all users with a sync in sync_mode='full'"
         self._set_message(
             f"Segment connection {segment_conn_id!r}: {mismatches:,} of {compared:,} users differ from the ledger "
             f"({ratio:.2%}, and max_mismatch_ratio allows {limit:.2%})",

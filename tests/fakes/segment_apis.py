@@ -90,6 +90,7 @@ class FakeProfileApi:
         script: responses given instead of the real ones, first to first; ``None`` stands for the real one.
         is_down: whether no request has a response.
         unreadable: user IDs that have none.
+        faulty: by user ID, what each request for it ends with.
         merged: by user ID, the user ID whose traits its profile has.
         times: when each request came.
         late: by user ID, the time from which the profile is seen.
@@ -104,6 +105,7 @@ class FakeProfileApi:
         self.is_down = False
         self.lower_case = False
         self.unreadable: set[str] = set()
+        self.faulty: dict[str, ProfileAnswer] = {}
         self.merged: dict[str, str] = {}
         self.late: dict[str, float] = {}
         self.times: list[float] = []
@@ -144,7 +146,7 @@ class FakeProfileApi:
             return RetryLater(503)
         if self.script and (answer := self.script.popleft()) is not None:
             return answer
-        return ProfileUnreadable(500) if user_id in self.unreadable else None
+        return ProfileUnreadable(500) if user_id in self.unreadable else self.faulty.get(user_id)
 
     def _traits(self, user_id: str) -> dict[str, object]:
         profile = self.merged.get(user_id, user_id)

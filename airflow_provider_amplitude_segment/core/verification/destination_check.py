@@ -23,6 +23,7 @@ from airflow_provider_amplitude_segment.core.verification.profile_check import P
 from airflow_provider_amplitude_segment.core.verification.profile_requests import ProfileRequests
 from airflow_provider_amplitude_segment.core.verification.sample import StateFile
 from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeSegmentError,
     NewerSyncError,
     SegmentApiError,
     SegmentApiUnavailableError,
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.verification.verify_report import VerifiedDestination
 
 log = logging.getLogger(__name__)
+
+_FEWEST_FOR_A_FAULT = 10
+"""Users without a readable one among them that are the API's fault; fewer may be so by themselves."""
 
 
 @dataclass(slots=True)
@@ -88,7 +92,11 @@ class DestinationCheck:
                         check.drop_mismatches()
                 finally:
                     self._tell(check, state)
-                self._keep_mismatched(check, engine, scratch)
+                try:
+                    self._keep_mismatched(check, engine, scratch)
+                except AmplitudeSegmentError:
+                    self._drop_if_newer(check, state)
+                    raise
             if fault is not None:
                 raise fault
 
@@ -162,10 +170,10 @@ class DestinationCheck:
             raise
         answered = check.count()
         asked = total - answered["suppressed"]
-        if asked and answered["unreadable"] == asked:
+        if asked >= _FEWEST_FOR_A_FAULT and answered["unreadable"] == asked:
             # Then it is not about single user IDs.
             raise SegmentApiUnavailableError(
-                self._apis.conn_id, "what a profile has", 500, f"for none of {asked:,} users"
+                self._apis.conn_id, "what a profile has", check.unreadable_status, f"for none of {asked:,} users"
             )
 
     def _tell(self, check: ProfileCheck, state: StateFile) -> None:
@@ -229,6 +237,21 @@ class DestinationCheck:
             healed = heal(engine, self.state, scratch / "state.parquet", ports)
             log.info("%s: set %s users in doubt; the next sync sends them", self.report.segment_conn_id, f"{healed:,}")
             self._set(replace(self.report, healed=healed))
+
+    def _drop_if_newer(self, check: ProfileCheck, state: StateFile) -> None:
+        """Take the mismatches and their file back where a newer sync may have made, or repaired, them.
+
+        Raises:
+            NewerSyncError: it is so.
+        """
+        try:
+            raise_if_newer(self.state)
+        except NewerSyncError:
+            check.drop_mismatches()
+            self.state.ledger.delete(mismatched_file(self.state.commit.generation))
+            self.report = replace(self.report, mismatched_users=None)
+            self._tell(check, state)
+            raise
 
     def _store_mismatched(self, engine: duckdb.DuckDBPyConnection, file: Path) -> None:
         ledger, name = self.state.ledger, mismatched_file(self.state.commit.generation)

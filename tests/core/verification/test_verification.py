@@ -314,11 +314,13 @@ def test_a_user_id_that_segment_cannot_read_is_unreadable_and_the_others_are_com
 
 
 def test_a_profile_api_that_can_read_no_user_is_a_fault_and_no_class(proof: "Proof") -> None:
-    proof.profile.unreadable = {"ann", "bob"}
-    proof.sync("ann", "bob")
+    proof.profile.unreadable = set(USERS[:10])
+    proof.sync(*USERS[:10])
 
-    with pytest.raises(SegmentApiUnavailableError):
+    with pytest.raises(SegmentApiUnavailableError) as failed:
         proof.prepare().run()
+
+    assert failed.value.status == 500
 
 
 def test_a_trait_key_with_a_comma_is_asked_for_as_it_is(proof: "Proof") -> None:
@@ -578,10 +580,10 @@ def test_nothing_is_healed_while_a_sync_holds_the_claim(proof: "Proof") -> None:
     )
     proof.world.clock.pass_by(-0.5)
 
-    with pytest.raises(MismatchError) as failed:
+    with pytest.raises(ClaimHeldError):
         proof.prepare(heal=True, recheck_seconds=0).run()
 
-    assert failed.value.healed == 0
+    assert proof.report.healed == 0
     assert "run 'b'" in (proof.report.error or "")
 
 
