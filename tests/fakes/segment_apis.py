@@ -32,6 +32,7 @@ class FakePublicApi:
     Attributes:
         keys: write keys of the sources, each with a source of the same name.
         shows_keys: whether the token may see them.
+        enabled: whether the sources are.
         faults: raised instead of a response, by the method's name, as long as there are some.
         suppressed: users whom Segment suppresses.
         others: identifies of other senders in any span of time.
@@ -40,6 +41,7 @@ class FakePublicApi:
     segment: FakeSegment
     keys: tuple[str, ...] = ("default", "second")
     shows_keys: bool = True
+    enabled: bool = True
     faults: dict[str, SegmentApiError] = field(default_factory=dict)
     suppressed: list[str] = field(default_factory=list)
     others: int = 0
@@ -60,7 +62,7 @@ class FakePublicApi:
         self._begin("sources")
         for key in self.keys:
             fingerprints = frozenset({f"fp-{key}"}) if self.shows_keys else frozenset()
-            yield ListedSource(f"source-{key}", key, key, enabled=True, keys=fingerprints)
+            yield ListedSource(f"source-{key}", key, key, enabled=self.enabled, keys=fingerprints)
 
     def identify_rules(self, source_id: str) -> IdentifyRules:  # noqa: ARG002 - all are alike
         return IdentifyRules()

@@ -22,12 +22,15 @@ from airflow_provider_amplitude_segment.core.verification.mismatch_bound import 
 from airflow_provider_amplitude_segment.core.verification.profile_check import ProfileCheck, check_profiles
 from airflow_provider_amplitude_segment.core.verification.profile_requests import ProfileRequests
 from airflow_provider_amplitude_segment.core.verification.sample import StateFile
+from airflow_provider_amplitude_segment.core.verification.verify_summary import doubts_of_counts
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
     NewerSyncError,
     SegmentApiError,
     SegmentApiUnavailableError,
+    SourceDisabledError,
     UnsentUsersError,
+    WriteKeyError,
 )
 
 if TYPE_CHECKING:
@@ -123,20 +126,24 @@ class DestinationCheck:
         self.report = report
         self.note(report)
 
-    def _ask_public_api(self, state: StateFile) -> tuple[SegmentApiError | None, bool]:
+    def _ask_public_api(self, state: StateFile) -> tuple[AmplitudeSegmentError | None, bool]:
         """Count the delivery and the suppressed users.
 
         Returns:
             The fault that kept one of the two from being known, and whether the suppressed users are known.
         """
         public, now = self._apis.public, self.ports.clock.now()
-        fault: SegmentApiError | None = None
+        fault: AmplitudeSegmentError | None = None
+        delivery = self.state.last_delivery
+        if delivery is not None:
+            self._set(replace(self.report, acknowledged=delivery.acknowledged))
         try:
-            destination = self.state.stream.destination
-            self._set(count_delivery(public, destination, self.state.last_delivery, self.report, now))
-        except SegmentApiError as error:
+            self._set(count_delivery(self._apis, self.state.stream.destination, delivery, self.report, now))
+        except (SegmentApiError, WriteKeyError, SourceDisabledError) as error:
             log.warning("%s: the counts are not known: %s", self.report.segment_conn_id, error.happened)
             fault = error
+        for doubt in doubts_of_counts(self.report):
+            log.warning("%s: %s", self.report.segment_conn_id, doubt)
         suppressed_known = True
         try:
             state.load_suppressed(public.suppressed_users())

@@ -12,7 +12,11 @@ def summarize_verification(report: VerifyReport, *, ending: str) -> list[str]:
     """Return the lines: the ending, and for each destination the users, the counts, and what is open."""
     lines = [f"Summary: {ending}"]
     for part in report.destinations:
-        lines += [f"- {part.segment_conn_id}: {text}" for text in (_users(part), _counts(part), _open(part)) if text]
+        lines += [
+            f"- {part.segment_conn_id}: {text}"
+            for text in (_users(part), _counts(part), _warning(part), _open(part))
+            if text
+        ]
     return lines
 
 
@@ -48,6 +52,28 @@ def _counts(part: VerifiedDestination) -> str:
     ]
     counted = f"Segment acknowledged {part.acknowledged:,} identifies, and received {part.received:,} of all senders"
     return "; ".join(filter(None, [", ".join([counted, *dropped]), suppressed]))
+
+
+def doubts_of_counts(part: VerifiedDestination) -> list[str]:
+    """Return what the counts say against a delivery, for a warning."""
+    if part.source_id is None:
+        unknown = part.acknowledged is not None and part.error is None
+        return ["no source shows the write key to this token, so nothing was counted"] * unknown
+    missing = (part.acknowledged or 0) - (part.received or 0) if part.received is not None else 0
+    dropped = sum((part.failed or {}).values()) + sum((part.filtered or {}).values())
+    return [
+        text
+        for text, holds in (
+            (f"Segment received {missing:,} fewer identifies than it acknowledged", missing > 0),
+            (f"Segment dropped {dropped:,} identifies of the source", dropped > 0),
+        )
+        if holds
+    ]
+
+
+def _warning(part: VerifiedDestination) -> str:
+    doubts = doubts_of_counts(part)
+    return f"WARNING: {'; '.join(doubts)}" if doubts else ""
 
 
 def _open(part: VerifiedDestination) -> str:
