@@ -1065,7 +1065,7 @@ class MismatchError(VerificationError):
             f"Segment connection {segment_conn_id!r}: {mismatches:,} of {compared:,} users differ from the ledger "
             f"({ratio:.2%}, and max_mismatch_ratio allows {limit:.2%})",
             f"{_NOTHING_SENT} "
-            + (f"The ledger has {healed:,} of them in doubt." if healed else "The ledger is unchanged."),
+            + (f"The ledger has {healed:,} users in doubt." if healed else "The ledger is unchanged."),
             f"{listed}, {repair}",
         )
 

@@ -18,10 +18,10 @@ from airflow_provider_amplitude_segment.core.verification.committed_state import
 )
 from airflow_provider_amplitude_segment.core.verification.count_check import count_delivery
 from airflow_provider_amplitude_segment.core.verification.healing import MISMATCHED, heal
-from airflow_provider_amplitude_segment.core.verification.mismatch_bound import mismatch_bound
 from airflow_provider_amplitude_segment.core.verification.profile_check import ProfileCheck, check_profiles
 from airflow_provider_amplitude_segment.core.verification.profile_requests import ProfileRequests
 from airflow_provider_amplitude_segment.core.verification.sample import StateFile
+from airflow_provider_amplitude_segment.core.verification.sample_parts import SamplePart, bound_of_all, count_part
 from airflow_provider_amplitude_segment.core.verification.verify_summary import doubts_of_counts
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger.stream import Run
     from airflow_provider_amplitude_segment.core.verification.committed_state import CommittedState
     from airflow_provider_amplitude_segment.core.verification.ports import SegmentApis, VerifyPorts
+    from airflow_provider_amplitude_segment.core.verification.sample import Sample
     from airflow_provider_amplitude_segment.core.verification.settings import VerifySettings
     from airflow_provider_amplitude_segment.core.verification.verify_report import VerifiedDestination
 
@@ -87,18 +88,19 @@ class DestinationCheck:
             self._raise_if_unsent(state)
             fault, suppressed_known = self._ask_public_api(state)
             if self._apis.profile is not None:
-                check = ProfileCheck(state.draw(self.settings.sample_size, self._seed))
+                sample = state.draw(self.settings.sample_size, self._seed, self.state.commit.trait)
+                check = ProfileCheck(sample.pairs)
                 try:
                     self._ask_profiles(check, state)
                     if not suppressed_known:
                         # Some of them may be suppressed users.
                         check.drop_mismatches()
                 finally:
-                    self._tell(check, state)
+                    self._tell(check, sample)
                 try:
                     self._keep_mismatched(check, engine, scratch)
                 except AmplitudeSegmentError:
-                    self._drop_if_newer(check, state)
+                    self._drop_if_newer(check, sample)
                     raise
             if fault is not None:
                 raise fault
@@ -183,17 +185,17 @@ class DestinationCheck:
                 self._apis.conn_id, "what a profile has", check.unreadable_status, f"for none of {asked:,} users"
             )
 
-    def _tell(self, check: ProfileCheck, state: StateFile) -> None:
+    def _tell(self, check: ProfileCheck, sample: Sample) -> None:
         """Put the verdicts into the report, also where some are missing."""
-        counts, pairs = check.count(), check.pairs
-        mismatches = counts["different"] + counts["absent"]
-        compared = counts["matched"] + mismatches
-        of_plan = check.count(n for n, pair in enumerate(pairs) if pair.in_plan)
-        of_state = check.count(n for n, pair in enumerate(pairs) if pair.in_state)
-        is_whole = len(check.verdicts) == len(pairs)
-        plan_mismatches = of_plan["different"] + of_plan["absent"]
-        state_mismatches = of_state["different"] + of_state["absent"]
-        has_all = is_whole and len(pairs) == state.count_pairs()
+        counts, pairs = check.count(), list(enumerate(check.pairs))
+        plan = count_part(check, (n for n, pair in pairs if pair.in_plan), is_whole=sample.has_plan)
+        members = count_part(
+            check, (n for n, pair in pairs if pair.in_state and pair.is_member), is_whole=sample.has_members
+        )
+        others = count_part(
+            check, (n for n, pair in pairs if pair.in_state and not pair.is_member), is_whole=sample.has_others
+        )
+        state = SamplePart(members.matched + others.matched, members.mismatches + others.mismatches)
         self._set(
             replace(
                 self.report,
@@ -205,12 +207,17 @@ class DestinationCheck:
                 shares_profile=counts["shares_profile"],
                 unreadable=counts["unreadable"],
                 unanswered=len(pairs) - len(check.verdicts),
-                mismatches=mismatches,
-                ratio=mismatches / compared if compared else None,
-                upper_bound=_bound(state_mismatches, of_state["matched"], has_all=has_all) if is_whole else None,
-                plan_compared=of_plan["matched"] + plan_mismatches,
-                plan_mismatches=plan_mismatches,
-                plan_upper_bound=_bound(plan_mismatches, of_plan["matched"], has_all=has_all) if is_whole else None,
+                mismatches=counts["different"] + counts["absent"],
+                ratio=state.ratio,
+                upper_bound=bound_of_all([(members, sample.members), (others, sample.others)]),
+                state_compared=state.compared,
+                state_mismatches=state.mismatches,
+                member_compared=members.compared,
+                member_mismatches=members.mismatches,
+                member_upper_bound=members.bound(),
+                plan_compared=plan.compared,
+                plan_mismatches=plan.mismatches,
+                plan_upper_bound=plan.bound(),
             )
         )
 
@@ -245,7 +252,7 @@ class DestinationCheck:
             log.info("%s: set %s users in doubt; the next sync sends them", self.report.segment_conn_id, f"{healed:,}")
             self._set(replace(self.report, healed=healed))
 
-    def _drop_if_newer(self, check: ProfileCheck, state: StateFile) -> None:
+    def _drop_if_newer(self, check: ProfileCheck, sample: Sample) -> None:
         """Take the mismatches and their file back where a newer sync may have made, or repaired, them.
 
         Raises:
@@ -257,7 +264,7 @@ class DestinationCheck:
             check.drop_mismatches()
             self.state.ledger.delete(mismatched_file(self.state.commit.generation))
             self.report = replace(self.report, mismatched_users=None)
-            self._tell(check, state)
+            self._tell(check, sample)
             raise
 
     def _store_mismatched(self, engine: duckdb.DuckDBPyConnection, file: Path) -> None:
@@ -271,11 +278,3 @@ class DestinationCheck:
             ledger.delete(name)
             raise
         self._set(replace(self.report, mismatched_users=place))
-
-
-def _bound(mismatches: int, matched: int, *, has_all: bool) -> float | None:
-    """Return the upper bound of a part of the sample; the exact ratio where the sample is everything."""
-    compared = mismatches + matched
-    if not compared:
-        return None
-    return mismatches / compared if has_all else mismatch_bound(mismatches, compared)

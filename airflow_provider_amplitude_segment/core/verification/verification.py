@@ -150,7 +150,7 @@ class CohortVerification:
         self.report = self.report.with_destination(report)
 
     def _raise_for_mismatches(self, faults: Mapping[str, AmplitudeSegmentError]) -> None:
-        """Raise for the destination with the highest ratio, if that is above the limit.
+        """Raise for the destination with the highest ratio of a part, if that is above the limit.
 
         Where a fault kept one from being healed, and a retry may heal it, that fault is raised.
 
@@ -158,16 +158,15 @@ class CohortVerification:
             faults: by destination, what ended its verification early.
         """
         settings = self._settings
-        above = [report for report in self.report.destinations if (report.ratio or 0.0) > settings.max_mismatch_ratio]
+        above = [report for report in self.report.destinations if report.worst_ratio > settings.max_mismatch_ratio]
         for report in above:
             fault = faults.get(report.destination)
             if settings.heal and not report.healed and fault is not None and fault.retryable:
                 raise fault
-        for report in sorted(above, key=lambda report: report.ratio or 0.0, reverse=True):
+        for report in sorted(above, key=lambda report: report.worst_ratio, reverse=True):
             raise MismatchError(
                 report.segment_conn_id,
-                report.mismatches,
-                report.compared,
+                *report.worst_part,
                 settings.max_mismatch_ratio,
                 report.healed,
                 report.mismatched_users or "",

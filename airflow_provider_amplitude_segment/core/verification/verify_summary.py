@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def summarize_verification(report: VerifyReport, *, ending: str) -> list[str]:
 def _users(part: VerifiedDestination) -> str:
     if part.sampled is None:
         return "no user was asked for"
+    if not part.sampled:
+        return "the ledger has no user to verify, because the cohort was retired, or every user is in doubt or erased"
     others = [
         f"{count:,} {what}"
         for count, what in (
@@ -35,8 +38,38 @@ def _users(part: VerifiedDestination) -> str:
         )
         if count
     ]
-    bound = "" if part.upper_bound is None else f"; at most {part.upper_bound:.2%} of all users differ (95 %)"
-    return ", ".join([f"{part.matched:,} of {part.sampled:,} users match", *others]) + bound
+    return ", ".join([f"{part.matched:,} of {part.sampled:,} users match", *others]) + _bound(part)
+
+
+def _bound(part: VerifiedDestination) -> str:
+    """Return the bounds, with whom they leave out."""
+    if part.upper_bound is None:
+        return ""
+    left_out = [
+        what
+        for what, count in (
+            ("are suppressed", part.suppressed or part.suppressed_members),
+            ("share a profile", part.shares_profile),
+            ("are in doubt", part.in_doubt),
+        )
+        if count
+    ]
+    bounds = "no user differs"
+    if part.upper_bound:
+        bounds = f"at most {_percent(part.upper_bound)} of all users"
+        if part.member_upper_bound is not None:
+            bounds += f" and {_percent(part.member_upper_bound)} of the members"
+        bounds += " differ (95 %)"
+    return f"; {bounds}" + (f", without those who {' or '.join(left_out)}" if left_out else "")
+
+
+def _percent(share: float) -> str:
+    """Round up, so that a bound stays one.
+
+    >>> _percent(0.00001), _percent(0.0643), _percent(1.0)
+    ('0.01%', '6.43%', '100.00%')
+    """
+    return f"{math.ceil(round(share * 10_000, 6)) / 10_000:.2%}"
 
 
 def _counts(part: VerifiedDestination) -> str:
