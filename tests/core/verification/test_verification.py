@@ -676,3 +676,20 @@ def test_a_retired_cohort_leaves_no_list_of_a_verification(proof: "Proof") -> No
 
     assert proof.file("verification/1.csv") is None
     assert proof.file("verification/1.json") is not None
+
+
+def test_files_of_a_verification_are_kept_as_long_as_its_commit_and_healings_push_out_no_sync(proof: "Proof") -> None:
+    proof.world.segment.loses = {"bob"}
+    for day in range(5):
+        proof.sync("ann", "bob", f"user{day}", keep_snapshots=3)
+        proof.prepare(
+            run=proof.world.run_named(f"v{day}"), recheck_seconds=0, settle_seconds=0, heal=True, max_mismatch_ratio=1
+        ).run()
+    proof.sync("ann", "bob", keep_snapshots=3)
+
+    names = proof.world.store.objects
+    # Each odd one is a sync's, and each even one a healing's.
+    kept = [7, 8, 9, 10, 11]
+    assert sorted(int(n.rsplit("-", 1)[1][:-5]) for n in names if "/commit-" in n) == kept
+    verified = {int(name.rsplit("/", 1)[1].partition(".")[0]) for name in names if "/verification/" in name}
+    assert verified == {7, 9}
