@@ -90,19 +90,16 @@ class CohortVerification:
                 self._note(replace(report, error=error_text(error)))
             raise
         try:
-            faults = {
-                state.stream.destination.name: fault
-                for number, state in enumerate(states)
-                if (fault := self._verify(number, state))
-            }
+            found = {state.stream.destination.name: self._verify(number, state) for number, state in enumerate(states)}
         except VerificationStoppedError as error:
             # A retry would not find the mismatches that were healed before the stop.
             self._raise_for_mismatches({})
             healed = sum(report.healed for report in self.report.destinations)
             raise VerificationStoppedError(error.segment_conn_id, healed) from None
+        faults = {name: fault for name, fault in found.items() if fault is not None}
         self._raise_for_mismatches(faults)
-        for fault in faults.values():
-            raise fault
+        if faults:
+            raise next(iter(faults.values()))
         return self.report
 
     def _read_states(self) -> list[CommittedState]:
