@@ -27,7 +27,7 @@
     │   ├── SegmentApiRefusedError, SegmentApiUnreachableError, SegmentApiAnswerError
     │   └── SegmentApiUnavailableError     retried
     ├── VerificationError             a verification of what Segment has; nothing was sent to a source
-    │   ├── MismatchError, UnfinishedSyncError
+    │   ├── MismatchError, UnfinishedSyncError, UnsentUsersError
     │   └── NewerSyncError, VerificationStoppedError     retried
     └── SegmentError                  Segment, or the way to it
         ├── SegmentRefusedError, SegmentOAuthError, SegmentAnswerError, SegmentUnreachableError,
@@ -1045,10 +1045,19 @@ class MismatchError(VerificationError):
         limit: ``max_mismatch_ratio``.
         healed: pairs of trait and user that were set in doubt, so that the next sync sends them again.
         where: the file that names the users; empty where it was not written.
+        was_to_heal: whether the verification had ``heal=True``.
     """
 
     def __init__(
-        self, segment_conn_id: str, mismatches: int, compared: int, limit: float, healed: int, where: str = ""
+        self,
+        segment_conn_id: str,
+        mismatches: int,
+        compared: int,
+        limit: float,
+        healed: int,
+        where: str = "",
+        *,
+        was_to_heal: bool = False,
     ) -> None:
         self.segment_conn_id = segment_conn_id
         self.mismatches = mismatches
@@ -1056,18 +1065,20 @@ class MismatchError(VerificationError):
         self.limit = limit
         self.healed = healed
         self.where = where
+        self.was_to_heal = was_to_heal
         ratio = mismatches / compared if compared else 1.0
         listed = f"Check the users in {where}" if where else "Check the verify report"
-        repair = (
-            "then run the next sync, which sends them again"
-            if healed
-            else "then repair them with heal=True, or all users with a sync in sync_mode='full'"
-        )
+        if healed:
+            repair = "then run the next sync, which sends them again"
+        elif was_to_heal:
+            repair = "remove what kept them from being healed, which the verify report names, and clear this task"
+        else:
+            repair = "then repair them with heal=True, or all users with a sync in sync_mode='full'"
         self._set_message(
             f"Segment connection {segment_conn_id!r}: {mismatches:,} of {compared:,} users differ from the ledger "
             f"({ratio:.2%}, and max_mismatch_ratio allows {limit:.2%})",
             f"{_NOTHING_SENT} "
-            + (f"The ledger has {healed:,} of them in doubt." if healed else "The ledger is unchanged."),
+            + (f"The ledger has {healed:,} users in doubt." if healed else "The ledger is unchanged."),
             f"{listed}, {repair}",
         )
 
@@ -1087,6 +1098,27 @@ class UnfinishedSyncError(VerificationError):
             f"The last sync to Segment connection {segment_conn_id!r} did not end: plan {generation} has no commit",
             _STATE_UNCHANGED,
             "Clear the task of that sync, which resumes, or run the next sync; then clear this task.",
+        )
+
+
+class UnsentUsersError(VerificationError):
+    """Users were set in doubt by a healing or a rollback, and no sync has sent them since.
+
+    Attributes:
+        segment_conn_id: the Segment connection.
+        generation: of the commit that has them in doubt.
+        in_doubt: these users.
+    """
+
+    def __init__(self, segment_conn_id: str, generation: int, in_doubt: int) -> None:
+        self.segment_conn_id = segment_conn_id
+        self.generation = generation
+        self.in_doubt = in_doubt
+        self._set_message(
+            f"Segment connection {segment_conn_id!r}: commit {generation} has {in_doubt:,} users in doubt, and no sync "
+            "has sent them since",
+            f"{_STATE_UNCHANGED} Until they are sent, Segment may lack them.",
+            "Run the sync first, which sends them, then clear this task.",
         )
 
 
@@ -1119,15 +1151,18 @@ class VerificationStoppedError(VerificationError):
 
     Attributes:
         segment_conn_id: the Segment connection that was verified.
+        healed: users that were set in doubt before, at other destinations.
     """
 
     retryable = True
 
-    def __init__(self, segment_conn_id: str) -> None:
+    def __init__(self, segment_conn_id: str, healed: int = 0) -> None:
         self.segment_conn_id = segment_conn_id
+        self.healed = healed
+        in_doubt = f"{healed:,} users of other destinations are in doubt." if healed else "No user was set in doubt."
         self._set_message(
             f"The task was stopped while it verified Segment connection {segment_conn_id!r}",
-            f"{_NOTHING_SENT} No user was set in doubt.",
+            f"{_NOTHING_SENT} {in_doubt}",
             "If no retry is left, clear the task.",
         )
 

@@ -23,7 +23,7 @@ class SyncSettings:
     ``poll_interval`` and ``export_timeout`` are seconds. ``None`` as ``max_exit_ratio`` or ``events_per_second`` means
     no limit.
     ``user_properties`` are sorted and distinct.
-    ``keep_snapshots`` is ``[amplitude_segment] keep_snapshots``: how many commits a ledger keeps.
+    ``keep_snapshots`` is ``[amplitude_segment] keep_snapshots``: of how many syncs a ledger keeps the commits.
     ``run_configuration`` is the DAG run's; a guard's error shows it with the entry that lets the sync through.
     """
 

@@ -30,8 +30,10 @@ class SegmentCohortVerifyOperator(VerifyLineageMixin, StoppableMixin, BaseOperat
     :param cohort_id: Amplitude's cohort ID, as in the syncs.
     :param segment_conn_id: one connection ID, or several, as in the syncs. Each names its Public API connection in
         ``api_conn_id``.
-    :param sample_size: users to ask for: half of them from the last sync's changes, half from the whole state.
-    :param max_mismatch_ratio: the task fails when a greater share of the compared users differs from the ledger.
+    :param sample_size: users to ask for: half of them from the last sync's changes, half from the whole state, and of
+        these half members.
+    :param max_mismatch_ratio: the task fails when in either half of the sample a greater share of the compared users
+        differs from the ledger.
     :param settle_seconds: seconds after the last delivery before Segment is asked.
     :param recheck_seconds: for how long a user who differs is asked for again before the difference counts.
     :param heal: set the users who differ in doubt in the ledger, so that the next sync sends them again.

@@ -14,10 +14,11 @@ from airflow_provider_amplitude_segment.core.verification.ports import SegmentAp
 from airflow_provider_amplitude_segment.core.verification.profile_requests import REQUESTS_PER_SECOND
 from airflow_provider_amplitude_segment.core.verification.request_pacer import RequestPacer
 from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.hooks.connection.endpoint import read_endpoint
 from airflow_provider_amplitude_segment.hooks.connection.field import setting
 from airflow_provider_amplitude_segment.hooks.public_api import find_api_connection
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
-from airflow_provider_amplitude_segment.hooks.segment_api import SegmentApiHook
+from airflow_provider_amplitude_segment.hooks.segment_api import HOSTS, OTHER_HOSTS, SegmentApiHook
 from airflow_provider_amplitude_segment.task.parameters import read_connection_ids, read_object
 from airflow_provider_amplitude_segment.task.ports import open_store
 
@@ -74,7 +75,8 @@ def _open_apis(stack: ExitStack, hook: SegmentHook, pacer: RequestPacer) -> Segm
         field = setting(hook.segment_conn_id, "Public API connection ID")
         raise SettingError(field, "it is missing, and a verification needs it", takes)
     api_hook = SegmentApiHook(api_conn_id)
-    find_api_connection(api_hook, hook.segment_conn_id)
+    connection = find_api_connection(api_hook, hook.segment_conn_id)
+    region = read_endpoint(connection, HOSTS, OTHER_HOSTS).known_region
     public = api_hook.get_conn()
     stack.callback(public.close)
     profile = api_hook.get_profile_client(pacer.before_request)
@@ -82,4 +84,4 @@ def _open_apis(stack: ExitStack, hook: SegmentHook, pacer: RequestPacer) -> Segm
         log.info("%s: connection %s has no space, so no user is asked for", hook.segment_conn_id, api_conn_id)
     else:
         stack.callback(profile.close)
-    return SegmentApis(api_conn_id, public, profile)
+    return SegmentApis(api_conn_id, public, profile, region)

@@ -32,6 +32,7 @@ class FakePublicApi:
     Attributes:
         keys: write keys of the sources, each with a source of the same name.
         shows_keys: whether the token may see them.
+        enabled: whether the sources are.
         faults: raised instead of a response, by the method's name, as long as there are some.
         suppressed: users whom Segment suppresses.
         others: identifies of other senders in any span of time.
@@ -40,6 +41,7 @@ class FakePublicApi:
     segment: FakeSegment
     keys: tuple[str, ...] = ("default", "second")
     shows_keys: bool = True
+    enabled: bool = True
     faults: dict[str, SegmentApiError] = field(default_factory=dict)
     suppressed: list[str] = field(default_factory=list)
     others: int = 0
@@ -60,7 +62,7 @@ class FakePublicApi:
         self._begin("sources")
         for key in self.keys:
             fingerprints = frozenset({f"fp-{key}"}) if self.shows_keys else frozenset()
-            yield ListedSource(f"source-{key}", key, key, enabled=True, keys=fingerprints)
+            yield ListedSource(f"source-{key}", key, key, enabled=self.enabled, keys=fingerprints)
 
     def identify_rules(self, source_id: str) -> IdentifyRules:  # noqa: ARG002 - all are alike
         return IdentifyRules()
@@ -90,6 +92,7 @@ class FakeProfileApi:
         script: responses given instead of the real ones, first to first; ``None`` stands for the real one.
         is_down: whether no request has a response.
         unreadable: user IDs that have none.
+        faulty: by user ID, what each request for it ends with.
         merged: by user ID, the user ID whose traits its profile has.
         times: when each request came.
         late: by user ID, the time from which the profile is seen.
@@ -104,6 +107,7 @@ class FakeProfileApi:
         self.is_down = False
         self.lower_case = False
         self.unreadable: set[str] = set()
+        self.faulty: dict[str, ProfileAnswer] = {}
         self.merged: dict[str, str] = {}
         self.late: dict[str, float] = {}
         self.times: list[float] = []
@@ -144,7 +148,7 @@ class FakeProfileApi:
             return RetryLater(503)
         if self.script and (answer := self.script.popleft()) is not None:
             return answer
-        return ProfileUnreadable(500) if user_id in self.unreadable else None
+        return ProfileUnreadable(500) if user_id in self.unreadable else self.faulty.get(user_id)
 
     def _traits(self, user_id: str) -> dict[str, object]:
         profile = self.merged.get(user_id, user_id)

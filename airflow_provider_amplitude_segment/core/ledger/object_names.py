@@ -183,6 +183,15 @@ def rejected_generation(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def verified_generation(name: str) -> int | None:
+    """Return the generation of a verification's file, by its name in its folder; ``None`` for any other name.
+
+    >>> verified_generation("12.csv"), verified_generation("12.json"), verified_generation("12.csv.bak")
+    (12, 12, None)
+    """
+    return int(name.partition(".")[0]) if is_beside(VERIFICATION, name) else None
+
+
 def is_beside(folder: str, name: str) -> bool:
     """Return whether a name in one of a ledger's side folders is that of a file of this package.
 

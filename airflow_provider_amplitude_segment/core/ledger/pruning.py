@@ -1,8 +1,9 @@
 """Pruning: the deletion of what a ledger no longer needs.
 
-Pruning keeps the newest plan and the last commits, each with the files it names, the plan's journals, the changes of
-all plans after the oldest kept commit, and the highest claim with its ``seen`` note (design 4, rule 10). It keeps
-reports, the files for people, and every foreign object: one of another name, or an entry without the mark.
+Pruning keeps the newest plan, the commits of the last syncs and the corrective ones between them, each with the files
+it names, the plan's journals, the changes of all plans after the oldest kept commit, and the highest claim with its
+``seen`` note (design 4, rule 10). It keeps reports, the files for people except those of verifications of deleted
+commits, and every foreign object: one of another name, or an entry without the mark.
 
 Entries are deleted before the files that they name, so that no entry lacks a file after a kill. A run verifies its
 claim just before it prunes. A run that is paused in between deletes only what was older than the newest plan when it
@@ -21,6 +22,7 @@ from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.ledger.object_names import (
     FOR_PEOPLE,
     REJECTED,
+    VERIFICATION,
     ObjectName,
     is_unfinished_beside,
     names_users,
@@ -28,6 +30,7 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import (
     parse_object,
     parse_unfinished,
     rejected_generation,
+    verified_generation,
 )
 from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, state_query
 from airflow_provider_amplitude_segment.exceptions import LedgerError
@@ -49,15 +52,25 @@ def prune(ledger: Ledger, keep_commits: int) -> None:
 
     Args:
         ledger: a stream's. Its claim was verified a moment ago.
-        keep_commits: number of commits to keep, at least 1.
+        keep_commits: number of syncs whose commits to keep, at least 1.
     """
     try:
         names = ledger.names()
         kept = _kept(ledger, names, keep_commits)
         surplus = [name for name in names if parse_object(name) and name not in kept]
         delete_objects(ledger, [*surplus, *unfinished_before(names, newest_generation(names))])
+        if objects_of(surplus, "commit"):
+            _delete_verifications_before(ledger, objects_of(kept, "commit")[0].generation)
     except LedgerError as error:
         log.warning("The ledger could not be pruned: %s", error.happened)
+
+
+def _delete_verifications_before(ledger: Ledger, generation: int) -> None:
+    """Delete the files of the verifications of commits that are not kept."""
+    for name in sorted(ledger.names_beside(VERIFICATION)):
+        number = verified_generation(name)
+        if number is not None and number < generation:
+            ledger.delete(f"{VERIFICATION}/{name}")
 
 
 def prune_before(ledger: Ledger, generation: int) -> None:
@@ -101,14 +114,25 @@ def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:
         if isinstance(plan, Plan):
             kept |= {str(name), plan.changes.name, *([plan.base.name] if plan.base else [])}
         kept |= {str(acked) for acked in objects_of(names, "acked") if acked.generation == name.generation}
-    commits = objects_of(names, "commit")[-keep_commits:]
+    commits = _last_commits(ledger, names, keep_commits)
     # A rollback to a commit needs the changes of all later plans, also of abandoned ones.
-    kept |= {str(c) for c in objects_of(names, "changes") if commits and c.generation > commits[0].generation}
-    for name in commits:
-        commit = ledger.entry(name)
-        if isinstance(commit, Commit):
-            kept |= {str(name), commit.snapshot.name}
+    kept |= {str(c) for c in objects_of(names, "changes") if commits and c.generation > commits[-1].generation}
+    for commit in commits:
+        kept |= {str(ObjectName("commit", commit.generation)), commit.snapshot.name}
     return kept
+
+
+def _last_commits(ledger: Ledger, names: Iterable[str], syncs: int) -> list[Commit]:
+    """Return the commits of the last syncs, and the corrective ones after the first of them; the newest first.
+
+    A verification that heals each day makes as many commits as the syncs, and must not push out theirs.
+    """
+    found: list[Commit] = []
+    for name in reversed(objects_of(names, "commit")):
+        if sum(commit.delivered_generation == commit.generation for commit in found) == syncs:
+            break
+        found.append(ledger.commit(name.generation))
+    return found
 
 
 def count_pairs(engine: duckdb.DuckDBPyConnection, state: Path | None) -> int:

@@ -18,14 +18,19 @@ from airflow_provider_amplitude_segment.core.verification.committed_state import
 )
 from airflow_provider_amplitude_segment.core.verification.count_check import count_delivery
 from airflow_provider_amplitude_segment.core.verification.healing import MISMATCHED, heal
-from airflow_provider_amplitude_segment.core.verification.mismatch_bound import mismatch_bound
 from airflow_provider_amplitude_segment.core.verification.profile_check import ProfileCheck, check_profiles
 from airflow_provider_amplitude_segment.core.verification.profile_requests import ProfileRequests
 from airflow_provider_amplitude_segment.core.verification.sample import StateFile
+from airflow_provider_amplitude_segment.core.verification.sample_parts import SamplePart, bound_of_all, count_part
+from airflow_provider_amplitude_segment.core.verification.verify_summary import doubts_of_counts
 from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeSegmentError,
     NewerSyncError,
     SegmentApiError,
     SegmentApiUnavailableError,
+    SourceDisabledError,
+    UnsentUsersError,
+    WriteKeyError,
 )
 
 if TYPE_CHECKING:
@@ -37,10 +42,14 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.ledger.stream import Run
     from airflow_provider_amplitude_segment.core.verification.committed_state import CommittedState
     from airflow_provider_amplitude_segment.core.verification.ports import SegmentApis, VerifyPorts
+    from airflow_provider_amplitude_segment.core.verification.sample import Sample
     from airflow_provider_amplitude_segment.core.verification.settings import VerifySettings
     from airflow_provider_amplitude_segment.core.verification.verify_report import VerifiedDestination
 
 log = logging.getLogger(__name__)
+
+_FEWEST_FOR_A_FAULT = 10
+"""Users without a readable one among them that are the API's fault; fewer may be so by themselves."""
 
 
 @dataclass(slots=True)
@@ -76,19 +85,36 @@ class DestinationCheck:
                 load_snapshot(self.state, scratch / "state.parquet"),
                 load_changes(self.state, scratch / "changes.parquet"),
             )
+            self._raise_if_unsent(state)
             fault, suppressed_known = self._ask_public_api(state)
             if self._apis.profile is not None:
-                check = ProfileCheck(state.draw(self.settings.sample_size, self._seed))
+                sample = state.draw(self.settings.sample_size, self._seed, self.state.commit.trait)
+                check = ProfileCheck(sample.pairs)
                 try:
                     self._ask_profiles(check, state)
                     if not suppressed_known:
                         # Some of them may be suppressed users.
                         check.drop_mismatches()
                 finally:
-                    self._tell(check, state)
-                self._keep_mismatched(check, engine, scratch)
+                    self._tell(check, sample)
+                try:
+                    self._keep_mismatched(check, engine, scratch)
+                except AmplitudeSegmentError:
+                    self._drop_if_newer(check, sample)
+                    raise
             if fault is not None:
                 raise fault
+
+    def _raise_if_unsent(self, state: StateFile) -> None:
+        """Raise where a healing or a rollback set users in doubt, and no sync has sent them since.
+
+        The ledger promises nothing about them, so a verification of the others would look clean.
+        """
+        in_doubt, unsent = state.count_in_doubt()
+        self._set(replace(self.report, in_doubt=in_doubt))
+        commit = self.state.commit
+        if unsent and commit.delivered_generation != commit.generation:
+            raise UnsentUsersError(self.report.segment_conn_id, commit.generation, unsent)
 
     @property
     def _apis(self) -> SegmentApis:
@@ -102,20 +128,24 @@ class DestinationCheck:
         self.report = report
         self.note(report)
 
-    def _ask_public_api(self, state: StateFile) -> tuple[SegmentApiError | None, bool]:
+    def _ask_public_api(self, state: StateFile) -> tuple[AmplitudeSegmentError | None, bool]:
         """Count the delivery and the suppressed users.
 
         Returns:
             The fault that kept one of the two from being known, and whether the suppressed users are known.
         """
         public, now = self._apis.public, self.ports.clock.now()
-        fault: SegmentApiError | None = None
+        fault: AmplitudeSegmentError | None = None
+        delivery = self.state.last_delivery
+        if delivery is not None:
+            self._set(replace(self.report, acknowledged=delivery.acknowledged))
         try:
-            destination = self.state.stream.destination
-            self._set(count_delivery(public, destination, self.state.last_delivery, self.report, now))
-        except SegmentApiError as error:
+            self._set(count_delivery(self._apis, self.state.stream.destination, delivery, self.report, now))
+        except (SegmentApiError, WriteKeyError, SourceDisabledError) as error:
             log.warning("%s: the counts are not known: %s", self.report.segment_conn_id, error.happened)
             fault = error
+        for doubt in doubts_of_counts(self.report):
+            log.warning("%s: %s", self.report.segment_conn_id, doubt)
         suppressed_known = True
         try:
             state.load_suppressed(public.suppressed_users())
@@ -149,23 +179,23 @@ class DestinationCheck:
             raise
         answered = check.count()
         asked = total - answered["suppressed"]
-        if asked and answered["unreadable"] == asked:
+        if asked >= _FEWEST_FOR_A_FAULT and answered["unreadable"] == asked:
             # Then it is not about single user IDs.
             raise SegmentApiUnavailableError(
-                self._apis.conn_id, "what a profile has", 500, f"for none of {asked:,} users"
+                self._apis.conn_id, "what a profile has", check.unreadable_status, f"for none of {asked:,} users"
             )
 
-    def _tell(self, check: ProfileCheck, state: StateFile) -> None:
+    def _tell(self, check: ProfileCheck, sample: Sample) -> None:
         """Put the verdicts into the report, also where some are missing."""
-        counts, pairs = check.count(), check.pairs
-        mismatches = counts["different"] + counts["absent"]
-        compared = counts["matched"] + mismatches
-        of_plan = check.count(n for n, pair in enumerate(pairs) if pair.in_plan)
-        of_state = check.count(n for n, pair in enumerate(pairs) if pair.in_state)
-        is_whole = len(check.verdicts) == len(pairs)
-        plan_mismatches = of_plan["different"] + of_plan["absent"]
-        state_mismatches = of_state["different"] + of_state["absent"]
-        has_all = is_whole and len(pairs) == state.count_pairs()
+        counts, pairs = check.count(), list(enumerate(check.pairs))
+        plan = count_part(check, (n for n, pair in pairs if pair.in_plan), is_whole=sample.has_plan)
+        members = count_part(
+            check, (n for n, pair in pairs if pair.in_state and pair.is_member), is_whole=sample.has_members
+        )
+        others = count_part(
+            check, (n for n, pair in pairs if pair.in_state and not pair.is_member), is_whole=sample.has_others
+        )
+        state = SamplePart(members.matched + others.matched, members.mismatches + others.mismatches)
         self._set(
             replace(
                 self.report,
@@ -177,12 +207,17 @@ class DestinationCheck:
                 shares_profile=counts["shares_profile"],
                 unreadable=counts["unreadable"],
                 unanswered=len(pairs) - len(check.verdicts),
-                mismatches=mismatches,
-                ratio=mismatches / compared if compared else None,
-                upper_bound=_bound(state_mismatches, of_state["matched"], has_all=has_all) if is_whole else None,
-                plan_compared=of_plan["matched"] + plan_mismatches,
-                plan_mismatches=plan_mismatches,
-                plan_upper_bound=_bound(plan_mismatches, of_plan["matched"], has_all=has_all) if is_whole else None,
+                mismatches=counts["different"] + counts["absent"],
+                ratio=state.ratio,
+                upper_bound=bound_of_all([(members, sample.members), (others, sample.others)]),
+                state_compared=state.compared,
+                state_mismatches=state.mismatches,
+                member_compared=members.compared,
+                member_mismatches=members.mismatches,
+                member_upper_bound=members.bound(),
+                plan_compared=plan.compared,
+                plan_mismatches=plan.mismatches,
+                plan_upper_bound=plan.bound(),
             )
         )
 
@@ -217,6 +252,21 @@ class DestinationCheck:
             log.info("%s: set %s users in doubt; the next sync sends them", self.report.segment_conn_id, f"{healed:,}")
             self._set(replace(self.report, healed=healed))
 
+    def _drop_if_newer(self, check: ProfileCheck, sample: Sample) -> None:
+        """Take the mismatches and their file back where a newer sync may have made, or repaired, them.
+
+        Raises:
+            NewerSyncError: it is so.
+        """
+        try:
+            raise_if_newer(self.state)
+        except NewerSyncError:
+            check.drop_mismatches()
+            self.state.ledger.delete(mismatched_file(self.state.commit.generation))
+            self.report = replace(self.report, mismatched_users=None)
+            self._tell(check, sample)
+            raise
+
     def _store_mismatched(self, engine: duckdb.DuckDBPyConnection, file: Path) -> None:
         ledger, name = self.state.ledger, mismatched_file(self.state.commit.generation)
         engine.execute(write_csv(f"FROM {MISMATCHED} ORDER BY user_id, trait", file))
@@ -228,11 +278,3 @@ class DestinationCheck:
             ledger.delete(name)
             raise
         self._set(replace(self.report, mismatched_users=place))
-
-
-def _bound(mismatches: int, matched: int, *, has_all: bool) -> float | None:
-    """Return the upper bound of a part of the sample; the exact ratio where the sample is everything."""
-    compared = mismatches + matched
-    if not compared:
-        return None
-    return mismatches / compared if has_all else mismatch_bound(mismatches, compared)

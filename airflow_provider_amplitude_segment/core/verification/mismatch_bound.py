@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 
-_RISK = 0.05
+RISK = 0.05
+"""That the rate is above its bound."""
+
 _STEPS = 60
 
 
-def mismatch_bound(mismatches: int, compared: int) -> float:
-    """Return the one-sided 95 % upper bound of a rate, after Clopper and Pearson.
+def mismatch_bound(mismatches: int, compared: int, risk: float = RISK) -> float:
+    """Return the one-sided upper bound of a rate, after Clopper and Pearson; at 95 % if ``risk`` is not given.
 
-    It is the rate at which a sample shows so few mismatches in 5 % of all cases
+    It is the rate at which a sample shows so few mismatches in 5 % of all cases (``risk``)
     (https://doi.org/10.1093/biomet/26.4.404). Without a mismatch it is about 3 divided by the size of the sample. It
     holds for any size, and is never too low, unlike Wilson's.
 
     Args:
         mismatches: in a sample of which each user was drawn with the same probability.
         compared: size of the sample.
+        risk: that the rate is above the bound.
 
     >>> [round(mismatch_bound(0, compared), 4) for compared in (1, 100, 1000)]
     [0.95, 0.0295, 0.003]
@@ -29,7 +32,7 @@ def mismatch_bound(mismatches: int, compared: int) -> float:
     low, high = mismatches / compared, 1.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        if _at_most(mismatches, compared, middle) > _RISK:
+        if _at_most(mismatches, compared, middle) > risk:
             low = middle
         else:
             high = middle

@@ -28,11 +28,13 @@ class SegmentApis:
         conn_id: the Public API connection, for messages.
         public: asks the workspace of the destination.
         profile: asks the space that the workspace feeds; ``None`` where the connection has none.
+        region: the workspace's data region, ``US`` or ``EU``; ``None`` where the connection does not say it.
     """
 
     conn_id: str
     public: PublicApi
     profile: ProfileApi | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.verification.verdict import MISMATCHES, found_in, verdict
+from airflow_provider_amplitude_segment.core.segment_api.profile import ProfileUnreadable
+from airflow_provider_amplitude_segment.core.verification.verdict import MISMATCHES, NO_PROFILE, found_in, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,11 +30,13 @@ class ProfileCheck:
         pairs: the sample.
         verdicts: by position in ``pairs``. A mismatch is among them only when it is final.
         found: by position, what Segment has instead, of each mismatch.
+        unreadable_status: of the last response for a user ID that Segment cannot read; ``None`` where none came.
     """
 
     pairs: Sequence[SampledPair]
     verdicts: dict[int, Verdict] = field(default_factory=dict, repr=False)
     found: dict[int, str] = field(default_factory=dict, repr=False)
+    unreadable_status: int | None = None
 
     def count(self, numbers: Iterable[int] | None = None) -> Counter[str]:
         """Return how many of the pairs, or of all, have each verdict."""
@@ -110,6 +113,8 @@ class _Answers:
         found = verdict(self.check.pairs[number].value, answer)
         if found is None:
             return
+        if isinstance(answer, ProfileUnreadable):
+            self.check.unreadable_status = answer.status
         if found in MISMATCHES:
             self.doubtful[number] = (found, found_in(answer))
         else:
@@ -143,8 +148,9 @@ def _shares_profile(
     """Return the positions of the mismatches that another user ID of the same profile explains.
 
     Either the ledger has the ID in another case with another value, or the profile has another ID with another value.
+    Where there is no profile, none is shared.
     """
-    numbers = sorted(doubtful)
+    numbers = sorted(number for number, (_, instead) in doubtful.items() if instead != NO_PROFILE)
     shared = {numbers[position] for position in state.find_case_twins([pairs[number] for number in numbers])}
     others: list[tuple[int, str]] = []
 

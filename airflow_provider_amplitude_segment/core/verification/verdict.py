@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Verdict = Literal["matched", "different", "absent", "suppressed", "shares_profile", "unreadable"]
 
+NO_PROFILE = "no profile"
+"""What Segment has where it has nothing; see ``found_in``."""
+
 MISMATCHES: frozenset[Verdict] = frozenset({"different", "absent"})
 
 
@@ -61,4 +64,4 @@ def found_in(answer: ProfileAnswer) -> str:
         case TraitAbsent():
             return "no trait"
         case _:
-            return "no profile"
+            return NO_PROFILE

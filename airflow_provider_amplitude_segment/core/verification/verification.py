@@ -25,7 +25,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_amplitude_segment.core.ledger.stream import Run
     from airflow_provider_amplitude_segment.core.verification.committed_state import CommittedState
@@ -75,7 +75,7 @@ class CohortVerification:
             MismatchError: a destination has more mismatches than ``max_mismatch_ratio``.
             AmplitudeSegmentError: see the tree in ``exceptions``; ``report`` has what is known.
         """
-        ports, settings = self._ports, self._settings
+        ports = self._ports
         for destination in ports.apis:
             self._note(VerifiedDestination(destination.segment_conn_id, destination.name))
         try:
@@ -90,10 +90,17 @@ class CohortVerification:
             for report in self.report.destinations:
                 self._note(replace(report, error=error_text(error)))
             raise
-        faults = [fault for number, state in enumerate(states) if (fault := self._verify(number, state))]
-        self._raise_for_mismatches(settings.max_mismatch_ratio)
+        try:
+            found = {state.stream.destination.name: self._verify(number, state) for number, state in enumerate(states)}
+        except VerificationStoppedError as error:
+            # A retry would not find the mismatches that were healed before the stop.
+            self._raise_for_mismatches({})
+            healed = sum(report.healed for report in self.report.destinations)
+            raise VerificationStoppedError(error.segment_conn_id, healed) from None
+        faults = {name: fault for name, fault in found.items() if fault is not None}
+        self._raise_for_mismatches(faults)
         if faults:
-            raise faults[0]
+            raise next(iter(faults.values()))
         return self.report
 
     def _read_states(self) -> list[CommittedState]:
@@ -121,7 +128,8 @@ class CohortVerification:
         try:
             with log_group(f"Verify {label}"):
                 check.verify(self._ports.scratch / f"verified-{number}")
-        except VerificationStoppedError:
+        except VerificationStoppedError as error:
+            self._note(replace(self._report_of(state), error=error_text(error)))
             raise
         except AmplitudeSegmentError as error:
             fault = error
@@ -139,15 +147,26 @@ class CohortVerification:
     def _note(self, report: VerifiedDestination) -> None:
         self.report = self.report.with_destination(report)
 
-    def _raise_for_mismatches(self, limit: float) -> None:
-        """Raise for the destination with the highest ratio, if that is above the limit."""
-        worst = max(self.report.destinations, key=lambda report: report.ratio or 0.0)
-        if worst.ratio is not None and worst.ratio > limit:
+    def _raise_for_mismatches(self, faults: Mapping[str, AmplitudeSegmentError]) -> None:
+        """Raise for the destination with the highest ratio of a part, if that is above the limit.
+
+        Where a fault kept one from being healed, and a retry may heal it, that fault is raised.
+
+        Args:
+            faults: by destination, what ended its verification early.
+        """
+        settings = self._settings
+        above = [report for report in self.report.destinations if report.worst_ratio > settings.max_mismatch_ratio]
+        for report in above:
+            fault = faults.get(report.destination)
+            if settings.heal and not report.healed and fault is not None and fault.retryable:
+                raise fault
+        for report in sorted(above, key=lambda report: report.worst_ratio, reverse=True):
             raise MismatchError(
-                worst.segment_conn_id,
-                worst.mismatches,
-                worst.compared,
-                limit,
-                worst.healed,
-                worst.mismatched_users or "",
+                report.segment_conn_id,
+                *report.worst_part,
+                settings.max_mismatch_ratio,
+                report.healed,
+                report.mismatched_users or "",
+                was_to_heal=settings.heal,
             )

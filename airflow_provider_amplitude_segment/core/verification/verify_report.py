@@ -26,6 +26,7 @@ class VerifiedDestination:
         committed_at: when that commit's delivery began, ISO-8601.
         members: users with ``true`` under the trait in the ledger, not in doubt.
         suppressed_members: of these, users that Segment suppresses; ``None`` if unknown.
+        in_doubt: users in doubt in the ledger, who are not compared; ``None`` before the ledger was read.
         sampled: users of the sample; ``None`` if no user was asked for, because the connection has no space.
         matched: Segment has the ledger's value.
         different: Segment has another value.
@@ -35,8 +36,15 @@ class VerifiedDestination:
         unreadable: Segment cannot respond for this user ID.
         unanswered: users without a final response when the verification ended early.
         mismatches: ``different`` and ``absent``.
-        ratio: ``mismatches`` of those that could be compared; ``None`` if there are none.
-        upper_bound: the share of all users in the ledger that differ is below this, at 95 %; ``None`` if unknown.
+        ratio: ``state_mismatches`` of ``state_compared``; ``None`` if there are none.
+        upper_bound: the share of all users in the ledger that differ is at most this, at 95 %; ``None`` if unknown.
+            Users who could not be read count as differing; suppressed ones, and those that share a profile, are left
+            out.
+        state_compared: users compared of the part that was drawn from the whole state: half of it members.
+        state_mismatches: mismatches of that part.
+        member_compared: members compared of that part.
+        member_mismatches: mismatches of these.
+        member_upper_bound: as ``upper_bound``, of the members.
         plan_compared: users compared of the part that was drawn from the last plan.
         plan_mismatches: mismatches of that part.
         plan_upper_bound: as ``upper_bound``, of the users of the last plan.
@@ -59,6 +67,7 @@ class VerifiedDestination:
     committed_at: str | None = None
     members: int | None = None
     suppressed_members: int | None = None
+    in_doubt: int | None = None
     sampled: int | None = None
     matched: int = 0
     different: int = 0
@@ -70,6 +79,11 @@ class VerifiedDestination:
     mismatches: int = 0
     ratio: float | None = None
     upper_bound: float | None = None
+    state_compared: int = 0
+    state_mismatches: int = 0
+    member_compared: int = 0
+    member_mismatches: int = 0
+    member_upper_bound: float | None = None
     plan_compared: int = 0
     plan_mismatches: int = 0
     plan_upper_bound: float | None = None
@@ -88,6 +102,18 @@ class VerifiedDestination:
     def compared(self) -> int:
         """Users of the sample whose value could be compared."""
         return self.matched + self.mismatches
+
+    @property
+    def worst_part(self) -> tuple[int, int]:
+        """Mismatches, and users compared, of the part that ``max_mismatch_ratio`` judges: the worse one."""
+        parts = (self.state_mismatches, self.state_compared), (self.plan_mismatches, self.plan_compared)
+        return max(parts, key=lambda part: part[0] / part[1] if part[1] else 0.0)
+
+    @property
+    def worst_ratio(self) -> float:
+        """The higher ratio of the two parts."""
+        mismatches, compared = self.worst_part
+        return mismatches / compared if compared else 0.0
 
 
 @dataclass(frozen=True, slots=True)

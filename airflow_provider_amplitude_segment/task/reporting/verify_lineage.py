@@ -68,6 +68,6 @@ def _assertions(part: VerifiedDestination, limit: float) -> dict[str, Any]:
     except ImportError:
         return {}
     assertion = Assertion(
-        assertion=f"mismatch ratio at most {limit:g}", success=part.ratio <= limit, column=f"traits.{part.trait}"
+        assertion=f"mismatch ratio at most {limit:g}", success=part.worst_ratio <= limit, column=f"traits.{part.trait}"
     )
     return {"dataQualityAssertions": DataQualityAssertionsDatasetFacet(assertions=[assertion])}

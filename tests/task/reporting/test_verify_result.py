@@ -33,6 +33,9 @@ PART = VerifiedDestination(
     mismatches=2,
     ratio=2 / 97,
     upper_bound=0.0643,
+    state_compared=97,
+    state_mismatches=2,
+    source_id="source-1",
     acknowledged=21,
     received=30,
     failed={"no_user_anon_id": 1},
@@ -77,16 +80,17 @@ def test_the_summary_says_in_a_few_lines_what_is_known(
 
     publish_verification(operator, ti, REPORT, MismatchError("segment_default", 2, 97, 0.01, 2))
 
-    ending, users, counts, left = (record.message for record in caplog.records)
+    ending, users, counts, warning, left = (record.message for record in caplog.records)
     assert ending == "Summary: FAILED: Segment differs from the ledger. See the error below."
     assert users == (
         "- segment_default: 95 of 100 users match, 2 absent, 1 suppressed by Segment, 2 without a response; "
-        "at most 6.43% of all users differ (95 %)"
+        "at most 6.43% of all users differ (95 %), without those who are suppressed"
     )
     assert counts == (
         "- segment_default: Segment acknowledged 21 identifies, and received 30 of all senders, 1 failed on ingest "
         "(no_user_anon_id: 1); Segment suppresses 4 of 900 members"
     )
+    assert warning == "- segment_default: WARNING: Segment dropped 1 identifies of the source"
     assert left == (
         "- segment_default: the users are listed in /state/verification/3.csv; 2 users are in doubt, and the next sync "
         "sends them"
