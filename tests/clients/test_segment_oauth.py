@@ -121,7 +121,7 @@ def test_a_response_that_may_be_about_the_token_counts_only_with_a_new_one(
 @pytest.mark.parametrize(
     ("status", "response"),
     [
-        (400, Rejected(400, "no reason given")),
+        (400, Rejected(400, "no reason given", is_token_in_doubt=True)),
         (401, OAuthRefused(401, "the source refuses the access token", is_of_source=True)),
         (403, OAuthRefused(403, "the source refuses the access token", is_of_source=True)),
         (511, RetryLater(511)),
@@ -148,15 +148,94 @@ def test_any_other_response_costs_no_token(
     assert server.token_requests == 1
 
 
-def test_halves_of_a_batch_with_a_poisoned_message_cost_one_token_more(
+def test_a_poisoned_message_costs_one_token_before_the_first_acknowledgement_and_none_after_it(
+    server: OAuthSegment, client: SegmentClient, clock: FakeClock
+) -> None:
+    server.poisoned = {"bob"}
+    for _ in range(10):
+        assert client.post_batch(batch("bob")) == Rejected(400, "invalid", is_token_in_doubt=True)
+        clock.pass_by(60)
+    assert client.post_batch(batch("ann")) == Acknowledged()
+
+    for _ in range(10):
+        assert client.post_batch(batch("ann", "bob")) == Rejected(400, "invalid")
+        clock.pass_by(60)
+    assert server.token_requests == 2
+
+
+def test_a_400_to_a_dropped_token_rejects_nobody_however_short_ago_the_token_was_acknowledged(
     server: OAuthSegment, client: SegmentClient
+) -> None:
+    """Some services respond with 400 to a token that they dropped."""
+    server.refused_status = 400
+    server.poisoned = {"bob"}
+    assert client.post_batch(batch("ann")) == Acknowledged()
+    for user in ("eve", "joe"):
+        assert client.post_batch(batch("bob")) == Rejected(400, "invalid")
+        server.drop_tokens()
+        assert client.post_batch(batch(user)) == Acknowledged()
+        server.drop_tokens()
+        assert client.post_batch(batch("bob")) == Rejected(400, "invalid")
+    assert server.users == {"ann", "eve", "joe"}
+
+
+def test_a_400_to_each_new_token_of_a_source_that_acknowledged_before_is_the_sources_refusal(
+    server: OAuthSegment, client: SegmentClient
+) -> None:
+    assert client.post_batch(batch("ann")) == Acknowledged()
+    server.batch_script = [CannedResponse(400)] * 99
+
+    refused = OAuthRefused(400, "the source refuses the access token", is_of_source=True)
+    assert [client.post_batch(batch("bob")) for _ in range(3)] == [refused] * 3
+    assert server.token_requests == 2
+
+
+def test_a_400_is_undecided_while_the_batch_that_decides_is_not_acknowledged(
+    server: OAuthSegment, client: SegmentClient
+) -> None:
+    assert client.post_batch(batch("ann")) == Acknowledged()
+    server.batch_script = [CannedResponse(400), CannedResponse(503)]
+
+    assert client.post_batch(batch("bob")) == RetryLater(503, None, "no reason given")
+
+
+def test_a_small_and_young_batch_is_the_one_that_is_posted_again(
+    server: OAuthSegment, client: SegmentClient, clock: FakeClock
 ) -> None:
     server.poisoned = {"bob"}
 
-    for _ in range(10):
-        assert isinstance(client.post_batch(batch("ann", "bob")), Rejected)
-    assert client.post_batch(batch("ann")) == Acknowledged()
-    assert server.token_requests == 2
+    def posted_again(*acknowledged: str) -> bytes:
+        for users in acknowledged:
+            client.post_batch(batch(*users.split()))
+        client.post_batch(batch("bob"))
+        return server.came[-1].body.partition(b",")[2]
+
+    assert posted_again("ann eve", "joe", "ann eve joe") == batch("joe")[1:]
+    clock.pass_by(61)
+    assert posted_again("ann eve") == batch("ann", "eve")[1:]
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"writeKey": "another", "batch": []}', b' {"batch": []}', b"{}", b"[]", b"", b'{\n"batch": []}']
+)
+def test_a_body_that_the_write_key_cannot_be_put_into_is_refused_before_any_request(
+    server: OAuthSegment, client: SegmentClient, body: bytes
+) -> None:
+    with pytest.raises(ValueError, match="writeKey"):
+        client.post_batch(body)
+    assert server.came == []
+
+
+def test_a_batch_that_is_posted_again_with_another_token_has_a_retry_count(
+    server: OAuthSegment, client: SegmentClient
+) -> None:
+    server.batch_script = [CannedResponse(401)]
+    client.post_batch(batch("ann"))
+    server.batch_script = [CannedResponse(401)]
+    client.post_batch(batch("ann"), retry=2)
+
+    counts = [came.headers.get("x-retry-count") for came in server.came if came.path == "/v1/batch"]
+    assert counts == [None, "1", "2", "3"]
 
 
 def test_a_token_that_segment_revoked_is_replaced(server: OAuthSegment, client: SegmentClient) -> None:
@@ -227,9 +306,27 @@ def test_a_batch_waits_for_its_next_try_where_a_token_took_long(
     """Because its sender verified its claims long ago."""
     server.on_token = lambda: clock.pass_by(6)
 
-    assert client.post_batch(batch("ann")) == RetryLater(None, None, "the access token took long to come")
+    waits = client.post_batch(batch("ann"))
+    assert waits == RetryLater(None, 0.0, "the access token took long to come")
+    assert not waits.is_posted
     assert server.users == set()
     assert client.post_batch(batch("ann")) == Acknowledged()
+
+
+@pytest.mark.parametrize(
+    "page", [CannedResponse(403, body=b"<html>"), CannedResponse(404), CannedResponse(302, {"Location": "/login"})]
+)
+def test_a_page_of_a_proxy_instead_of_the_next_token_does_not_end_the_one_that_lives(
+    server: OAuthSegment, client: SegmentClient, clock: FakeClock, page: CannedResponse
+) -> None:
+    assert client.post_batch(batch("ann")) == Acknowledged()
+    server.token_script = [page]
+    clock.pass_by(43_200)
+    assert client.post_batch(batch("bob")) == Acknowledged()
+    clock.pass_by(60)
+    assert client.post_batch(batch("eve")) == Acknowledged()
+
+    assert len(server.tokens) == 2
 
 
 def test_senders_share_one_token(server: OAuthSegment, client: SegmentClient) -> None:
@@ -327,7 +424,7 @@ def test_no_client_shows_or_passes_on_its_keys_and_tokens(server: OAuthSegment, 
     hidden = {*server.tokens, WRITE_KEY, *private_key().splitlines()[1:-1]}
     for thing in (client, client._oauth, client._oauth.tokens, client._oauth.tokens.get(), key):
         assert all(secret not in f"{thing!r} {thing}" for secret in hidden)
-    for thing in (client, client._oauth, key):
+    for thing in (client, client._oauth, key, client._oauth.tokens.get()):
         for give_away in (pickle.dumps, copy.copy):
             with pytest.raises(XComValueError):
                 give_away(thing)

@@ -23,13 +23,13 @@ TOKEN_HOSTS = {"US": "https://oauth2.segment.io", "EU": "https://oauth2.eu1.segm
 APP_ID, KEY_ID, PRIVATE_KEY, HOST = "oauth_app_id", "oauth_key_id", "oauth_private_key", "oauth_host"
 
 
-def open_oauth(connection: Any, endpoint: Endpoint, write_key: str, clock: Clock | None) -> SegmentOAuth | None:
+def open_oauth(connection: Any, endpoint: Endpoint, write_key: str, clock: Clock) -> SegmentOAuth | None:
     """Return what authorizes the batches of a connection with OAuth; ``None`` where it has none.
 
     :param connection: its Extra has the application, and may have a host for its tokens
     :param endpoint: of the connection; its TLS settings and proxies lead to the token endpoint too
     :param write_key: of the source
-    :param clock: ``None`` for the machine's
+    :param clock: of the client
     :raises SettingError: a field is missing or cannot be used, or a package is missing
     """
     key = read_key(connection)
@@ -37,7 +37,7 @@ def open_oauth(connection: Any, endpoint: Endpoint, write_key: str, clock: Clock
         return None
     # Imported here, so that a worker without OAuth needs none of it.
     from airflow_provider_amplitude_segment.clients.segment_oauth import SegmentOAuth  # noqa: PLC0415
-    from airflow_provider_amplitude_segment.clients.system_clock import SystemClock, SystemRandomSource  # noqa: PLC0415
+    from airflow_provider_amplitude_segment.clients.system_clock import SystemRandomSource  # noqa: PLC0415
     from airflow_provider_amplitude_segment.hooks.connection import session as connection_session  # noqa: PLC0415
 
     tokens = replace(endpoint, base_url=_token_host(connection, endpoint.region))
@@ -47,7 +47,7 @@ def open_oauth(connection: Any, endpoint: Endpoint, write_key: str, clock: Clock
         connection_session.open_session(tokens, connection_session.sign_nothing),
         tokens.base_url,
         endpoint.timeout_seconds,
-        clock=clock or SystemClock(),
+        clock=clock,
         random_source=SystemRandomSource(),
     )
 
