@@ -203,9 +203,11 @@ class SegmentHook(BaseHook):
             if client.has_oauth
             else test_result.segment_reached(endpoint, client.base_url, reached, debugger, overridden=not is_segments)
         )
-        return self._test_key(endpoint, api_conn_id, said) if api_conn_id else said
+        return self._test_key(endpoint, api_conn_id, said, has_oauth=client.has_oauth) if api_conn_id else said
 
-    def _test_key(self, endpoint: Endpoint, api_conn_id: str, reached: test_result.Verdict) -> test_result.Verdict:
+    def _test_key(
+        self, endpoint: Endpoint, api_conn_id: str, reached: test_result.Verdict, *, has_oauth: bool
+    ) -> test_result.Verdict:
         # Imported here for the same reason as the client.
         from airflow_provider_amplitude_segment.core.proof.write_keys import complete  # noqa: PLC0415
         from airflow_provider_amplitude_segment.core.segment_api.source_check import (  # noqa: PLC0415
@@ -224,7 +226,7 @@ class SegmentHook(BaseHook):
             is_own = error.setting.startswith(f"connection {self.segment_conn_id!r},")
             return test_result.unusable(error) if is_own else source_result.api_unusable(error)
         debugger = self.get_debugger_url(complete(tested, checked))
-        return source_result.source_result(endpoint, api_conn_id, checked, reached, debugger)
+        return source_result.source_result(endpoint, api_conn_id, checked, reached, debugger, has_oauth=has_oauth)
 
 
 def _destination_id(connection: Any) -> str:

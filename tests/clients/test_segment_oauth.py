@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fakes.clock import FakeClock, FakeRandomSource
 from fakes.oauth_segment import APP_ID, KEY_ID, WRITE_KEY, OAuthSegment, pem_of, private_key, public_key_of
 from fakes.recording_server import CannedResponse
@@ -51,7 +51,7 @@ def session() -> requests.Session:
 
 
 def client_of(server: OAuthSegment, clock: FakeClock, pem: str = "", write_key: str = WRITE_KEY) -> SegmentClient:
-    key = OAuthKey(APP_ID, KEY_ID, pem or private_key(), "connection 's', field 'Extra oauth_private_key'")
+    key = OAuthKey(APP_ID, KEY_ID, pem or private_key(), "connection 's', field 'OAuth private key'")
     oauth = SegmentOAuth(key, write_key, session(), server.url, 2, clock=clock, random_source=FakeRandomSource())
     return SegmentClient(session(), server.url, 2, now=clock.now, monotonic=clock.monotonic, oauth=oauth)
 
@@ -372,6 +372,13 @@ def test_an_older_layout_of_a_private_key_works(server: OAuthSegment, clock: Fak
     assert client_of(server, clock, older).post_batch(batch("ann")) == Acknowledged()
 
 
+@pytest.mark.parametrize("public_first", [True, False])
+def test_a_private_key_is_found_beside_its_public_key(public_first: bool) -> None:
+    both = [public_key_of(private_key()), private_key()]
+
+    assert read_pem("".join(both if public_first else reversed(both))) == private_key()
+
+
 def unusable_keys() -> dict[str, tuple[str, str]]:
     pem = private_key()
     loaded = serialization.load_pem_private_key(pem.encode(), password=None)
@@ -381,6 +388,11 @@ def unusable_keys() -> dict[str, tuple[str, str]]:
         "encrypted": (pem_of(loaded, "hush"), "it is encrypted with a password"),
         "encrypted, older": (pem_of(loaded, "hush", "TraditionalOpenSSL"), "it is encrypted with a password"),
         "elliptic": (pem_of(elliptic), "it is not an RSA key, and Segment takes no other"),
+        "short": (
+            pem_of(rsa.generate_private_key(public_exponent=65_537, key_size=1024)),  # noqa: S505
+            "it has 1,024 bits, and a signature needs 2,048",
+        ),
+        "of OpenSSH": (pem_of(loaded, layout="OpenSSH"), "it is in the format of OpenSSH"),
         "cut": (pem.replace(pem.splitlines()[5], ""), "it cannot be read as a private key"),
         "no base64": (
             "-----BEGIN PRIVATE KEY-----\n?!\n-----END PRIVATE KEY-----",
@@ -389,7 +401,9 @@ def unusable_keys() -> dict[str, tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("name", ["public", "encrypted", "encrypted, older", "elliptic", "cut", "no base64"])
+@pytest.mark.parametrize(
+    "name", ["public", "encrypted", "encrypted, older", "elliptic", "short", "of OpenSSH", "cut", "no base64"]
+)
 def test_a_key_that_cannot_sign_is_refused_by_its_field_and_never_quoted(
     server: OAuthSegment, clock: FakeClock, name: str
 ) -> None:
@@ -400,7 +414,7 @@ def test_a_key_that_cannot_sign_is_refused_by_its_field_and_never_quoted(
     with pytest.raises(SettingError) as refused:
         client_of(server, clock, pem)
 
-    assert refused.value.setting == "connection 's', field 'Extra oauth_private_key'"
+    assert refused.value.setting == "connection 's', field 'OAuth private key'"
     assert refused.value.problem == problem
     shown = f"{refused.value} {refused.value!r} {vars(refused.value)} {refused.value.__cause__}"
     assert all(line not in shown for line in pem.splitlines()[1:-1] if line)
@@ -428,3 +442,5 @@ def test_no_client_shows_or_passes_on_its_keys_and_tokens(server: OAuthSegment, 
         for give_away in (pickle.dumps, copy.copy):
             with pytest.raises(XComValueError):
                 give_away(thing)
+    with pytest.raises(XComValueError):
+        key.serialize()
