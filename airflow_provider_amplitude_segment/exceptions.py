@@ -1245,6 +1245,7 @@ class SegmentUnavailableError(SegmentError):
 
     Attributes:
         retry_after_seconds: what that response asked for; ``None`` if it did not.
+        is_posted: whether the batch was posted; ``False`` where an access token was missing.
     """
 
     retryable = True
@@ -1257,14 +1258,23 @@ class SegmentUnavailableError(SegmentError):
         reason: str,
         retry_after_seconds: float | None = None,
         advice: str = "",
+        *,
+        is_posted: bool = True,
     ) -> None:
         self.status = status
         self.pending = pending
         self.retry_after_seconds = retry_after_seconds
         self.advice = advice
-        lasting = advice or "Check Segment's status page and the network, or lower events_per_second."
+        self.is_posted = is_posted
+        rate = ", or lower events_per_second" if is_posted else ", and Extra oauth_host of the connection"
+        lasting = advice or f"Check Segment's status page and the network{rate}."
+        what = (
+            f"Segment did not acknowledge a batch of connection {destination!r} ({_status(status)}: {reason})"
+            if is_posted
+            else f"A batch of connection {destination!r} waited for an access token in vain ({reason})"
+        )
         self._set_message(
-            f"Segment did not acknowledge a batch of connection {destination!r} ({_status(status)}: {reason})",
+            what,
             f"{_pending(pending)} {_RESUMED}",
             f"If it happens again: {lasting}",
         )

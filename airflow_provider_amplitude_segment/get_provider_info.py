@@ -109,7 +109,7 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
             ),
             "oauth_app_id": _text(
                 "OAuth app ID",
-                "Only for a source that requires OAuth: the ID of the application, in Segment under Settings > "
+                "Only for a source that demands OAuth: the ID of the application, in Segment under Settings > "
                 "Workspace settings > Access Management > OAuth application.",
             ),
             "oauth_key_id": _text("OAuth key ID", "Only with OAuth: the ID of the application's public key."),

@@ -6,6 +6,7 @@ https://www.twilio.com/docs/segment/connections/sources/catalog/libraries/server
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import requests
@@ -13,12 +14,21 @@ import requests
 from airflow_provider_amplitude_segment.clients.request import ends_announced, lower_names, send
 from airflow_provider_amplitude_segment.core.delivery.access_token import (
     AccessToken,
+    decide,
+    doubt,
     is_token_doubtful,
     read_with_token,
 )
-from airflow_provider_amplitude_segment.core.delivery.response import Unreachable, no_response, read_response
+from airflow_provider_amplitude_segment.core.delivery.response import (
+    Acknowledged,
+    Rejected,
+    Unreachable,
+    no_response,
+    read_response,
+)
 from airflow_provider_amplitude_segment.core.http.base_url import without_version
 from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
+from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.exceptions import XComValueError
 
 if TYPE_CHECKING:
@@ -27,12 +37,14 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.clients.segment_oauth import SegmentOAuth
     from airflow_provider_amplitude_segment.core.delivery.access_token import NoToken
     from airflow_provider_amplitude_segment.core.delivery.response import Response
-    from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 
 
 _Token = TypeVar("_Token")
 
 _SLOW_TOKEN_SECONDS = 5.0
+
+_PROOF_SECONDS = 60.0
+"""How long the smallest acknowledged body is kept, instead of a later one."""
 
 
 class SegmentClient:
@@ -66,6 +78,7 @@ class SegmentClient:
         self._now = now
         self._monotonic = monotonic
         self._oauth = oauth
+        self._proof: tuple[bytes, float] | None = None
 
     def __getstate__(self) -> NoReturn:
         """Refuse to be pickled or copied, which would carry the keys along: Airflow 2.11 can be set to pickle XComs.
@@ -88,28 +101,58 @@ class SegmentClient:
     def post_batch(self, body: bytes, *, retry: int = 0) -> Response:
         """Post one batch, and return what the response means, or why none came; never raise for either.
 
-        With OAuth, a batch whose response may be about its access token is posted once more with another token.
+        With OAuth, a batch whose response may be about its access token is posted once more with another token. A 400
+        may be about the token or a message, so a body that Segment acknowledged before is posted again to see which.
 
         Args:
-            body: A JSON object with at least one member, of at most 500,000 bytes with ``added_bytes``.
+            body: A JSON object that begins with ``{"``, of at most 500,000 bytes with ``added_bytes``. With OAuth,
+                without ``writeKey``.
             retry: How often this batch was posted before; sent as ``X-Retry-Count``, as Segment's libraries do.
+
+        Raises:
+            ValueError: The write key cannot be put into the body.
         """
         if self._oauth is None:
             return self._post(body, retry, None)
+        if not body.startswith(b'{"') or body.startswith(b'{"writeKey"'):
+            raise ValueError('with OAuth, a body must begin with {" and have no writeKey, because the client adds it')
         return self._post_with_token(self._oauth, self._oauth.body_start + body[1:], retry)
 
     def _post_with_token(self, oauth: SegmentOAuth, body: bytes, retry: int) -> Response:
         token = self._in_time(oauth.tokens.get)
         if not isinstance(token, AccessToken):
             return token
-        response = self._post(body, retry, token)
+        response = self._post_in_doubt(oauth, body, retry, token)
         if is_token_doubtful(response):
             other = self._in_time(lambda: oauth.tokens.replacement(token))
             if isinstance(other, AccessToken):
-                response = self._post(body, retry, other)
+                response = self._post_in_doubt(oauth, body, retry + 1, other)
             elif other is not None:
-                return other
+                return replace(other, is_posted=True) if isinstance(other, RetryLater) else other
         return read_with_token(response)
+
+    def _post_in_doubt(self, oauth: SegmentOAuth, body: bytes, retry: int, token: AccessToken) -> Response:
+        """Post a batch, and after a 400 another one that Segment acknowledged before.
+
+        Segment drops the second by its message IDs. Only with it is a message known to be at fault, and not the token:
+        a new token for each 400 costs many tokens, and an older acknowledgement says nothing of the token's end.
+        """
+        response = doubt(self._post(body, retry, token))
+        if isinstance(response, Acknowledged):
+            oauth.tokens.acknowledged(token)
+            self._keep_proof(body)
+        if not isinstance(response, Rejected) or not response.is_token_in_doubt or self._proof is None:
+            return response
+        proof = self._post(self._proof[0], 1, token)
+        if isinstance(proof, Acknowledged):
+            oauth.tokens.acknowledged(token)
+        return decide(response, proof)
+
+    def _keep_proof(self, body: bytes) -> None:
+        """Keep a small and young acknowledged body: young, because its ``sentAt`` stays."""
+        now, kept = self._monotonic(), self._proof
+        if kept is None or len(body) <= len(kept[0]) or now - kept[1] > _PROOF_SECONDS:
+            self._proof = (body, now)
 
     def _in_time(self, take: Callable[[], _Token]) -> _Token | RetryLater:
         """Return the token that ``take`` returns, unless it took so long that the batch has to wait for its next try.
@@ -119,7 +162,8 @@ class SegmentClient:
         began = self._monotonic()
         token = take()
         if isinstance(token, AccessToken) and self._monotonic() - began > _SLOW_TOKEN_SECONDS:
-            return no_response("the access token took long to come")
+            # A wait of zero spends no retry.
+            return RetryLater(None, 0.0, "the access token took long to come", is_posted=False)
         return token
 
     def request_token(self) -> NoToken | None:

@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
 
 import requests
 
@@ -18,6 +19,7 @@ from airflow_provider_amplitude_segment.core.delivery.oauth_assertion import TOK
 from airflow_provider_amplitude_segment.core.delivery.response import Unreachable
 from airflow_provider_amplitude_segment.core.delivery.token_response import no_token, read_token_response
 from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
+from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
 from airflow_provider_amplitude_segment.exceptions import SettingError, XComValueError
 
 if TYPE_CHECKING:
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.delivery.token_response import TokenResponse
 
 _TAKES_KEY = "the application's RSA private key as PEM without a password, from BEGIN to END"
+_TAKES_FORMAT = (
+    "the same key as PEM with -----BEGIN PRIVATE KEY----- (PKCS #8); ssh-keygen -p -m PKCS8 -f <copy of the file> "
+    "writes it"
+)
+_LEAST_BITS = 2048
+"""RS256 takes no shorter key: https://www.rfc-editor.org/rfc/rfc7518#section-3.3."""
+
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
 _LINE = 64
 _FORM = "application/x-www-form-urlencoded"
@@ -38,7 +47,7 @@ _SHORTEST_MASKED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class OAuthKey:
+class OAuthKey(NotForXCom):
     """What a connection has of an OAuth application.
 
     Attributes:
@@ -63,7 +72,7 @@ class OAuthKey:
 
 
 def read_pem(text: str) -> str | None:
-    r"""Return a PEM with its line breaks; ``None`` where a text has none.
+    r"""Return a PEM with its line breaks; ``None`` where a text has none. Of several, a private key goes first.
 
     Environment variables and URIs often have ``\n`` as two characters, and a form's field has one line only.
 
@@ -74,10 +83,10 @@ def read_pem(text: str) -> str | None:
     >>> read_pem("MIIE") is None
     True
     """
-    found = _BLOCK.search(text.replace("\\r", "").replace("\\n", "\n"))
-    if found is None:
+    blocks = _BLOCK.findall(text.replace("\\r", "").replace("\\n", "\n"))
+    if not blocks:
         return None
-    label, body = found.groups()
+    label, body = next((block for block in blocks if "PRIVATE KEY" in block[0]), blocks[0])
     # The headers of an encrypted key stay, so that it is refused as one.
     if ":" not in body:
         packed = "".join(body.split())
@@ -86,7 +95,7 @@ def read_pem(text: str) -> str | None:
 
 
 def forms_of(private_key: str, pem: str | None) -> list[str]:
-    """Return the texts by which a log may show a key: its lines, the PEM, and both with their escapes.
+    """Return the texts by which a log may show a key: its lines, also as in a URI; the PEM, also with its escapes.
 
     The lines come first, because Airflow's masker compiles all it knows again with each text.
 
@@ -96,7 +105,9 @@ def forms_of(private_key: str, pem: str | None) -> list[str]:
     """
     whole = [private_key.strip(), *([pem.strip()] if pem else [])]
     lines = [line.strip() for text in whole for line in text.replace("\\n", "\n").splitlines()]
-    forms = [line for line in lines if not line.startswith("-----")]
+    secrets = [line for line in lines if not line.startswith("-----")]
+    # A connection's URI has / as it is or encoded.
+    forms = [form for line in secrets for form in (line, quote(line), quote(line, safe=""))]
     forms += [form for text in whole for form in (text, json.dumps(text)[1:-1])]
     return [form for form in dict.fromkeys(forms) if len(form) >= _SHORTEST_MASKED]
 
@@ -208,7 +219,7 @@ def _load(key: OAuthKey) -> RSAPrivateKey:
     """Return a private key; an exception of the library is not passed on, because its text is not ours.
 
     Raises:
-        SettingError: It is none, is encrypted, is public or is of another kind.
+        SettingError: It is none, is encrypted, is public, is of another kind or is too short.
     """
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
@@ -219,10 +230,15 @@ def _load(key: OAuthKey) -> RSAPrivateKey:
         raise SettingError(key.setting, "it is a public key or a certificate, not a private key", _TAKES_KEY)
     if "ENCRYPTED" in label or "ENCRYPTED" in key.private_key:
         raise SettingError(key.setting, "it is encrypted with a password", _TAKES_KEY)
+    if "OPENSSH" in label:
+        raise SettingError(key.setting, "it is in the format of OpenSSH", _TAKES_FORMAT)
     try:
         loaded = load_pem_private_key(key.private_key.encode(), password=None)
     except (TypeError, ValueError, UnsupportedAlgorithm):
         raise SettingError(key.setting, "it cannot be read as a private key", _TAKES_KEY) from None
     if not isinstance(loaded, rsa.RSAPrivateKey):
         raise SettingError(key.setting, "it is not an RSA key, and Segment takes no other", _TAKES_KEY)
+    if loaded.key_size < _LEAST_BITS:
+        problem = f"it has {loaded.key_size:,} bits, and a signature needs {_LEAST_BITS:,}"
+        raise SettingError(key.setting, problem, f"an RSA private key of at least {_LEAST_BITS:,} bits as PEM")
     return loaded

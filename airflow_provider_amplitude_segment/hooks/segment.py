@@ -80,7 +80,7 @@ class SegmentHook(BaseHook):
         super().__init__(**kwargs)
         self.segment_conn_id = segment_conn_id
         self.clock: Clock | None = None
-        """What the access tokens of OAuth go by; ``None``: the machine's clock."""
+        """What the client and its access tokens go by; ``None``: the machine's clock."""
         self._client: SegmentClient | None = None
 
     @staticmethod
@@ -105,6 +105,7 @@ class SegmentHook(BaseHook):
     def _make_client(self) -> SegmentClient:
         # Imported here, so that Airflow parses a DAG file with this hook without an HTTP library.
         from airflow_provider_amplitude_segment.clients.segment import SegmentClient  # noqa: PLC0415
+        from airflow_provider_amplitude_segment.clients.system_clock import SystemClock  # noqa: PLC0415
         from airflow_provider_amplitude_segment.hooks.connection import session as connection_session  # noqa: PLC0415
 
         connection = find_connection(self, self.segment_conn_id)
@@ -113,10 +114,18 @@ class SegmentHook(BaseHook):
         # Never through a connection's login and password, because Airflow 2.11 turns an empty password into None,
         # requests turns that into "None", and Segment responds with 200 to a wrong key.
         signs = connection_session.sign_with(write_key)
-        oauth = open_oauth(connection, endpoint, write_key, self.clock)
+        clock = self.clock or SystemClock()
+        oauth = open_oauth(connection, endpoint, write_key, clock)
         session = connection_session.open_session(endpoint, connection_session.sign_nothing if oauth else signs)
         connection_session.warn_where_exposed(endpoint)
-        return SegmentClient(session, endpoint.base_url, endpoint.timeout_seconds, oauth=oauth)
+        return SegmentClient(
+            session,
+            endpoint.base_url,
+            endpoint.timeout_seconds,
+            now=clock.now,
+            monotonic=clock.monotonic,
+            oauth=oauth,
+        )
 
     def _endpoint(self, connection: Any) -> Endpoint:
         return read_endpoint(connection, HOSTS, OTHER_HOSTS)
@@ -194,9 +203,11 @@ class SegmentHook(BaseHook):
             if client.has_oauth
             else test_result.segment_reached(endpoint, client.base_url, reached, debugger, overridden=not is_segments)
         )
-        return self._test_key(endpoint, api_conn_id, said) if api_conn_id else said
+        return self._test_key(endpoint, api_conn_id, said, has_oauth=client.has_oauth) if api_conn_id else said
 
-    def _test_key(self, endpoint: Endpoint, api_conn_id: str, reached: test_result.Verdict) -> test_result.Verdict:
+    def _test_key(
+        self, endpoint: Endpoint, api_conn_id: str, reached: test_result.Verdict, *, has_oauth: bool
+    ) -> test_result.Verdict:
         # Imported here for the same reason as the client.
         from airflow_provider_amplitude_segment.core.proof.write_keys import complete  # noqa: PLC0415
         from airflow_provider_amplitude_segment.core.segment_api.source_check import (  # noqa: PLC0415
@@ -215,7 +226,7 @@ class SegmentHook(BaseHook):
             is_own = error.setting.startswith(f"connection {self.segment_conn_id!r},")
             return test_result.unusable(error) if is_own else source_result.api_unusable(error)
         debugger = self.get_debugger_url(complete(tested, checked))
-        return source_result.source_result(endpoint, api_conn_id, checked, reached, debugger)
+        return source_result.source_result(endpoint, api_conn_id, checked, reached, debugger, has_oauth=has_oauth)
 
 
 def _destination_id(connection: Any) -> str:

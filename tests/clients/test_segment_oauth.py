@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fakes.clock import FakeClock, FakeRandomSource
 from fakes.oauth_segment import APP_ID, KEY_ID, WRITE_KEY, OAuthSegment, pem_of, private_key, public_key_of
 from fakes.recording_server import CannedResponse
@@ -51,7 +51,7 @@ def session() -> requests.Session:
 
 
 def client_of(server: OAuthSegment, clock: FakeClock, pem: str = "", write_key: str = WRITE_KEY) -> SegmentClient:
-    key = OAuthKey(APP_ID, KEY_ID, pem or private_key(), "connection 's', field 'Extra oauth_private_key'")
+    key = OAuthKey(APP_ID, KEY_ID, pem or private_key(), "connection 's', field 'OAuth private key'")
     oauth = SegmentOAuth(key, write_key, session(), server.url, 2, clock=clock, random_source=FakeRandomSource())
     return SegmentClient(session(), server.url, 2, now=clock.now, monotonic=clock.monotonic, oauth=oauth)
 
@@ -121,7 +121,7 @@ def test_a_response_that_may_be_about_the_token_counts_only_with_a_new_one(
 @pytest.mark.parametrize(
     ("status", "response"),
     [
-        (400, Rejected(400, "no reason given")),
+        (400, Rejected(400, "no reason given", is_token_in_doubt=True)),
         (401, OAuthRefused(401, "the source refuses the access token", is_of_source=True)),
         (403, OAuthRefused(403, "the source refuses the access token", is_of_source=True)),
         (511, RetryLater(511)),
@@ -148,15 +148,94 @@ def test_any_other_response_costs_no_token(
     assert server.token_requests == 1
 
 
-def test_halves_of_a_batch_with_a_poisoned_message_cost_one_token_more(
+def test_a_poisoned_message_costs_one_token_before_the_first_acknowledgement_and_none_after_it(
+    server: OAuthSegment, client: SegmentClient, clock: FakeClock
+) -> None:
+    server.poisoned = {"bob"}
+    for _ in range(10):
+        assert client.post_batch(batch("bob")) == Rejected(400, "invalid", is_token_in_doubt=True)
+        clock.pass_by(60)
+    assert client.post_batch(batch("ann")) == Acknowledged()
+
+    for _ in range(10):
+        assert client.post_batch(batch("ann", "bob")) == Rejected(400, "invalid")
+        clock.pass_by(60)
+    assert server.token_requests == 2
+
+
+def test_a_400_to_a_dropped_token_rejects_nobody_however_short_ago_the_token_was_acknowledged(
     server: OAuthSegment, client: SegmentClient
+) -> None:
+    """Some services respond with 400 to a token that they dropped."""
+    server.refused_status = 400
+    server.poisoned = {"bob"}
+    assert client.post_batch(batch("ann")) == Acknowledged()
+    for user in ("eve", "joe"):
+        assert client.post_batch(batch("bob")) == Rejected(400, "invalid")
+        server.drop_tokens()
+        assert client.post_batch(batch(user)) == Acknowledged()
+        server.drop_tokens()
+        assert client.post_batch(batch("bob")) == Rejected(400, "invalid")
+    assert server.users == {"ann", "eve", "joe"}
+
+
+def test_a_400_to_each_new_token_of_a_source_that_acknowledged_before_is_the_sources_refusal(
+    server: OAuthSegment, client: SegmentClient
+) -> None:
+    assert client.post_batch(batch("ann")) == Acknowledged()
+    server.batch_script = [CannedResponse(400)] * 99
+
+    refused = OAuthRefused(400, "the source refuses the access token", is_of_source=True)
+    assert [client.post_batch(batch("bob")) for _ in range(3)] == [refused] * 3
+    assert server.token_requests == 2
+
+
+def test_a_400_is_undecided_while_the_batch_that_decides_is_not_acknowledged(
+    server: OAuthSegment, client: SegmentClient
+) -> None:
+    assert client.post_batch(batch("ann")) == Acknowledged()
+    server.batch_script = [CannedResponse(400), CannedResponse(503)]
+
+    assert client.post_batch(batch("bob")) == RetryLater(503, None, "no reason given")
+
+
+def test_a_small_and_young_batch_is_the_one_that_is_posted_again(
+    server: OAuthSegment, client: SegmentClient, clock: FakeClock
 ) -> None:
     server.poisoned = {"bob"}
 
-    for _ in range(10):
-        assert isinstance(client.post_batch(batch("ann", "bob")), Rejected)
-    assert client.post_batch(batch("ann")) == Acknowledged()
-    assert server.token_requests == 2
+    def posted_again(*acknowledged: str) -> bytes:
+        for users in acknowledged:
+            client.post_batch(batch(*users.split()))
+        client.post_batch(batch("bob"))
+        return server.came[-1].body.partition(b",")[2]
+
+    assert posted_again("ann eve", "joe", "ann eve joe") == batch("joe")[1:]
+    clock.pass_by(61)
+    assert posted_again("ann eve") == batch("ann", "eve")[1:]
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"writeKey": "another", "batch": []}', b' {"batch": []}', b"{}", b"[]", b"", b'{\n"batch": []}']
+)
+def test_a_body_that_the_write_key_cannot_be_put_into_is_refused_before_any_request(
+    server: OAuthSegment, client: SegmentClient, body: bytes
+) -> None:
+    with pytest.raises(ValueError, match="writeKey"):
+        client.post_batch(body)
+    assert server.came == []
+
+
+def test_a_batch_that_is_posted_again_with_another_token_has_a_retry_count(
+    server: OAuthSegment, client: SegmentClient
+) -> None:
+    server.batch_script = [CannedResponse(401)]
+    client.post_batch(batch("ann"))
+    server.batch_script = [CannedResponse(401)]
+    client.post_batch(batch("ann"), retry=2)
+
+    counts = [came.headers.get("x-retry-count") for came in server.came if came.path == "/v1/batch"]
+    assert counts == [None, "1", "2", "3"]
 
 
 def test_a_token_that_segment_revoked_is_replaced(server: OAuthSegment, client: SegmentClient) -> None:
@@ -227,9 +306,27 @@ def test_a_batch_waits_for_its_next_try_where_a_token_took_long(
     """Because its sender verified its claims long ago."""
     server.on_token = lambda: clock.pass_by(6)
 
-    assert client.post_batch(batch("ann")) == RetryLater(None, None, "the access token took long to come")
+    waits = client.post_batch(batch("ann"))
+    assert waits == RetryLater(None, 0.0, "the access token took long to come")
+    assert not waits.is_posted
     assert server.users == set()
     assert client.post_batch(batch("ann")) == Acknowledged()
+
+
+@pytest.mark.parametrize(
+    "page", [CannedResponse(403, body=b"<html>"), CannedResponse(404), CannedResponse(302, {"Location": "/login"})]
+)
+def test_a_page_of_a_proxy_instead_of_the_next_token_does_not_end_the_one_that_lives(
+    server: OAuthSegment, client: SegmentClient, clock: FakeClock, page: CannedResponse
+) -> None:
+    assert client.post_batch(batch("ann")) == Acknowledged()
+    server.token_script = [page]
+    clock.pass_by(43_200)
+    assert client.post_batch(batch("bob")) == Acknowledged()
+    clock.pass_by(60)
+    assert client.post_batch(batch("eve")) == Acknowledged()
+
+    assert len(server.tokens) == 2
 
 
 def test_senders_share_one_token(server: OAuthSegment, client: SegmentClient) -> None:
@@ -275,6 +372,13 @@ def test_an_older_layout_of_a_private_key_works(server: OAuthSegment, clock: Fak
     assert client_of(server, clock, older).post_batch(batch("ann")) == Acknowledged()
 
 
+@pytest.mark.parametrize("public_first", [True, False])
+def test_a_private_key_is_found_beside_its_public_key(public_first: bool) -> None:
+    both = [public_key_of(private_key()), private_key()]
+
+    assert read_pem("".join(both if public_first else reversed(both))) == private_key()
+
+
 def unusable_keys() -> dict[str, tuple[str, str]]:
     pem = private_key()
     loaded = serialization.load_pem_private_key(pem.encode(), password=None)
@@ -284,6 +388,11 @@ def unusable_keys() -> dict[str, tuple[str, str]]:
         "encrypted": (pem_of(loaded, "hush"), "it is encrypted with a password"),
         "encrypted, older": (pem_of(loaded, "hush", "TraditionalOpenSSL"), "it is encrypted with a password"),
         "elliptic": (pem_of(elliptic), "it is not an RSA key, and Segment takes no other"),
+        "short": (
+            pem_of(rsa.generate_private_key(public_exponent=65_537, key_size=1024)),  # noqa: S505
+            "it has 1,024 bits, and a signature needs 2,048",
+        ),
+        "of OpenSSH": (pem_of(loaded, layout="OpenSSH"), "it is in the format of OpenSSH"),
         "cut": (pem.replace(pem.splitlines()[5], ""), "it cannot be read as a private key"),
         "no base64": (
             "-----BEGIN PRIVATE KEY-----\n?!\n-----END PRIVATE KEY-----",
@@ -292,7 +401,9 @@ def unusable_keys() -> dict[str, tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("name", ["public", "encrypted", "encrypted, older", "elliptic", "cut", "no base64"])
+@pytest.mark.parametrize(
+    "name", ["public", "encrypted", "encrypted, older", "elliptic", "short", "of OpenSSH", "cut", "no base64"]
+)
 def test_a_key_that_cannot_sign_is_refused_by_its_field_and_never_quoted(
     server: OAuthSegment, clock: FakeClock, name: str
 ) -> None:
@@ -303,7 +414,7 @@ def test_a_key_that_cannot_sign_is_refused_by_its_field_and_never_quoted(
     with pytest.raises(SettingError) as refused:
         client_of(server, clock, pem)
 
-    assert refused.value.setting == "connection 's', field 'Extra oauth_private_key'"
+    assert refused.value.setting == "connection 's', field 'OAuth private key'"
     assert refused.value.problem == problem
     shown = f"{refused.value} {refused.value!r} {vars(refused.value)} {refused.value.__cause__}"
     assert all(line not in shown for line in pem.splitlines()[1:-1] if line)
@@ -327,7 +438,9 @@ def test_no_client_shows_or_passes_on_its_keys_and_tokens(server: OAuthSegment, 
     hidden = {*server.tokens, WRITE_KEY, *private_key().splitlines()[1:-1]}
     for thing in (client, client._oauth, client._oauth.tokens, client._oauth.tokens.get(), key):
         assert all(secret not in f"{thing!r} {thing}" for secret in hidden)
-    for thing in (client, client._oauth, key):
+    for thing in (client, client._oauth, key, client._oauth.tokens.get()):
         for give_away in (pickle.dumps, copy.copy):
             with pytest.raises(XComValueError):
                 give_away(thing)
+    with pytest.raises(XComValueError):
+        key.serialize()

@@ -50,6 +50,8 @@ class OAuthSegment(RecordingServer):
         life: ``expires_in`` of a token; ``None`` leaves it out.
         revoked: whether the application gets no token.
         token_script, batch_script: responses given first, instead of the real ones.
+        write_key: of the source.
+        refused_status: of the response to a token that is none.
         on_token: called while a token is requested.
         claims: of each accepted assertion.
         users: who was identified.
@@ -62,6 +64,8 @@ class OAuthSegment(RecordingServer):
         self.life: float | None = 86_400.0
         self.revoked = False
         self.poisoned: set[str] = set()
+        self.refused_status = 401
+        self.write_key = WRITE_KEY
         self.token_script: list[CannedResponse] = []
         self.batch_script: list[CannedResponse] = []
         self.on_token: Callable[[], None] = lambda: None
@@ -140,8 +144,8 @@ class OAuthSegment(RecordingServer):
     def _take(self, came: Came) -> CannedResponse:
         scheme, _, token = came.headers.get("authorization", "").partition(" ")
         body = json.loads(came.body)
-        if scheme != "Bearer" or self._tokens.get(token, 0) <= self.now() or body.get("writeKey") != WRITE_KEY:
-            return CannedResponse(401)
+        if scheme != "Bearer" or self._tokens.get(token, 0) <= self.now() or body.get("writeKey") != self.write_key:
+            return CannedResponse(self.refused_status)
         users = {message["userId"] for message in body["batch"]}
         if users & self.poisoned:
             return CannedResponse(400, body=b'{"success": false, "message": "invalid"}')

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes.clock import FakeClock
+from fakes.oauth_segment import APP_ID, KEY_ID, private_key, public_key_of
 
 from airflow_provider_amplitude_segment.core.ledger.stream import key_fingerprint
 from airflow_provider_amplitude_segment.hooks.public_api import open_public_api
@@ -46,6 +47,19 @@ def test_a_proved_key_is_said_with_workspace_source_region_and_debugger(
             "https://app.segment.com/sandbox/sources/segment_default/debugger"
         ),
     )
+
+
+def test_a_proved_key_does_not_prove_that_an_oauth_application_is_connected_to_the_source(
+    press: Callable[..., tuple[bool, str]], sandbox: Sandbox
+) -> None:
+    sandbox.segment.oauth.add_app(APP_ID, KEY_ID, public_key_of(private_key()))
+    extra = {"oauth_app_id": APP_ID, "oauth_key_id": KEY_ID, "oauth_private_key": private_key()}
+
+    passed, said = press(extra={**extra, "oauth_host": f"{sandbox.url}/oauth2"})
+
+    assert passed
+    assert said.startswith("Works: the write key is that of source 'segment_default'")
+    assert "this does NOT prove that the application is connected to the source. Its debugger: https://" in said
 
 
 def test_a_host_of_the_users_own_has_no_known_region(press: Callable[..., tuple[bool, str]]) -> None:

@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fakes.clock import FakeClock
 from fakes.oauth_segment import APP_ID, KEY_ID, WRITE_KEY, OAuthSegment, private_key
 from fakes.recording_server import CannedResponse
 
@@ -94,14 +95,14 @@ def test_a_host_that_would_show_the_assertion_or_is_another_regions_is_refused(
 @pytest.mark.parametrize(
     ("extra", "field"),
     [
-        ({"oauth_app_id": APP_ID}, "oauth_key_id"),
-        (APP, "oauth_private_key"),
-        ({**APP, "oauth_private_key": " \n"}, "oauth_private_key"),
-        ({"oauth_key_id": KEY_ID, "oauth_private_key": "a-pem"}, "oauth_app_id"),
-        ({**APP, "oauth_app_id": "", "oauth_private_key": "a-pem"}, "oauth_app_id"),
-        ({**APP, "oauth_private_key": "MIIE-no-pem"}, "oauth_private_key"),
-        ({**APP, "oauth_private_key": {"a": "MIIE-no-pem"}}, "oauth_private_key"),
-        ({**APP, "oauth_private_key": "-----BEGIN PRIVATE KEY-----\nMIIE-no-pem"}, "oauth_private_key"),
+        ({"oauth_app_id": APP_ID}, "OAuth key ID"),
+        (APP, "OAuth private key"),
+        ({**APP, "oauth_private_key": " \n"}, "OAuth private key"),
+        ({"oauth_key_id": KEY_ID, "oauth_private_key": "a-pem"}, "OAuth app ID"),
+        ({**APP, "oauth_app_id": "", "oauth_private_key": "a-pem"}, "OAuth app ID"),
+        ({**APP, "oauth_private_key": "MIIE-no-pem"}, "OAuth private key"),
+        ({**APP, "oauth_private_key": {"a": "MIIE-no-pem"}}, "OAuth private key"),
+        ({**APP, "oauth_private_key": "-----BEGIN PRIVATE KEY-----\nMIIE-no-pem"}, "OAuth private key"),
     ],
 )
 def test_some_fields_of_oauth_without_the_others_are_refused_before_any_request(
@@ -110,11 +111,11 @@ def test_some_fields_of_oauth_without_the_others_are_refused_before_any_request(
     """Otherwise the batches would go out without a token."""
     hook = SegmentHook(connect("s", conn_type="segmentio", password=WRITE_KEY, extra=extra))
 
-    with pytest.raises(SettingError, match=f"connection 's', field 'Extra {field}'") as refused:
+    with pytest.raises(SettingError, match=f"connection 's', field '{field}'") as refused:
         hook.get_conn()
     assert "MIIE" not in f"{refused.value} {vars(refused.value)}"
     works, sentence = hook.test_connection()
-    assert (works, sentence.startswith(f"Field 'Extra {field}': ")) == (False, True)
+    assert (works, sentence.startswith(f"Field '{field}': ")) == (False, True)
 
 
 def test_empty_fields_of_oauth_are_none(server: OAuthSegment, connect: Callable[..., str]) -> None:
@@ -187,6 +188,15 @@ def test_the_test_button_says_that_the_application_is_refused_without_what_the_r
     ("response", "said"),
     [
         (CannedResponse(503), "Not tested: the token endpoint responds with HTTP 503. Test again in some minutes."),
+        *[
+            (response, "Not tested: no access token: the response is none of a token endpoint (HTTP ")
+            for response in (
+                CannedResponse(404),
+                CannedResponse(405),
+                CannedResponse(302),
+                CannedResponse(body=b"<html>"),
+            )
+        ],
         (CannedResponse(raw=b""), "Not tested: no access token: the server closed the connection. Check scheme and"),
     ],
 )
@@ -199,6 +209,18 @@ def test_the_test_button_says_that_the_token_endpoint_is_down(
 
     assert not works
     assert sentence.startswith(said)
+    assert ("oauth_host" in sentence) == (response.status != 503)
+
+
+def test_the_client_goes_by_the_hooks_clock(server: OAuthSegment, connect: Callable[..., str]) -> None:
+    """As its tokens do: a token that takes long by that clock does."""
+    clock = FakeClock()
+    hook = SegmentHook(connect("s", **server.connection()))
+    hook.clock, server.on_token = clock, lambda: clock.pass_by(6)
+    server.ahead = clock.now() - server.now()
+
+    assert hook.get_conn().post_batch(BATCH) == RetryLater(None, 0.0, "the access token took long to come")
+    assert hook.get_conn().post_batch(BATCH) == Acknowledged()
 
 
 def test_no_hook_and_no_destination_shows_the_private_key(server: OAuthSegment, connect: Callable[..., str]) -> None:

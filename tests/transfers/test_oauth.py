@@ -142,7 +142,67 @@ def test_a_poisoned_user_is_found_although_each_400_may_be_about_the_token(
     destination = deliver(on_rejected="warn")
 
     assert (destination["acknowledged"], destination["rejected"]) == (len(USERS) - 1, 1)
-    assert segment.token_requests == 2
+    assert segment.token_requests == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "poisoned"),
+    [
+        *((400, user) for user in ("user-0000", "user-0003", "user-0195", "user-0399")),
+        *((status, "user-0003") for status in (401, 403, 511)),
+    ],
+)
+def test_tokens_that_end_at_200_users_mark_no_user_but_the_poisoned_one(
+    segment: OAuthSegment, deliver: Callable[..., dict[str, Any]], status: int, poisoned: str
+) -> None:
+    segment.poisoned, segment.refused_status = {poisoned}, status
+    take, dropped = segment._take, False
+
+    def drop(came: Any) -> CannedResponse:
+        nonlocal dropped
+        if len(segment.users) >= 200 and not dropped:
+            dropped = True
+            segment.drop_tokens()
+        return take(came)
+
+    segment._take = drop  # type: ignore[method-assign]
+
+    destination = deliver(on_rejected="warn")
+
+    assert (destination["acknowledged"], destination["rejected"]) == (len(USERS) - 1, 1)
+    assert segment.users == {*USERS} - {poisoned}
+    assert segment.token_requests <= 3
+
+
+def test_users_that_get_400_before_the_token_works_are_not_marked(
+    segment: OAuthSegment, deliver: Callable[..., dict[str, Any]]
+) -> None:
+    """A new token may take a moment to be known everywhere."""
+    segment.batch_script = [CannedResponse(400)] * 12
+
+    destination = deliver()
+
+    assert (destination["acknowledged"], destination["rejected"]) == (len(USERS), 0)
+    assert segment.users == {*USERS}
+
+
+def test_a_source_that_refuses_every_message_of_a_small_plan_with_400_marks_nobody(
+    sandbox: Sandbox, segment: OAuthSegment, sync: Sync, clock: FakeClock
+) -> None:
+    """Its key is proved, and 50 changes are too few to blame the key for."""
+    sync(FakeTaskInstance(run_id="first"), clock=clock)
+    sandbox.amplitude.cohorts["c1"].user_ids = USERS[:350]
+    segment.batch_script = [CannedResponse(400, body=b'{"success": false, "message": "invalid token"}')] * 999
+    with pytest.raises(AirflowFailException, match="refuses the OAuth application") as failed:
+        sync(FakeTaskInstance(run_id="second"), clock=clock, on_rejected="warn")
+    error = failed.value.__cause__
+    assert isinstance(error, SegmentOAuthError)
+    assert (error.status, error.pending, error.is_of_source) == (400, 50, True)
+
+    segment.batch_script = []
+    (destination,) = sync(FakeTaskInstance(run_id="second"), clock=clock)["destinations"]
+
+    assert (destination["acknowledged"], destination["rejected"], destination["pending"]) == (50, 0, 0)
 
 
 @pytest.mark.parametrize("ahead", [3_600.0, -3_600.0])
@@ -166,7 +226,7 @@ def test_a_key_that_is_no_key_spends_no_export_and_is_not_retried(
     key = public_key_of(private_key()) if key == "public" else key
     connect(**segment.connection(oauth_private_key=key))
 
-    with pytest.raises(AirflowFailException, match="field 'Extra oauth_private_key'") as failed:
+    with pytest.raises(AirflowFailException, match="field 'OAuth private key'") as failed:
         deliver()
 
     assert isinstance(failed.value.__cause__, SettingError)
@@ -241,9 +301,12 @@ def test_a_token_endpoint_that_stays_down_is_left_to_airflows_retry(
     segment: OAuthSegment, deliver: Callable[..., dict[str, Any]]
 ) -> None:
     segment.token_script = [CannedResponse(503)] * 99
-    with pytest.raises(SegmentUnavailableError, match="the token endpoint responds with HTTP 503") as failed:
+    said = r"waited for an access token in vain \(the token endpoint responds with HTTP 503; retries are spent\)"
+    with pytest.raises(SegmentUnavailableError, match=said) as failed:
         deliver()
-    assert failed.value.pending == len(USERS)
+    assert (failed.value.pending, failed.value.is_posted) == (len(USERS), False)
+    assert "oauth_host" in str(failed.value)
+    assert all(words not in str(failed.value) for words in ("no response", "events_per_second"))
     assert bodies(segment) == []
 
     segment.token_script = []
@@ -256,17 +319,21 @@ def test_a_token_endpoint_that_is_down_for_a_moment_delays_the_sync_only(
     segment.token_script = [CannedResponse(503), CannedResponse(429, {"Retry-After": "7"}), CannedResponse(raw=b"")]
 
     assert deliver()["acknowledged"] == len(USERS)
+    assert not any("x-retry-count" in came.headers for came in segment.came)
 
 
 def test_bodies_of_long_messages_stay_under_the_limit_with_the_write_key_in_them(
-    sandbox: Sandbox, segment: OAuthSegment, sync: Sync
+    sandbox: Sandbox, segment: OAuthSegment, sync: Sync, connect: Callable[..., None]
 ) -> None:
+    """The key is longer than a message, so without its bytes each full batch would be over the limit."""
+    connect(**{**segment.connection(), "password": "k" * 3_000})
+    segment.write_key = "k" * 3_000
     sandbox.amplitude.cohorts["c1"].user_ids = [f"{number:04d}{'x' * 600}" for number in range(2_000)]
 
     sync(events_per_second=None)
 
     sizes = [len(came.body) for came in segment.came if came.path == "/v1/batch"]
-    assert 474_000 < max(sizes) <= 475_000
+    assert 472_000 < max(sizes) <= 475_000
 
 
 @pytest.fixture

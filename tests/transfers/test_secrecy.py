@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred, mask_secret
@@ -163,6 +164,8 @@ def test_the_private_key_of_oauth_is_masked_whole_by_line_and_escaped(
         private_key(),
         *lines,
         "".join(lines),
+        *(encode(text) for encode in (quote, quote_plus) for text in (private_key(), *lines)),
+        connection.get_uri(),
         *(json.dumps(text) for text in (written, private_key())),
         connection.extra,
         repr(connection.extra_dejson),
@@ -172,7 +175,7 @@ def test_the_private_key_of_oauth_is_masked_whole_by_line_and_escaped(
     shown = [masker.redact(line) for line in logged]
     assert all("***" in text for text in shown[:-4])
     for line in lines:
-        assert all(line not in text for text in shown)
+        assert all(form not in text for text in shown for form in (line, quote(line), quote_plus(line)))
 
 
 def revoked(segment: OAuthSegment) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_amplitude_segment.core.delivery.oauth_assertion import assertion_claims
 from airflow_provider_amplitude_segment.core.delivery.response import (
+    Acknowledged,
     CredentialsRejected,
     OAuthRefused,
     Rejected,
@@ -20,6 +21,7 @@ from airflow_provider_amplitude_segment.core.delivery.response import (
 )
 from airflow_provider_amplitude_segment.core.delivery.token_response import ClockSkewed, TokenIssued
 from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
+from airflow_provider_amplitude_segment.exceptions import XComValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,15 +32,11 @@ if TYPE_CHECKING:
 
 # A batch's response with one of these may be about the token, as in Segment's libraries: analytics-python 2.4.0
 # (request.py) and analytics-next packages/node (publisher.ts) drop the token then.
-_DOUBTFUL_STATUSES = frozenset({400, 401, 403, 511})
+_AMBIGUOUS_STATUS = 400
 _LOGIN_AT_NETWORK = 511
 
 _UNKNOWN_REFRESH_SECONDS = 60.0
 """When a token of unknown life is replaced, as in Segment's libraries."""
-
-_DOUBT_SECONDS = 60.0
-"""After a token was dropped for a batch's response, none is dropped for so long. So a batch that is halved because of a
-message, and gets a 400 each time, costs one token a minute at most."""
 
 _SHARED_SECONDS = 0.4
 """A failed request counts for so long for the other senders too. It is less than the first wait before a retry."""
@@ -60,6 +58,10 @@ class AccessToken(NotForXCom):
     value: str
     refresh_at: float
     ends_at: float
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse to be pickled or copied."""
+        raise XComValueError("AccessToken", "what it is for, and request a token in each task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +98,54 @@ def timed_token(issued: TokenIssued, now: float) -> AccessToken:
 def is_token_doubtful(response: Response) -> bool:
     """Return whether the response to a batch may be about its token.
 
-    >>> [is_token_doubtful(r) for r in (Rejected(400, ""), CredentialsRejected(403), UnexpectedResponse(511, ""))]
+    >>> responses = (doubt(Rejected(400, "")), CredentialsRejected(403), UnexpectedResponse(511, ""))
+    >>> [is_token_doubtful(response) for response in responses]
     [True, True, True]
-    >>> [is_token_doubtful(r) for r in (Rejected(413, ""), RetryLater(429), UnexpectedResponse(302, ""))]
+    >>> [is_token_doubtful(r) for r in (Rejected(400, ""), RetryLater(429), UnexpectedResponse(302, ""))]
     [False, False, False]
     """
     match response:
-        case Rejected(status=status) | CredentialsRejected(status=status) | UnexpectedResponse(status=status):
-            return status in _DOUBTFUL_STATUSES
+        case CredentialsRejected() | Rejected(is_token_in_doubt=True):
+            return True
+        case UnexpectedResponse(status=status):
+            return status == _LOGIN_AT_NETWORK
         case _:
             return False
 
 
+def doubt(response: Response) -> Response:
+    """Return a response to a batch with a token; a 400 may be about the message or the token.
+
+    >>> [doubt(Rejected(status, "")).is_token_in_doubt for status in (400, 413)]
+    [True, False]
+    """
+    if isinstance(response, Rejected) and response.status == _AMBIGUOUS_STATUS:
+        return replace(response, is_token_in_doubt=True)
+    return response
+
+
+def decide(rejected: Rejected, proof: Response) -> Response:
+    """Return what a 400 means after a batch that Segment acknowledged before was posted again with the same token.
+
+    If Segment acknowledges that one again, the token is valid and the message is at fault. If it refuses that one too,
+    the token is at fault.
+
+    >>> decide(Rejected(400, "too long", True), Acknowledged()).is_token_in_doubt
+    False
+    >>> decide(Rejected(400, "", True), Rejected(400, "")), decide(Rejected(400, "", True), RetryLater(503))
+    (CredentialsRejected(status=400), RetryLater(status=503, after_seconds=None, reason=''))
+    """
+    match proof:
+        case Acknowledged():
+            return replace(rejected, is_token_in_doubt=False)
+        case Rejected(status=status):
+            return CredentialsRejected(status)
+        case _:
+            return proof
+
+
 def read_with_token(response: Response) -> Response:
-    """Return what a response means where the batch had an access token that is not in doubt.
+    """Return what a response means if no other token changes it.
 
     >>> read_with_token(CredentialsRejected(401))
     OAuthRefused(status=401, reason='the source refuses the access token', is_of_source=True)
@@ -155,39 +191,63 @@ class AccessTokens:
         self._token: AccessToken | None = None
         self._failure: NoToken | None = None
         self._retry_at = float("-inf")
-        self._doubted_at = float("-inf")
+        self._is_dropped = False
+        self._unproved: AccessToken | None = None
         self._lock = threading.Lock()
 
     def get(self) -> AccessToken | NoToken:
-        """Return the token, or why there is none; the other threads wait while one requests a token."""
-        with self._lock:
+        """Return the token, or why there is none.
+
+        One thread requests a token. The others use the one that has not ended; without one, they wait.
+        """
+        living = self._living_token(self._clock.monotonic())
+        if living is not None and not self._lock.acquire(blocking=False):
+            # If the other thread is dropping it, the response to the batch will say so.
+            return living
+        if living is None:
+            self._lock.acquire()
+        try:
             return self._get()
+        finally:
+            self._lock.release()
+
+    def acknowledged(self, token: AccessToken) -> None:
+        """Note that Segment acknowledged a batch with ``token``."""
+        if self._unproved is token:
+            self._unproved = None
 
     def replacement(self, token: AccessToken) -> AccessToken | NoToken | None:
         """Return another token after a doubtful response to a batch that had ``token``.
 
         Returns:
-            The token, why there is none, or ``None`` if the response counts as it is, because a token was dropped
-            for such a response a short time ago.
+            The token, why there is none, or ``None`` if the response counts as it is, because this token was issued
+            for such a response, and Segment has not acknowledged a batch with it since.
         """
+        if self._token is not token:
+            return self.get()
         with self._lock:
             if self._token is token:
-                if self._clock.monotonic() - self._doubted_at < _DOUBT_SECONDS:
+                if self._unproved is token:
                     return None
-                self._doubted_at = self._clock.monotonic()
-                self._token = None
+                self._token, self._is_dropped = None, True
+                if isinstance(self._failure, Unreachable):
+                    # It was waited out with this token, so it is not final yet.
+                    self._failure = None
             return self._get()
 
     def _get(self) -> AccessToken | NoToken:
         now = self._clock.monotonic()
         if self._token is not None and now < self._token.refresh_at:
             return self._token
+        living = self._living_token(now)
         match self._failure:
-            case OAuthRefused() | Unreachable():
+            case OAuthRefused():
                 return self._failure
+            case Unreachable() if now < self._retry_at:
+                return living or self._failure
             case RetryLater(after_seconds=after) if now < self._retry_at:
                 left = None if after is None else self._retry_at - now
-                return self._living_token(now) or replace(self._failure, after_seconds=left)
+                return living or replace(self._failure, after_seconds=left)
             case _:
                 return self._renew(now)
 
@@ -196,20 +256,26 @@ class AccessTokens:
         if isinstance(response, TokenIssued):
             # Its life began before the response came.
             self._token, self._failure = timed_token(response, began), None
+            self._unproved, self._is_dropped = (self._token if self._is_dropped else None), False
             return self._token
         self._failure = response
-        if not isinstance(response, RetryLater):
+        now = self._clock.monotonic()
+        if isinstance(response, OAuthRefused):
             self._token = None
             return response
-        now = self._clock.monotonic()
         living = self._living_token(now)
+        if living is None and isinstance(response, Unreachable):
+            self._retry_at = float("inf")
+            return response
         pause = _SHARED_SECONDS if living is None else min(_LONGEST_PAUSE_SECONDS, (living.ends_at - now) / 10)
-        self._retry_at = now + max(pause, response.after_seconds or 0.0)
+        asked = response.after_seconds if isinstance(response, RetryLater) else None
+        self._retry_at = now + max(pause, asked or 0.0)
         return living or response
 
     def _living_token(self, now: float) -> AccessToken | None:
         """Return the token if it has not ended, although it should have been replaced."""
-        return self._token if self._token is not None and now < self._token.ends_at else None
+        token = self._token
+        return token if token is not None and now < token.ends_at else None
 
     def _ask(self) -> TokenIssued | NoToken:
         """Request a token; where Segment says that the clock is wrong, correct the time and request once more."""

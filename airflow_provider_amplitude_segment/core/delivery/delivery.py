@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 FIRST_MESSAGES = 250
 """If Segment rejects so many messages one by one and acknowledges none, the write key is at fault (ADR 0003)."""
 
+_ALL_REJECTED = "it rejects every message, also with a new access token"
+
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
@@ -149,31 +151,58 @@ class Delivery:
         Raises:
             SegmentRefusedError: it rejected each message so far, and the key is not proved or more messages are
                 pending; no message is journaled as rejected.
+            SegmentOAuthError: it rejected each message so far, and the access token may be the reason.
         """
-        result, oversized = BatchResult(), []
+        result, oversized, in_doubt = BatchResult(), [], []
         for batch in batches:
             if isinstance(batch, OversizedMessage):
                 oversized.append(batch)
                 continue
-            self._first = pool.submit(self._send_first, batch)
-            while not self._first.done():
-                self._wait()
-            self.sender.rate_limiter.arrived(len(batch), self.clock.monotonic())
-            result += self._first.result()
-            self._first = None
+            result, sent = self._send_alone(batch, pool, result)
+            in_doubt += [(batch, sent)] if sent.is_token_in_doubt else []
             if result.acked.pairs or result.failure or result.halted or len(result.rejected) >= FIRST_MESSAGES:
                 break
-        if result.rejected and not result.acked.pairs:
+        if in_doubt and result.acked.pairs and not (result.failure or result.halted):
+            result = self._send_again(in_doubt, result, pool)
+        if result.rejected and (result.is_token_in_doubt or not result.acked.pairs):
             pending = self.journal.pending(self.planned).count
             if result.failure or result.halted:
                 # The messages or the key may be at fault, so no message is journaled as rejected.
                 result = replace(result, rejected=())
+            elif result.is_token_in_doubt:
+                status = result.rejected[0].status
+                raise SegmentOAuthError(self.sender.label, status, pending, _ALL_REJECTED, is_of_source=True)
             elif not self.is_key_proved or len(result.rejected) + len(oversized) < pending:
                 raise SegmentRefusedError(self.sender.label, result.rejected[0].status, pending)
         self._writer.add(Ranges(), result.rejected)
         self._settle(result)
         for message in oversized:
             self._settle_oversized(message)
+
+    def _send_alone(
+        self, batch: Batch, pool: ThreadPoolExecutor, before: BatchResult
+    ) -> tuple[BatchResult, BatchResult]:
+        """Send a batch, with no other in flight; return the sum with ``before``, and how this one ended."""
+        self._first = pool.submit(self._send_first, batch)
+        while not self._first.done():
+            self._wait()
+        self.sender.rate_limiter.arrived(len(batch), self.clock.monotonic())
+        sent = self._first.result()
+        self._first = None
+        return before + sent, sent
+
+    def _send_again(
+        self, in_doubt: list[tuple[Batch, BatchResult]], result: BatchResult, pool: ThreadPoolExecutor
+    ) -> BatchResult:
+        """Send batches again whose rejections may have been about the token, after Segment acknowledged another."""
+        doubtful = {rejection for _, sent in in_doubt for rejection in sent.rejected}
+        proved = tuple(rejection for rejection in result.rejected if rejection not in doubtful)
+        result = replace(result, rejected=proved, is_token_in_doubt=False)
+        for batch, _ in in_doubt:
+            result, _ = self._send_alone(batch, pool, result)
+            if result.failure or result.halted:
+                break
+        return result
 
     def _run_others(self, batches: Iterator[Batch | OversizedMessage], pool: ThreadPoolExecutor) -> None:
         for batch in batches:
@@ -249,9 +278,9 @@ def _error_of(label: str, pending: int, failure: Failure | None) -> AmplitudeSeg
             return SegmentAnswerError(label, status, pending, "not a documented response")
         case Unreachable(reason=reason, advice=advice):
             return SegmentUnreachableError(label, pending, reason, advice)
-        case RetryLater(status=status, after_seconds=after, reason=reason, advice=advice):
+        case RetryLater(status=status, after_seconds=after, reason=reason, advice=advice, is_posted=is_posted):
             # Segment's own text may quote a user, so it is left out.
             why = "retries are spent" if status else f"{reason}; retries are spent"
-            return SegmentUnavailableError(label, status, pending, why, after, advice)
+            return SegmentUnavailableError(label, status, pending, why, after, advice, is_posted=is_posted)
         case _:
             return SyncStoppedError(label, pending)

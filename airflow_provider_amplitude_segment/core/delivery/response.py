@@ -56,10 +56,12 @@ class Rejected(NotForXCom):
     Attributes:
         status: HTTP status code.
         reason: Segment's text.
+        is_token_in_doubt: with OAuth, the access token may be the reason; such a rejection marks no user.
     """
 
     status: int
     reason: str
+    is_token_in_doubt: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Several threads send at once. A rejected batch is halved until each rejected mes
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.clock import timestamp
@@ -44,6 +44,7 @@ class BatchResult:
         retries: requests sent again.
         failure: the response that ended the sending, with the rest of the batch pending; ``None`` if there was none.
         halted: the sender was halted before the whole batch was delivered.
+        is_token_in_doubt: with OAuth, some of the rejections may be about the access token.
     """
 
     acked: Ranges = field(default_factory=Ranges)
@@ -52,6 +53,7 @@ class BatchResult:
     retries: int = 0
     failure: Failure | None = None
     halted: bool = False
+    is_token_in_doubt: bool = False
 
     def __add__(self, other: BatchResult) -> BatchResult:
         """Return the sum of both; the first failure stays."""
@@ -62,6 +64,7 @@ class BatchResult:
             self.retries + other.retries,
             self.failure or other.failure,
             self.halted or other.halted,
+            self.is_token_in_doubt or other.is_token_in_doubt,
         )
 
 
@@ -99,16 +102,24 @@ class BatchSender:
                 return BatchResult(retries=retries, halted=True)
             case Acknowledged():
                 return BatchResult(acked=batch.positions, batches=1, retries=retries)
-            case Rejected(status=status, reason=reason) if len(batch) == 1:
-                return BatchResult(rejected=(Rejection(batch.positions.pairs[0][0], status, reason),), retries=retries)
+            case Rejected(status=status, reason=reason, is_token_in_doubt=in_doubt) if len(batch) == 1:
+                rejection = Rejection(batch.positions.pairs[0][0], status, reason)
+                return BatchResult(rejected=(rejection,), retries=retries, is_token_in_doubt=in_doubt)
             case Rejected():
-                left, right = batch.halves()
-                first = self.send(left)
-                if first.failure or first.halted:
-                    return BatchResult(retries=retries) + first
-                return BatchResult(retries=retries) + first + self.send(right)
+                return BatchResult(retries=retries) + self._send_halves(batch)
             case _:
                 return BatchResult(retries=retries, failure=response)
+
+    def _send_halves(self, batch: Batch) -> BatchResult:
+        left, right = batch.halves()
+        first = self.send(left)
+        if first.failure or first.halted:
+            return first
+        second = self.send(right)
+        if first.is_token_in_doubt and second.acked.pairs and not (second.failure or second.halted):
+            # The first acknowledgement: from now on the client can tell a message's fault from the token's.
+            first = replace(self.send(left), retries=first.retries)
+        return first + second
 
     def _post_until_final(self, batch: Batch) -> tuple[Response | None, int]:
         """Post until the response is final; return it, or ``None`` if halted, and the number of retries.
@@ -116,17 +127,20 @@ class BatchSender:
         A wait that Segment requests counts as no retry, but the limit of the total time includes it.
         """
         began = self.clock.monotonic()
-        sent = backed_off = requested = 0
+        tried = posted = backed_off = requested = 0
         while True:
             if not self._may_send(len(batch)):
-                return None, max(0, sent - 1)
-            response = self.segment.post_batch(self.envelope.wrap(batch.text, timestamp(self.clock.now())), retry=sent)
-            sent += 1
+                return None, max(0, tried - 1)
+            response = self.segment.post_batch(
+                self.envelope.wrap(batch.text, timestamp(self.clock.now())), retry=posted
+            )
+            tried += 1
             if not isinstance(response, RetryLater):
-                return response, sent - 1
+                return response, tried - 1
+            posted += response.is_posted
             if response.after_seconds is None:
                 if backed_off == self.policy.retries:
-                    return response, sent - 1
+                    return response, tried - 1
                 backed_off += 1
                 wait = self.policy.back_off_seconds(backed_off, self.random_source.random())
             else:
@@ -135,13 +149,13 @@ class BatchSender:
                 back_off = self.policy.back_off_seconds(requested, self.random_source.random())
                 wait = max(response.after_seconds, back_off)
             if self.clock.monotonic() + wait - began > self.policy.total_seconds:
-                return response, sent - 1
+                return response, tried - 1
             if response.status == _TOO_MANY:
                 self.rate_limiter.slow_down(self.clock.monotonic(), wait)
             reason = f"HTTP {response.status}" if response.status else response.reason
             log.warning("%s: Segment did not acknowledge a batch (%s); retry in %.1f s", self.label, reason, wait)
             if self.clock.wait(wait, self.halt):
-                return None, sent - 1
+                return None, tried - 1
 
     def _may_send(self, messages: int) -> bool:
         wait = self.rate_limiter.reserve(messages, self.clock.monotonic())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_amplitude_segment.core.delivery.response import (
     RETRY_AFTER_CAP_SECONDS,
@@ -15,6 +15,7 @@ from airflow_provider_amplitude_segment.core.delivery.response import (
 from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, read_object
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, read_http_date, read_retry_after
 from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
+from airflow_provider_amplitude_segment.exceptions import XComValueError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _OK = 200
 _BAD_REQUEST = 400
+# https://www.rfc-editor.org/rfc/rfc6749#section-5.2. A proxy or another host responds with any other.
+_REFUSED_STATUSES = frozenset({_BAD_REQUEST, 401})
 
 # https://www.rfc-editor.org/rfc/rfc6749#section-5.2. Another text is not shown: it may quote the assertion.
 _ERRORS = frozenset(
@@ -54,6 +57,10 @@ class TokenIssued(NotForXCom):
 
     value: str
     life_seconds: float | None
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse to be pickled or copied."""
+        raise XComValueError("TokenIssued", "what it is for, and request a token in each task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +101,8 @@ def read_token_response(response: HttpResponse, *, now: float) -> TokenResponse:
     RetryLater(status=None, after_seconds=7.0, reason='the token endpoint responds with HTTP 429')
     >>> read(503, b"")
     RetryLater(status=None, after_seconds=None, reason='the token endpoint responds with HTTP 503')
-    >>> read(200, b"<html>Please log in</html>")
-    OAuthRefused(status=200, reason='not a response of a token endpoint', is_of_source=False)
+    >>> read(403, b"<html>Please log in</html>")
+    Unreachable(reason='no access token: the response is none of a token endpoint (HTTP 403)')
     """
     fields = read_object(response.body)
     if response.status == _OK:
@@ -108,8 +115,16 @@ def read_token_response(response: HttpResponse, *, now: float) -> TokenResponse:
         said = description.lower()
         if any(problem in said for problem in _CLOCK_PROBLEMS):
             return ClockSkewed(read_http_date(response.headers.get("date")))
-    known = isinstance(error, str) and error in _ERRORS
-    return OAuthRefused(response.status, str(error) if known else "no reason given")
+    if response.status in _REFUSED_STATUSES and isinstance(error, str):
+        return OAuthRefused(response.status, error if error in _ERRORS else "no reason given")
+    return _not_a_token_endpoint(response.status)
+
+
+def _not_a_token_endpoint(status: int) -> Unreachable:
+    return Unreachable(
+        f"no access token: the response is none of a token endpoint (HTTP {status})",
+        "Check Extra oauth_host of the connection, and proxies.",
+    )
 
 
 def _read_issued(response: HttpResponse, fields: dict[str, Any] | None) -> TokenResponse:
@@ -120,7 +135,7 @@ def _read_issued(response: HttpResponse, fields: dict[str, Any] | None) -> Token
     # It goes into a header.
     is_legible = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
     if not isinstance(value, str) or not value or not is_legible or str(kind).lower() != "bearer":
-        return OAuthRefused(response.status, "not a response of a token endpoint")
+        return _not_a_token_endpoint(response.status)
     return TokenIssued(value, _life((fields or {}).get("expires_in")))
 
 
@@ -163,8 +178,8 @@ def no_token(reason: str, advice: str = "") -> RetryLater:
     >>> no_token("the server refuses the connection").reason
     'no access token: the server refuses the connection'
     """
-    return RetryLater(None, None, f"no access token: {reason}", advice)
+    return RetryLater(None, None, f"no access token: {reason}", advice, is_posted=False)
 
 
 def _later(reason: str, after_seconds: float | None) -> RetryLater:
-    return RetryLater(None, after_seconds, reason)
+    return RetryLater(None, after_seconds, reason, is_posted=False)

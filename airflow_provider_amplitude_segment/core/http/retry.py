@@ -64,12 +64,14 @@ class RetryLater(NotForXCom):
         after_seconds: what ``Retry-After`` asks for; ``None`` where it is missing or not legible.
         reason: what the server says, or why no whole response came; empty where the status says it.
         advice: what to do if no response comes on any retry; empty where one came.
+        is_posted: whether the request was sent; without an access token, no batch is.
     """
 
     status: int | None
     after_seconds: float | None = None
     reason: str = ""
     advice: str = field(default="", compare=False, repr=False)
+    is_posted: bool = field(default=True, compare=False, repr=False)
 
     @property
     def said(self) -> str:

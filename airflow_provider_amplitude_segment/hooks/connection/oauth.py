@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 TOKEN_HOSTS = {"US": "https://oauth2.segment.io", "EU": "https://oauth2.eu1.segmentapis.com"}
 
 APP_ID, KEY_ID, PRIVATE_KEY, HOST = "oauth_app_id", "oauth_key_id", "oauth_private_key", "oauth_host"
+_LABELS = {APP_ID: "OAuth app ID", KEY_ID: "OAuth key ID", PRIVATE_KEY: "OAuth private key"}
 
 
-def open_oauth(connection: Any, endpoint: Endpoint, write_key: str, clock: Clock | None) -> SegmentOAuth | None:
+def open_oauth(connection: Any, endpoint: Endpoint, write_key: str, clock: Clock) -> SegmentOAuth | None:
     """Return what authorizes the batches of a connection with OAuth; ``None`` where it has none.
 
     :param connection: its Extra has the application, and may have a host for its tokens
     :param endpoint: of the connection; its TLS settings and proxies lead to the token endpoint too
     :param write_key: of the source
-    :param clock: ``None`` for the machine's
+    :param clock: of the client
     :raises SettingError: a field is missing or cannot be used, or a package is missing
     """
     key = read_key(connection)
@@ -37,7 +38,7 @@ def open_oauth(connection: Any, endpoint: Endpoint, write_key: str, clock: Clock
         return None
     # Imported here, so that a worker without OAuth needs none of it.
     from airflow_provider_amplitude_segment.clients.segment_oauth import SegmentOAuth  # noqa: PLC0415
-    from airflow_provider_amplitude_segment.clients.system_clock import SystemClock, SystemRandomSource  # noqa: PLC0415
+    from airflow_provider_amplitude_segment.clients.system_clock import SystemRandomSource  # noqa: PLC0415
     from airflow_provider_amplitude_segment.hooks.connection import session as connection_session  # noqa: PLC0415
 
     tokens = replace(endpoint, base_url=_token_host(connection, endpoint.region))
@@ -47,7 +48,7 @@ def open_oauth(connection: Any, endpoint: Endpoint, write_key: str, clock: Clock
         connection_session.open_session(tokens, connection_session.sign_nothing),
         tokens.base_url,
         endpoint.timeout_seconds,
-        clock=clock or SystemClock(),
+        clock=clock,
         random_source=SystemRandomSource(),
     )
 
@@ -60,7 +61,7 @@ def read_key(connection: Any) -> OAuthKey | None:
     from airflow_provider_amplitude_segment.clients.segment_oauth import OAuthKey, forms_of, read_pem  # noqa: PLC0415
 
     private_key = extra(connection).get(PRIVATE_KEY)
-    name = setting(connection.conn_id, f"Extra {PRIVATE_KEY}")
+    name = setting(connection.conn_id, _LABELS[PRIVATE_KEY])
     if private_key is not None and not isinstance(private_key, str):
         raise SettingError(name, f"it is {type(private_key).__name__}, not text", "the private key as PEM")
     private_key = private_key or ""
@@ -73,11 +74,11 @@ def read_key(connection: Any) -> OAuthKey | None:
     if len(missing) == len(values):
         return None
     if missing:
-        present = " and ".join(field for field, value in values.items() if value)
+        present = " and ".join(_LABELS[field] for field, value in values.items() if value)
         raise SettingError(
-            setting(connection.conn_id, f"Extra {missing[0]}"),
+            setting(connection.conn_id, _LABELS[missing[0]]),
             f"it is missing or blank, and {present} is not",
-            "all of oauth_app_id, oauth_key_id and oauth_private_key for OAuth, or none of them",
+            "a value as the other two fields of OAuth do; or clear all three",
         )
     if pem is None:
         raise SettingError(

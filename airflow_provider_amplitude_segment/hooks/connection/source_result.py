@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.segment_api.source_check import ProvedSource, UnknownSource
 from airflow_provider_amplitude_segment.exceptions import SourceDisabledError
+from airflow_provider_amplitude_segment.hooks.connection.test_result import APPLICATION_NOT_PROVED
 
 if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.segment_api.source_check import Checked
@@ -25,7 +26,13 @@ def api_unusable(error: SettingError) -> Verdict:
 
 
 def source_result(
-    endpoint: Endpoint, api_conn_id: str, checked: Checked, reached: Verdict, debugger: str | None
+    endpoint: Endpoint,
+    api_conn_id: str,
+    checked: Checked,
+    reached: Verdict,
+    debugger: str | None,
+    *,
+    has_oauth: bool = False,
 ) -> Verdict:
     """Return what the Public API says of the write key.
 
@@ -34,9 +41,12 @@ def source_result(
     :param checked: what it says of the key
     :param reached: the result without it, which stays where the key is neither proved nor refuted
     :param debugger: URL of the source's debugger; ``None`` where it is not known
+    :param has_oauth: whether an access token was issued for the test
     """
     if isinstance(checked, ProvedSource):
-        return True, _proved(endpoint, api_conn_id, checked, debugger)
+        said = _proved(endpoint, api_conn_id, checked)
+        said += f" {APPLICATION_NOT_PROVED}" if has_oauth else ""
+        return True, f"{said} Its debugger: {debugger}" if debugger else said
     if isinstance(checked, UnknownSource):
         passed, said = reached
         return passed, f"{said} Connection {api_conn_id!r} does not prove the key: {checked.reason}. {checked.advice}"
@@ -48,7 +58,7 @@ def source_result(
     return False, _refuted(endpoint, checked)
 
 
-def _proved(endpoint: Endpoint, api_conn_id: str, proved: ProvedSource, debugger: str | None) -> str:
+def _proved(endpoint: Endpoint, api_conn_id: str, proved: ProvedSource) -> str:
     region = endpoint.known_region or "not known, because Host is none of Segment's"
     said = (
         f"Works: the write key is that of source {proved.source.slug!r} in workspace {proved.workspace.slug!r}, and "
@@ -56,7 +66,7 @@ def _proved(endpoint: Endpoint, api_conn_id: str, proved: ProvedSource, debugger
     )
     if proved.rules is not None and proved.rules.drops_unplanned_traits:
         said += " The source drops traits that its tracking plan does not have: add the trait of each cohort to it."
-    return f"{said} Its debugger: {debugger}" if debugger else said
+    return said
 
 
 def _refuted(endpoint: Endpoint, error: WriteKeyError) -> str:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 Verdict = tuple[bool, str]
 """Whether the test passed, and the text for the form, which holds neither a key nor a response's body."""
 
+APPLICATION_NOT_PROVED = (
+    "Segment issues an access token to the OAuth application, but this does NOT prove that the application is "
+    "connected to the source."
+)
+"""Of a proved write key."""
+
 _FIRST_SERVER_ERROR = 500
 
 
@@ -109,8 +115,8 @@ def no_access_token(refusal: NoToken) -> Verdict:
     if isinstance(refusal, OAuthRefused):
         return False, (
             f"Refused: Segment issues no access token to this OAuth application (HTTP {refusal.status}: "
-            f"{refusal.reason}). Check oauth_app_id, oauth_key_id and oauth_private_key, that the application is not "
-            "revoked, the data region, and the clock of Airflow's server."
+            f"{refusal.reason}). Check OAuth app ID, OAuth key ID and OAuth private key, that the application is not "
+            "revoked, the data region, Extra oauth_host if it is set, and the clock of Airflow's server."
         )
     advice = f" {refusal.advice}" if refusal.advice else " Test again in some minutes."
     return False, f"Not tested: {refusal.reason}.{advice}"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_amplitude_segment.core.delivery.response import OAuthRefused
+from airflow_provider_amplitude_segment.core.delivery.response import OAuthRefused, Unreachable
 from airflow_provider_amplitude_segment.core.delivery.token_response import (
     ClockSkewed,
     TokenIssued,
@@ -33,10 +33,27 @@ def test_a_wrong_clock_is_read_from_the_description(description: str) -> None:
     assert isinstance(read(401, fields, DATE), OAuthRefused)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 415, 302, 501])
-def test_any_other_response_is_final(status: int) -> None:
+@pytest.mark.parametrize("status", [400, 401])
+def test_an_error_of_the_standard_is_final(status: int) -> None:
+    """https://www.rfc-editor.org/rfc/rfc6749#section-5.2."""
     assert read(status, {"error": "invalid_client"}) == OAuthRefused(status, "invalid_client")
-    assert read(status, b"<html>") == OAuthRefused(status, "no reason given")
+    assert read(status, {"error": "anything else"}) == OAuthRefused(status, "no reason given")
+
+
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        *[(status, {"error": "invalid_client"}) for status in (403, 404, 405, 415, 302, 501)],
+        *[(status, b"<html>") for status in (400, 401, 403, 404, 407, 302)],
+        *[(400, fields) for fields in ({}, [], {"error": 5}, {"message": "no"}, b"")],
+    ],
+)
+def test_any_other_response_is_not_one_of_a_token_endpoint(status: int, fields: object) -> None:
+    response = read(status, fields)
+
+    assert response == Unreachable(f"no access token: the response is none of a token endpoint (HTTP {status})")
+    assert "oauth_host" in response.advice
+    assert "proxies" in response.advice
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
@@ -63,8 +80,8 @@ def test_a_busy_endpoint_is_asked_again_after_what_it_asks_for(status: int) -> N
         b"",
     ],
 )
-def test_a_200_without_a_token_that_a_header_can_carry_is_final(fields: object) -> None:
-    assert isinstance(read(200, fields), OAuthRefused)
+def test_a_200_without_a_token_that_a_header_can_carry_is_not_one_of_a_token_endpoint(fields: object) -> None:
+    assert isinstance(read(200, fields), Unreachable)
 
 
 def test_a_token_that_was_cut_off_is_none() -> None:
@@ -82,4 +99,4 @@ def test_no_response_raises_or_is_quoted(status: int, fields: dict[str, Any]) ->
     response = read(status, fields, DATE)
 
     assert "secret" not in f"{response!r}"
-    assert isinstance(response, TokenIssued | OAuthRefused | RetryLater | ClockSkewed)
+    assert isinstance(response, TokenIssued | OAuthRefused | Unreachable | RetryLater | ClockSkewed)
