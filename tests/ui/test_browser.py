@@ -162,6 +162,7 @@ def test_the_test_button_proves_a_write_key_where_the_connection_names_the_publi
     ui.save()
 
     message = ui.test_connection("segment_proved")
+    ui.picture("connection-test-proved", 600)
 
     assert message.startswith(
         "Test Connection Successful\nWorks: the write key is that of source 'segment_default' in workspace 'sandbox', "
