@@ -28,6 +28,7 @@ from airflow_provider_amplitude_segment.core.delivery.response import (
 )
 from airflow_provider_amplitude_segment.core.http.base_url import without_version
 from airflow_provider_amplitude_segment.core.http.network_fault import read_fault
+from airflow_provider_amplitude_segment.core.http.response_body import read_object
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
 from airflow_provider_amplitude_segment.exceptions import XComValueError
 
@@ -114,7 +115,7 @@ class SegmentClient:
         """
         if self._oauth is None:
             return self._post(body, retry, None)
-        if not body.startswith(b'{"') or body.startswith(b'{"writeKey"'):
+        if not body.startswith(b'{"') or (b'"writeKey"' in body and "writeKey" in (read_object(body) or {"writeKey"})):
             raise ValueError('with OAuth, a body must begin with {" and have no writeKey, because the client adds it')
         return self._post_with_token(self._oauth, self._oauth.body_start + body[1:], retry)
 

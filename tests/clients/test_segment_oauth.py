@@ -216,7 +216,16 @@ def test_a_small_and_young_batch_is_the_one_that_is_posted_again(
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"writeKey": "another", "batch": []}', b' {"batch": []}', b"{}", b"[]", b"", b'{\n"batch": []}']
+    "body",
+    [
+        b'{"writeKey": "another", "batch": []}',
+        b'{"batch": [], "writeKey": "another"}',
+        b' {"batch": []}',
+        b"{}",
+        b"[]",
+        b"",
+        b'{\n"batch": []}',
+    ],
 )
 def test_a_body_that_the_write_key_cannot_be_put_into_is_refused_before_any_request(
     server: OAuthSegment, client: SegmentClient, body: bytes
