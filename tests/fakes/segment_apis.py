@@ -62,7 +62,9 @@ class FakePublicApi:
         self._begin("sources")
         for key in self.keys:
             fingerprints = frozenset({f"fp-{key}"}) if self.shows_keys else frozenset()
-            yield ListedSource(f"source-{key}", key, key, enabled=self.enabled, keys=fingerprints)
+            yield ListedSource(
+                f"source-{key}", key, key, enabled=self.enabled, keys=fingerprints, hides_keys=not self.shows_keys
+            )
 
     def identify_rules(self, source_id: str) -> IdentifyRules:  # noqa: ARG002 - all are alike
         return IdentifyRules()

@@ -14,13 +14,12 @@ from airflow_provider_amplitude_segment.core.report.outcome import ExportIncompl
 from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
 from airflow_provider_amplitude_segment.core.segment_api.retries import FEW_RETRIES
-from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, RejectedUsersError
 from faults.faulty_store import FaultyStore
 from faults.played_process import PlayedProcess
 from faults.process import Process
-from faults.segment_apis import API_CONN_ID, TIMEOUT_SECONDS, open_public_api
+from faults.segment_apis import API_CONN_ID, TIMEOUT_SECONDS, InlineLimit, open_public_api
 from faults.virtual_time import ProcessClock
 from faults.wire import Wire
 
@@ -116,7 +115,7 @@ class Attempt(PlayedProcess):
         return SegmentClient(self.session(wire, key), self._world.sandbox.url, TIMEOUT_SECONDS, now=clock.now)
 
     def _public_api(self, clock: ProcessClock) -> PublicApiAccess:
-        limit = TimeLimit(clock.monotonic)
+        limit = InlineLimit(clock)
         session = self.session(Wire(self.process, self._world))
-        client = open_public_api(self._world, session, clock, FEW_RETRIES, limit.check)
+        client = open_public_api(self._world, session, clock, FEW_RETRIES, limit)
         return PublicApiAccess(API_CONN_ID, None, client, limit)

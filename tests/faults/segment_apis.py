@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from requests.auth import HTTPBasicAuth
@@ -9,6 +10,7 @@ from requests.auth import HTTPBasicAuth
 from airflow_provider_amplitude_segment.clients.profile_api import ProfileApiClient
 from airflow_provider_amplitude_segment.clients.public_request import Waiting
 from airflow_provider_amplitude_segment.clients.segment_api import SegmentApiClient
+from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,16 +25,34 @@ API_CONN_ID = "segment_api"
 TIMEOUT_SECONDS = 5.0
 
 
+class InlineLimit(TimeLimit):
+    """A limit of requests that run in the caller's thread, because the steps of a history follow each other.
+
+    ``before_request`` is called before each request.
+    """
+
+    def __init__(self, clock: ProcessClock, before_request: Callable[[], object] = lambda: None) -> None:
+        super().__init__(clock.monotonic)
+        self._before_request = before_request
+
+    def left(self) -> float:
+        return math.inf
+
+    def check(self) -> None:
+        self._before_request()
+        super().check()
+
+
 def open_public_api(
     world: World,
     session: requests.Session,
     clock: ProcessClock,
     retries: RetryPolicy,
-    before_request: Callable[[], object],
+    limit: InlineLimit,
 ) -> SegmentApiClient:
     """Return a client of the workspace that has the first destination's source."""
     session.headers["Authorization"] = f"Bearer {world.sandbox.segment.public_api.token}"
-    waiting = Waiting(clock.sleep, clock.random, clock.now, clock.monotonic, before_request)
+    waiting = Waiting(clock.sleep, clock.random, clock.now, clock.monotonic, limit)
     url = f"{world.sandbox.url}/public-api"
     return SegmentApiClient(session, url, TIMEOUT_SECONDS, conn_id=API_CONN_ID, retries=retries, waiting=waiting)
 

@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.core.verification.verification import Co
 from faults.faulty_store import FaultyStore
 from faults.played_process import PlayedProcess
 from faults.process import Process
-from faults.segment_apis import API_CONN_ID, open_profile_api, open_public_api
+from faults.segment_apis import API_CONN_ID, InlineLimit, open_profile_api, open_public_api
 from faults.virtual_time import RENEWAL, ProcessClock
 from faults.wire import Wire
 
@@ -99,7 +99,7 @@ class VerifyAttempt(PlayedProcess):
         clock = _VerifyClock(world.time, process, world.tokens)
         pacer = _OneByOne(clock, process.stop)
         wire = Wire(process, world, world.proved.name)
-        public = open_public_api(world, self.session(wire), clock, RETRIES, process.gate)
+        public = open_public_api(world, self.session(wire), clock, RETRIES, InlineLimit(clock, process.gate))
         profile = open_profile_api(world, self.session(wire), clock, pacer.before_request)
         return VerifyPorts(
             apis={
