@@ -78,7 +78,7 @@ class SourceChecks:
         """
         state = None if attempt.is_paused else attempt.source_state
         segment, amplitude = self._world.sandbox.segment, self._world.sandbox.amplitude
-        before = segment.batches_received, amplitude.exports_spent
+        before, asked_before = (segment.batches_received, amplitude.exports_spent), segment.public_api.requests
         self._set(state)
         try:
             yield
@@ -88,9 +88,10 @@ class SourceChecks:
             return
         if state.is_refusing and (segment.batches_received, amplitude.exports_spent) != before:
             self.findings.append(("unproved", f"{attempt.process.name}: {state.kind}, and it sent or spent"))
-        self._judge(attempt, state)
+        has_asked = segment.public_api.requests != asked_before
+        self._judge(attempt, state, has_asked=has_asked)
 
-    def _judge(self, attempt: Attempt, state: SourceState) -> None:
+    def _judge(self, attempt: Attempt, state: SourceState, *, has_asked: bool) -> None:
         name, met = attempt.process.name, attempt.process.met
         if isinstance(attempt.outcome, WriteKeyError | SourceDisabledError):
             expected = {WRONG: WriteKeyError, DISABLED: SourceDisabledError}.get(state.kind)
@@ -101,7 +102,8 @@ class SourceChecks:
             checked = attempt.sync.report.destination(self._world.proved.name).source_checked
             if state.is_refusing or checked is None:
                 self.findings.append(("unproved", f"{name}: {state.kind}, and it succeeded, {checked}"))
-            if state.kind == PROVED and checked != "proved" and not {"slow answer", "pause"} & set(met):
+            # A try that asks nothing goes by what an earlier one of its run kept: that the keys were hidden.
+            if state.kind == PROVED and checked != "proved" and has_asked and not {"slow answer", "pause"} & set(met):
                 self.findings.append(("unproved", f"{name}: {state.kind}, and {checked}"))
             self.survived.append(state.kind)
 
