@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import inspect
 import pickle
@@ -16,14 +17,18 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from fakes.tested_dag import parse_dag
 
 from airflow_provider_amplitude_segment.clients.amplitude import AmplitudeClient
+from airflow_provider_amplitude_segment.clients.profile_api import ProfileApiClient
 from airflow_provider_amplitude_segment.clients.segment import SegmentClient
-from airflow_provider_amplitude_segment.core.delivery import response
+from airflow_provider_amplitude_segment.clients.segment_api import SegmentApiClient
+from airflow_provider_amplitude_segment.core.delivery import access_token, response
 from airflow_provider_amplitude_segment.core.export import cohort, download, responses
 from airflow_provider_amplitude_segment.core.ledger import stream
+from airflow_provider_amplitude_segment.core.segment_api import identify_counts, profile, source_check, workspace
 from airflow_provider_amplitude_segment.exceptions import XComValueError
 from airflow_provider_amplitude_segment.hooks import segment as segment_hook
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
+from airflow_provider_amplitude_segment.hooks.segment_api import SegmentApiHook
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, WRITE_KEY_EMEA, Sandbox, SandboxCohort
 
 if TYPE_CHECKING:
@@ -34,6 +39,8 @@ if TYPE_CHECKING:
 DAGS = Path(__file__).parent / "dags" / "values_from_tasks.py"
 POWER, NUMBERED = "Power Users (c1)", "Numbered (1234567)"
 KEYS = (WRITE_KEY_DEFAULT, WRITE_KEY_EMEA)
+CLIENTS = (AmplitudeClient, SegmentClient, SegmentApiClient, ProfileApiClient)
+SEGMENTS = (access_token, identify_counts, profile, source_check, workspace)
 
 
 @pytest.fixture
@@ -104,8 +111,8 @@ def values_of(owner: type) -> Iterator[type]:
     """Give every dataclass that a public method returns, alone, in a collection or as one of several."""
     methods = [method for name, method in inspect.getmembers(owner, inspect.isfunction) if not name.startswith("_")]
     for method in methods:
-        names = {"Path": Path, "AmplitudeClient": AmplitudeClient, "SegmentClient": SegmentClient}
-        for module in (typing, cohort, responses, download, response, stream, segment_hook):
+        names: dict[str, object] = {client.__name__: client for client in (*CLIENTS, Path)}
+        for module in (typing, collections.abc, cohort, responses, download, response, stream, segment_hook, *SEGMENTS):
             names |= vars(module)
         remaining = [typing.get_type_hints(method, localns=names)["return"]]
         while remaining:
@@ -116,9 +123,11 @@ def values_of(owner: type) -> Iterator[type]:
 
 
 def test_nothing_that_a_hook_or_a_client_returns_crosses_an_xcom() -> None:
-    owners = (AmplitudeHook, SegmentHook, AmplitudeClient, SegmentClient)
+    owners = (AmplitudeHook, SegmentHook, SegmentApiHook, *CLIENTS)
     kinds = {kind for owner in owners for kind in values_of(owner)}
-    assert {"Cohort", "Usage", "RetryLater", "Download", "Acknowledged"} <= {kind.__name__ for kind in kinds}
+    assert {"Cohort", "Usage", "RetryLater", "Download", "Acknowledged", "ListedSource", "TraitFound"} <= {
+        kind.__name__ for kind in kinds
+    }
     for kind in kinds:
         with pytest.raises(XComValueError, match=f"class {kind.__name__} cannot"):
             object.__new__(kind).serialize()
