@@ -14,16 +14,13 @@ from airflow_provider_amplitude_segment.clients.scratch_folder import open_scrat
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
 from airflow_provider_amplitude_segment.core.retirement import CohortRetirement
 from airflow_provider_amplitude_segment.core.sync import CohortSync
-from airflow_provider_amplitude_segment.exceptions import ExportTimeoutError, ExportWaitError, SettingError
-from airflow_provider_amplitude_segment.links.task_links import push_found_debuggers, push_links, push_no_links
+from airflow_provider_amplitude_segment.exceptions import ExportTimeoutError, ExportWaitError
+from airflow_provider_amplitude_segment.links.task_links import push_found_debuggers
+from airflow_provider_amplitude_segment.task.beginning import begin_task
 from airflow_provider_amplitude_segment.task.errors import translate_errors
 from airflow_provider_amplitude_segment.task.parameters import (
-    read_cohort_id,
-    read_connection_id,
-    read_connection_ids,
     read_flag,
 )
-from airflow_provider_amplitude_segment.task.plain_values import make_plain
 from airflow_provider_amplitude_segment.task.ports import open_delivery_ports, open_sync_ports
 from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore
 from airflow_provider_amplitude_segment.task.reporting.publish import ReportingOperator, run_and_publish
@@ -81,7 +78,7 @@ class RetireOperator(DestinationParameters, StoppableOperator, Protocol):
 def execute_sync(operator: SyncOperator, context: Context) -> dict[str, Any]:
     """Sync, or defer until the export is complete; see the sync operator's ``execute``."""
     with translate_errors():
-        _begin(operator, context["ti"])
+        begin_task(operator, context["ti"])
         wait_for_export = not read_flag("deferrable", operator.deferrable)
     return _sync(operator, context, wait_for_export=wait_for_export)
 
@@ -89,7 +86,7 @@ def execute_sync(operator: SyncOperator, context: Context) -> dict[str, Any]:
 def resume_sync(operator: SyncOperator, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
     """Resume a sync after its deferral, in a new process, from the run's checkpoint."""
     with translate_errors():
-        _begin(operator, context["ti"])
+        begin_task(operator, context["ti"])
         wait_error = _wait_error(operator, event)
     return _sync(operator, context, wait_for_export=True, wait_error=wait_error)
 
@@ -97,7 +94,7 @@ def resume_sync(operator: SyncOperator, context: Context, event: Mapping[str, An
 def execute_retirement(operator: RetireOperator, context: Context) -> dict[str, Any]:
     """Retire a cohort; see the retire operator's ``execute``."""
     with translate_errors(), open_scratch() as scratch:
-        _begin(operator, context["ti"])
+        begin_task(operator, context["ti"])
         settings = replace(read_retire_settings(operator), run_configuration=configuration_of(context))
         app_id = read_app_id(operator.app_id)
         progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
@@ -107,25 +104,6 @@ def execute_retirement(operator: RetireOperator, context: Context) -> dict[str, 
             retirement = CohortRetirement(settings, run_of(context), ports, app_id=app_id, recorded=recorded)
             run_and_publish(operator, context, retirement, lambda: progress.during(retirement.run))
             return retirement.report.as_dict()
-
-
-def _begin(operator: DestinationParameters, ti: Any) -> None:
-    """Make the operator's rendered parameters plain values, and push the task's links, before any request.
-
-    Raises:
-        SettingError: a parameter that the links need is wrong; the links are pushed as empty texts.
-    """
-    try:
-        make_plain(operator)
-        cohort_id = read_cohort_id(operator.cohort_id)
-        # The retire operator has no Amplitude connection.
-        amplitude = getattr(operator, "amplitude_conn_id", None)
-        amplitude_conn_id = None if amplitude is None else read_connection_id("amplitude_conn_id", amplitude)
-        segment_conn_ids = read_connection_ids(operator.segment_conn_id)
-    except SettingError:
-        push_no_links(ti)
-        raise
-    push_links(ti, cohort_id=cohort_id, amplitude_conn_id=amplitude_conn_id, segment_conn_ids=segment_conn_ids)
 
 
 def _wait_error(operator: SyncOperator, event: Mapping[str, Any]) -> AmplitudeSegmentError | None:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch
 from airflow_provider_amplitude_segment.core.verification.verification import CohortVerification, Unsettled
-from airflow_provider_amplitude_segment.exceptions import SettingError
-from airflow_provider_amplitude_segment.links.task_links import push_links, push_no_links
+from airflow_provider_amplitude_segment.task.beginning import begin_task
 from airflow_provider_amplitude_segment.task.errors import translate_errors
-from airflow_provider_amplitude_segment.task.parameters import read_cohort_id, read_connection_ids, read_flag
-from airflow_provider_amplitude_segment.task.plain_values import make_plain
+from airflow_provider_amplitude_segment.task.parameters import read_flag
 from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore
 from airflow_provider_amplitude_segment.task.reporting.verify_result import publish_verification
 from airflow_provider_amplitude_segment.task.run import run_of
@@ -62,7 +60,7 @@ def resume_verification(operator: VerifyOperator, context: Context) -> dict[str,
 def _verify(operator: VerifyOperator, context: Context, *, waits: bool, is_settled: bool = False) -> dict[str, Any]:
     ti = context["ti"]
     with translate_errors(), open_scratch() as scratch:
-        _begin(operator, ti)
+        begin_task(operator, ti)
         settings = read_verify_settings(operator)
         progress = ProgressStore(context.get("task_state_store"), ti.try_number)
         with open_verify_ports(operator, scratch) as opened:
@@ -91,19 +89,3 @@ def _defer(operator: VerifyOperator, unsettled: Unsettled) -> NoReturn:
         # Twice, because a triggerer that takes over waits again where this worker's clock is ahead of its own.
         timeout=2 * timedelta(seconds=seconds) + _TRIGGER_MARGIN,
     )
-
-
-def _begin(operator: VerifyOperator, ti: Any) -> None:
-    """Make the rendered parameters plain values, and push the task's links.
-
-    Raises:
-        SettingError: a parameter that the links need is wrong; the links are pushed as empty texts.
-    """
-    try:
-        make_plain(operator)
-        cohort_id = read_cohort_id(operator.cohort_id)
-        segment_conn_ids = read_connection_ids(operator.segment_conn_id)
-    except SettingError:
-        push_no_links(ti)
-        raise
-    push_links(ti, cohort_id=cohort_id, amplitude_conn_id=None, segment_conn_ids=segment_conn_ids)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.segment_api.access import PublicApiAccess
-from airflow_provider_amplitude_segment.core.segment_api.identify_counts import IdentifyCounts
 from airflow_provider_amplitude_segment.core.segment_api.time_limit import TimeLimit
 from airflow_provider_amplitude_segment.core.segment_api.workspace import (
     ConnectedDestination,
@@ -36,7 +35,7 @@ class FakeSource:
 
 
 class FakePublicApi:
-    """The Public API of one workspace.
+    """The Public API of one workspace, as far as a check of write keys asks it.
 
     Attributes:
         slug: of the workspace.
@@ -102,9 +101,3 @@ class FakePublicApi:
     def connected_destinations(self, source_id: str) -> Sequence[ConnectedDestination]:
         self._ask("destinations")
         return self._of(source_id).destinations
-
-    def identify_counts(self, source_id: str, since: float, until: float) -> IdentifyCounts:
-        raise NotImplementedError
-
-    def suppressed_users(self) -> Iterator[Sequence[str]]:
-        raise NotImplementedError

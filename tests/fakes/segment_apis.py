@@ -26,7 +26,7 @@ from fakes.segment import FakeSegment
 
 
 @dataclass
-class FakePublicApi:
+class PublicApiOfSegment:
     """The workspace of a Segment's sources.
 
     Attributes:

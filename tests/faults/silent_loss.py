@@ -23,9 +23,9 @@ class LostUsers(set[str]):
             self.ever.add(user_id)
         return is_lost
 
-    def explains(self, user_id: str, *, told: bool | None, believed: bool | None) -> bool:
-        """Return whether a loss explains that Segment believes something else than it was told.
+    def explains(self, user_id: str, *, delivered: bool | None, believed: bool | None) -> bool:
+        """Return whether a loss explains that Segment believes something else than was delivered.
 
         Whose ``true`` and ``false`` were both lost stays unknown to Segment, which is no member and nothing to heal.
         """
-        return user_id in self.unhealed or (user_id in self.ever and told is False and believed is None)
+        return user_id in self.unhealed or (user_id in self.ever and delivered is False and believed is None)

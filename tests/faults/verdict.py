@@ -30,7 +30,7 @@ def judge_ledger(world: World, destination: Destination) -> Iterator[Finding]:
     beliefs = _beliefs(world, destination)
     for (trait, user), (told, in_doubt, refused) in state.items():
         believed = beliefs.get((trait, user))
-        if not in_doubt and believed is not told and not world.lost.explains(user, told=told, believed=believed):
+        if not in_doubt and believed is not told and not world.lost.explains(user, delivered=told, believed=believed):
             yield (
                 "differences",
                 f"{destination.name}: {user!r} told {told}, believed {believed} ({trait!r}, {refused=})",

@@ -93,8 +93,8 @@ def _reported(report: VerifiedDestination) -> set[Pair]:
 def _judge_state(world: World, attempt: VerifyAttempt, found: Found, reported: AbstractSet[Pair]) -> Iterator[Finding]:
     """Hold the ledger against what it was: the same, or with the healed pairs in doubt, whole."""
     name, after = attempt.process.name, world.state(world.proved)
-    if {pair: told for pair, (told, _, _) in after.items()} != {
-        pair: told for pair, (told, _, _) in found.state.items()
+    if {pair: delivered for pair, (delivered, _, _) in after.items()} != {
+        pair: delivered for pair, (delivered, _, _) in found.state.items()
     }:
         yield "wrong", f"{name}: a verification changed what was delivered"
     doubted = {pair for pair, (_, in_doubt, _) in found.state.items() if in_doubt}
@@ -108,7 +108,9 @@ def _judge_users(world: World, attempt: VerifyAttempt, state: State, reported: A
     """Hold each reported pair, and each matched one of a complete sample, against what Segment showed when asked."""
     name, report = attempt.process.name, attempt.report
     asked_at = _asked_at(attempt)
-    settled = {pair: told for pair, (told, in_doubt, _) in state.items() if not in_doubt and told is not None}
+    settled = {
+        pair: delivered for pair, (delivered, in_doubt, _) in state.items() if not in_doubt and delivered is not None
+    }
     for pair in sorted(reported):
         if pair not in settled or _agrees(world, pair, settled[pair], asked_at):
             yield "false alarms", f"{name}: {pair} is reported, and Segment has {settled.get(pair)}"
@@ -121,7 +123,7 @@ def _judge_users(world: World, attempt: VerifyAttempt, state: State, reported: A
                 yield "missed losses", f"{name}: {pair} is matched, and Segment has not {settled[pair]}"
 
 
-def _agrees(world: World, pair: Pair, told: bool, asked_at: dict[Pair, float]) -> bool:
+def _agrees(world: World, pair: Pair, delivered: bool, asked_at: dict[Pair, float]) -> bool:
     """Return whether Segment showed the ledger's value when it was asked last; a former member may be unknown to it."""
     trait, user = pair
     asked = ("" if "," in trait else trait, user.lower())
@@ -129,7 +131,7 @@ def _agrees(world: World, pair: Pair, told: bool, asked_at: dict[Pair, float]) -
         return False
     profile = world.sandbox.segment.profile(user.lower(), asked_at[asked])
     held = profile.traits.get(trait) if profile else None
-    return held.value is told if held else not told
+    return held.value is delivered if held else not delivered
 
 
 def _asked_at(attempt: VerifyAttempt) -> dict[Pair, float]:

@@ -117,7 +117,7 @@ class BatchSender:
             return first
         second = self.send(right)
         if first.is_token_in_doubt and second.acked.pairs and not (second.failure or second.halted):
-            # The first acknowledgement: from now on the client can tell a message's fault from the token's.
+            # The first acknowledgement: from now on the client can separate a message's fault from the token's.
             first = replace(self.send(left), retries=first.retries)
         return first + second
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import fnmatch
-import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_amplitude_segment.core.export.response_errors import error_reason, is_success, raise_for_status
-from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, read_object
+from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, number_of, read_object
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeAnswerError,
     AmplitudeUnavailableError,
@@ -134,8 +133,8 @@ def read_cohorts(status: int, body: bytes, *, is_end_announced: bool = True) -> 
 
 
 def _read_cohort(entry: dict[str, Any]) -> Cohort:
-    size = _number(entry.get("size"))
-    computed = _number(entry.get("lastComputed"))
+    size = number_of(entry.get("size"))
+    computed = number_of(entry.get("lastComputed"))
     if computed is not None and computed >= _MILLISECONDS_FROM:
         computed /= 1000
     definition = entry.get("definition")
@@ -156,16 +155,6 @@ def _read_cohort(entry: dict[str, Any]) -> Cohort:
 def _owners(value: object) -> tuple[str, ...]:
     names = [_text(owner) for owner in value] if isinstance(value, list) else []
     return tuple(name for name in names if name)
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
 
 
 def _text(value: object) -> str:

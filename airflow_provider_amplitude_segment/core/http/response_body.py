@@ -7,6 +7,7 @@ A body without an announced end ends with the connection, so a cut looks like an
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -110,3 +111,18 @@ def is_cut_object(body: bytes, *, is_end_announced: bool) -> bool:
     if not begun:
         return not is_end_announced
     return begun.startswith(b"{") and read_object(body) is None
+
+
+def number_of(value: object) -> float | None:
+    """Return a number of JSON that is finite and not negative; ``None`` for any other value.
+
+    >>> number_of(7), number_of(-1), number_of(True), number_of("7"), number_of(float("inf")), number_of(10**400)
+    (7.0, None, None, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None

@@ -9,7 +9,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core.segment_api.responses import number_of, text_of
+from airflow_provider_amplitude_segment.core.http.response_body import number_of
+from airflow_provider_amplitude_segment.core.segment_api.responses import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

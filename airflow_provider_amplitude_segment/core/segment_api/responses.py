@@ -6,12 +6,11 @@ Every success is ``{"data": {…}}``, every error ``{"errors": [{"type", "messag
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, read_object
+from airflow_provider_amplitude_segment.core.http.response_body import CUT_OFF, is_cut_object, number_of, read_object
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater, read_retry_after
 from airflow_provider_amplitude_segment.core.not_for_xcom import NotForXCom
 from airflow_provider_amplitude_segment.exceptions import SegmentApiAnswerError, SegmentApiRefusedError
@@ -195,21 +194,6 @@ def read_wait(response: HttpResponse, *, now: float) -> float | None:
     data = _first_error(response.body).get("data")
     milliseconds = number_of(data.get("msBeforeNext")) if isinstance(data, dict) else None
     return None if milliseconds is None else milliseconds / 1000
-
-
-def number_of(value: object) -> float | None:
-    """Return a number of JSON that is finite and not negative; ``None`` for any other value.
-
-    >>> number_of(7), number_of(-1), number_of(True), number_of("7"), number_of(float("inf")), number_of(10**400)
-    (7.0, None, None, None, None, None)
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
 
 
 def error_reason(body: bytes) -> str:

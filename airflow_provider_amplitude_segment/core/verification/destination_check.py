@@ -96,7 +96,7 @@ class DestinationCheck:
                         # Some of them may be suppressed users.
                         check.drop_mismatches()
                 finally:
-                    self._tell(check, sample)
+                    self._report_sample(check, sample)
                 try:
                     self._keep_mismatched(check, engine, scratch)
                 except AmplitudeSegmentError:
@@ -185,7 +185,7 @@ class DestinationCheck:
                 self._apis.conn_id, "what a profile has", check.unreadable_status, f"for none of {asked:,} users"
             )
 
-    def _tell(self, check: ProfileCheck, sample: Sample) -> None:
+    def _report_sample(self, check: ProfileCheck, sample: Sample) -> None:
         """Put the verdicts into the report, also where some are missing."""
         counts, pairs = check.count(), list(enumerate(check.pairs))
         plan = count_part(check, (n for n, pair in pairs if pair.in_plan), is_whole=sample.has_plan)
@@ -264,7 +264,7 @@ class DestinationCheck:
             check.drop_mismatches()
             self.state.ledger.delete(mismatched_file(self.state.commit.generation))
             self.report = replace(self.report, mismatched_users=None)
-            self._tell(check, sample)
+            self._report_sample(check, sample)
             raise
 
     def _store_mismatched(self, engine: duckdb.DuckDBPyConnection, file: Path) -> None:

@@ -46,7 +46,7 @@ class SamplePart:
         return self.mismatches / self.compared if self.compared else None
 
     def bound(self, risk: float = RISK) -> float | None:
-        """Return the upper bound of the share that differs; ``None`` where it is not known yet, or nobody was asked.
+        """Return the upper bound of the share that differs; ``None`` where it is not known, or no user was compared.
 
         >>> SamplePart(matched=100, is_whole=True).bound(), SamplePart(matched=1, unreadable=9, is_whole=True).bound()
         (0.0, 0.9)
@@ -90,6 +90,6 @@ def bound_of_all(strata: Sequence[tuple[SamplePart, int]]) -> float | None:
     if not total or any(part.unanswered for part, _ in strata):
         return None
     risk = RISK / max(1, sum(not part.is_whole for part, _ in strata))
-    # Nobody of a stratum was asked where the sample is too small.
+    # A sample that is too small has no user of a stratum.
     bounds = [(part.bound(risk), users) for part, users in strata]
     return sum((1.0 if bound is None else bound) * users for bound, users in bounds) / total

@@ -161,12 +161,13 @@ class CohortVerification:
             fault = faults.get(report.destination)
             if settings.heal and not report.healed and fault is not None and fault.retryable:
                 raise fault
-        for report in sorted(above, key=lambda report: report.worst_ratio, reverse=True):
+        if above:
+            worst = max(above, key=lambda report: report.worst_ratio)
             raise MismatchError(
-                report.segment_conn_id,
-                *report.worst_part,
+                worst.segment_conn_id,
+                *worst.worst_part,
                 settings.max_mismatch_ratio,
-                report.healed,
-                report.mismatched_users or "",
+                worst.healed,
+                worst.mismatched_users or "",
                 was_to_heal=settings.heal,
             )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fakes import World
 from fakes.engine import shared_engine
-from fakes.segment_apis import FakeProfileApi, FakePublicApi
+from fakes.segment_apis import FakeProfileApi, PublicApiOfSegment
 
 from airflow_provider_amplitude_segment.core.ledger.stream import Run
 from airflow_provider_amplitude_segment.core.verification.ports import SegmentApis, VerifyPorts
@@ -31,7 +31,7 @@ class Proof:
 
     def __init__(self, scratch: Path) -> None:
         self.world = World(scratch)
-        self.public = FakePublicApi(self.world.segment)
+        self.public = PublicApiOfSegment(self.world.segment)
         self.profile = FakeProfileApi(self.world.segment, self.world.clock)
         self.spaces: dict[str, FakeProfileApi] = {"default": self.profile}
         self.stop = threading.Event()
