@@ -67,8 +67,11 @@ class World:
         self._numbers = itertools.count(1)
         sandbox.reset()
         sandbox.amplitude.cohorts = {COHORT_ID: self.cohort}
-        self.source = SandboxSource("faultsSource000001", "faults", "Faults", [self.keys[self.proved]])
-        sandbox.segment.sources = {self.keys[self.proved]: self.source}
+        sandbox.segment.sources = {
+            key: SandboxSource(f"faultsSource{number:06}", f"faults-{number}", "Faults", [key])
+            for number, key in enumerate(self.keys.values(), start=1)
+        }
+        self.source = sandbox.segment.sources[self.keys[self.proved]]
         sandbox.segment.loses_users = self.lost
 
     def close(self) -> None:
