@@ -18,9 +18,7 @@ from airflow_provider_amplitude_segment.exceptions import ExportTimeoutError, Ex
 from airflow_provider_amplitude_segment.links.task_links import push_found_debuggers
 from airflow_provider_amplitude_segment.task.beginning import begin_task
 from airflow_provider_amplitude_segment.task.errors import translate_errors
-from airflow_provider_amplitude_segment.task.parameters import (
-    read_flag,
-)
+from airflow_provider_amplitude_segment.task.parameters import read_flag
 from airflow_provider_amplitude_segment.task.ports import open_delivery_ports, open_sync_ports
 from airflow_provider_amplitude_segment.task.reporting.progress import ProgressStore
 from airflow_provider_amplitude_segment.task.reporting.publish import ReportingOperator, run_and_publish

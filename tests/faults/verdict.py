@@ -28,18 +28,17 @@ def judge_ledger(world: World, destination: Destination) -> Iterator[Finding]:
     """
     state = world.state(destination)
     beliefs = _beliefs(world, destination)
-    for (trait, user), (told, in_doubt, refused) in state.items():
+    for (trait, user), (delivered, in_doubt, rejections) in state.items():
         believed = beliefs.get((trait, user))
-        if not in_doubt and believed is not told and not world.lost.explains(user, delivered=told, believed=believed):
-            yield (
-                "differences",
-                f"{destination.name}: {user!r} told {told}, believed {believed} ({trait!r}, {refused=})",
-            )
+        if in_doubt or believed is delivered or world.lost.explains(user, delivered=delivered, believed=believed):
+            continue
+        text = f"{destination.name}: {user!r} {delivered=}, {believed=} ({trait!r}, {rejections=})"
+        yield "differences", text
     newest = world.newest(destination)
     if isinstance(newest, Plan):
         for trait, user, value in world.acknowledged(destination, newest):
             if state.get((trait, user)) != (value, False, 0):
-                yield "differences", f"{destination.name}: the plan's journal has {user!r} told, the state has not"
+                yield "differences", f"{destination.name}: the plan's journal has {user!r}, the state has not"
     for pair in beliefs.keys() - state.keys():
         yield "differences", f"{destination.name}: {pair} is believed {beliefs[pair]} and not in the ledger"
 
@@ -49,7 +48,7 @@ def judge_members(
 ) -> Iterator[Finding]:
     """Hold what Segment believes, under the current trait key and all others, against who is a member.
 
-    ``spared`` are users who could not be told.
+    ``spared`` are users to whom nothing could be delivered.
     """
     beliefs = _beliefs(world, destination)
     for user in members - spared:
@@ -61,7 +60,7 @@ def judge_members(
 
 
 def judge_success(world: World, attempt: Attempt) -> Iterator[Finding]:
-    """Hold each destination that a successful try committed against the export that it told."""
+    """Hold each destination that a successful try committed against the export that it delivered."""
     report = attempt.sync.report
     for destination in world.keys:
         newest = world.newest(destination)
@@ -72,18 +71,18 @@ def judge_success(world: World, attempt: Attempt) -> Iterator[Finding]:
         members = {user for user in export.membership.user_ids if user}
         doubted = {user for (_, user), (_, in_doubt, _) in world.state(destination).items() if in_doubt}
         yield from judge_members(world, destination, members, newest.trait, doubted | world.lost.unhealed)
-        told = report.destination(destination.name)
+        counts = report.destination(destination.name)
         pairs = sum(in_doubt for _, in_doubt, _ in world.state(destination).values())
-        if pairs != told.rejected + told.skipped:
-            yield "wrong", f"{pairs} pairs in doubt after a sync that {told.rejected=} and {told.skipped=}"
+        if pairs != counts.rejected + counts.skipped:
+            yield "wrong", f"{pairs} pairs in doubt after a sync with {counts.rejected=} and {counts.skipped=}"
 
 
 def judge_cohort(world: World, for_good: AbstractSet[str], *, spare_waiting: bool) -> Iterator[Finding]:
-    """Hold all destinations against the cohort as it is; spared is who is refused ``for_good``, waits or was lost."""
+    """Hold all destinations against the cohort as it is; a user rejected ``for_good``, waiting or lost is spared."""
     members = {user for user in world.cohort.user_ids if user}
     for destination in world.keys:
         state = world.state(destination)
-        waiting = {user for (_, user), (_, _, refused) in state.items() if refused >= REJECTIONS_BEFORE_WAITING}
+        waiting = {user for (_, user), (_, _, rejections) in state.items() if rejections >= REJECTIONS_BEFORE_WAITING}
         spared = for_good | (waiting if spare_waiting else set())
         newest = world.newest(destination)
         yield from judge_members(
@@ -113,11 +112,11 @@ def someone_is_pending(world: World) -> bool:
 
 def judge_report(attempt: Attempt) -> Iterator[Finding]:
     """Hold a try's report against itself."""
-    for told in attempt.sync.report.destinations:
-        if told.planned != told.acknowledged + told.rejected + told.pending:
-            yield "reports", f"{attempt.process.name}: {told}"
-        if isinstance(attempt.outcome, SyncReport | RejectedUsersError) and (told.pending or not told.committed):
-            yield "reports", f"{attempt.process.name} succeeded: {told}"
+    for counts in attempt.sync.report.destinations:
+        if counts.planned != counts.acknowledged + counts.rejected + counts.pending:
+            yield "reports", f"{attempt.process.name}: {counts}"
+        if isinstance(attempt.outcome, SyncReport | RejectedUsersError) and (counts.pending or not counts.committed):
+            yield "reports", f"{attempt.process.name} succeeded: {counts}"
 
 
 def _beliefs(world: World, destination: Destination) -> dict[tuple[str, str], bool]:

@@ -30,7 +30,7 @@ _KEYS = ("faultsWriteKey00000000000000001", "faultsWriteKey00000000000000002")
 _HOST = "api.segment.io"
 
 State = dict[tuple[str, str], tuple[bool | None, bool, int]]
-"""By trait and user: what Segment was told, whether that is in doubt, how often refused."""
+"""By trait and user: the value last delivered, whether it is in doubt, how often it was rejected."""
 
 
 class World:
@@ -86,11 +86,13 @@ class World:
         return self._ledger(destination).newest()
 
     def state(self, destination: Destination) -> State:
-        """Return what the ledger says that Segment was told."""
+        """Return the ledger's state."""
         ledger, scratch = self._ledger(destination), self.new_scratch()
         path = read_state(self._engine, ledger, ledger.newest(), scratch)
         rows = self._engine.execute(f"FROM ({state_query(path)})").fetchall()
-        state = {(trait, user): (told, in_doubt, refused) for trait, user, told, in_doubt, refused in rows}
+        state = {
+            (trait, user): (delivered, in_doubt, rejections) for trait, user, delivered, in_doubt, rejections in rows
+        }
         assert len(state) == len(rows), "a pair stands twice in the ledger's state"
         return state
 
