@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { isOpen, nextStep, planParts, progressText, readError, reasons, sampleHolds, standing, sums, verdict } from "../../airflow_provider_amplitude_segment/ui/pages/report.js";
+import { errorsOf, isOpen, nextStep, planParts, progressText, readError, reasons, sampleHolds, standing, sums, verdict } from "../../airflow_provider_amplitude_segment/ui/pages/report.js";
 
 const base = { planned: 21, acknowledged: 21, rejected: 0, pending: 0, entered: 12, exited: 9, retired: 0, changed: 0, in_doubt: 0, committed: true, error: null };
 
@@ -66,4 +66,12 @@ test("progress is read out, also without a rate", () => {
 
 test("a question is open until it has a response", () => {
   assert.deepEqual([null, { response: null }, { response: { chosen: ["Send anyway"] } }].map(isOpen), [false, true, false]);
+});
+
+test("an error that ended two destinations is shown once, with both", () => {
+  const destinations = [{ segment_conn_id: "a", error: "Gone." }, { segment_conn_id: "b", error: "Gone." }, { segment_conn_id: "c", error: null }];
+  const errors = errorsOf({ error: "Gone.", report: { destinations }, verify_report: null });
+  assert.deepEqual(errors, [{ text: "Gone.", retries: null, destinations: ["a", "b"] }]);
+  assert.deepEqual(errorsOf({ error: "No ledger.", report: null }).map(({ destinations }) => destinations), [[]]);
+  assert.deepEqual(errorsOf({ error: null, report: null }), []);
 });

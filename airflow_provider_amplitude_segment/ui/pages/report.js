@@ -115,3 +115,13 @@ const FILES = {
 export function fileLabel(what) {
   return FILES[what] ?? what;
 }
+
+/** Each error of a task once, with the destinations that it ended. */
+export function errorsOf({ error, report, verify_report: verified }) {
+  const byText = new Map();
+  for (const destination of [...(report?.destinations ?? []), ...(verified?.destinations ?? [])]) {
+    if (destination.error) byText.set(destination.error, [...(byText.get(destination.error) ?? []), destination.segment_conn_id]);
+  }
+  if (error && !byText.has(error)) byText.set(error, []);
+  return [...byText].map(([text, destinations]) => ({ ...readError(text), destinations }));
+}
