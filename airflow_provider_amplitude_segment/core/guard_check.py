@@ -11,7 +11,6 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.ledger.entry import Commit
 from airflow_provider_amplitude_segment.core.plan.approved import approve, starting_points
 from airflow_provider_amplitude_segment.core.plan.draft import NewDraft
 from airflow_provider_amplitude_segment.core.plan.guards import check_guards, is_suddenly_empty
@@ -22,6 +21,7 @@ from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_amplitude_segment.core.ledger.entry import Commit
     from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
     from airflow_provider_amplitude_segment.core.membership.membership import Membership
     from airflow_provider_amplitude_segment.core.plan.draft import Draft
@@ -129,6 +129,7 @@ def _ask(
     session.save_reports(None)
     session.ports.show({"step": "Wait for a person's answer"})
     return Question(
+        session.streams[0].app_id,
         session.report.cohort_id,
         session.report.cohort_name,
         session.checkpoint.export_request_id,

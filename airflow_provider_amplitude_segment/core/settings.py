@@ -21,8 +21,9 @@ GuardPolicy = Literal["fail", "ask"]
 class SyncSettings:
     """The operator's parameters of the same names, which the operator documents.
 
-    ``poll_interval``, ``export_timeout`` and ``approval_timeout`` are seconds. ``None`` as ``max_exit_ratio`` or ``events_per_second`` means
-    no limit.
+    ``poll_interval``, ``export_timeout`` and ``approval_timeout`` are seconds. ``None`` as ``max_exit_ratio`` or
+    ``events_per_second`` means no limit.
+    ``approvers`` are empty where everyone who may edit the DAG run may answer.
     ``user_properties`` are sorted and distinct.
     ``keep_snapshots`` is ``[amplitude_segment] keep_snapshots``: of how many syncs a ledger keeps the commits.
     ``run_configuration`` is the DAG run's; a guard's error shows it with the entry that lets the sync through.

@@ -78,6 +78,7 @@ class Question:
     """What a person is asked, and what the answer is bound to. It ends a try that waits for the answer.
 
     Attributes:
+        app_id: the Amplitude project's number.
         cohort_id: Amplitude's cohort ID.
         cohort_name: as Amplitude lists it.
         export_request_id: the export that *Send anyway* sends.
@@ -87,6 +88,7 @@ class Question:
         destinations: those whose guard trips.
     """
 
+    app_id: str
     cohort_id: str
     cohort_name: str | None
     export_request_id: str
@@ -99,9 +101,9 @@ class Question:
     def code(self) -> str:
         """Six characters that differ from those of a question about another export or another state.
 
-        >>> question = Question("c1", "Power Users", "R1", 50, 0, {"a": "commit-7"}, ())
+        >>> question = Question("187520", "c1", "Power Users", "R1", 50, 0, {"a": "commit-7"}, ())
         >>> question.code
-        '0DA2A3'
+        'ABCE50'
         """
         bound = json.dumps([self.export_request_id, sorted(self.starts.items())])
         return hashlib.sha256(bound.encode()).hexdigest()[:_CODE_CHARACTERS].upper()
@@ -127,7 +129,7 @@ class Question:
         """Return the question in JSON's types, for the task that resumes.
 
         >>> asked = AskedDestination("a", 200, 0, 150, 0.5, None, (PastSync("2026-11-24T03:00:00.000Z", 1, 2, 200),))
-        >>> question = Question("c1", None, "R1", 50, 0, {"a": "commit-7"}, (asked,))
+        >>> question = Question("187520", "c1", None, "R1", 50, 0, {"a": "commit-7"}, (asked,))
         >>> question_from_dict(json.loads(json.dumps(question.as_dict()))) == question
         True
         """

@@ -18,7 +18,7 @@ def subject_of(question: Question) -> str:
 
     >>> from airflow_provider_amplitude_segment.core.report.question import AskedDestination, Question
     >>> asked = AskedDestination("segment_default", 200, 3, 150, 0.5)
-    >>> subject_of(Question("c1", "Power Users", "R1", 53, 0, {}, (asked,)))
+    >>> subject_of(Question("187520", "c1", "Power Users", "R1", 53, 0, {}, (asked,)))
     "Send cohort 'Power Users' (c1)? 150 of 200 members would exit (75%) at segment_default"
     """
     worst = max(question.destinations, key=lambda asked: asked.ratio)
@@ -38,7 +38,7 @@ def body_of(question: Question, wait: str) -> str:
         wait: how long the task waits for the answer, in words.
     """
     lines = [
-        f"A guard stopped the sync of cohort {plain(_name(question))} before anything was sent. "
+        f"A guard stopped the sync of cohort {plain(_name(question))} before anything was sent.",
         f"The export has {question.members:,} members and {question.anonymous:,} users without a user ID.",
         "",
         "| Destination | Known | Would enter | Would exit | Ratio | Limit |",
@@ -54,14 +54,15 @@ def body_of(question: Question, wait: str) -> str:
     for asked in question.destinations:
         if asked.past:
             lines += ["", f"Last syncs to {plain(asked.segment_conn_id)}:", "", *_past(asked)]
-    lines += [
-        "",
+    consequence = (
         f"**{SEND_ANYWAY}** sends the same export to all destinations. **{DO_NOT_SEND}** sends nothing, and the task "
-        f"fails. Without an answer within {wait}, nothing is sent.",
-        "",
+        f"fails. Without an answer within {wait}, nothing is sent."
+    )
+    binding = (
         f"This is question {question.code}. If the task asks again because the state changed, Airflow keeps showing "
-        "this text and this code. The task's log has the question that is open: enter its code to approve it.",
-    ]
+        "this text and this code. The task's log has the question that is open: enter its code to approve it."
+    )
+    lines += ["", consequence, "", binding]
     return "\n".join(lines)
 
 
