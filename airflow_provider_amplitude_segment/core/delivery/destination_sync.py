@@ -233,6 +233,7 @@ class DestinationSync:
                 report=asdict(report),
                 delivered_generation=plan.generation,
                 origin=plan.origin,
+                approved_by=plan.approved_by,
             )
         )
         return report

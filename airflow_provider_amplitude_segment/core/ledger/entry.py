@@ -67,6 +67,7 @@ class Plan:
         key_fingerprint: of the write key that it is sent with.
         proved_key: fingerprint of the write key of the last acknowledged batch before it; empty for none.
         origin: the task that named the trait key; ``None`` for a retirement, after which the key belongs to no task.
+        approved_by: the person who let it through a guard; ``None`` if no guard stopped it.
     """
 
     generation: int
@@ -86,6 +87,7 @@ class Plan:
     key_fingerprint: str
     proved_key: str
     origin: TraitOrigin | None = None
+    approved_by: str | None = None
 
     @property
     def delivered_generation(self) -> int:
@@ -111,6 +113,7 @@ class Commit:
         report: the destination's report of the sync.
         delivered_generation: of the newest sync in the ledger; lower than its own after a rollback or an erasure.
         origin: that of the plan.
+        approved_by: that of the plan; ``None`` after a rollback or an erasure.
     """
 
     generation: int
@@ -126,6 +129,7 @@ class Commit:
     report: dict[str, Any]
     delivered_generation: int
     origin: TraitOrigin | None = None
+    approved_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
