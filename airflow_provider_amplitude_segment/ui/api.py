@@ -11,7 +11,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
 from airflow.models.dag import DagModel
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Response
 
 from airflow_provider_amplitude_segment.ui.report_xcoms import dags_with_reports
 from airflow_provider_amplitude_segment.ui.static_files import page_files
@@ -23,26 +23,34 @@ MOST_RUNS = 100
 
 _Text = Annotated[str, Query(min_length=1, max_length=500)]
 _MapIndex = Annotated[int, Query(ge=-1, le=2**31 - 1)]
-_READS_XCOMS = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
-
-router = APIRouter(dependencies=[Depends(get_user)])
+# A route shows XComs, and states of task instances; Airflow lets an administrator give one without the other.
+_ENTITIES = (DagAccessEntity.XCOM, DagAccessEntity.TASK_INSTANCE)
+_MAY_READ = [Depends(requires_access_dag("GET", entity)) for entity in _ENTITIES]
 
 
 def create_app() -> FastAPI:
     """Return the application, which Airflow mounts below ``/cohort-syncs``; it publishes no description of itself."""
-    app = FastAPI(title="Cohort syncs", openapi_url=None, docs_url=None, redoc_url=None)
-    app.include_router(router)
+    app = FastAPI(
+        title="Cohort syncs",
+        dependencies=[Depends(get_user)],
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_api_route("/syncs", get_syncs)
+    app.add_api_route("/history", get_history, dependencies=_MAY_READ)
+    app.add_api_route("/task", get_task, dependencies=_MAY_READ)
+    app.add_api_route("/pages/{name}", get_page)
     return app
 
 
-@router.get("/syncs")
 def get_syncs(response: Response, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
     """Return a row for each cohort and destination that the user may read."""
     _forbid_caches(response)
     return list_syncs(session, _readable(dags_with_reports(session), user))
 
 
-@router.get("/history", dependencies=[_READS_XCOMS])
 def get_history(
     response: Response,
     session: SessionDep,
@@ -61,7 +69,6 @@ def get_history(
     return list_runs(session, dag_ids, cohort_id=cohort_id, destination=destination, limit=limit)
 
 
-@router.get("/task", dependencies=[_READS_XCOMS])
 def get_task(
     response: Response,
     session: SessionDep,
@@ -82,7 +89,6 @@ def get_task(
     return details
 
 
-@router.get("/pages/{name}")
 def get_page(name: str) -> Response:
     """Return a JavaScript module or a style sheet of the pages."""
     found = page_files().get(name)
@@ -95,30 +101,26 @@ def get_page(name: str) -> Response:
 
 
 def _readable(dag_ids: set[str], user: Any) -> set[str]:
-    """Return those of the DAGs whose XComs the user may read.
+    """Return those of the DAGs whose XComs and task instances the user may read.
 
     Airflow's own filter, `ReadableXComFilterDep`, asks for the right to a DAG, not to its XComs; and it needs the
     application of Airflow's own routes.
     """
     readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-    return _allowed(dag_ids & readable, user, DagAccessEntity.XCOM)
+    return _allowed(dag_ids & readable, user, *_ENTITIES)
 
 
-def _allowed(dag_ids: Collection[str], user: Any, entity: DagAccessEntity) -> set[str]:
+def _allowed(dag_ids: Collection[str], user: Any, *entities: DagAccessEntity) -> set[str]:
     # Airflow 3.2 is the first with teams.
     find_teams = getattr(DagModel, "get_dag_id_to_team_name_mapping", None)
     teams = find_teams(sorted(dag_ids)) if find_teams is not None and dag_ids else {}
     manager = get_auth_manager()
-    return {
-        dag_id
-        for dag_id in dag_ids
-        if manager.is_authorized_dag(
-            method="GET",
-            access_entity=entity,
-            details=DagDetails(id=dag_id, **({"team_name": teams[dag_id]} if teams.get(dag_id) else {})),
-            user=user,
-        )
-    }
+
+    def is_allowed(dag_id: str, entity: DagAccessEntity) -> bool:
+        details = DagDetails(id=dag_id, **({"team_name": teams[dag_id]} if teams.get(dag_id) else {}))
+        return bool(manager.is_authorized_dag(method="GET", access_entity=entity, details=details, user=user))
+
+    return {dag_id for dag_id in dag_ids if all(is_allowed(dag_id, entity) for entity in entities)}
 
 
 def _forbid_caches(response: Response) -> None:
