@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 from standalone import Standalone, standalone
-from ui.one_dag_auth_manager import DAG_OF_THE_VIEWER, OneDagAuthManager
 from ui.past_reports import PastCohort, PastReports
 
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, SandboxCohort
@@ -83,15 +82,14 @@ def _settings(home: Path, state: str) -> dict[str, str]:
     passwords = home / "passwords.json"
     passwords.write_text('{"admin": "admin", "viewer": "viewer"}')
     return {
-        "AIRFLOW__CORE__AUTH_MANAGER": f"{OneDagAuthManager.__module__}.{OneDagAuthManager.__name__}",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": state,
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-        DAG_OF_THE_VIEWER: GROWTH,
-        # The auth manager is a module of the tests.
-        "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+        "UI_TEST_DAG_OF_THE_VIEWER": GROWTH,
+        # airflow_local_settings.py
+        "PYTHONPATH": os.pathsep.join([str(HERE / "settings"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
     }
 
 
