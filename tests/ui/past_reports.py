@@ -106,6 +106,8 @@ def past_report(cohort: PastCohort, day: int, state: str) -> Row:
     chance = random.Random(f"{cohort.cohort_id} {day}")  # noqa: S311 - the same counts each time
     exited = chance.randrange(10, 120)
     entered = max(0, cohort.growth + exited + chance.randrange(-60, 60))
+    if state == "skipped":
+        entered = exited = 0
     if state == "awaiting_input":
         exited = cohort.members // 3
     members = cohort.members + cohort.growth * day + chance.randrange(-90, 90) - (exited if exited > 120 else 0)
@@ -117,7 +119,7 @@ def past_report(cohort: PastCohort, day: int, state: str) -> Row:
         "trait": f"{cohort.name} ({cohort.cohort_id})", "entered": entered, "exited": exited, "retired": 0,
         "changed": 0, "unchanged": members - entered, "in_doubt": 0, "planned": planned, "acknowledged": acknowledged,
         "rejected": 0, "skipped": 0, "pending": planned - acknowledged, "batches": 1, "retries": 0, "seconds": 1.5,
-        "generation": day + 1, "follows": day, "committed": state == "success", "known": members,
+        "generation": day + 1, "follows": day, "committed": state in {"success", "skipped"}, "known": members,
         "error": error if state == "failed" else None, "planned_changes": None, "rejected_users": None,
         "source_checked": None,
     }  # fmt: skip

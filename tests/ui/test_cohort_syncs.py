@@ -212,6 +212,7 @@ def test_390_pixels_are_enough(viewer: Page) -> None:
     assert overflow(viewer) == 0
 
     viewer.get_by_role("button", name="Power users").click()
+    viewer.locator(".acs").evaluate("page => page.scrollTo(0, 0)")
     picture(viewer, "cohort-syncs-narrow", 390, 844)
     assert overflow(viewer) == 0
     assert viewer.get_by_role("row").filter(has_text="Power users").get_by_role("cell").count() == 10
