@@ -3,6 +3,7 @@
     AmplitudeSegmentError
     ├── SettingError                  a parameter, a connection's field or a configuration value
     ├── UserListError                 a list of user IDs to erase
+    ├── UserIdError                   a user ID to explain
     ├── XComValueError                an object that a task returned and the next one cannot read
     ├── AmplitudeError                Amplitude, or a cohort in it
     │   ├── AmplitudeCredentialsError, AmplitudeUnreachableError, AmplitudeAnswerError
@@ -193,6 +194,24 @@ class UserListError(AmplitudeSegmentError):
             * bool(cure)
             + "Give a CSV file with a header that names the column user_id, as Amplitude exports it, or one user ID "
             "a line, in quotation marks if it holds a quotation mark or a line break.",
+        )
+
+
+class UserIdError(AmplitudeSegmentError):
+    """A user ID on standard input cannot be read; nothing was searched.
+
+    Attributes:
+        problem: what is wrong with it, in words; never the ID.
+    """
+
+    _not_retried = _RETRY_IN_VAIN
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        self._set_message(
+            f"The user ID on standard input cannot be used: {problem}",
+            "Nothing was changed.",
+            "Give one user ID in UTF-8, as Amplitude exports it; one line break at its end does not count.",
         )
 
 

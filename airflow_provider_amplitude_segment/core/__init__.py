@@ -48,7 +48,11 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     store_response: what an object store responded; store_fault: which of its faults are retried;
                     absence: whether an object is absent
     report/         report: the counts; progress, summary: the log lines; outcome: how a sync ends
+                    saved_report: a report as the ledger keeps it
     maintenance/    discovery: which ledgers there are; rollback; erasure, user_list: users to erase; marked_copies
+                    explain: why a user was, or was not, sent; kept_entries: what the ledger keeps of its past
+                    user_rows, user_events, user_story: one user's rows, what plans did with them, and the answer
+                    history: the syncs and their counts
     user_properties what is sent beside the trait
     engine/         database: DuckDB in bounded memory; engine_file: the only place where a path enters a query
                     text_rows: a column of text, many rows in one buffer; scratch: the worker's temporary folder

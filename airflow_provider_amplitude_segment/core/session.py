@@ -32,6 +32,7 @@ from airflow_provider_amplitude_segment.core.report.report import (
     DestinationReport,
     SyncReport,
     complete_report,
+    run_facts,
     save_report,
 )
 from airflow_provider_amplitude_segment.exceptions import (
@@ -218,7 +219,7 @@ class SyncSession:
         """Complete the report, and write it to each ledger whose claim is still held."""
         self.complete_report(error)
         held = {s: self.held_claims.generation(s) for s in self.streams if self.held_claims.holds(s)}
-        save_report(self.ports.store, self.report, held)
+        save_report(self.ports.store, self.report, held, run_facts(self.run, self.ports.clock.now(), error))
 
     def complete_report(self, error: BaseException | None) -> None:
         """Add each missing destination to the report, and the error to each that is not committed."""

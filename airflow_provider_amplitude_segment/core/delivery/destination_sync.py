@@ -233,6 +233,7 @@ class DestinationSync:
                 report=asdict(report),
                 delivered_generation=plan.generation,
                 origin=plan.origin,
+                run_label=self.held_claims.run.label,
             )
         )
         return report

@@ -67,6 +67,7 @@ class Plan:
         key_fingerprint: of the write key that it is sent with.
         proved_key: fingerprint of the write key of the last acknowledged batch before it; empty for none.
         origin: the task that named the trait key; ``None`` for a retirement, after which the key belongs to no task.
+        run_label: the run that made it, for a reader; empty where the entry does not hold it.
     """
 
     generation: int
@@ -86,6 +87,7 @@ class Plan:
     key_fingerprint: str
     proved_key: str
     origin: TraitOrigin | None = None
+    run_label: str = ""
 
     @property
     def delivered_generation(self) -> int:
@@ -111,6 +113,7 @@ class Commit:
         report: the destination's report of the sync.
         delivered_generation: of the newest sync in the ledger; lower than its own after a rollback or an erasure.
         origin: that of the plan.
+        run_label: the run that committed it, for a reader; empty where the entry does not hold it.
     """
 
     generation: int
@@ -126,6 +129,7 @@ class Commit:
     report: dict[str, Any]
     delivered_generation: int
     origin: TraitOrigin | None = None
+    run_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,10 @@ class Ledger:
         """Write ``reports/<claim>.json``."""
         self._write(report_file(claim), dict(report))
 
+    def report(self, claim: int) -> dict[str, Any]:
+        """Return ``reports/<claim>.json``; raises as ``newest`` does."""
+        return self._read(report_file(claim))
+
     def put_verify_report(self, generation: int, report: Mapping[str, Any]) -> None:
         """Write ``verification/<generation>.json``, the report of the verification of that commit."""
         self._write(verify_report_file(generation), dict(report))

@@ -167,6 +167,7 @@ def write_corrective_commit(
             report={},
             delivered_generation=_delivered_generation(ledger),
             origin=like.origin,
+            run_label=ports.run.label,
         )
     )
 

@@ -94,12 +94,14 @@ class PlanIdentity:
         plan_id: random, so that the message IDs of two plans differ.
         run_key: of the run that writes the plan.
         now: seconds since 1970.
+        run_label: that run, for a reader.
     """
 
     generation: int
     plan_id: str
     run_key: str
     now: float
+    run_label: str = ""
 
 
 def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
@@ -208,6 +210,7 @@ def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) 
         key_fingerprint=destination.key_fingerprint,
         proved_key=_proved_key(ledger, newest),
         origin=draft.terms.origin,
+        run_label=identity.run_label,
     )
     ledger.write_plan(plan)
     return plan

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_provider_amplitude_segment.core.clock import timestamp
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
-from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, StatePathError, XComValueError
+from airflow_provider_amplitude_segment.core.ledger.pruning import prune_reports
+from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeSegmentError,
+    GuardError,
+    StatePathError,
+    XComValueError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_provider_amplitude_segment.core.ledger.entry import PlanMode
-    from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Store, Stream
+    from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Store, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +196,38 @@ def error_text(error: BaseException) -> str:
     return str(error) if isinstance(error, AmplitudeSegmentError) else type(error).__name__
 
 
-def save_report(store: Store, report: SyncReport, claims: Mapping[Stream, int]) -> None:
-    """Write ``reports/<claim>.json`` for each stream still claimed; a failure is only a warning."""
+def run_facts(run: Run, now: float, error: BaseException | None) -> dict[str, Any]:
+    """Return what a saved report says of its try: ``run``, ``try``, ``written_at``, ``ended_by`` and ``guard``.
+
+    Args:
+        run: whose try it was.
+        now: seconds since 1970.
+        error: what ended it; ``None`` where it ended well.
+    """
+    return {
+        "run": run.label,
+        "try": run.try_number,
+        "written_at": timestamp(now),
+        "ended_by": None if error is None else type(error).__name__,
+        "guard": isinstance(error, GuardError),
+    }
+
+
+def save_report(
+    store: Store, report: SyncReport, claims: Mapping[Stream, int], facts: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Write ``reports/<claim>.json`` for each stream still claimed, and delete old ones; a failure is only a warning.
+
+    Args:
+        store: where the ledgers are.
+        report: of the try.
+        claims: by stream, the generation of the claim that is held.
+        facts: ``run_facts``, which stand in the file beside the report's fields.
+    """
     for stream, generation in claims.items():
+        ledger = Ledger(store, stream.folder)
         try:
-            Ledger(store, stream.folder).put_report(generation, report.as_dict())
+            ledger.put_report(generation, {**report.as_dict(), **facts})
+            prune_reports(ledger, generation)
         except StatePathError as error:
             log.warning("The report could not be saved: %s", error.happened)
