@@ -38,7 +38,7 @@ class HistoryRow:
         members: distinct user IDs of the export; ``None`` where none was read.
         known: users with ``true`` after it, not in doubt; ``None`` before a commit.
         entered, exited, rejected, pending: as in the report.
-        approved_by: who let it through a guard; ``None`` where nobody was asked.
+        approved_by: who let it through a guard; ``None`` where no person was asked.
         claim: generation of its claim.
         try_number: of its run; ``None`` where unknown.
         run: for a reader; ``None`` where unknown.
