@@ -1,4 +1,4 @@
-"""How long the answer of ``explain`` takes at 2,000,000 users: ``PYTHONPATH=. python tests/benchmarks/explain_user.py``.
+"""How long ``explain`` takes at 2,000,000 users: ``PYTHONPATH=. python tests/benchmarks/explain_user.py``.
 
 The ledger is as large as it gets: each of the last five syncs was full, so each has changes of all users, and the list
 of rejected users is read after each. It is in a folder on this machine.
