@@ -16,8 +16,11 @@
     │       └── ExportFileError
     │           └── ExportCutOffError     retried
     ├── GuardError                    a sync that looks wrong, refused before anything is sent
-    │   └── EmptyCohortError, ExitRatioError, FewExportsLeftError, MissingStateError, ChangedKeyError,
-    │       TraitConflictError, WriteKeyError, SourceDisabledError
+    │   ├── AskableGuardError         may be put to a person as a question (on_guard="ask")
+    │   │   └── EmptyCohortError, ExitRatioError
+    │   ├── FewExportsLeftError, MissingStateError, ChangedKeyError, TraitConflictError, WriteKeyError,
+    │   │   SourceDisabledError
+    │   └── QuestionError     retried
     ├── EngineError                   the worker's disk or memory; retried
     ├── LedgerError                   the ledger, or the state path that it is in
     │   ├── ClaimHeldError, ClaimLostError     retried
@@ -43,7 +46,8 @@ secret or a user ID.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -513,7 +517,7 @@ class GuardError(AmplitudeSegmentError):
             connection, or its source, can be changed.
     """
 
-    _effect: ClassVar[str] = _STATE_UNCHANGED
+    _effect: str = _STATE_UNCHANGED
 
     def __init__(
         self,
@@ -530,7 +534,42 @@ class GuardError(AmplitudeSegmentError):
         )
 
 
-class EmptyCohortError(GuardError):
+class AskableGuardError(GuardError):
+    """A guard that compares the export with the state, and that a person may answer with ``on_guard="ask"``.
+
+    Attributes:
+        destination: the Segment connection.
+        planned_changes: location of the file with the changes that would have been sent; ``None`` if it was not
+            written.
+        answer: how the question to a person ended, in a sentence; ``None`` if it was not asked.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        destination: str,
+        run_configuration: dict[str, Any],
+        planned_changes: str | None = None,
+        answer: str | None = None,
+    ) -> None:
+        self.destination = destination
+        self.planned_changes = planned_changes
+        self.answer = answer
+        self._finding = message
+        listed = f" The planned changes are listed in {planned_changes}" if planned_changes else ""
+        self._effect = f"{_STATE_UNCHANGED}{listed}"
+        super().__init__(message if answer is None else f"{message}. {answer}", run_configuration)
+
+    def with_details(self, planned_changes: str | None, answer: str | None = None) -> Self:
+        """Return this error with the file of the planned changes, and with how the question to a person ended."""
+        error = copy(self)
+        AskableGuardError.__init__(
+            error, self._finding, self.destination, self.run_configuration, planned_changes, answer
+        )
+        return error
+
+
+class EmptyCohortError(AskableGuardError):
     """The export has no member, and members are known.
 
     Attributes:
@@ -544,11 +583,12 @@ class EmptyCohortError(GuardError):
         super().__init__(
             f"The export has no member ({anonymous:,} anonymous), but Segment connection {destination!r} may have "
             f"{known:,} (on_empty_cohort='fail')",
+            destination,
             {**run_configuration, "on_empty_cohort": "sync"},
         )
 
 
-class ExitRatioError(GuardError):
+class ExitRatioError(AskableGuardError):
     """More members would exit than ``max_exit_ratio`` allows.
 
     Attributes:
@@ -566,7 +606,29 @@ class ExitRatioError(GuardError):
         super().__init__(
             f"{leaving:,} of {told:,} members at Segment connection {destination!r} would exit "
             f"({leaving / told:.0%}), more than max_exit_ratio={max_exit_ratio:g} allows",
+            destination,
             {**run_configuration, "max_exit_ratio": None},
+        )
+
+
+class QuestionError(GuardError):
+    """A guard refuses the sync, and the question to a person could not be put; the next try puts it again.
+
+    Attributes:
+        finding: what the guard found, in a sentence.
+        reason: why the question could not be put, in words.
+    """
+
+    retryable = True
+
+    def __init__(self, finding: str, reason: str) -> None:
+        self.finding = finding
+        self.reason = reason
+        self.run_configuration = {}
+        self._set_message(
+            f"{finding.rstrip('.')}, and the question to a person could not be put: {reason}",
+            f"{_STATE_UNCHANGED} {_EXPORT_KEPT}",
+            "If it happens again, set on_guard to 'fail'; its error has the configuration that lets this sync through.",
         )
 
 

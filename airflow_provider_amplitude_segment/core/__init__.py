@@ -7,6 +7,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
     sync            one sync, step by step: prove the write keys, take the claims, export, membership, diff, guards,
                     delivery, report
     retirement      the same for a cohort that is synced no more: false for every user in the state
+    guard_check     the guards over all destinations: let through, skip, refuse, or ask a person
     verification/   verification, destination_check: what Segment has of a cohort, beside the ledger
                     committed_state, sample: what the ledger says, and the users to ask for
                     profile_check, profile_requests, request_pacer: ask for them, at most 50 requests a second
@@ -19,7 +20,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     responses: what a response of Amplitude means; response_errors: which statuses are errors, 429
                     among them
                     download: where the file is, and whether all of it came
-                    run_checkpoint: which export a retry reuses
+                    run_checkpoint: which export a retry reuses; approval: what a person let through a guard
     membership/     export_reader, csv_file, membership: from the file to distinct user IDs; anonymous users
     segment_api/    workspace, identify_counts, profile: what Segment's APIs say; access, ports: the way to them
                     source_check: whether a workspace's list of sources proves a write key
@@ -28,6 +29,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     diff: who entered, exited, changed; which rejected user is sent again
                     draft: a diff before its plan is written, or an unfinished plan to resume
                     guards: max_exit_ratio, on_empty_cohort, on_trait_change between two tasks
+                    approved: what an approval lets through
                     missing_state: Airflow recorded a sync that the ledger does not have
     delivery/       fan_out: several destinations in parallel, each in its thread; busy: wait for the last thread
                     destination_sync: what is written before what at one destination: plan, verify the claim, send and
@@ -49,6 +51,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     absence: whether an object is absent
     report/         report: the counts; progress, summary: the log lines; outcome: how a sync ends
                     saved_report: a report as the ledger keeps it
+                    question, question_text, answer: what a guard asks a person, and how the answer is read
     maintenance/    discovery: which ledgers there are; rollback; erasure, user_list: users to erase; marked_copies
                     explain: why a user was, or was not, sent; kept_entries: what the ledger keeps of its past
                     user_rows, user_events, user_story: one user's rows, what plans did with them, and the answer

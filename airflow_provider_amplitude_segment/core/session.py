@@ -184,7 +184,7 @@ class SyncSession:
         raise min(errors, key=lambda error: isinstance(error, AmplitudeSegmentError) and not error.retryable)
 
     def list_planned(self, drafts: Sequence[Draft]) -> None:
-        """Write a dry run's planned changes as files for people."""
+        """Write the planned changes of a dry run, or of a sync that a guard stopped, as files for people."""
         with self.ports.engine.connect() as engine:
             for draft in drafts:
                 # A dry run resumes nothing.
@@ -193,7 +193,7 @@ class SyncSession:
                 where = list_planned(engine, draft, self.run.key)
                 report = self.report.destination(draft.opened.stream.destination.name)
                 self.note(replace(report, planned_changes=where))
-                log.info("Dry run: %s changes planned, nothing sent: %s", f"{report.planned:,}", where)
+                log.info("%s changes planned, nothing sent: %s", f"{report.planned:,}", where)
 
     def note(self, report: DestinationReport) -> None:
         """Replace a destination's report with a newer one."""

@@ -14,14 +14,16 @@ EmptyCohortPolicy = Literal["fail", "sync", "skip"]
 TraitChangePolicy = Literal["retire", "keep", "take-over"]
 RejectedPolicy = Literal["fail", "warn"]
 MissingStatePolicy = Literal["fail", "full"]
+GuardPolicy = Literal["fail", "ask"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncSettings:
     """The operator's parameters of the same names, which the operator documents.
 
-    ``poll_interval`` and ``export_timeout`` are seconds. ``None`` as ``max_exit_ratio`` or ``events_per_second`` means
-    no limit.
+    ``poll_interval``, ``export_timeout`` and ``approval_timeout`` are seconds. ``None`` as ``max_exit_ratio`` or
+    ``events_per_second`` means no limit.
+    ``approvers`` are empty where everyone who may edit the DAG run may answer.
     ``user_properties`` are sorted and distinct.
     ``keep_snapshots`` is ``[amplitude_segment] keep_snapshots``: of how many syncs a ledger keeps the commits.
     ``run_configuration`` is the DAG run's; a guard's error shows it with the entry that lets the sync through.
@@ -33,6 +35,9 @@ class SyncSettings:
     on_trait_change: TraitChangePolicy = "retire"
     max_exit_ratio: float | None = 0.5
     on_empty_cohort: EmptyCohortPolicy = "fail"
+    on_guard: GuardPolicy = "fail"
+    approvers: tuple[str, ...] = ()
+    approval_timeout: float = 86_400.0
     on_rejected: RejectedPolicy = "fail"
     on_missing_state: MissingStatePolicy = "fail"
     dry_run: bool = False

@@ -22,6 +22,7 @@ from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
     read_checkpoint,
     reuse_or_request_export,
 )
+from airflow_provider_amplitude_segment.core.guard_check import check_drafts
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import mark_state_path
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.membership.export_reader import ExportFacts, fetch_membership
@@ -32,7 +33,7 @@ from airflow_provider_amplitude_segment.core.plan.draft import (
     report_draft,
     report_opened,
 )
-from airflow_provider_amplitude_segment.core.plan.guards import check_drafts, check_origins
+from airflow_provider_amplitude_segment.core.plan.guards import check_origins
 from airflow_provider_amplitude_segment.core.plan.trait import trait_key
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped, raise_for_rejected
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport, SyncReport
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.plan.diff import PlanTerms
     from airflow_provider_amplitude_segment.core.plan.draft import Draft, OpenedStream, ResumedDraft
     from airflow_provider_amplitude_segment.core.ports import SyncPorts
+    from airflow_provider_amplitude_segment.core.report.question import Question
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
 log = logging.getLogger(__name__)
@@ -86,8 +88,8 @@ class CohortSync:
 
     def run(
         self, *, wait_for_export: bool = True, wait_error: AmplitudeSegmentError | None = None
-    ) -> SyncReport | ExportIncomplete | Skipped:
-        """Sync, and return the report.
+    ) -> SyncReport | ExportIncomplete | Skipped | Question:
+        """Sync, and return the report; or what ends or interrupts the sync before anything is sent.
 
         Args:
             wait_for_export: wait here until the export is complete. If false, an incomplete export ends this call, and
@@ -110,7 +112,7 @@ class CohortSync:
 
     def _sync(
         self, wait_for_export: bool, wait_error: AmplitudeSegmentError | None
-    ) -> SyncReport | ExportIncomplete | Skipped:
+    ) -> SyncReport | ExportIncomplete | Skipped | Question:
         session, settings = self._session, self._settings
         cohort = self._cohort()
         trait = trait_key(settings.trait_name, cohort)
@@ -160,7 +162,7 @@ class CohortSync:
             log.warning("%s", warning)
         return cohort
 
-    def _sync_claimed(self, trait: str, *, wait_for_export: bool) -> SyncReport | ExportIncomplete | Skipped:
+    def _sync_claimed(self, trait: str, *, wait_for_export: bool) -> SyncReport | ExportIncomplete | Skipped | Question:
         session, settings = self._session, self._settings
         session.read_ledgers()
         session.check_state()
@@ -173,11 +175,11 @@ class CohortSync:
             membership = self._read_export(wait_for_export=wait_for_export)
             if isinstance(membership, ExportIncomplete):
                 return membership
-            drafts = self._compare(candidates, membership)
-            session.report, reason = check_drafts(drafts, membership, settings, session.report)
-            if reason:
+            drafts, stopped = check_drafts(session, self._compare(candidates, membership), membership)
+            if isinstance(stopped, Skipped):
                 session.end(skipped=True)
-                return Skipped(reason)
+            if stopped is not None:
+                return stopped
         if settings.dry_run:
             session.list_planned(drafts)
         else:

@@ -12,10 +12,19 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
+from airflow_provider_amplitude_segment.core.report.question import Question
 from airflow_provider_amplitude_segment.core.retirement import CohortRetirement
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from airflow_provider_amplitude_segment.exceptions import ExportTimeoutError, ExportWaitError
 from airflow_provider_amplitude_segment.links.task_links import push_found_debuggers
+from airflow_provider_amplitude_segment.task.approval import (
+    Asked,
+    AskingOperator,
+    check_can_ask,
+    put_question,
+    read_asked,
+    take_answer,
+)
 from airflow_provider_amplitude_segment.task.beginning import begin_task
 from airflow_provider_amplitude_segment.task.errors import translate_errors
 from airflow_provider_amplitude_segment.task.parameters import read_flag
@@ -54,7 +63,7 @@ class StoppableOperator(ReportingOperator, Protocol):
     stop_event: threading.Event | None
 
 
-class SyncOperator(SyncParameters, StoppableOperator, Protocol):
+class SyncOperator(SyncParameters, StoppableOperator, AskingOperator, Protocol):
     """What the execution of a sync needs of its operator."""
 
     deferrable: bool
@@ -63,7 +72,14 @@ class SyncOperator(SyncParameters, StoppableOperator, Protocol):
     def log(self) -> logging.Logger:
         """The task's logger."""
 
-    def defer(self, *, trigger: Any, method_name: str, timeout: timedelta | None = None) -> NoReturn:
+    def defer(
+        self,
+        *,
+        trigger: Any,
+        method_name: str,
+        kwargs: dict[str, Any] | None = None,
+        timeout: timedelta | None = None,
+    ) -> NoReturn:
         """Raise Airflow's deferral."""
 
 
@@ -87,6 +103,16 @@ def resume_sync(operator: SyncOperator, context: Context, event: Mapping[str, An
         begin_task(operator, context["ti"])
         wait_error = _wait_error(operator, event)
     return _sync(operator, context, wait_for_export=True, wait_error=wait_error)
+
+
+def resume_asked(
+    operator: SyncOperator, context: Context, event: Mapping[str, Any], asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Resume a sync after a person answered its guard's question, in a new process, from the run's checkpoint."""
+    with translate_errors():
+        begin_task(operator, context["ti"])
+        take_answer(operator, context, _read(operator, context), event, read_asked(asked))
+    return _sync(operator, context, wait_for_export=True, is_first_question=False)
 
 
 def execute_retirement(operator: RetireOperator, context: Context) -> dict[str, Any]:
@@ -121,10 +147,15 @@ def _wait_error(operator: SyncOperator, event: Mapping[str, Any]) -> AmplitudeSe
 
 
 def _sync(
-    operator: SyncOperator, context: Context, *, wait_for_export: bool, wait_error: AmplitudeSegmentError | None = None
+    operator: SyncOperator,
+    context: Context,
+    *,
+    wait_for_export: bool,
+    wait_error: AmplitudeSegmentError | None = None,
+    is_first_question: bool = True,
 ) -> dict[str, Any]:
     with translate_errors(), open_scratch() as scratch:
-        settings = replace(read_settings(operator), run_configuration=configuration_of(context))
+        settings = _read(operator, context)
         progress = ProgressStore(context.get("task_state_store"), context["ti"].try_number)
         with open_sync_ports(operator, settings, scratch) as opened, _stoppable(operator, opened.delivery):
             ports = replace(opened, delivery=_showing(opened.delivery, progress, context["ti"]))
@@ -139,9 +170,20 @@ def _sync(
             )
     if isinstance(outcome, ExportIncomplete):
         _defer(operator, settings, outcome)
+    if isinstance(outcome, Question):
+        # A later try may have a question of an earlier one, whose text Airflow keeps.
+        is_first = is_first_question and context["ti"].try_number == 1
+        with translate_errors():
+            put_question(operator, context, settings, Asked(outcome, sync.report, is_first))
     if isinstance(outcome, Skipped):
         raise AirflowSkipException(f"Nothing was sent: {outcome.reason}.")
     return outcome.as_dict()
+
+
+def _read(operator: SyncOperator, context: Context) -> SyncSettings:
+    settings = replace(read_settings(operator), run_configuration=configuration_of(context))
+    check_can_ask(settings)
+    return settings
 
 
 def _showing(ports: DeliveryPorts, progress: ProgressStore, ti: Any) -> DeliveryPorts:

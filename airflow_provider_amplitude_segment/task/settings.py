@@ -9,6 +9,7 @@ from airflow_provider_amplitude_segment.core.export.cohort import Cohort
 from airflow_provider_amplitude_segment.core.plan.trait import trait_key
 from airflow_provider_amplitude_segment.core.settings import (
     EmptyCohortPolicy,
+    GuardPolicy,
     MissingStatePolicy,
     RejectedPolicy,
     SyncMode,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _KEEP_SNAPSHOTS = 5
 _MOST_REQUESTS = 32
 _MOST_EXPORTS = 1_000_000
+_MOST_APPROVERS = 100
 # As many as the engine compares within its memory limit; Amplitude's own webhook sync accepts 50
 # (https://amplitude.com/docs/data/destination-catalog/cohort-webhooks).
 _MOST_USER_PROPERTIES = 20
@@ -68,6 +70,9 @@ class SyncParameters(DestinationParameters, Protocol):
     on_trait_change: str
     max_exit_ratio: float | str | None
     on_empty_cohort: str
+    on_guard: str
+    approvers: Sequence[str] | str | None
+    approval_timeout: float | str
     skip_when_unchanged: bool | str
     min_exports_left: int | str
     user_properties: Sequence[str] | str | None
@@ -92,6 +97,9 @@ def read_settings(operator: SyncParameters) -> SyncSettings:
         on_trait_change=read_choice("on_trait_change", operator.on_trait_change, TraitChangePolicy),
         max_exit_ratio=None if is_none(ratio) else read_number("max_exit_ratio", ratio, most=1, or_equal=True),
         on_empty_cohort=read_choice("on_empty_cohort", operator.on_empty_cohort, EmptyCohortPolicy),
+        on_guard=read_choice("on_guard", operator.on_guard, GuardPolicy),
+        approvers=read_names("approvers", operator.approvers, most=_MOST_APPROVERS),
+        approval_timeout=read_number("approval_timeout", operator.approval_timeout, most=_MOST_SECONDS),
         skip_when_unchanged=read_flag("skip_when_unchanged", operator.skip_when_unchanged),
         min_exports_left=read_whole_number("min_exports_left", operator.min_exports_left, least=0, most=_MOST_EXPORTS),
         user_properties=_user_properties(operator.user_properties),

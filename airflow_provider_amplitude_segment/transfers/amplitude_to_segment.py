@@ -12,7 +12,7 @@ from airflow_provider_amplitude_segment.task.reporting.lineage import LineageMix
 from airflow_provider_amplitude_segment.task.stopping import StoppableMixin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -25,7 +25,7 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
     without a ``user_id`` are skipped and counted. It returns the ``SyncReport`` as a dictionary. The XCom key
     ``sync_report`` has the report also when the task fails.
 
-    All parameters but ``deferrable`` are templates, read at run time.
+    All parameters but ``notifiers`` and ``deferrable`` are templates, read at run time.
 
     :param cohort_id: Amplitude's cohort ID.
     :param amplitude_conn_id: the Amplitude project's connection.
@@ -40,6 +40,12 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         (and at least 100) would exit; ``None``: no limit.
     :param on_empty_cohort: what to do when the export has no members but the state has: ``fail``, ``sync`` or
         ``skip``.
+    :param on_guard: what ``max_exit_ratio`` and ``on_empty_cohort='fail'`` do when they refuse a sync: ``fail``, or
+        ``ask`` a person in Airflow's UI and wait without a worker slot. ``ask`` needs Airflow 3.1.
+    :param approvers: users who may answer, as Airflow's auth manager identifies them; ``None``: all who may edit the
+        DAG run.
+    :param approval_timeout: seconds that the task waits for the answer; then nothing is sent.
+    :param notifiers: called with the context, and ``question`` in it, when a question is put. Not a template.
     :param on_rejected: how the task ends after Segment rejected users: ``fail`` or ``warn``. All other changes are
         delivered and committed first.
     :param on_missing_state: what to do when Airflow recorded a sync that the ledger does not have: ``fail``, or
@@ -68,6 +74,9 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         "on_trait_change",
         "max_exit_ratio",
         "on_empty_cohort",
+        "on_guard",
+        "approvers",
+        "approval_timeout",
         "on_rejected",
         "on_missing_state",
         "dry_run",
@@ -98,6 +107,10 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         on_trait_change: str = "retire",
         max_exit_ratio: float | str | None = 0.5,
         on_empty_cohort: str = "fail",
+        on_guard: str = "fail",
+        approvers: Sequence[str] | str | None = None,
+        approval_timeout: float | str = 86400,
+        notifiers: Sequence[Callable[[Context], object]] | Callable[[Context], object] | None = None,
         on_rejected: str = "fail",
         on_missing_state: str = "fail",
         dry_run: bool | str = False,
@@ -123,6 +136,10 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         self.on_trait_change = on_trait_change
         self.max_exit_ratio = max_exit_ratio
         self.on_empty_cohort = on_empty_cohort
+        self.on_guard = on_guard
+        self.approvers = approvers
+        self.approval_timeout = approval_timeout
+        self.notifiers = notifiers
         self.on_rejected = on_rejected
         self.on_missing_state = on_missing_state
         self.dry_run = dry_run
@@ -139,7 +156,7 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Sync, or defer until the export is complete.
+        """Sync, defer until the export is complete, or ask a person where a guard stops the sync.
 
         :raises AirflowFailException: for an error where a retry cannot help.
         :raises AmplitudeSegmentError: for an error where a retry may help; the retry resumes where this try ended.
@@ -155,3 +172,11 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         from airflow_provider_amplitude_segment.task.execution import resume_sync  # noqa: PLC0415 - not while parsed
 
         return resume_sync(self, context, event or {})
+
+    def execute_approved(
+        self, context: Context, event: dict[str, Any] | None = None, asked: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Resume after a person answered, in a new process: sync with the same export, or end as the guard does."""
+        from airflow_provider_amplitude_segment.task.execution import resume_asked  # noqa: PLC0415 - not while parsed
+
+        return resume_asked(self, context, event or {}, asked or {})

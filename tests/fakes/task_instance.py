@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 Sync = Callable[..., dict[str, Any]]
 """Runs the operator's parameters, given by name, on a task instance that may come first."""
@@ -24,6 +25,8 @@ class FakeTaskInstance:
         self.params: dict[str, Any] = {}
         # What else Airflow puts into the context.
         self.context: dict[str, Any] = {}
+        # Of the task instance, over all tries.
+        self.id = uuid4()
 
     def next_run(self, run_id: str) -> "FakeTaskInstance":
         """Return the task's instance of a later run: it finds the XComs of this one."""

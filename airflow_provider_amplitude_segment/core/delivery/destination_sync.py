@@ -234,6 +234,7 @@ class DestinationSync:
                 delivered_generation=plan.generation,
                 origin=plan.origin,
                 run_label=self.held_claims.run.label,
+                approved_by=plan.approved_by,
             )
         )
         return report

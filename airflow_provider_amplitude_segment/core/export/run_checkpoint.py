@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.clock import CLOCK_TOLERANCE_SECONDS, duration, timestamp
+from airflow_provider_amplitude_segment.core.export.approval import read_approval
 from airflow_provider_amplitude_segment.core.export.exporter import check_exports_left
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger.object_names import run_file
@@ -20,6 +21,7 @@ from airflow_provider_amplitude_segment.exceptions import CHECK_CLOCKS, StatePat
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_amplitude_segment.core.export.approval import Approval
     from airflow_provider_amplitude_segment.core.export.exporter import CohortExporter
     from airflow_provider_amplitude_segment.core.ledger.entry import Plan
     from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaims
@@ -44,6 +46,7 @@ class RunCheckpoint:
         finished: by ledger folder, the report of a destination that has committed it.
         counts: exports left and the counts of its file, by the report's names; an unknown count is missing.
         user_properties: names of the user properties in the export, sorted.
+        approval: a person's, to send this export although a guard stopped it; ``None`` where there is none.
     """
 
     export_request_id: str
@@ -52,6 +55,7 @@ class RunCheckpoint:
     finished: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
     user_properties: tuple[str, ...] = ()
+    approval: Approval | None = None
 
     def is_usable(self, unfinished: Mapping[str, Plan | Commit | None], now: float) -> bool:
         """Return whether this export may still be delivered: never after a newer one, and never after its file's time.
@@ -84,6 +88,7 @@ def read_checkpoint(store: Store, stream: Stream, run: Run) -> RunCheckpoint | N
             dict(entry["counts"]),
             # Missing where an earlier version wrote it.
             tuple(map(str, entry.get("user_properties", ()))),
+            read_approval(entry.get("approval")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
         return None
@@ -100,7 +105,20 @@ def write_checkpoint(store: Store, stream: Stream, run: Run, checkpoint: RunChec
         "counts": dict(checkpoint.counts),
         "user_properties": list(checkpoint.user_properties),
     }
+    if checkpoint.approval is not None:
+        entry["approval"] = checkpoint.approval.as_dict()
     store.put(_name(stream, run), encode_entry(entry))
+
+
+def keep_approval(store: Store, stream: Stream, run: Run, approval: Approval) -> None:
+    """Write an approval into the run's checkpoint, if that still has the export which was approved.
+
+    It is called before the claims are held, so that a worker that is killed early loses no approval. Only this run
+    writes its checkpoint.
+    """
+    checkpoint = read_checkpoint(store, stream, run)
+    if checkpoint is not None and checkpoint.export_request_id == approval.export_request_id:
+        write_checkpoint(store, stream, run, replace(checkpoint, approval=approval))
 
 
 def delete_checkpoint(store: Store, stream: Stream, run: Run) -> None:

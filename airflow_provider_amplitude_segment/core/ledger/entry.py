@@ -68,6 +68,7 @@ class Plan:
         proved_key: fingerprint of the write key of the last acknowledged batch before it; empty for none.
         origin: the task that named the trait key; ``None`` for a retirement, after which the key belongs to no task.
         run_label: the run that made it, for a reader; empty where the entry does not hold it.
+        approved_by: the person who let it through a guard; ``None`` if no guard stopped it.
     """
 
     generation: int
@@ -88,6 +89,7 @@ class Plan:
     proved_key: str
     origin: TraitOrigin | None = None
     run_label: str = ""
+    approved_by: str | None = None
 
     @property
     def delivered_generation(self) -> int:
@@ -114,6 +116,7 @@ class Commit:
         delivered_generation: of the newest sync in the ledger; lower than its own after a rollback or an erasure.
         origin: that of the plan.
         run_label: the run that committed it, for a reader; empty where the entry does not hold it.
+        approved_by: that of the plan; ``None`` after a rollback or an erasure.
     """
 
     generation: int
@@ -130,6 +133,7 @@ class Commit:
     delivered_generation: int
     origin: TraitOrigin | None = None
     run_label: str = ""
+    approved_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

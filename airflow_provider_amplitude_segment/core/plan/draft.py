@@ -61,12 +61,14 @@ class NewDraft:
         terms: the trait key and the mode.
         diff: what the plan will send.
         base: the state before, on the worker's disk; ``None`` if there is none.
+        approved_by: the person who let the plan through a guard; ``None`` if no guard stopped it.
     """
 
     opened: OpenedStream
     terms: PlanTerms
     diff: Diff
     base: Path | None
+    approved_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) 
         proved_key=_proved_key(ledger, newest),
         origin=draft.terms.origin,
         run_label=identity.run_label,
+        approved_by=draft.approved_by,
     )
     ledger.write_plan(plan)
     return plan
@@ -263,6 +266,7 @@ def report_plan(report: DestinationReport, plan: Plan, journal: Journal) -> Dest
         rejected=len(journal.rejected),
         pending=journal.pending(plan.planned).count,
         generation=plan.generation,
+        approved_by=plan.approved_by,
     )
 
 

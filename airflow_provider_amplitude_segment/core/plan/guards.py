@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.core.plan.draft import NewDraft
 from airflow_provider_amplitude_segment.exceptions import (
     EmptyCohortError,
     ExitRatioError,
-    GuardError,
     TraitConflictError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan, TraitOrigin
     from airflow_provider_amplitude_segment.core.ledger.stream import Run, Stream
     from airflow_provider_amplitude_segment.core.membership.membership import Membership
     from airflow_provider_amplitude_segment.core.plan.diff import Diff
-    from airflow_provider_amplitude_segment.core.plan.draft import Draft
-    from airflow_provider_amplitude_segment.core.report.report import SyncReport
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
 log = logging.getLogger(__name__)
@@ -103,34 +98,6 @@ def _other_task(origin: TraitOrigin, run: Run) -> str:
         is_alike = origin.airflow == run.airflow
         return f"{origin.task} in {'another Airflow, also at' if is_alike else 'Airflow'} {origin.airflow!r}"
     return origin.task if origin.task != run.task else f"{origin.task}, with another map index"
-
-
-def check_drafts(
-    drafts: Sequence[Draft], membership: Membership, settings: SyncSettings, report: SyncReport
-) -> tuple[SyncReport, str | None]:
-    """Apply the guards to all destinations; a dry run only reports what they refuse.
-
-    Returns:
-        The report, and the reason to skip the sync, or ``None``.
-
-    Raises:
-        GuardError: a guard refuses the sync of this destination; nothing was sent to any.
-    """
-    for draft in drafts:
-        if not isinstance(draft, NewDraft):
-            continue
-        destination = draft.opened.stream.destination
-        try:
-            check_guards(draft.diff, membership, settings, destination.segment_conn_id)
-        except GuardError as error:
-            if not settings.dry_run:
-                raise
-            report = report.with_destination(replace(report.destination(destination.name), error=error.summary))
-            log.warning("A sync would be refused: %s", error.summary)
-        is_empty = is_suddenly_empty(membership, draft.diff)
-        if is_empty and settings.on_empty_cohort == "skip" and not settings.dry_run:
-            return report, f"the export has no member, and {draft.diff.known:,} are known (on_empty_cohort='skip')"
-    return report, None
 
 
 def is_suddenly_empty(membership: Membership, diff: Diff) -> bool:

@@ -53,10 +53,11 @@ class DestinationReport:
         committed: whether the ledger has the state after this sync.
         known: users with ``true`` under the trait after this sync, not in doubt; ``None`` before the commit.
         error: what ended the sync of this destination, for a reader.
-        planned_changes: location of a dry run's file.
+        planned_changes: location of the file that a dry run, or a guard, wrote.
         rejected_users: location of the file with the rejected users and the reasons.
         source_checked: whether Segment's Public API knows the write key: ``proved``, or ``unknown`` if it could not be
             asked or did not say it; ``None`` if it was not asked, or refuted the key (``error``).
+        approved_by: user name of the person who let this sync through a guard; ``None`` if no guard stopped it.
     """
 
     segment_conn_id: str
@@ -85,6 +86,7 @@ class DestinationReport:
     planned_changes: str | None = None
     rejected_users: str | None = None
     source_checked: str | None = None
+    approved_by: str | None = None
 
     def with_counts(self, counts: Mapping[str, int]) -> DestinationReport:
         """Return the report with a plan's counts, which have the names of its fields."""

@@ -43,6 +43,8 @@ def _destination_line(part: DestinationReport, report: SyncReport) -> str:
     sent = [_changes(part) if is_compared else "not compared"]
     if part.planned and not report.dry_run:
         sent.append(f"{part.acknowledged:,} of {part.planned:,} changes acknowledged by Segment")
+    if part.approved_by:
+        sent.append(f"let through the guard by {part.approved_by}")
     if part.source_checked == "unknown":
         sent.append("the write key is not proved (a warning above says why)")
     for count, what in (

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_amplitude_segment.core.clock import timestamp
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete
+from airflow_provider_amplitude_segment.core.report.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +52,7 @@ class ProgressStore:
     def during(self, work: Callable[[], _Outcome]) -> _Outcome:
         """Do the work, and write its progress meanwhile.
 
-        The last progress stays where the work ends with an error or with an incomplete export.
+        The last progress stays where the work ends with an error, an incomplete export or a question.
         """
         if self._store is None:
             return work()
@@ -60,7 +61,7 @@ class ProgressStore:
         is_over = False
         try:
             outcome = work()
-            is_over = not isinstance(outcome, ExportIncomplete)
+            is_over = not isinstance(outcome, ExportIncomplete | Question)
         finally:
             self._ended.set()
             writer.join(_MOST_SECONDS_FOR_THE_LAST_WRITE)

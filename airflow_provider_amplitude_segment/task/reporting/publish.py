@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped
+from airflow_provider_amplitude_segment.core.report.question import Question
 from airflow_provider_amplitude_segment.core.report.summary import summarize
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
 from airflow_provider_amplitude_segment.task.reporting.assets import fill_asset_events
@@ -115,7 +116,7 @@ def run_and_publish(
     *,
     skips_unchanged: bool = False,
 ) -> _Outcome | Skipped:
-    """Run a sync and publish its result, unless its export is incomplete and the task defers.
+    """Run a sync and publish its result, unless the task leaves the worker to wait for the export or for an answer.
 
     :return: the outcome of ``run``, or ``Skipped`` after a sync without changes.
     """
@@ -125,6 +126,10 @@ def run_and_publish(
         publish_result(operator, context, sync.report, report_at_start=sync.report_at_start, error=error)
         raise
     if isinstance(outcome, ExportIncomplete):
+        return outcome
+    if isinstance(outcome, Question):
+        # The sync has not ended; the page shows what is asked.
+        _push_report(context["ti"], sync.report)
         return outcome
     skipped = outcome.reason if isinstance(outcome, Skipped) else None
     reason = publish_result(
