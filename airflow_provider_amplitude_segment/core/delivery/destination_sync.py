@@ -235,6 +235,8 @@ class DestinationSync:
                 origin=plan.origin,
                 run_label=self.held_claims.run.label,
                 approved_by=plan.approved_by,
+                exported_epoch=plan.exported_epoch,
+                fingerprint=plan.fingerprint,
             )
         )
         return report

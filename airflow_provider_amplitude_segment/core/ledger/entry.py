@@ -69,6 +69,7 @@ class Plan:
         origin: the task that named the trait key; ``None`` for a retirement, after which the key belongs to no task.
         run_label: the run that made it, for a reader; empty where the entry does not hold it.
         approved_by: the person who let it through a guard; ``None`` if no guard stopped it.
+        exported_epoch: when the newest membership of this ledger was exported, in seconds since 1970; 0 if unknown.
     """
 
     generation: int
@@ -90,6 +91,7 @@ class Plan:
     origin: TraitOrigin | None = None
     run_label: str = ""
     approved_by: str | None = None
+    exported_epoch: float = 0.0
 
     @property
     def delivered_generation(self) -> int:
@@ -117,6 +119,8 @@ class Commit:
         origin: that of the plan.
         run_label: the run that committed it, for a reader; empty where the entry does not hold it.
         approved_by: that of the plan; ``None`` after a rollback or an erasure.
+        exported_epoch: that of the plan; also after a rollback, because an older membership is never delivered.
+        fingerprint: that of the plan; empty where no plan was delivered.
     """
 
     generation: int
@@ -134,6 +138,8 @@ class Commit:
     origin: TraitOrigin | None = None
     run_label: str = ""
     approved_by: str | None = None
+    exported_epoch: float = 0.0
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

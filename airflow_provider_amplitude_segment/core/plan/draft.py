@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunCheckpoint
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, PlanMode
     from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
     from airflow_provider_amplitude_segment.core.ledger.stream import Run, Stream
@@ -121,7 +122,7 @@ def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
 
 
 def decide_terms(
-    opened: OpenedStream, settings: SyncSettings, trait: str, export_request_id: str, run: Run
+    opened: OpenedStream, settings: SyncSettings, trait: str, checkpoint: RunCheckpoint, run: Run
 ) -> PlanTerms:
     """Return a destination's terms: which trait key it is sent, and in which mode.
 
@@ -129,7 +130,7 @@ def decide_terms(
         opened: the destination; if its state is missing, it is sent in full.
         settings: ``on_trait_change``, ``sync_mode`` and ``user_properties``.
         trait: the trait key by the cohort's current name.
-        export_request_id: of the run's export.
+        checkpoint: with the run's export.
         run: its task names the trait key.
 
     Raises:
@@ -149,7 +150,7 @@ def decide_terms(
         trait, origin = newest.trait, newest.origin
     check_names(settings.user_properties, trait)
     mode: SyncMode = "full" if opened.state_missing else settings.sync_mode
-    return PlanTerms(trait, mode, export_request_id, origin)
+    return PlanTerms(trait, mode, checkpoint.export_request_id, origin, checkpoint.exported_at)
 
 
 def find_resumable(opened: OpenedStream, terms: PlanTerms, settings: SyncSettings, run: Run) -> ResumedDraft | None:
@@ -214,6 +215,7 @@ def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) 
         origin=draft.terms.origin,
         run_label=identity.run_label,
         approved_by=draft.approved_by,
+        exported_epoch=max(draft.terms.exported_epoch, newest.exported_epoch if newest else 0.0),
     )
     ledger.write_plan(plan)
     return plan
