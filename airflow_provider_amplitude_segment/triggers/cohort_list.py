@@ -91,7 +91,7 @@ class CohortListPoll:
             else:
                 if failures:
                     log.info(
-                        "Connection %r: Amplitude lists the cohorts again after %.0f s. Changes meanwhile make events now.",
+                        "Connection %r: Amplitude lists the cohorts again after %.0f s. Changes make events now.",
                         self.amplitude_conn_id,
                         self.now() - began,
                     )

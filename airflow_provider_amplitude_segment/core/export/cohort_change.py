@@ -1,7 +1,7 @@
 """What changed between two looks at Amplitude's list of cohorts: what a watcher remembers, and what makes an event.
 
-The list costs no export. ``lastComputed`` moves when Amplitude computes a cohort: for a chart, for a sync of its own, on
-a person's request, and probably for an export
+The list costs no export. ``lastComputed`` moves when Amplitude computes a cohort: for a chart, for a sync of its own,
+on a person's request, and probably for an export
 (https://amplitude.com/docs/apis/analytics/behavioral-cohorts, section "Get all cohorts").
 """
 
