@@ -8,6 +8,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ class VirtualAmplitude:
 def amplitude(monkeypatch: pytest.MonkeyPatch) -> VirtualAmplitude:
     """A virtual Amplitude; what a watcher does by itself is the same on each line, so 2.11 is taken for a later one."""
     virtual = VirtualAmplitude([])
-    monkeypatch.setattr(AmplitudeCohortChangeTrigger, "_poll", virtual.poll)
+    monkeypatch.setattr(AmplitudeCohortChangeTrigger, "_poll", lambda trigger: virtual.poll(trigger))  # noqa: PLW0108
     monkeypatch.setattr(cohort_change, "_HAS_WATCHERS", True)
     return virtual
 
@@ -191,7 +192,7 @@ def test_an_outage_is_waited_out_with_growing_gaps_and_logged_once(
         assert made(AmplitudeCohortChangeTrigger()) == ["a: size"]
 
     polled = amplitude.polled_at
-    assert [end - begin for begin, end in zip(polled, polled[1:], strict=False)] == [
+    assert [end - begin for begin, end in pairwise(polled)] == [
         300,
         600,
         1200,
@@ -224,7 +225,8 @@ def test_a_watcher_takes_over_a_key_that_was_changed(monkeypatch: pytest.MonkeyP
     assert sandbox.amplitude.exports_spent == 0
 
 
-def test_a_trigger_is_made_again_from_what_it_says_of_itself(amplitude: VirtualAmplitude) -> None:
+@pytest.mark.usefixtures("amplitude")
+def test_a_trigger_is_made_again_from_what_it_says_of_itself() -> None:
     made_first = AmplitudeCohortChangeTrigger(("a", "b"), "amplitude_eu", 60, 1800)
     path, arguments = json.loads(json.dumps(made_first.serialize()))
     module, _, name = path.rpartition(".")
@@ -239,7 +241,8 @@ def test_a_trigger_is_made_again_from_what_it_says_of_itself(amplitude: VirtualA
     }
 
 
-def test_one_text_is_no_list_of_cohorts(amplitude: VirtualAmplitude) -> None:
+@pytest.mark.usefixtures("amplitude")
+def test_one_text_is_no_list_of_cohorts() -> None:
     with pytest.raises(SettingError, match="cohort_ids"):
         AmplitudeCohortChangeTrigger("26umsb5").serialize()
 
