@@ -1,9 +1,9 @@
 """Sync a cohort to Segment when Amplitude's files of it arrive in your bucket.
 
-Amplitude's destination *Amazon S3 (Cohorts)* writes the files, S3 sends a message for each to an SQS queue, and a watcher
-of that queue starts a run. No export is spent. Amplitude writes three files at a time, so some runs find no new set of
-files; their task is skipped. The watcher needs Airflow 3 and the package `apache-airflow-providers-common-messaging`;
-without them this DAG runs only by hand.
+Amplitude's destination *Amazon S3 (Cohorts)* writes the files, S3 sends a message for each to an SQS queue, and a
+watcher of that queue starts a run. No export is spent. Amplitude writes three files at a time, so some runs find no new
+set of files; their task is skipped. The watcher needs Airflow 3 and the package
+`apache-airflow-providers-common-messaging`; without them this DAG runs only by hand.
 
 **To change:** `cohort_id`, `cohort_files`, and the URL of the queue.
 """

@@ -1,12 +1,12 @@
 """Sync cohorts to Segment when Amplitude has computed them again, not by the clock.
 
-A watcher reads Amplitude's list of cohorts every five minutes, which costs no export. A cohort that was computed again,
-renamed, archived, or has another size, starts a run, and the run syncs the cohorts that changed. A run that you trigger
-by hand syncs all of `COHORTS`. A cohort that Amplitude does not compute by itself starts no run. Watchers need Airflow 3;
-on 2.11 this DAG runs only by hand.
+A watcher reads Amplitude's list of cohorts every five minutes, which costs no export. A cohort that was computed again
+or renamed, or has another size, starts a run, and the run syncs the cohorts that changed. A run that you trigger by hand
+syncs all of `COHORTS`. A cohort that Amplitude does not compute by itself starts no run. Watchers need Airflow 3; on 2.11
+this DAG runs only by hand.
 
-Each sync spends an export. An export may count as a computation, so `quiet_seconds` keeps it from starting the next run,
-and the DAG is paused after three runs that failed one after another.
+Each sync spends an export. An export may count as a computation, so `quiet_seconds` keeps it from starting the next
+run, and the DAG is paused after three runs that failed one after another.
 
 **To change:** `COHORTS`, and the asset's URI (any of your own).
 """
@@ -87,9 +87,12 @@ with DAG(
 
     @task
     def list_changed(triggering_asset_events: Any = None) -> list[str]:
-        """Return the cohorts whose changes started this run, each once; all of them in a run that was started by hand."""
-        payloads = [event.extra["payload"] for events in (triggering_asset_events or {}).values() for event in events]
-        return list(dict.fromkeys(payload["cohort_id"] for payload in payloads)) or COHORTS
+        """Return the cohorts whose changes started this run, each once; all of them in a run started by hand."""
+        if not triggering_asset_events:
+            return COHORTS
+        payloads = [event.extra["payload"] for events in triggering_asset_events.values() for event in events]
+        # An archived cohort cannot be exported: example amplitude_segment_retire.
+        return list(dict.fromkeys(payload["cohort_id"] for payload in payloads if not payload["archived"]))
 
     AmplitudeCohortToSegmentOperator.partial(
         task_id="sync_cohort",

@@ -128,7 +128,7 @@ class Watching:
 
     def start_triggerer(self) -> None:
         with (self.airflow.home / "triggerer-2.log").open("wb") as log:
-            subprocess.Popen(
+            subprocess.Popen(  # noqa: S603 - our own Airflow
                 [Path(sys.executable).parent / "airflow", "triggerer"],
                 env=self.airflow._env,
                 stdout=log,
