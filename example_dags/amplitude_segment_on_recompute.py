@@ -1,9 +1,9 @@
 """Sync cohorts to Segment when Amplitude has computed them again, not by the clock.
 
-A watcher reads Amplitude's list of cohorts every five minutes, which costs no export. A cohort that was computed again
-or renamed, or has another size, starts a run, and the run syncs the cohorts that changed. A run that you trigger by hand
-syncs all of `COHORTS`. A cohort that Amplitude does not compute by itself starts no run. Watchers need Airflow 3; on 2.11
-this DAG runs only by hand.
+A watcher reads Amplitude's list of cohorts every five minutes, which costs no export. A cohort that was computed
+again or renamed, or has another size, starts a run, and the run syncs the cohorts that changed. A run that you trigger
+by hand syncs all of `COHORTS`. A cohort that Amplitude does not compute by itself starts no run. Watchers need
+Airflow 3; on 2.11 this DAG runs only by hand.
 
 Each sync spends an export. An export may count as a computation, so `quiet_seconds` keeps it from starting the next
 run, and the DAG is paused after three runs that failed one after another.
