@@ -18,7 +18,7 @@ LINE_PYTHONS_3.3 := 3.13 3.12 3.11
 LINE_PYTHONS_lowest := 3.11 3.12
 # First sync, only changes, several destinations, guards, dry run, deferral, retirement, links and forms; and a task that
 # is killed and retried by a real scheduler.
-MAIN_CASES := tests/cluster/test_main_cases.py tests/cluster/test_quiet_logs.py tests/cluster/test_real_kill.py \
+MAIN_CASES := tests/cluster/test_main_cases.py tests/cluster/test_quiet_logs.py tests/cluster/test_real_kill.py tests/cluster/test_watchers.py \
   tests/transfers/test_operator.py tests/operators/test_retire_trait.py tests/operators/test_verify.py tests/links \
   tests/triggers tests/test_provider_info.py
 
@@ -122,7 +122,7 @@ clean:
 	rm -rf .venv/$*
 	"$(PYTHON)" -m venv .venv/$*
 	$(UV) pip install -q --compile-bytecode --python .venv/$*/bin/python --constraint constraints/airflow-$*.txt \
-	  --editable ".[sandbox,s3]" --group tests $(if $(filter 3.3,$*),--group lint --group docs)
+	  --editable ".[sandbox,s3]" --group tests $(if $(filter 3.3,$*),--group lint --group docs --group messaging)
 	@touch $@
 
 # The same for `make lines`, on a Python of its own. Airflow 3.0 and 3.1 make connection forms only beside FAB.

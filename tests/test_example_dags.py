@@ -107,6 +107,9 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
     # Airflow 2.11 keeps it under the name that the parameter had before.
     kept_as = "schedule" if hasattr(dags["daily"], "schedule") else "schedule_interval"
     schedules = {name: getattr(dag, kept_as) for name, dag in dags.items()}
+    # tests/triggers and tests/cluster/test_watchers.py show what starts these two.
+    started_by_events = {name: schedules.pop(name) for name in ("on_recompute", "files_on_arrival")}
+    assert (started_by_events["on_recompute"] is not None) == AIRFLOW_3
     assert schedules == {
         "ad_hoc": None,
         "daily": "@daily",
@@ -119,7 +122,7 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["daily", "ad_hoc", "many_cohorts", "several_destinations"])
+@pytest.mark.parametrize("name", ["daily", "ad_hoc", "many_cohorts", "on_recompute", "several_destinations"])
 def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> None:
     params = parse(f"amplitude_segment_{name}").params
     guards = [
@@ -141,6 +144,7 @@ def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> 
     [
         ("daily", [(AT_RISK, WRITE_KEY_DEFAULT)]),
         ("on_change", [(AT_RISK, WRITE_KEY_DEFAULT)]),
+        ("on_recompute", [(AT_RISK, WRITE_KEY_DEFAULT), (ACTIVE, WRITE_KEY_DEFAULT)]),
         ("once", [(TRIAL, WRITE_KEY_DEFAULT)]),
         ("ad_hoc", [(AT_RISK, WRITE_KEY_DEFAULT)]),
         (

@@ -16,6 +16,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
     session         what both carry: settings, run, ports, held claims, checkpoint, report
     ports           Amplitude, and delivery.ports: Segment, the ledger's store, clock, randomness
     export/         cohort: the list of cohorts, and which cohort can be exported
+                    cohort_change: what changed between two looks at the list
                     exporter: when an export is requested, waited for, polled
                     responses: what a response of Amplitude means; response_errors: which statuses are errors, 429
                     among them

@@ -6,6 +6,7 @@ import ast
 import fnmatch
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_amplitude_segment.core.export.response_errors import error_reason, is_success, raise_for_status
@@ -64,6 +65,22 @@ class Cohort:
     archived: bool = False
     group_type: str = USERS
     owners: tuple[str, ...] = ()
+
+    @property
+    def computed_at(self) -> datetime | None:
+        """When Amplitude last computed it, in UTC; ``None`` when never, or where no calendar has the number.
+
+        >>> Cohort("26umsb5", "Power Users", "187520", last_computed=1679440233).computed_at.isoformat()
+        '2023-03-21T23:10:33+00:00'
+        >>> Cohort("26umsb5", "Power Users", "187520").computed_at is None
+        True
+        """
+        if self.last_computed is None:
+            return None
+        try:
+            return datetime.fromtimestamp(self.last_computed, tz=UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
 
     @property
     def label(self) -> str:
