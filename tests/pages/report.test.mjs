@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { errorsOf, isOpen, nextStep, planParts, progressText, readError, reasons, sampleHolds, standing, sums, verdict } from "../../airflow_provider_amplitude_segment/ui/pages/report.js";
+
+const base = { planned: 21, acknowledged: 21, rejected: 0, pending: 0, entered: 12, exited: 9, retired: 0, changed: 0, in_doubt: 0, committed: true, error: null };
+
+test("planned is acknowledged, rejected and pending; a report where it is not says so", () => {
+  assert.deepEqual(sums({ ...base, acknowledged: 15, rejected: 2, pending: 4 }), { planned: 21, acknowledged: 15, rejected: 2, pending: 4, holds: true });
+  assert.equal(sums({ ...base, pending: 1 }).holds, false);
+  assert.equal(sums({}).holds, true);
+});
+
+test("the parts of a plan add up to it, in each mode", () => {
+  for (const destination of [base, { ...base, planned: 12421, acknowledged: 12421 }, { ...base, planned: 24, in_doubt: 3 }]) {
+    assert.equal(planParts(destination).reduce((sum, { value }) => sum + value, 0), destination.planned);
+  }
+  assert.deepEqual(planParts({ planned: 0 }), []);
+});
+
+test("where it stands is one sentence for each case", () => {
+  assert.equal(standing(base, false), "Done: Segment acknowledged all 21 changes.");
+  assert.equal(standing({ ...base, planned: 0, acknowledged: 0 }, false), "Done: nothing changed, so nothing was sent.");
+  assert.equal(standing({ ...base, acknowledged: 20, rejected: 1 }, false), "Done: 20 of 21 changes acknowledged, 1 rejected for good.");
+  assert.equal(standing({ ...base, acknowledged: 0, pending: 21, committed: false }, true), "Dry run: 21 changes would be sent. Nothing was sent.");
+  assert.equal(standing({ ...base, acknowledged: 5, pending: 16, committed: false }, false), "Not finished: 5 of 21 changes acknowledged, 16 still to send.");
+  assert.equal(standing({ planned: 0, committed: false, error: "A guard." }, false), "Stopped before anything was sent.");
+  assert.equal(standing({ planned: 0, committed: false, error: null }, false), "Nothing was sent yet.");
+});
+
+test("an error is read without its last sentence, which says whether Airflow retries", () => {
+  assert.deepEqual(readError("It broke. Wait. Airflow retries this task."), { text: "It broke. Wait.", retries: true });
+  assert.deepEqual(readError("Too many exit. Airflow does not retry this task."), { text: "Too many exit.", retries: false });
+  assert.deepEqual(readError("KeyError"), { text: "KeyError", retries: null });
+  assert.equal(readError(null), null);
+});
+
+test("the next step is to wait where Airflow tries again by itself, and else to act", () => {
+  assert.match(nextStep({ text: "", retries: true }, "up_for_retry"), /^Wait:/);
+  assert.match(nextStep({ text: "", retries: true }, "failed"), /clear the task/);
+  assert.match(nextStep({ text: "", retries: false }, "failed"), /^Do what the message says/);
+  assert.equal(nextStep(null, "success"), null);
+});
+
+test("the classes of a sample add up to it", () => {
+  assert.equal(sampleHolds({ sampled: 10, matched: 7, different: 1, unanswered: 2 }), true);
+  assert.equal(sampleHolds({ sampled: 10, matched: 7 }), false);
+  assert.equal(sampleHolds({ sampled: null }), true);
+});
+
+test("a verdict says how many differ, and how many may", () => {
+  assert.equal(verdict({ sampled: 1000, mismatches: 1, upper_bound: 0.0047 }), "1 mismatch in 1,000 users. At most 0.47 % of all users differ (at 95 %).");
+  assert.match(verdict({ sampled: null }), /^Counts only/);
+  assert.match(verdict({ sampled: 10, mismatches: 2, error: "x" }), /did not pass/);
+});
+
+test("the most frequent reason comes first", () => {
+  assert.deepEqual(reasons({ b: 1, a: 1, c: 9 }), [["c", 9], ["a", 1], ["b", 1]]);
+  assert.deepEqual(reasons(null), []);
+});
+
+test("progress is read out, also without a rate", () => {
+  assert.equal(progressText({ delivered: 12000, planned: 40000, per_second: 999.6, seconds_left: 28 }), "12,000 of 40,000 delivered, 1,000 a second, 28 s left");
+  assert.equal(progressText({ delivered: 0, planned: 5, per_second: null, seconds_left: null }), "0 of 5 delivered");
+});
+
+test("a question is open until it has a response", () => {
+  assert.deepEqual([null, { response: null }, { response: { chosen: ["Send anyway"] } }].map(isOpen), [false, true, false]);
+});
+
+test("an error that ended two destinations is shown once, with both", () => {
+  const destinations = [{ segment_conn_id: "a", error: "Gone." }, { segment_conn_id: "b", error: "Gone." }, { segment_conn_id: "c", error: null }];
+  const errors = errorsOf({ error: "Gone.", report: { destinations }, verify_report: null });
+  assert.deepEqual(errors, [{ text: "Gone.", retries: null, destinations: ["a", "b"] }]);
+  assert.deepEqual(errorsOf({ error: "No ledger.", report: null }).map(({ destinations }) => destinations), [[]]);
+  assert.deepEqual(errorsOf({ error: null, report: null }), []);
+});
