@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_amplitude_segment.core.ledger.event_columns import EventJournal, EventTerms
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_provider_amplitude_segment.core.ledger.rejection import Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Plan:
         key_fingerprint: of the write key that it is sent with.
         proved_key: fingerprint of the write key of the last acknowledged batch before it; empty for none.
         origin: the task that named the trait key; ``None`` for a retirement, after which the key belongs to no task.
+        events: what the events of its changes are called; ``None``, and absent from the object, where events are off.
     """
 
     generation: int
@@ -86,6 +90,7 @@ class Plan:
     key_fingerprint: str
     proved_key: str
     origin: TraitOrigin | None = None
+    events: EventTerms | None = None
 
     @property
     def delivered_generation(self) -> int:
@@ -129,25 +134,18 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
-    """A change that Segment, or one of its limits, rejects for good."""
-
-    position: int
-    status: int | None
-    reason: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Journal:
     """How far a plan is delivered.
 
     Attributes:
         acked: positions that Segment acknowledged.
         rejected: the rejections, by position.
+        events: how far the plan's events are delivered.
     """
 
     acked: Ranges = field(default_factory=Ranges)
     rejected: Mapping[int, Rejection] = field(default_factory=dict)
+    events: EventJournal = field(default_factory=EventJournal)
 
     def pending(self, planned: int) -> Ranges:
         """Return the positions, of ``planned`` changes, that are neither acknowledged nor rejected."""
@@ -160,4 +158,4 @@ class Journal:
         rejected = {**self.rejected, **other.rejected}
         only_rejected = Ranges.of_positions(rejected).without(acked)
         kept = {p: rejected[p] for first, last in only_rejected.pairs for p in range(first, last + 1)}
-        return Journal(acked, kept)
+        return Journal(acked, kept, self.events.union(other.events))

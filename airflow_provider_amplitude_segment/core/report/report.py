@@ -47,6 +47,9 @@ class DestinationReport:
         error: what ended the sync of this destination, for a reader.
         planned_changes: location of a dry run's file.
         rejected_users: location of the file with the rejected users and the reasons.
+        events_planned: events of entries and exits in the plan; 0 where ``events`` is off.
+        events_acknowledged: events that Segment responded to with 200.
+        events_rejected: events that Segment, or a size limit, rejected; of a rejected identify, no event is sent.
         source_checked: whether Segment's Public API knows the write key: ``proved``, or ``unknown`` if it could not be
             asked or did not say it; ``None`` if it was not asked, or refuted the key (``error``).
     """
@@ -77,6 +80,9 @@ class DestinationReport:
     planned_changes: str | None = None
     rejected_users: str | None = None
     source_checked: str | None = None
+    events_planned: int = 0
+    events_acknowledged: int = 0
+    events_rejected: int = 0
 
     def with_counts(self, counts: Mapping[str, int]) -> DestinationReport:
         """Return the report with a plan's counts, which have the names of its fields."""
@@ -90,15 +96,17 @@ class DestinationReport:
             unchanged=counts["unchanged"],
             in_doubt=counts["in_doubt"],
             skipped=counts["skipped"],
+            events_planned=counts.get("events_planned", 0),
         )
 
     def changes_line(self) -> str:
         """Return the counts of the comparison as a log line."""
         retired = f"{self.retired:,} sent false under an earlier trait key, " if self.retired else ""
+        events = f"; {self.events_planned:,} events" if self.events_planned else ""
         return (
             f"{self.segment_conn_id}: {self.entered:,} entered, {self.exited:,} exited, {retired}"
             f"{self.changed:,} changed, {self.in_doubt:,} in doubt; "
-            f"{self.unchanged:,} unchanged, {self.skipped:,} skipped; trait {self.trait!r}"
+            f"{self.unchanged:,} unchanged, {self.skipped:,} skipped; trait {self.trait!r}{events}"
         )
 
 
