@@ -27,6 +27,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     source_check: whether a workspace's list of sources proves a write key
     proof/          write_keys: prove the keys of a sync; kept_source: what the DAG run keeps of it
     plan/           trait: the trait key
+                    events: which changes carry an event for a journey
                     diff: who entered, exited, changed; which rejected user is sent again
                     draft: a diff before its plan is written, or an unfinished plan to resume
                     guards: max_exit_ratio, on_empty_cohort, on_trait_change between two tasks
@@ -40,11 +41,13 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     response: what a response of Segment means, 429 and 400 among them
                     oauth_assertion, token_response, access_token: OAuth, where a source demands it
                     identify: the message and its ID; batches: the limits of a batch in bytes and messages
+                    track: the event of an entry or exit; event_delivery: when it is sent, at most or at least once
                     rate_limiter: identifies a second
     ledger/         stream: a cohort at one destination, to which one ledger belongs; ledger_folder, ledger: its folder
                     object_names: how every object of a state path is named
                     claim: the lease on a stream, its format and how long it lasts; held_claims: renew and verify it
                     entry: plan, journal and commit; position_ranges: which rows of a plan a journal names
+                    event_columns: which events are sent, in doubt and owed; rejection: of one message
                     state: the value last delivered, in doubt, rejections; pruning: what is kept, what is purged
                     state_path_mark: what shows that an object, or a state path, is this package's
                     ledger_clock: workers whose clocks differ

@@ -29,6 +29,7 @@ from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.membership.export_reader import ExportFacts, fetch_membership
 from airflow_provider_amplitude_segment.core.membership.file_set_reader import FileSetReader
 from airflow_provider_amplitude_segment.core.plan.draft import (
+    add_events,
     compare,
     decide_terms,
     find_resumable,
@@ -234,6 +235,7 @@ class CohortSync:
         """Return a destination's terms, and this run's own unfinished plan if it can be resumed."""
         session = self._session
         terms = decide_terms(opened, self._settings, trait, session.checkpoint, session.run)
+        terms = add_events(terms, opened, self._settings, session.report.cohort_name or "")
         resumed = find_resumable(opened, terms, self._settings, session.run)
         session.note(report_opened(opened, terms) if resumed is None else report_draft(resumed))
         return opened, terms, resumed

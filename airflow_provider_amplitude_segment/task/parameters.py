@@ -171,6 +171,24 @@ def read_names(name: str, value: object, *, most: int) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def read_pair(name: str, value: object, keys: tuple[str, str], *, takes: str) -> tuple[str, str]:
+    """Read two names in order: from a pair, from text with a comma or a line break, or from a dictionary by its keys.
+
+    >>> read_pair("event_names", '["Joined", "Left"]', ("entered", "exited"), takes="")
+    ('Joined', 'Left')
+    """
+    if isinstance(value, str) and not value.strip().startswith(("[", "(", "{")):
+        value = _words(name, value, takes)
+    found = _literal(value)
+    if isinstance(found, dict) and found.keys() == set(keys):
+        found = [found[key] for key in keys]
+    if isinstance(found, list | tuple) and len(found) == len(keys):
+        first, second = (item.strip() if isinstance(item, str) and item.isprintable() else "" for item in found)
+        if first and second:
+            return first, second
+    raise SettingError(name, f"got {_shown(value)}", takes)
+
+
 def read_object(name: str, value: object) -> Mapping[str, Any] | None:
     """Read a JSON object, or none.
 

@@ -17,6 +17,7 @@ from airflow_provider_amplitude_segment.core.settings import (
     TraitChangePolicy,
 )
 from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.task.event_settings import EventParameters, read_events
 from airflow_provider_amplitude_segment.task.parameters import (
     is_none,
     read_choice,
@@ -61,7 +62,7 @@ class DestinationParameters(Protocol):
     clock: Clock | None
 
 
-class SyncParameters(DestinationParameters, Protocol):
+class SyncParameters(DestinationParameters, EventParameters, Protocol):
     """The rendered parameters of the sync operator."""
 
     amplitude_conn_id: str
@@ -103,6 +104,7 @@ def read_settings(operator: SyncParameters) -> SyncSettings:
         skip_when_unchanged=read_flag("skip_when_unchanged", operator.skip_when_unchanged),
         min_exports_left=read_whole_number("min_exports_left", operator.min_exports_left, least=0, most=_MOST_EXPORTS),
         user_properties=_user_properties(operator.user_properties),
+        **read_events(operator),
         poll_interval=read_number("poll_interval", operator.poll_interval, most=_MOST_SECONDS),
         export_timeout=read_number("export_timeout", operator.export_timeout, most=_MOST_SECONDS),
     )

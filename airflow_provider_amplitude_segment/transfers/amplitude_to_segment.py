@@ -59,6 +59,11 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
     :param integrations: Segment's routing, e.g. ``{"All": False, "Braze": True}``.
     :param user_properties: names of Amplitude's user properties to export and to send as traits of members. A new
         value is a change.
+    :param events: send, after the ``identify``, a ``track`` for each user who entered or exited in an incremental sync.
+        ``True`` sends each at most once: one that may have been sent before a kill or a lost response is not sent
+        again. ``at-least-once`` sends it again, so a journey may receive it twice.
+    :param event_names: the names of the two events, of an entry and of an exit.
+    :param events_on_first_sync: with ``events``, send an event for each member of the first sync, too.
     :param state_path: where the ledger is: an absolute path, or an ``s3://``, ``gs://`` or ``abfs://`` URL.
     :param poll_interval: seconds between polls of the export's status.
     :param export_timeout: seconds that a try waits for the export.
@@ -87,6 +92,9 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         "segment_context",
         "integrations",
         "user_properties",
+        "events",
+        "event_names",
+        "events_on_first_sync",
         "state_path",
         "poll_interval",
         "export_timeout",
@@ -121,6 +129,9 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         segment_context: Mapping[str, Any] | str | None = None,
         integrations: Mapping[str, Any] | str | None = None,
         user_properties: Sequence[str] | str | None = None,
+        events: bool | str = False,
+        event_names: Sequence[str] | Mapping[str, str] | str = ("Cohort Entered", "Cohort Exited"),
+        events_on_first_sync: bool | str = False,
         state_path: str | None = None,
         poll_interval: float | str = 10,
         export_timeout: float | str = 3600,
@@ -150,6 +161,9 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         self.segment_context = segment_context
         self.integrations = integrations
         self.user_properties = user_properties
+        self.events = events
+        self.event_names = event_names
+        self.events_on_first_sync = events_on_first_sync
         self.state_path = state_path
         self.poll_interval = poll_interval
         self.export_timeout = export_timeout

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.clock import DeliveryClock
 from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES, pack
 from airflow_provider_amplitude_segment.core.delivery.delivery import FIRST_MESSAGES, Delivery
+from airflow_provider_amplitude_segment.core.delivery.event_delivery import EventDelivery, write_events
 from airflow_provider_amplitude_segment.core.delivery.identify import Envelope, identify_messages, plan_key
 from airflow_provider_amplitude_segment.core.delivery.sender import BatchSender
+from airflow_provider_amplitude_segment.core.delivery.track import PlanOf, track_messages
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_csv
 from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit
@@ -29,7 +31,7 @@ from airflow_provider_amplitude_segment.core.report.report import DestinationRep
 from airflow_provider_amplitude_segment.exceptions import LedgerError, StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import duckdb
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.delivery.batches import Batch, OversizedMessage
     from airflow_provider_amplitude_segment.core.delivery.delivery import Delivered
+    from airflow_provider_amplitude_segment.core.delivery.identify import MessageChunk
     from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
     from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
     from airflow_provider_amplitude_segment.core.ledger.entry import Journal, Plan
@@ -107,6 +110,8 @@ class DestinationSync:
         delivery = self._delivery(self._sender(monitor, clock), journal)
         with self.ports.engine.connect() as engine:
             delivered = delivery.run(self._batches(engine, changes, pending, delivery.sender.envelope, clock.moment))
+            if plan.events is not None and delivered.error is None:
+                delivered = self._deliver_events(engine, delivered, monitor, clock)
             report = self._report(report, delivered, delivery.progress.seconds)
             if delivered.error is None:
                 report = self._commit(engine, report, monitor, delivered.journal, clock.moment)
@@ -119,6 +124,40 @@ class DestinationSync:
             "committed" if report.committed else "not committed",
         )
         return report, delivered.error
+
+    def _deliver_events(
+        self, engine: duckdb.DuckDBPyConnection, identifies: Delivered, monitor: ClaimMonitor, clock: DeliveryClock
+    ) -> Delivered:
+        """Deliver the plan's events after all of its identifies, and return how both ended."""
+        plan, of = self.plan, PlanOf(self.plan, self.draft.opened.stream)
+        events, numbers = write_events(engine, self._changes(), identifies.journal, self.draft.opened.scratch)
+
+        def make_delivery(planned: int, journal: Journal, write_journal: Callable[[Journal], None]) -> Delivery:
+            return replace(
+                self._delivery(self._sender(monitor, clock), identifies.journal),
+                write_journal=write_journal,
+                planned=planned,
+                journal=journal,
+                is_key_proved=True,
+                progress=Progress(
+                    f"{plan.segment_conn_id} (events)",
+                    done=0,
+                    planned=journal.pending(planned).count,
+                    clock=self.ports.clock,
+                ),
+            )
+
+        return EventDelivery(
+            plan=plan,
+            numbers=numbers,
+            make_delivery=make_delivery,
+            batches=lambda window: self._pack(
+                track_messages(engine, events, window, of, clock.moment), self._sender(monitor, clock).envelope
+            ),
+            write_journal=lambda journal: self.draft.opened.ledger.write_journal(plan, self._claim, journal),
+            monitor=monitor,
+            now=self.ports.clock.now,
+        ).run(identifies)
 
     def _delivery(self, sender: BatchSender, journal: Journal) -> Delivery:
         ledger, plan, ports = self.draft.opened.ledger, self.plan, self.ports
@@ -160,9 +199,11 @@ class DestinationSync:
     ) -> Iterator[Batch | OversizedMessage]:
         stream = self.draft.opened.stream
         key = plan_key(stream.app_id, stream.cohort_id, stream.destination.name, self.plan.plan_id)
-        messages = identify_messages(engine, changes, pending, key=key, timestamp=moment)
+        return self._pack(identify_messages(engine, changes, pending, key=key, timestamp=moment), envelope)
+
+    def _pack(self, messages: Iterator[MessageChunk], envelope: Envelope) -> Iterator[Batch | OversizedMessage]:
         limit = min(MAX_BATCH_MESSAGES, self.rate_limiter.batch_messages or MAX_BATCH_MESSAGES)
-        envelope_bytes = envelope.size + self.ports.segment_clients[stream.destination].added_bytes
+        envelope_bytes = envelope.size + self.ports.segment_clients[self.draft.opened.stream.destination].added_bytes
         return pack(messages, envelope_bytes=envelope_bytes, first_messages=FIRST_MESSAGES, max_messages=limit)
 
     def _is_key_proved(self, journal: Journal) -> bool:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_amplitude_segment.core.ledger.event_columns import EventJournal, EventTerms
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_provider_amplitude_segment.core.ledger.rejection import Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Plan:
         run_label: the run that made it, for a reader; empty where the entry does not hold it.
         approved_by: the person who let it through a guard; ``None`` if no guard stopped it.
         exported_epoch: when the newest membership of this ledger was exported, in seconds since 1970; 0 if unknown.
+        events: what the events of its changes are called; ``None``, and absent from the object, where events are off.
     """
 
     generation: int
@@ -92,6 +96,7 @@ class Plan:
     run_label: str = ""
     approved_by: str | None = None
     exported_epoch: float = 0.0
+    events: EventTerms | None = None
 
     @property
     def delivered_generation(self) -> int:
@@ -143,25 +148,18 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
-    """A change that Segment, or one of its limits, rejects for good."""
-
-    position: int
-    status: int | None
-    reason: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Journal:
     """How far a plan is delivered.
 
     Attributes:
         acked: positions that Segment acknowledged.
         rejected: the rejections, by position.
+        events: how far the plan's events are delivered.
     """
 
     acked: Ranges = field(default_factory=Ranges)
     rejected: Mapping[int, Rejection] = field(default_factory=dict)
+    events: EventJournal = field(default_factory=EventJournal)
 
     def pending(self, planned: int) -> Ranges:
         """Return the positions, of ``planned`` changes, that are neither acknowledged nor rejected."""
@@ -174,4 +172,4 @@ class Journal:
         rejected = {**self.rejected, **other.rejected}
         only_rejected = Ranges.of_positions(rejected).without(acked)
         kept = {p: rejected[p] for first, last in only_rejected.pairs for p in range(first, last + 1)}
-        return Journal(acked, kept)
+        return Journal(acked, kept, self.events.union(other.events))

@@ -13,6 +13,7 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectNa
 from airflow_provider_amplitude_segment.core.ledger.state import read_state
 from airflow_provider_amplitude_segment.core.ledger.stream import fingerprint
 from airflow_provider_amplitude_segment.core.plan.diff import PlanTerms, diff_membership
+from airflow_provider_amplitude_segment.core.plan.events import event_terms, fingerprint_part, has_events, warn_of_doubt
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport
 from airflow_provider_amplitude_segment.core.user_properties import check_names, members_of_object, names_in
 
@@ -117,6 +118,7 @@ def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
             dict(settings.integrations or {}),
             # Absent without properties, so that a plan of an earlier version is resumed.
             *([list(settings.user_properties)] if settings.user_properties else []),
+            *(fingerprint_part(settings) if mode != "retire" else []),
         ]
     )
 
@@ -153,6 +155,14 @@ def decide_terms(
     return PlanTerms(trait, mode, checkpoint.export_request_id, origin, checkpoint.exported_at)
 
 
+def add_events(terms: PlanTerms, opened: OpenedStream, settings: SyncSettings, cohort_name: str) -> PlanTerms:
+    """Return the terms with what the plan's events are called, where events are on."""
+    events = event_terms(settings, cohort_name)
+    if events is None:
+        return terms
+    return replace(terms, events=events, carries_events=has_events(opened.newest, terms.mode, settings))
+
+
 def find_resumable(opened: OpenedStream, terms: PlanTerms, settings: SyncSettings, run: Run) -> ResumedDraft | None:
     """Return this run's own plan if it is unfinished and has the same export and parameters; else ``None``.
 
@@ -181,6 +191,8 @@ def compare(
 ) -> NewDraft:
     """Return the draft of the differences between the membership and the destination's state."""
     base = read_state(engine, opened.ledger, opened.newest, opened.scratch)
+    if isinstance(opened.newest, Plan) and opened.newest.events is not None:
+        warn_of_doubt(opened.stream.destination.segment_conn_id, opened.newest, opened.ledger.journal(opened.newest))
     return NewDraft(
         opened, terms, diff_membership(engine, membership, base, terms, opened.scratch / "planned.parquet"), base
     )
@@ -216,6 +228,7 @@ def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) 
         run_label=identity.run_label,
         approved_by=draft.approved_by,
         exported_epoch=max(draft.terms.exported_epoch, newest.exported_epoch if newest else 0.0),
+        events=draft.terms.events,
     )
     ledger.write_plan(plan)
     return plan
@@ -267,10 +280,13 @@ def report_plan(report: DestinationReport, plan: Plan, journal: Journal) -> Dest
         acknowledged=journal.acked.count,
         rejected=len(journal.rejected),
         pending=journal.pending(plan.planned).count,
+        events_acknowledged=journal.events.acked.count,
+        events_rejected=len(journal.events.rejected),
         generation=plan.generation,
         approved_by=plan.approved_by,
     )
 
 
 def _counts(diff: Diff) -> dict[str, int]:
-    return {name: getattr(diff, name) for name in _REPORTED_COUNTS}
+    events = {} if diff.events is None else {"events_planned": diff.events}
+    return {**{name: getattr(diff, name) for name in _REPORTED_COUNTS}, **events}

@@ -56,6 +56,9 @@ class DestinationReport:
         error: what ended the sync of this destination, for a reader.
         planned_changes: location of the file that a dry run, or a guard, wrote.
         rejected_users: location of the file with the rejected users and the reasons.
+        events_planned: events of entries and exits in the plan; 0 where ``events`` is off.
+        events_acknowledged: events that Segment responded to with 200.
+        events_rejected: events that Segment, or a size limit, rejected; of a rejected identify, no event is sent.
         source_checked: whether Segment's Public API knows the write key: ``proved``, or ``unknown`` if it could not be
             asked or did not say it; ``None`` if it was not asked, or refuted the key (``error``).
         approved_by: user name of the person who let this sync through a guard; ``None`` if no guard stopped it.
@@ -88,6 +91,9 @@ class DestinationReport:
     rejected_users: str | None = None
     source_checked: str | None = None
     approved_by: str | None = None
+    events_planned: int = 0
+    events_acknowledged: int = 0
+    events_rejected: int = 0
 
     def with_counts(self, counts: Mapping[str, int]) -> DestinationReport:
         """Return the report with a plan's counts, which have the names of its fields."""
@@ -101,15 +107,17 @@ class DestinationReport:
             unchanged=counts["unchanged"],
             in_doubt=counts["in_doubt"],
             skipped=counts["skipped"],
+            events_planned=counts.get("events_planned", 0),
         )
 
     def changes_line(self) -> str:
         """Return the counts of the comparison as a log line."""
         retired = f"{self.retired:,} sent false under an earlier trait key, " if self.retired else ""
+        events = f"; {self.events_planned:,} events" if self.events_planned else ""
         return (
             f"{self.segment_conn_id}: {self.entered:,} entered, {self.exited:,} exited, {retired}"
             f"{self.changed:,} changed, {self.in_doubt:,} in doubt; "
-            f"{self.unchanged:,} unchanged, {self.skipped:,} skipped; trait {self.trait!r}"
+            f"{self.unchanged:,} unchanged, {self.skipped:,} skipped; trait {self.trait!r}{events}"
         )
 
 

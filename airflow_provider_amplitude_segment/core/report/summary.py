@@ -47,6 +47,11 @@ def _destination_line(part: DestinationReport, report: SyncReport) -> str:
         sent.append(f"{part.acknowledged:,} of {part.planned:,} changes acknowledged by Segment")
     if part.approved_by:
         sent.append(f"let through the guard by {part.approved_by}")
+    if part.events_planned:
+        done = "planned" if report.dry_run else f"acknowledged, {part.events_rejected:,} rejected"
+        count = part.events_planned if report.dry_run else part.events_acknowledged
+        of = "" if report.dry_run else f" of {part.events_planned:,}"
+        sent.append(f"{count:,}{of} events {done}")
     if part.source_checked == "unknown":
         sent.append("the write key is not proved (a warning above says why)")
     for count, what in (
