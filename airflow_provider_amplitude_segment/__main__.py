@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.clients.ledger_store import LedgerStore
@@ -39,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
         with vendor_logs_at_warning():
-            store = LedgerStore(open_state_root(state_place(options.state_path)))
-            require_mark(store)
+            # Airflow and the library of the store log to standard output, where a program reads JSON or CSV.
+            with redirect_stdout(sys.stderr):
+                store = LedgerStore(open_state_root(state_place(options.state_path)))
+                require_mark(store)
             return int(options.run(store, options))
     except AmplitudeSegmentError as error:
         print(error.summary, file=sys.stderr)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.clients.scratch_folder import open_scratch
@@ -38,8 +39,9 @@ def run(store: Store, options: argparse.Namespace) -> int:
     breaks = f", with {count} line breaks" if (count := len(user_id.splitlines()) - 1) else ""
     print(f"Read from standard input: one user ID of {len(user_id):,} characters{breaks}.", file=sys.stderr)
     passed: list[PassedOver] = []
-    streams = find_streams_of_cohort(store, options.cohort, options.app_id, passed.append)
-    with open_scratch() as scratch:
+    # As in __main__: logs do not belong between the lines of the answer.
+    with redirect_stdout(sys.stderr), open_scratch() as scratch:
+        streams = find_streams_of_cohort(store, options.cohort, options.app_id, passed.append)
         stories = explain_user(Question(store, scratch, user_id), streams)
     if options.json:
         print(json.dumps({"cohort_id": options.cohort, "destinations": [s.as_dict() for s in stories]}, indent=1))

@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.commands.standard_error import print_passed_over
@@ -39,9 +40,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(store: Store, options: argparse.Namespace) -> int:
     """Print the history; return 1 where a folder cannot be read."""
     passed: list[Any] = []
-    rows = read_history(
-        store, find_streams_of_cohort(store, options.cohort, options.app_id, passed.append), options.limit
-    )
+    # As in __main__: logs do not belong between the rows.
+    with redirect_stdout(sys.stderr):
+        streams = find_streams_of_cohort(store, options.cohort, options.app_id, passed.append)
+        rows = read_history(store, streams, options.limit)
     if options.format == "json":
         print(json.dumps([row.as_dict() for row in rows], indent=1))
     elif options.format == "csv":

@@ -27,7 +27,9 @@ def run_step(state: str | Path, command: str, *more: str, given: bytes = b"") ->
     words = line.partition("<")[0].replace("26umsb5", "c1").split()
     environment = {**os.environ, "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(state)}
     ended = warm_python().run(*words[1:], *more, environment=environment, given=given)
-    return ended.returncode, ended.stdout, ended.stderr
+    # The warm Python has imported Airflow for unit tests, and each of its forks writes this line of its buffer again.
+    output = re.sub(r"^.*Unit test configuration loaded.*\n", "", ended.stdout)
+    return ended.returncode, output, ended.stderr
 
 
 @pytest.fixture
@@ -113,8 +115,8 @@ def test_a_ledger_in_a_bucket_is_explained_by_a_state_path_behind_the_command(
 
     status, output, errors = run_step(tmp_path, "explain", "--state-path", state, given=b"ann")
     assert (status, "now: true" in output) == (0, True), errors
-    status, output, errors = run_step(tmp_path, "history", "--state-path", state)
-    assert (status, "committed" in output) == (0, True), errors
+    status, output, errors = run_step(tmp_path, "history", "--format", "json", "--state-path", state)
+    assert (status, [row["outcome"] for row in json.loads(output)]) == (0, ["committed"]), errors
 
 
 def test_each_command_says_how_it_is_used() -> None:

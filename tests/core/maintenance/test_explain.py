@@ -167,7 +167,7 @@ def test_a_user_of_a_guarded_sync_is_shown_what_the_guard_stopped(world: World, 
     assert values(story) == [(TRAIT, True, False, 0)]
 
 
-def test_a_first_sync_that_a_guard_stopped_has_no_plan_to_name_a_user(world: World, tmp_path: Path) -> None:
+def test_a_first_sync_that_was_killed_before_its_plan_names_no_user(world: World, tmp_path: Path) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann@x"])
     kill(world, "/plan-")
 
