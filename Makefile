@@ -18,7 +18,8 @@ LINE_PYTHONS_3.3 := 3.13 3.12 3.11
 LINE_PYTHONS_lowest := 3.11 3.12
 # First sync, only changes, several destinations, guards, dry run, deferral, retirement, links and forms; and a task that
 # is killed and retried by a real scheduler.
-MAIN_CASES := tests/cluster/test_main_cases.py tests/cluster/test_quiet_logs.py tests/cluster/test_real_kill.py tests/cluster/test_watchers.py \
+MAIN_CASES := tests/cluster/test_main_cases.py tests/cluster/test_guard_asks.py tests/cluster/test_watchers.py \
+  tests/cluster/test_quiet_logs.py tests/cluster/test_real_kill.py tests/transfers/test_on_guard.py \
   tests/transfers/test_operator.py tests/operators/test_retire_trait.py tests/operators/test_verify.py tests/links \
   tests/triggers tests/test_provider_info.py
 

@@ -25,6 +25,7 @@ from datetime import timedelta
 
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.version import version
 
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
@@ -35,6 +36,9 @@ DESTINATIONS = {"segment_default": "Website (segment_default)", "segment_emea": 
 
 # An ID, or the address of the cohort's page, with or without a query or a fragment.
 COHORT_OR_ADDRESS = r"^\s*(https://\S+/cohort/)?[\w-]+([/?#]\S*)?\s*$"
+
+# Airflow 3.1 and later can ask a person.
+CAN_ASK = tuple(map(int, version.split(".")[:2])) >= (3, 1)
 
 with DAG(
     dag_id="amplitude_segment_ad_hoc",
@@ -108,6 +112,17 @@ with DAG(
             title="When the cohort is suddenly empty",
             section="Advanced",
         ),
+        "on_guard": Param(
+            default="fail",
+            type="string",
+            enum=["fail", "ask"] if CAN_ASK else ["fail"],
+            values_display={
+                "fail": "Send nothing, and fail (fail)",
+                "ask": "Ask a person in Airflow, and wait (ask)",
+            },
+            title="When too many would exit, or the cohort is suddenly empty",
+            section="Advanced",
+        ),
         "on_missing_state": Param(
             default="fail",
             type="string",
@@ -155,6 +170,7 @@ with DAG(
         dry_run="{{ params.dry_run }}",
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
+        on_guard="{{ params.on_guard }}",
         on_missing_state="{{ params.on_missing_state }}",
         on_trait_change="{{ params.on_trait_change }}",
         min_exports_left="{{ params.min_exports_left }}",

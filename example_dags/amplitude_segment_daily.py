@@ -5,17 +5,33 @@ The first run sends all members, each later one only the users who entered or ex
 **To change:** `cohort_id` (the last part of the cohort's URL in Amplitude) and the schedule.
 
 **When a run was refused** because too many users would exit: check the cohort in Amplitude. If it is right, trigger the
-DAG with the configuration that the error names.
+DAG with the configuration that the error names. With `on_guard` set to `ask`, Airflow 3.1 and later asks a person
+instead, and `post_to_channel` announces the question.
 """
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
+from typing import Any
 
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.version import version
 
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
+
+log = logging.getLogger(__name__)
+
+# Airflow 3.1 and later can ask a person.
+CAN_ASK = tuple(map(int, version.split(".")[:2])) >= (3, 1)
+
+
+def post_to_channel(context: dict[str, Any]) -> None:
+    """Post a guard's question where your team sees it; put a call of your chat's hook here."""
+    question = context["question"]
+    log.warning("%s %s", question["subject"], question["url"])
+
 
 with DAG(
     dag_id="amplitude_segment_daily",
@@ -59,6 +75,14 @@ with DAG(
             description="fail, sync (send false for all known members), or skip the run.",
             section="Advanced",
         ),
+        "on_guard": Param(
+            default="fail",
+            type="string",
+            enum=["fail", "ask"] if CAN_ASK else ["fail"],
+            title="When too many would exit, or the cohort is suddenly empty",
+            description="fail, or ask a person in Airflow and wait without a worker slot.",
+            section="Advanced",
+        ),
         "on_missing_state": Param(
             default="fail",
             type="string",
@@ -92,6 +116,8 @@ with DAG(
         dry_run="{{ params.dry_run }}",
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
+        on_guard="{{ params.on_guard }}",
+        notifiers=post_to_channel,
         on_missing_state="{{ params.on_missing_state }}",
         on_trait_change="{{ params.on_trait_change }}",
         min_exports_left="{{ params.min_exports_left }}",

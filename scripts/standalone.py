@@ -113,6 +113,14 @@ class Standalone:
             return
         self._tree().kill()
 
+    def restart(self) -> None:
+        """Kill all processes, start again with the same database, and wait until all parts are healthy."""
+        self.__exit__()
+        self._process = None
+        self._session.headers.pop("Authorization", None)
+        self.start()
+        self._wait_until_healthy()
+
     def wait_for_dags(self, *dag_ids: str) -> None:
         """Wait until the DAGs are parsed."""
         deadline = time.monotonic() + _HEALTHY_WITHIN_SECONDS
@@ -175,6 +183,15 @@ class Standalone:
         """Clear a task, as the UI does, so that Airflow runs it again."""
         which = {"dag_run_id": run_id, "task_ids": [task_id], "only_failed": False, "reset_dag_runs": True}
         self._send("POST", f"/dags/{dag_id}/clearTaskInstances", {"dry_run": False, **which})
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, form: dict[str, Any]) -> None:
+        """Answer a task's question, as the UI does; Airflow 3.1 and later."""
+        instance = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self._send("PATCH", instance, {"chosen_options": [option], "params_input": form})
+
+    def question(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """Return a task's question with its answer, as the API has it."""
+        return dict(self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails").json())
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
         """Return a task's XCom, or ``None`` where there is none."""

@@ -113,11 +113,11 @@ def test_every_parameter_is_documented_with_its_default(operator: str, parameter
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-def test_every_parameter_but_deferrable_is_a_template(operator: str) -> None:
+def test_every_parameter_but_deferrable_and_notifiers_is_a_template(operator: str) -> None:
     templates = set(OPERATORS[operator].template_fields)
     parameters = {parameter.name for name, parameter in PARAMETERS if name == operator}
 
-    assert parameters - {"deferrable"} == templates
+    assert parameters - {"deferrable", "notifiers"} == templates
 
 
 @pytest.mark.parametrize(("operator", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "name", value))

@@ -157,11 +157,12 @@ def _asked(tripped: TrippedGuard) -> AskedDestination:
 def _past_syncs(ledger: Ledger) -> tuple[PastSync, ...]:
     """Return the last syncs of a ledger, the newest first; none where they cannot be read."""
     try:
-        commits = [ledger.commit(generation) for generation in ledger.commits()[-_PAST_SYNCS:]]
+        commits = [ledger.commit(generation) for generation in reversed(ledger.commits())]
     except AmplitudeSegmentError as error:
         log.warning("The question does not show the last syncs: %s", error.happened)
         return ()
-    return tuple(map(_past_sync, reversed(commits)))
+    # Those of a rollback, an erasure and a healing have no report.
+    return tuple(_past_sync(commit) for commit in commits if commit.report)[:_PAST_SYNCS]
 
 
 def _past_sync(commit: Commit) -> PastSync:

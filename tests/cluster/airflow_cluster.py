@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,21 @@ class AirflowCluster:
         claims = list(self.state.glob(f"*/{cohort_id}/*/claim-*.json"))
         assert claims
         self._wait(lambda: all(json.loads(claim.read_bytes())["released"] for claim in claims), "the claim")
+
+    def wait_until_parked(self, dag_id: str, run_id: str, times: int = 1) -> None:
+        """Wait until a task waits for a person, and until the scheduler has seen that its process ended.
+
+        Airflow 3.3 takes a task for killed if it is answered before that.
+        """
+        log = self.airflow.home / "standalone.log"
+        ended = re.compile(rf"Received executor event with state success.*{re.escape(run_id)}")
+
+        def parked() -> bool:
+            if self.airflow.task(dag_id, run_id, TASK)["state"] not in {"awaiting_input", "deferred"}:
+                return False
+            return len(ended.findall(log.read_text(encoding="utf-8", errors="replace"))) >= times
+
+        self._wait(parked, "the question")
 
     def sending_task(self) -> psutil.Process:
         """Return the task's process: the one that talks to the sandbox. Wait for the next try's where one has ended."""

@@ -90,7 +90,7 @@ def running_cluster(
                 green = background.submit(second.__enter__)
             airflow.wait_for_dags(
                 *("sync_waiting", "sync_deferred", "sync_timed", "sync_mapped", "retirement"),
-                *("two_sources", "four_deferred", "retire"),
+                *("two_sources", "four_deferred", "retire", "asking", "not_asking"),
             )
             yield AirflowCluster(airflow, green, sandbox, home / "state")
 

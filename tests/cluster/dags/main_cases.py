@@ -35,6 +35,21 @@ with main_dag("two_sources", cohort_id="c1", dry_run=False):
         poll_interval=0.2,
     )
 
+with main_dag("asking", cohort_id="c1", approval_timeout=3600):
+    AmplitudeCohortToSegmentOperator(
+        task_id="sync",
+        cohort_id="{{ params.cohort_id }}",
+        events_per_second=None,
+        poll_interval=0.2,
+        on_guard="ask",
+        approval_timeout="{{ params.approval_timeout }}",
+    )
+
+with main_dag("not_asking", cohort_id="c1"):
+    AmplitudeCohortToSegmentOperator(
+        task_id="sync", cohort_id="{{ params.cohort_id }}", events_per_second=None, poll_interval=0.2
+    )
+
 with main_dag("four_deferred"):
     AmplitudeCohortToSegmentOperator.partial(
         task_id="sync", segment_conn_id="segment_emea", events_per_second=None, poll_interval=0.2, deferrable=True
