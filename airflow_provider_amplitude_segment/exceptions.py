@@ -678,7 +678,7 @@ class CohortFilesMismatchError(CohortFilesError):
             f"Amplitude lists {size}. In the set with stamp {stamp}, existing + entering - exiting has {computed:,} "
             f"users, and existing alone has {existing:,}{contradiction}",
             "Check the cohort's size in Amplitude: opening it there computes it. If the files are wrong, use the API "
-            "(cohort_files=None), and report both numbers to the package's authors.",
+            "until Amplitude's support has explained them.",
         )
 
 
