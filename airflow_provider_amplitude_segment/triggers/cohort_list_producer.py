@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-# Earlier lines do not have it, so only AmplitudeCohortChangeTrigger.create_shared_stream_producer imports this module.
-from airflow.triggers.shared_stream import SharedStreamProducer
-
 from airflow_provider_amplitude_segment.triggers.cohort_list import SharedList
+
+try:
+    from airflow.triggers.shared_stream import SharedStreamProducer
+except ImportError:  # earlier lines share no poll, and make no producer
+    SharedStreamProducer = object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,20 +105,19 @@ class Watching:
     def wait_for_runs(self, number: int) -> None:
         self.wait_for(lambda: len(self.airflow.runs("~")) >= number, f"{number} runs")
 
-    def triggerers(self) -> list[psutil.Process]:
-        found = []
+    def triggerer(self) -> psutil.Process:
+        """Return the process of the command, whose children carry its command line too."""
+        found = {}
         for process in self.airflow.processes():
-            try:
-                command = process.cmdline()
-            except psutil.Error:
-                continue
-            if "triggerer" in command and any(part.endswith("airflow") for part in command):
-                found.append(process)
-        return found
+            with suppress(psutil.Error):
+                if "triggerer" in process.cmdline():
+                    found[process.pid] = process
+        (root,) = (process for process in found.values() if process.ppid() not in found)
+        return root
 
     def stop_triggerer(self) -> None:
         """Ask it to stop as an operator does, and make sure that it has ended before the test goes on."""
-        (triggerer,) = self.triggerers()
+        triggerer = self.triggerer()
         family = [triggerer, *triggerer.children(recursive=True)]
         triggerer.terminate()
         _, alive = psutil.wait_procs(family, timeout=60)
