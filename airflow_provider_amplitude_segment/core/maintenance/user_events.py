@@ -184,12 +184,14 @@ class SearchedLedger:
 
 
 def without_user_id(text: str, user_id: str) -> str:
-    r"""Return a server's text without a user ID that it quotes, as it is or as JSON.
+    """Return a server's text without a user ID that it quotes, as it is or as JSON.
 
-    >>> without_user_id('user ann@x is blocked: "a\\nb"', "ann@x")
-    'user (the user ID) is blocked: "a\\\\nb"'
+    >>> without_user_id("user ann@x is blocked, ann@x.org is not", "ann@x")
+    'user (the user ID) is blocked, (the user ID).org is not'
     >>> without_user_id("a bad one", "a")
     '(the user ID) bad one'
+    >>> without_user_id(json.dumps("a" + chr(10) + "b"), "a" + chr(10) + "b")
+    '"(the user ID)"'
     """
     forms = {user_id, json.dumps(user_id)[1:-1], json.dumps(user_id, ensure_ascii=False)[1:-1], repr(user_id)[1:-1]}
     for form in sorted(forms, key=len, reverse=True):
