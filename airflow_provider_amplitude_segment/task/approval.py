@@ -59,15 +59,22 @@ class Asked:
         question: what was asked.
         report: of the sync that the guard stopped.
         is_first: whether the task instance put no other question before, so that Airflow shows this one's text.
+        last_answer: when the question before was answered; ``None`` for none.
     """
 
     question: Question
     report: SyncReport
     is_first: bool
+    last_answer: str | None = None
 
     def as_kwargs(self) -> dict[str, Any]:
         """Return the arguments of the task's next call, in JSON's types."""
-        asked = {"question": self.question.as_dict(), "report": self.report.as_dict(), "is_first": self.is_first}
+        asked = {
+            "question": self.question.as_dict(),
+            "report": self.report.as_dict(),
+            "is_first": self.is_first,
+            "last_answer": self.last_answer,
+        }
         return {"asked": _listed(asked)}
 
 
@@ -75,7 +82,7 @@ def read_asked(value: Mapping[str, Any]) -> Asked:
     """Return the question that ``Asked.as_kwargs`` handed to this call."""
     destinations = tuple(DestinationReport(**each) for each in value["report"]["destinations"])
     report = SyncReport(**{**value["report"], "destinations": destinations})
-    return Asked(question_from_dict(value["question"]), report, bool(value["is_first"]))
+    return Asked(question_from_dict(value["question"]), report, bool(value["is_first"]), value.get("last_answer"))
 
 
 def check_can_ask(settings: SyncSettings) -> None:
@@ -102,7 +109,7 @@ def put_question(operator: AskingOperator, context: Context, settings: SyncSetti
     """Put a question, call the notifiers, and leave the worker until it is answered.
 
     Raises:
-        QuestionError: Airflow did not take the question, or keeps an earlier answer.
+        QuestionError: Airflow did not take the question.
     """
     ti, question = context["ti"], asked.question
     shown = {
@@ -132,18 +139,28 @@ def take_answer(
 
     Raises:
         AskableGuardError: a person answered *Do not send*, or none answered in time.
-        QuestionError: the question could not be put again.
+        QuestionError: the question could not be put again, or Airflow keeps the answer to the one before.
     """
     question = asked.question
+    if asked.last_answer is not None and answered_at(event) == asked.last_answer:
+        # Without this, the task and Airflow would repeat the old answer for ever.
+        kept = "Airflow keeps the answer to an earlier question of this task"
+        raise QuestionError(question.error({}).happened, kept)
     answer = read_answer(event, question.code, is_first=asked.is_first, approvers=settings.approvers)
     log.warning("Question %s: %s", question.code, answer.sentence)
     if answer.verdict == "send" and answer.user is not None:
         approval = Approval(question.export_request_id, dict(question.starts), answer.user)
         keep_approval(open_store(operator.state_path), _stream(question), run_of(context), approval)
     elif answer.verdict in {"other question", "not an approver"}:
-        put_question(operator, context, settings, replace(asked, is_first=False))
+        put_question(operator, context, settings, replace(asked, is_first=False, last_answer=answered_at(event)))
     else:
         _end(operator, context, settings, answer, asked)
+
+
+def answered_at(event: Mapping[str, Any]) -> str | None:
+    """Return when an event's answer was given, as text; ``None`` where the event does not say."""
+    at = event.get("responded_at")
+    return None if at is None else str(at)
 
 
 def _end(operator: AskingOperator, context: Context, settings: SyncSettings, answer: Answer, asked: Asked) -> NoReturn:
@@ -157,10 +174,7 @@ def _end(operator: AskingOperator, context: Context, settings: SyncSettings, ans
 
 
 def _upsert(ti: Any, shown: Mapping[str, Any], settings: SyncSettings, asked: Asked) -> None:
-    from airflow.sdk.execution_time.hitl import (  # noqa: PLC0415 - Airflow 3.1 and later
-        get_hitl_detail_content_detail,
-        upsert_hitl_detail,
-    )
+    from airflow.sdk.execution_time.hitl import upsert_hitl_detail  # noqa: PLC0415 - Airflow 3.1 and later
 
     try:
         upsert_hitl_detail(
@@ -173,14 +187,9 @@ def _upsert(ti: Any, shown: Mapping[str, Any], settings: SyncSettings, asked: As
             params=_form(asked.question),
             assigned_users=[{"id": name, "name": name} for name in settings.approvers] or None,
         )
-        is_answered = not asked.is_first and get_hitl_detail_content_detail(ti.id).response_received
     except Exception as error:
         finding = asked.question.error({}).happened
         raise QuestionError(finding, f"Airflow refused it ({type(error).__name__})") from error
-    if is_answered:
-        raise QuestionError(
-            asked.question.error({}).happened, "Airflow keeps the answer to an earlier question of this task"
-        )
 
 
 def _form(question: Question) -> dict[str, dict[str, Any]]:

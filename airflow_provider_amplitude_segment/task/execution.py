@@ -20,6 +20,7 @@ from airflow_provider_amplitude_segment.links.task_links import push_found_debug
 from airflow_provider_amplitude_segment.task.approval import (
     Asked,
     AskingOperator,
+    answered_at,
     check_can_ask,
     put_question,
     read_asked,
@@ -112,7 +113,7 @@ def resume_asked(
     with translate_errors():
         begin_task(operator, context["ti"])
         take_answer(operator, context, _read(operator, context), event, read_asked(asked))
-    return _sync(operator, context, wait_for_export=True, is_first_question=False)
+    return _sync(operator, context, wait_for_export=True, last_answer=answered_at(event) or "")
 
 
 def execute_retirement(operator: RetireOperator, context: Context) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def _sync(
     *,
     wait_for_export: bool,
     wait_error: AmplitudeSegmentError | None = None,
-    is_first_question: bool = True,
+    last_answer: str | None = None,
 ) -> dict[str, Any]:
     with translate_errors(), open_scratch() as scratch:
         settings = _read(operator, context)
@@ -172,9 +173,9 @@ def _sync(
         _defer(operator, settings, outcome)
     if isinstance(outcome, Question):
         # A later try may have a question of an earlier one, whose text Airflow keeps.
-        is_first = is_first_question and context["ti"].try_number == 1
+        is_first = last_answer is None and context["ti"].try_number == 1
         with translate_errors():
-            put_question(operator, context, settings, Asked(outcome, sync.report, is_first))
+            put_question(operator, context, settings, Asked(outcome, sync.report, is_first, last_answer))
     if isinstance(outcome, Skipped):
         raise AirflowSkipException(f"Nothing was sent: {outcome.reason}.")
     return outcome.as_dict()

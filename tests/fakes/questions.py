@@ -4,7 +4,6 @@
 answer is removed.
 """
 
-from types import SimpleNamespace
 from typing import Any
 
 
@@ -13,32 +12,26 @@ class FakeQuestions:
 
     def __init__(self) -> None:
         self.stored: dict[Any, Any] = {}
-        self.answered: set[Any] = set()
         self.put: list[Any] = []
-        # Whether an answer stays where the question is put again.
-        self.keeps_answers = False
         self.refuses = False
+        self._answers = 0
 
-    def send(self, msg: Any) -> Any:
+    def send(self, msg: Any) -> None:
         if self.refuses:
             raise RuntimeError("API_SERVER_ERROR")
-        if type(msg).__name__ == "GetHITLDetailResponse":
-            return SimpleNamespace(response_received=msg.ti_id in self.answered)
+        # The supervisor of a task, as that of 3.3.2, takes no other message about a question.
         assert type(msg).__name__ == "CreateHITLDetailPayload"
         self.put.append(msg)
         self.stored.setdefault(msg.ti_id, msg)
-        if not self.keeps_answers:
-            self.answered.discard(msg.ti_id)
-        return None
 
     def answer(self, ti_id: Any, option: str, user: str = "alice", code: str | None = None) -> dict[str, Any]:
         """Answer the question, by default with what its form shows; return Airflow's event."""
-        self.answered.add(ti_id)
+        self._answers += 1
         given = self.stored[ti_id].params["question"]["value"] if code is None else code
         return {
             "chosen_options": [option],
             "params_input": {"question": given},
-            "responded_at": None,
+            "responded_at": f"2026-11-24T03:00:{self._answers:02}Z",
             "responded_by_user": {"id": user, "name": user},
             "timedout": False,
         }

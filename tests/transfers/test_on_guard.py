@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from fakes.questions import FakeQuestions
 from fakes.task_instance import FakeTaskInstance
 
+from airflow_provider_amplitude_segment.exceptions import QuestionError
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbox, SandboxCohort
 from airflow_provider_amplitude_segment.task.approval import QUESTION_XCOM_KEY
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
@@ -203,20 +204,27 @@ if CAN_ASK:
         assert len(posted) == 1
         assert "A notification of the question could not be published: RuntimeError" in caplog.text
 
-    @pytest.mark.parametrize("how", ["refuses", "keeps_answers"])
     def test_a_question_that_airflow_does_not_take_is_retried_with_the_same_export(
-        shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance, how: str
+        shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance
     ) -> None:
-        from airflow_provider_amplitude_segment.exceptions import QuestionError  # noqa: PLC0415
-
-        setattr(questions, how, True)
-        questions.answered.add(ti.id)
-        ti.try_number = 2
+        questions.refuses = True
         with pytest.raises(QuestionError, match=r"150 of 200 .* could not be put"):
             sync(on_guard="ask")
-        setattr(questions, how, False)
-        ti.try_number = 3
+        questions.refuses = False
+        ti.try_number = 2
 
         park(sync)
 
         assert shrunk.amplitude.exports_spent == 1
+
+    def test_an_airflow_that_repeats_an_old_answer_is_not_asked_for_ever(
+        shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance, resume: Any
+    ) -> None:
+        parked = park(sync)
+        old = questions.answer(ti.id, "Send anyway", code="ABC123")
+        with pytest.raises(Parked) as again:
+            resume(parked, old)
+
+        with pytest.raises(QuestionError, match="keeps the answer to an earlier question"):
+            resume(again.value, old)
+        assert len(believed(shrunk)) == 200

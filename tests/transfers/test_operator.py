@@ -142,7 +142,7 @@ def test_user_properties_go_along_over_a_deferral_and_a_changed_value_is_told(
     assert report["destinations"][0]["changed"] == report["destinations"][0]["planned"] == 1
     assert sandbox.segment.traits(WRITE_KEY_DEFAULT, "ann")["plan"] == "free"
     assert not sandbox.segment.traits(WRITE_KEY_DEFAULT, "ann").get("home town")
-    assert "pro" not in json.dumps(ti.xcoms)
+    assert '"pro"' not in json.dumps(ti.xcoms)
 
 
 @pytest.mark.parametrize(
