@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.clock import DeliveryClock
 from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES, pack
 from airflow_provider_amplitude_segment.core.delivery.delivery import FIRST_MESSAGES, Delivery
-from airflow_provider_amplitude_segment.core.delivery.event_delivery import EventDelivery, write_events
+from airflow_provider_amplitude_segment.core.delivery.event_delivery import EventDelivery
 from airflow_provider_amplitude_segment.core.delivery.identify import Envelope, identify_messages, plan_key
 from airflow_provider_amplitude_segment.core.delivery.sender import BatchSender
-from airflow_provider_amplitude_segment.core.delivery.track import PlanOf, track_messages
+from airflow_provider_amplitude_segment.core.delivery.track import PlanOf
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_csv
 from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit
@@ -31,7 +31,7 @@ from airflow_provider_amplitude_segment.core.report.report import DestinationRep
 from airflow_provider_amplitude_segment.exceptions import LedgerError, StatePathError, StateUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import duckdb
@@ -129,35 +129,13 @@ class DestinationSync:
         self, engine: duckdb.DuckDBPyConnection, identifies: Delivered, monitor: ClaimMonitor, clock: DeliveryClock
     ) -> Delivered:
         """Deliver the plan's events after all of its identifies, and return how both ended."""
-        plan, of = self.plan, PlanOf(self.plan, self.draft.opened.stream)
-        events, numbers = write_events(engine, self._changes(), identifies.journal, self.draft.opened.scratch)
-
-        def make_delivery(planned: int, journal: Journal, write_journal: Callable[[Journal], None]) -> Delivery:
-            return replace(
-                self._delivery(self._sender(monitor, clock), identifies.journal),
-                write_journal=write_journal,
-                planned=planned,
-                journal=journal,
-                is_key_proved=True,
-                progress=Progress(
-                    f"{plan.segment_conn_id} (events)",
-                    done=0,
-                    planned=journal.pending(planned).count,
-                    clock=self.ports.clock,
-                ),
-            )
-
-        return EventDelivery(
-            plan=plan,
-            numbers=numbers,
-            make_delivery=make_delivery,
-            batches=lambda window: self._pack(
-                track_messages(engine, events, window, of, clock.moment), self._sender(monitor, clock).envelope
-            ),
-            write_journal=lambda journal: self.draft.opened.ledger.write_journal(plan, self._claim, journal),
-            monitor=monitor,
-            now=self.ports.clock.now,
-        ).run(identifies)
+        events = EventDelivery(
+            of=PlanOf(self.plan, self.draft.opened.stream),
+            new_delivery=lambda: self._delivery(self._sender(monitor, clock), identifies.journal),
+            pack=self._pack,
+            timestamp=clock.moment,
+        )
+        return events.run(engine, self._changes(), self.draft.opened.scratch, identifies)
 
     def _delivery(self, sender: BatchSender, journal: Journal) -> Delivery:
         ledger, plan, ports = self.draft.opened.ledger, self.plan, self.ports

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.clock import seconds_ahead
+from airflow_provider_amplitude_segment.core.delivery.track import track_messages
 from airflow_provider_amplitude_segment.core.engine.database import one_row
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.ledger.entry import Journal
 from airflow_provider_amplitude_segment.core.ledger.event_columns import NUMBER, EventJournal, numbered_events
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
+from airflow_provider_amplitude_segment.core.report.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.core.delivery.batches import Batch, OversizedMessage
     from airflow_provider_amplitude_segment.core.delivery.delivery import Delivered, Delivery
-    from airflow_provider_amplitude_segment.core.ledger.entry import Plan
-    from airflow_provider_amplitude_segment.core.ledger.held_claims import ClaimMonitor
+    from airflow_provider_amplitude_segment.core.delivery.identify import Envelope, MessageChunk
+    from airflow_provider_amplitude_segment.core.delivery.track import PlanOf
 
 log = logging.getLogger(__name__)
 
@@ -64,75 +66,82 @@ def write_events(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventDelivery:
-    """The delivery of one plan's events to one destination. Used once.
+    """The delivery of one plan's events to one destination.
 
     Attributes:
-        plan: with ``events``.
-        numbers: of the events whose identify was acknowledged.
-        make_delivery: makes the delivery of some events: the number of events, those that are not to be sent now as a
-            journal, and how to write the journal of the others.
-        batches: makes the batches of events by their numbers.
-        write_journal: writes this claim's journal of the plan.
-        monitor: verifies the claim.
-        now: seconds since 1970.
+        of: the plan with ``events``, and its stream.
+        new_delivery: makes a delivery to the destination, as for the plan's identifies.
+        pack: makes batches of messages.
+        timestamp: of all events; ISO 8601 with a time zone.
     """
 
-    plan: Plan
-    numbers: Ranges
-    make_delivery: Callable[[int, Journal, Callable[[Journal], None]], Delivery]
-    batches: Callable[[Ranges], Iterator[Batch | OversizedMessage]]
-    write_journal: Callable[[Journal], None]
-    monitor: ClaimMonitor
-    now: Callable[[], float]
+    of: PlanOf
+    new_delivery: Callable[[], Delivery]
+    pack: Callable[[Iterator[MessageChunk], Envelope], Iterator[Batch | OversizedMessage]]
+    timestamp: str
 
-    def run(self, delivered: Delivered) -> Delivered:
-        """Deliver the events, and return ``delivered``, how the identifies ended, with what came of the events.
+    def run(self, engine: duckdb.DuckDBPyConnection, changes: Path, scratch: Path, identifies: Delivered) -> Delivered:
+        """Deliver the events of the plan's changes; return how the identifies and the events ended.
 
         Raises:
             ClaimLostError: another run took over; nothing was sent or written after this was found.
             StatePathError: the journal could not be written.
         """
-        left = self._to_send(delivered.journal.events)
+        events, numbers = write_events(engine, changes, identifies.journal, scratch)
+        delivered, left = identifies, self._to_send(numbers, identifies.journal.events)
         while left.pairs and delivered.error is None:
             window, left = left.split(WINDOW_EVENTS)
-            delivered = self._deliver(window, delivered)
+            delivery = self.new_delivery()
+            messages = track_messages(engine, events, window, self.of, self.timestamp)
+            batches = self.pack(messages, delivery.sender.envelope)
+            delivered = self._deliver(window, batches, delivery, delivered)
         return delivered
 
-    def _to_send(self, journal: EventJournal) -> Ranges:
+    @property
+    def _is_at_most_once(self) -> bool:
+        return self.of.plan.events is not None and not self.of.plan.events.is_at_least_once
+
+    def _to_send(self, numbers: Ranges, journal: EventJournal) -> Ranges:
         """Return the events that are sent now: none in doubt that Segment may not recognize as a copy any more."""
-        pending = self.numbers.without(journal.settled)
+        pending = numbers.without(journal.settled)
         if not journal.in_doubt.pairs:
             return pending
-        age = -seconds_ahead(self.plan.timestamp, self.now())
-        if self.plan.events is None or self.plan.events.is_at_least_once or 0 <= age < RESEND_SECONDS:
+        age = -seconds_ahead(self.of.plan.timestamp, self.new_delivery().clock.now())
+        if not self._is_at_most_once or 0 <= age < RESEND_SECONDS:
             return pending
         log.warning(
             "%s: %s events may have been sent too long ago to send them again under the same message IDs. They are not "
             "sent again, because events is not 'at-least-once'.",
-            self.plan.segment_conn_id,
+            self.of.plan.segment_conn_id,
             f"{journal.in_doubt.count:,}",
         )
         return pending.without(journal.in_doubt)
 
-    def _deliver(self, window: Ranges, before: Delivered) -> Delivered:
+    def _deliver(
+        self, window: Ranges, batches: Iterator[Batch | OversizedMessage], delivery: Delivery, before: Delivered
+    ) -> Delivered:
         """Deliver a window of events; write it to the journal first, where each is sent at most once."""
-        journal = before.journal
-        at_most_once = self.plan.events is not None and not self.plan.events.is_at_least_once
-        if at_most_once and window.without(journal.events.started).pairs:
+        journal, write_journal = before.journal, delivery.write_journal
+        if self._is_at_most_once and window.without(journal.events.started).pairs:
             journal = journal.union(Journal(events=EventJournal(started=window)))
-            self.write_journal(journal)
-            self.monitor.verify()
-        last = window.pairs[-1][1]
-        others = Ranges.of([(0, last)]).without(window)
+            write_journal(journal)
+            delivery.sender.monitor.verify()
+        planned = window.pairs[-1][1] + 1
+        others = Ranges.of([(0, planned - 1)]).without(window)
 
         def with_events(part: Journal) -> Journal:
             sent = EventJournal(acked=part.acked.without(others), rejected=part.rejected)
             return journal.union(Journal(events=sent))
 
-        delivery = self.make_delivery(
-            last + 1, Journal(acked=others), lambda part: self.write_journal(with_events(part))
-        )
-        delivered = delivery.run(self.batches(window))
+        label = f"{self.of.plan.segment_conn_id} (events)"
+        delivered = replace(
+            delivery,
+            write_journal=lambda part: write_journal(with_events(part)),
+            planned=planned,
+            journal=Journal(acked=others),
+            is_key_proved=True,
+            progress=Progress(label, done=0, planned=window.count, clock=delivery.clock),
+        ).run(batches)
         return replace(
             delivered,
             journal=with_events(delivered.journal),
