@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from airflow_provider_amplitude_segment.sandbox.json_body import json_object, whole_number
 from airflow_provider_amplitude_segment.sandbox.json_response import as_json
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ class Page:
 
     async def _churn(self, request: Request) -> Response:
         cohort = self._cohort(request.path_params["cohort_id"])
-        arguments = await _json_object(request)
-        enter, leave, seed = (_whole_number(arguments, name) for name in ("enter", "exit", "seed"))
+        arguments = await json_object(request)
+        enter, leave, seed = (whole_number(arguments, name) for name in ("enter", "exit", "seed"))
         try:
             churn = self._sandbox.amplitude.churn(cohort.cohort_id, enter=enter, exit=leave, seed=seed)
         except ValueError as error:
@@ -134,7 +135,7 @@ class Page:
 
     async def _rename(self, request: Request) -> Response:
         cohort = self._cohort(request.path_params["cohort_id"])
-        name = (await _json_object(request)).get("name")
+        name = (await json_object(request)).get("name")
         if not isinstance(name, str) or not name.strip():
             raise HTTPException(400, "name must be a text that is not blank")
         cohort.name = name
@@ -167,20 +168,3 @@ def _shown(cohort: SandboxCohort) -> dict[str, Any]:
         "archived": cohort.archived,
         "group_type": cohort.group_type,
     }
-
-
-async def _json_object(request: Request) -> dict[str, Any]:
-    try:
-        content = json.loads(await request.body() or b"{}")
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise HTTPException(400, "the body must be a JSON object")
-    return content
-
-
-def _whole_number(arguments: dict[str, Any], name: str) -> int:
-    number = arguments.get(name, 0)
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise HTTPException(400, f"{name} must be a whole number")
-    return number
