@@ -30,7 +30,7 @@ router = APIRouter(dependencies=[Depends(get_user)])
 
 def create_app() -> FastAPI:
     """Return the application, which Airflow mounts below ``/cohort-syncs``; it publishes no description of itself."""
-    app = FastAPI(title="Cohort syncs", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Cohort syncs", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(router)
     return app
 

@@ -1,0 +1,64 @@
+"""The list of 200 cohorts with 100 runs each is one request and a fixed number of queries."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from airflow import settings
+from fakes.metadata_rows import Try, report, write
+from sqlalchemy import event
+
+Ask = Callable[..., Any]
+
+log = logging.getLogger(__name__)
+COHORTS = 200
+RUNS = 100
+
+
+@pytest.fixture
+def queries() -> Iterator[list[str]]:
+    """The statements that reach the database."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        seen.append(statement)
+
+    event.listen(settings.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(settings.engine, "before_cursor_execute", note)
+
+
+def timed(ask: Ask, route: str, **params: object) -> Any:
+    began = time.monotonic()
+    found = ask(route, **params)
+    log.info("%s took %.2f s and has %s bytes", route, time.monotonic() - began, f"{len(found.content):,}")
+    return found.json()
+
+
+def cohort(number: int, day: int) -> Try:
+    counts = {"known": 100_000 + day, "trait": f"Cohort {number} (c{number})", "planned": 4, "acknowledged": 4}
+    body = report(f"c{number}", {**counts, "planned_changes": "s3://bucket/ledger/" + "x" * 200})
+    return Try("many" if number % 2 else f"daily_{number}", "sync", number, day, xcoms={"sync_report": body})
+
+
+def test_a_list_of_20_000_reports_takes_a_few_queries(ask: Ask, session: Any, queries: list[str]) -> None:
+    write(session, [cohort(number, day) for number in range(COHORTS) for day in range(RUNS)])
+    assert len(timed(ask, "syncs")["syncs"]) == COHORTS  # it also imports the routes
+    queries.clear()
+
+    listed = timed(ask, "syncs")
+
+    assert (len(listed["syncs"]), listed["truncated"]) == (COHORTS, False)
+    assert {row["run_id"] for row in listed["syncs"]} == {"scheduled__99"}
+    # The DAGs with reports, the DAGs that the user may read, their teams, the reports, the newest task instances.
+    assert len([statement for statement in queries if statement.lstrip().startswith("SELECT")]) <= 6
+
+    queries.clear()
+    asked = {"dag_id": "many", "task_id": "sync", "map_index": 7, "cohort_id": "c7", "destination": "d1"}
+    runs = timed(ask, "history", **asked)["runs"]
+    assert [run["members"] for run in runs] == [100_000 + day for day in reversed(range(RUNS))]
+    assert len([statement for statement in queries if statement.lstrip().startswith("SELECT")]) <= 6

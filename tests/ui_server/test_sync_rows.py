@@ -1,0 +1,148 @@
+"""The page has one row for each cohort and destination, and a row has its runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fakes.metadata_rows import NOON, Try, report, write
+
+Ask = Callable[..., Any]
+
+
+def rows(ask: Ask) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(row["cohort_id"], row["destination"]): row for row in ask("syncs").json()["syncs"]}
+
+
+def test_without_a_sync_there_is_no_row(ask: Ask, session: Any) -> None:
+    write(session, [Try("other", xcoms={"return_value": 1})])
+    assert ask("syncs").json() == {"syncs": [], "truncated": False}
+
+
+def test_a_row_has_the_counts_of_the_last_sync(ask: Ask, session: Any) -> None:
+    later = report("c1", {"known": 12, "entered": 2, "exited": 0, "rejected": 4, "pending": 1, "approved_by": "ann"})
+    write(session, [Try("daily", day=day, xcoms={"sync_report": one}) for day, one in enumerate((report(), later))])
+    assert ask("syncs").json()["syncs"] == [
+        {
+            "dag_id": "daily",
+            "task_id": "sync",
+            "map_index": -1,
+            "run_id": "scheduled__1",
+            "try_number": 1,
+            "cohort_id": "c1",
+            "cohort_name": "Cohort c1",
+            "segment_conn_id": "segment_default",
+            "destination": "d1",
+            "state": "success",
+            "mode": "changes",
+            "at": "2026-11-21T12:05:00Z",
+            "next_run_at": None,
+            "members": 12,
+            "entered": 2,
+            "exited": 0,
+            "rejected": 4,
+            "pending": 1,
+            "dry_run": False,
+            "error": None,
+            "approved_by": "ann",
+        }
+    ]
+
+
+def test_a_sync_to_two_destinations_has_two_rows(ask: Ask, session: Any) -> None:
+    write(session, [Try("daily", xcoms={"sync_report": report("c1", {}, {"destination": "d2", "known": 4})})])
+    assert {key: row["members"] for key, row in rows(ask).items()} == {("c1", "d1"): 10, ("c1", "d2"): 4}
+
+
+def test_a_cohort_that_two_dags_sync_has_one_row_of_the_newest(ask: Ask, session: Any) -> None:
+    due = NOON + timedelta(days=9)
+    tries = [
+        Try("daily", day=0, xcoms={"sync_report": report("c1", {"known": 5})}),
+        Try("by_hand", day=1, xcoms={"sync_report": report("c1", {"known": 6})}),
+    ]
+    write(session, tries, dags={"daily": {"next_dagrun_create_after": due}})
+    [row] = rows(ask).values()
+    assert (row["dag_id"], row["members"], row["next_run_at"]) == ("by_hand", 6, "2026-11-29T12:00:00Z")
+
+
+def test_cohorts_that_moved_to_another_map_index_have_one_row_each(ask: Ask, session: Any) -> None:
+    tries = [
+        Try("many", map_index=index, day=day, xcoms={"sync_report": report(cohort, {"known": day})})
+        for day, order in enumerate((["c1", "c2"], ["c2", "c1"], ["c2"]))
+        for index, cohort in enumerate(order)
+    ]
+    write(session, tries)
+    assert {key[0]: row["members"] for key, row in rows(ask).items()} == {"c1": 1, "c2": 2}
+
+
+def test_a_cohort_chosen_by_hand_hides_no_other_one(ask: Ask, session: Any) -> None:
+    write(session, [Try("ad_hoc", day=day, xcoms={"sync_report": report(f"c{day}")}) for day in range(3)])
+    assert {key[0] for key in rows(ask)} == {"c0", "c1", "c2"}
+
+
+@pytest.mark.parametrize("state", ["running", "awaiting_input", "deferred", "up_for_retry", "failed"])
+def test_a_row_has_the_state_of_a_later_run_without_a_report(ask: Ask, session: Any, state: str) -> None:
+    first = Try("daily", xcoms={"sync_report": report("c1", {"error": "an old one"})})
+    write(session, [first, Try("daily", day=1, state=state, rendered={"cohort_id": "c1"})])
+    [row] = rows(ask).values()
+    assert (row["state"], row["run_id"], row["error"]) == (state, "scheduled__1", None)
+    assert (row["members"], row["at"]) == (10, "2026-11-20T12:05:00Z")
+
+
+def test_a_later_run_for_another_cohort_changes_no_row(ask: Ask, session: Any) -> None:
+    first = Try("ad_hoc", xcoms={"sync_report": report("c1")})
+    write(session, [first, Try("ad_hoc", day=1, state="running", rendered={"cohort_id": "c2"})])
+    assert [row["state"] for row in rows(ask).values()] == ["success"]
+
+
+def test_a_paused_dag_has_no_next_run_and_a_removed_one_no_row(ask: Ask, session: Any) -> None:
+    due = {"next_dagrun_create_after": NOON}
+    tries = [Try(dag_id, xcoms={"sync_report": report(dag_id)}) for dag_id in ("paused", "removed", "due")]
+    dags = {"paused": {**due, "is_paused": True}, "removed": {"is_stale": True, "next_dagrun_create_after": None}}
+    write(session, tries, dags={**dags, "due": due})
+    assert {key[0]: row["next_run_at"] for key, row in rows(ask).items()} == {
+        "paused": None,
+        "due": "2026-11-20T12:00:00Z",
+    }
+
+
+JUNK: list[object] = [
+    None,
+    7,
+    "text",
+    "{",
+    [],
+    {},
+    {"cohort_id": 7},
+    {"cohort_id": "c1"},
+    {"cohort_id": "c1", "destinations": 3},
+]
+
+
+def test_junk_under_the_key_hides_no_sync(ask: Ask, session: Any) -> None:
+    junk = [Try("junk", f"task_{number}", xcoms={"sync_report": value}) for number, value in enumerate(JUNK)]
+    write(session, [*junk, Try("daily", xcoms={"sync_report": report()})])
+    assert list(rows(ask)) == [("c1", "d1")]
+    asked = {"dag_id": "daily", "task_id": "sync", "cohort_id": "c1", "destination": "d1"}
+    assert [run["dag_id"] for run in ask("history", **asked).json()["runs"]] == ["daily"]
+
+
+def test_a_report_that_airflow_stored_as_text_is_read(ask: Ask, session: Any) -> None:
+    """``dag.test()`` and XComs set by code store the JSON's text."""
+    write(session, [Try("daily", xcoms={"sync_report": json.dumps(report())})])
+    assert list(rows(ask)) == [("c1", "d1")]
+    asked = {"dag_id": "daily", "task_id": "sync", "cohort_id": "c1", "destination": "d1"}
+    assert len(ask("history", **asked).json()["runs"]) == 1
+
+
+def test_a_history_is_newest_first_and_ends_at_its_limit(ask: Ask, session: Any) -> None:
+    write(session, [Try("daily", day=day, xcoms={"sync_report": report("c1", {"known": day})}) for day in range(12)])
+    asked = {"dag_id": "daily", "task_id": "sync", "cohort_id": "c1", "destination": "d1"}
+    runs = ask("history", **asked, limit=5).json()["runs"]
+    assert [run["members"] for run in runs] == [11, 10, 9, 8, 7]
+    assert ask("history", **asked, limit=101).status_code == 422
+    assert ask("history", **{**asked, "destination": "d2"}).json() == {"runs": []}
+    assert ask("history", **{**asked, "cohort_id": "c%"}).json() == {"runs": []}
