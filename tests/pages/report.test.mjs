@@ -24,8 +24,9 @@ test("where it stands is one sentence for each case", () => {
   assert.equal(standing({ ...base, acknowledged: 20, rejected: 1 }, false), "Done: 20 of 21 changes acknowledged, 1 rejected for good.");
   assert.equal(standing({ ...base, acknowledged: 0, pending: 21, committed: false }, true), "Dry run: 21 changes would be sent. Nothing was sent.");
   assert.equal(standing({ ...base, acknowledged: 5, pending: 16, committed: false }, false), "Not finished: 5 of 21 changes acknowledged, 16 still to send.");
-  assert.equal(standing({ planned: 0, committed: false, error: "A guard." }, false), "Stopped before anything was sent.");
+  assert.equal(standing({ planned: 0, committed: false, error: "A guard." }, false), "Stopped before Segment acknowledged anything.");
   assert.equal(standing({ planned: 0, committed: false, error: null }, false), "Nothing was sent yet.");
+  assert.equal(standing({ planned: 3400, pending: 3400, committed: false, error: null }, false), "Nothing was sent yet: 3,400 changes would be sent.");
 });
 
 test("an error is read without its last sentence, which says whether Airflow retries", () => {

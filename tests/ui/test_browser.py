@@ -5,13 +5,11 @@ The tests are one story, in this order: each goes on where the one before it end
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
 from ui.airflow_ui import AirflowUi, SeenField
 
 import airflow_provider_amplitude_segment
@@ -19,8 +17,7 @@ from airflow_provider_amplitude_segment.get_provider_info import connection_type
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, WRITE_KEY_EMEA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from playwright.sync_api import Browser
     from standalone import Standalone
 
     from airflow_provider_amplitude_segment.sandbox import Sandbox
@@ -34,17 +31,11 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="session")
-def ui(airflow: Standalone) -> Iterator[AirflowUi]:
+def ui(airflow: Standalone, browser: Browser) -> AirflowUi:
     """A window of Debian's Chromium."""
-    pictures = ROOT / "docs" / "images"
-    chromium = shutil.which("chromium")
-    assert chromium, "scripts/debian-chromium installs it"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en", timezone_id="UTC")
-        page.set_default_timeout(60_000)
-        yield AirflowUi(page, airflow.url, pictures)
-        browser.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en", timezone_id="UTC")
+    page.set_default_timeout(60_000)
+    return AirflowUi(page, airflow.url, ROOT / "docs" / "images")
 
 
 @pytest.fixture(scope="session")

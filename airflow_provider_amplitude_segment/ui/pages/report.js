@@ -53,8 +53,11 @@ export function standing(destination, dryRun) {
     if (rejected) return `Done: ${count(acknowledged)} of ${counted(planned, "change")} acknowledged, ${count(rejected)} rejected for good.`;
     return `Done: Segment acknowledged all ${counted(planned, "change")}.`;
   }
-  if (pending || acknowledged) return `Not finished: ${count(acknowledged)} of ${counted(planned, "change")} acknowledged, ${count(pending)} still to send.`;
-  return destination.error ? "Stopped before anything was sent." : "Nothing was sent yet.";
+  if (!acknowledged && !rejected) {
+    const plan = planned ? `: ${counted(planned, "change")} would be sent` : "";
+    return destination.error ? `Stopped before Segment acknowledged anything${plan}.` : `Nothing was sent yet${plan}.`;
+  }
+  return `Not finished: ${count(acknowledged)} of ${counted(planned, "change")} acknowledged, ${count(pending)} still to send.`;
 }
 
 const CLASSES = [

@@ -5,7 +5,7 @@ const COLUMNS_TO_CARDS = `
   .acs-table thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .acs-table tr { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px 12px; padding: 12px 4px;
     border-bottom: 1px solid var(--acs-border); }
-  .acs-table td { display: block; padding: 0; border: 0; text-align: left; }
+  .acs-table td, .acs-table td.acs-number { display: block; padding: 0; border: 0; text-align: left; min-width: 0; overflow-wrap: anywhere; }
   .acs-table td::before { content: attr(data-label); display: block; font-size: 12px; color: var(--acs-quiet); }
   .acs-table td.acs-wide { grid-column: 1 / -1; }
   .acs-table td.acs-wide::before, .acs-table td.acs-detail::before { content: none; }
@@ -16,7 +16,7 @@ export const STYLES = `
 .acs { --acs-border: var(--chakra-colors-border, #d4d4d8); --acs-quiet: var(--chakra-colors-fg-muted, #52525b);
   --acs-link: var(--chakra-colors-blue-fg, #1d4ed8); --acs-panel: var(--chakra-colors-bg-subtle, #fafafa);
   container-type: inline-size; color: var(--chakra-colors-fg, inherit); background: var(--chakra-colors-bg, inherit);
-  font-size: 14px; line-height: 1.45; padding: 16px; min-width: 0; width: 100%; height: 100%; overflow-y: auto; box-sizing: border-box; }
+  font-size: 14px; line-height: 1.45; padding: 16px; min-width: 0; width: 100%; height: 100%; overflow: auto; box-sizing: border-box; }
 .acs h2 { font-size: 22px; font-weight: 600; margin: 0; }
 .acs h3 { font-size: 16px; font-weight: 600; margin: 0 0 8px; }
 .acs h4 { font-size: 14px; font-weight: 600; margin: 12px 0 4px; }
@@ -41,7 +41,8 @@ export const STYLES = `
 .acs-table { width: 100%; border-collapse: collapse; }
 .acs-table caption, .acs-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .acs-table th { text-align: left; font-weight: 600; font-size: 13px; padding: 8px 10px; border-bottom: 2px solid var(--acs-border); white-space: nowrap; }
-.acs-table td { padding: 8px 10px; border-bottom: 1px solid var(--acs-border); vertical-align: top; overflow-wrap: anywhere; }
+.acs-table td { padding: 8px 10px; border-bottom: 1px solid var(--acs-border); vertical-align: top; overflow-wrap: break-word; }
+.acs-table td.acs-wide { overflow-wrap: anywhere; }
 .acs-table .acs-number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .acs-time { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .acs-table td.acs-detail { background: var(--acs-panel); padding: 16px; }
