@@ -39,6 +39,9 @@ COHORT_OR_ADDRESS = r"^\s*(https://\S+/cohort/)?[\w-]+([/?#]\S*)?\s*$"
 
 # Airflow 3.1 and later can ask a person.
 CAN_ASK = tuple(map(int, version.split(".")[:2])) >= (3, 1)
+ON_GUARD = {"fail": "Send nothing, and fail (fail)"}
+if CAN_ASK:
+    ON_GUARD["ask"] = "Ask a person in Airflow, and wait (ask)"
 
 with DAG(
     dag_id="amplitude_segment_ad_hoc",
@@ -115,11 +118,8 @@ with DAG(
         "on_guard": Param(
             default="fail",
             type="string",
-            enum=["fail", "ask"] if CAN_ASK else ["fail"],
-            values_display={
-                "fail": "Send nothing, and fail (fail)",
-                "ask": "Ask a person in Airflow, and wait (ask)",
-            },
+            enum=list(ON_GUARD),
+            values_display=ON_GUARD,
             title="When too many would exit, or the cohort is suddenly empty",
             section="Advanced",
         ),
