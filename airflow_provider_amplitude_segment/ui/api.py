@@ -11,7 +11,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
 from airflow.models.dag import DagModel
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Response
 
 from airflow_provider_amplitude_segment.ui.report_xcoms import dags_with_reports
 from airflow_provider_amplitude_segment.ui.static_files import page_files
@@ -25,24 +25,30 @@ _Text = Annotated[str, Query(min_length=1, max_length=500)]
 _MapIndex = Annotated[int, Query(ge=-1, le=2**31 - 1)]
 _READS_XCOMS = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
 
-router = APIRouter(dependencies=[Depends(get_user)])
-
 
 def create_app() -> FastAPI:
     """Return the application, which Airflow mounts below ``/cohort-syncs``; it publishes no description of itself."""
-    app = FastAPI(title="Cohort syncs", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.include_router(router)
+    app = FastAPI(
+        title="Cohort syncs",
+        dependencies=[Depends(get_user)],
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_api_route("/syncs", get_syncs)
+    app.add_api_route("/history", get_history, dependencies=[_READS_XCOMS])
+    app.add_api_route("/task", get_task, dependencies=[_READS_XCOMS])
+    app.add_api_route("/pages/{name}", get_page)
     return app
 
 
-@router.get("/syncs")
 def get_syncs(response: Response, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
     """Return a row for each cohort and destination that the user may read."""
     _forbid_caches(response)
     return list_syncs(session, _readable(dags_with_reports(session), user))
 
 
-@router.get("/history", dependencies=[_READS_XCOMS])
 def get_history(
     response: Response,
     session: SessionDep,
@@ -61,7 +67,6 @@ def get_history(
     return list_runs(session, dag_ids, cohort_id=cohort_id, destination=destination, limit=limit)
 
 
-@router.get("/task", dependencies=[_READS_XCOMS])
 def get_task(
     response: Response,
     session: SessionDep,
@@ -82,7 +87,6 @@ def get_task(
     return details
 
 
-@router.get("/pages/{name}")
 def get_page(name: str) -> Response:
     """Return a JavaScript module or a style sheet of the pages."""
     found = page_files().get(name)

@@ -14,7 +14,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import delete, insert
+from sqlalchemy import String, delete, insert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ class Try:
     operator: str = "AmplitudeCohortToSegmentOperator"
     xcoms: Mapping[str, object] = field(default_factory=dict)
     rendered: Mapping[str, object] | None = None
-    id: uuid.UUID = field(default_factory=uuid.uuid4)
+    id: object = field(default_factory=lambda: _new_id())
 
     @property
     def run_id(self) -> str:
@@ -123,6 +123,12 @@ def forget_all(session: Session) -> None:
     for model in (XComModel, RenderedTaskInstanceFields, TaskInstance, DagRun, DagModel):
         session.execute(delete(model.__table__))
     session.commit()
+
+
+def _new_id() -> object:
+    # A text in Airflow 3.1.
+    number = uuid.uuid4()
+    return str(number) if isinstance(TaskInstance.id.type, String) else number
 
 
 def _names(one: Try) -> dict[str, object]:
