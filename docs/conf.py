@@ -62,6 +62,7 @@ NAVIGATION = {
             "docs/how-to/many-cohorts",
             "docs/how-to/trigger-form",
             "docs/how-to/user-properties",
+            "docs/how-to/see-syncs-in-airflow",
             "docs/how-to/let-a-stopped-sync-through",
             "docs/how-to/test-your-dag",
             "docs/how-to/go-to-production",

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 from standalone import Standalone, standalone
-
-from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, SandboxCohort
 from ui.one_dag_auth_manager import DAG_OF_THE_VIEWER, OneDagAuthManager
 from ui.past_reports import PastCohort, PastReports
+
+from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, SandboxCohort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The page *Cohort syncs* and the tab *Cohort sync* in headless Chromium, as an admin and as a viewer of one DAG.
 
-The reports of most tests are of the past and are in the database; the tab shows syncs that are run here. The pictures of
-the documents are made on the way.
+The reports of most tests are of the past and are in the database; the tab shows syncs that are run here. The
+pictures of the documents are made on the way.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def cohorts_shown(page: Page) -> list[str]:
 def requests_to(page: Page, route: str) -> list[float]:
     """Return the milliseconds that each request to a route took since the page was loaded."""
     taken: list[float] = page.evaluate(
-        "route => performance.getEntriesByType('resource')"
-        ".filter(entry => new URL(entry.name).pathname.endsWith(`/cohort-syncs/${route}`)).map(entry => entry.duration)",
+        "route => performance.getEntriesByType('resource').map(entry => [new URL(entry.name).pathname, entry.duration])"
+        ".filter(([path]) => path.endsWith(`/cohort-syncs/${route}`)).map(([, duration]) => duration)",
         route,
     )
     return taken
