@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,6 +54,7 @@ class Page:
             Route("/sandbox/state", self._state),
             Route("/sandbox/compare", self._compare),
             Route("/sandbox/segment/{write_key}/believes", self._believes),
+            Route("/sandbox/segment/{write_key}/journeys", self._journeys),
             Route("/sandbox/cohorts/{cohort_id}/churn", self._churn, methods=["POST"]),
             Route("/sandbox/cohorts/{cohort_id}/rename", self._rename, methods=["POST"]),
             Route("/sandbox/reset", self._reset, methods=["POST"]),
@@ -92,6 +94,7 @@ class Page:
         return {
             "label": label,
             "traits": segment.trait_counts(write_key),
+            "events": Counter(event.event for events in segment.journeys(write_key).values() for event in events),
             "enabled": source.enabled if source else None,
             "tracking_plan": source.mode if source and source.tracking_plan_id else None,
         }
@@ -122,6 +125,13 @@ class Page:
                 false = len(self._sandbox.segment.disbelieves(write_key, trait))
                 return as_json({"true": len(believed), "false": false})
         raise HTTPException(400, "format must be json, lines or count")
+
+    async def _journeys(self, request: Request) -> Response:
+        """Return the events of each user, or of the user that ``user_id`` names."""
+        journeys = self._sandbox.segment.journeys(self._write_key(request.path_params["write_key"]))
+        asked = request.query_params.get("user_id")
+        users = journeys if asked is None else {asked: journeys.get(asked, [])}
+        return as_json({user_id: [asdict(event) for event in events] for user_id, events in users.items()})
 
     async def _churn(self, request: Request) -> Response:
         cohort = self._cohort(request.path_params["cohort_id"])

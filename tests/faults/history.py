@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.exceptions import (
 )
 from faults.attempt import Attempt
 from faults.cohort_moves import ANCHORS, ODD_USERS, CohortMoves
+from faults.journeys import Journeys
 from faults.source_checks import SourceChecks
 from faults.strangers import OTHER_TRAIT, Strangers, run_of
 from faults.tally import Tally
@@ -60,6 +61,7 @@ class History:
         self._moves = CohortMoves(self.random, self.world, users, self._count)
         self._proof = random.Random(f"{seed} proof")  # noqa: S311
         self._checks = SourceChecks(self._proof, self.world)
+        self._journeys = Journeys(random.Random(f"{seed} events"), self.world, self._count)  # noqa: S311
         self._verifications = Verifications(self._proof, self.world, self.tally, self.log)
 
     def play(self) -> None:
@@ -75,6 +77,7 @@ class History:
         if self._paused and draw.random() < 0.4:
             self._wake(0)
         self._moves.move_users()
+        self._journeys.note_moves()
         self._settings = self._moves.change_cohort(self._settings)
         self._moves.lose_silently(self._proof)
         if self.world.mail.late and draw.random() < 0.4:
@@ -146,7 +149,7 @@ class History:
             "ahead": draw_clock(self._more),
             "source_state": self._checks.draw(run.key),
         }
-        return Attempt(self.world, run, settings, list(weather.accidents), **how)
+        return Attempt(self.world, run, settings, [*self._journeys.accidents(), *weather.accidents], **how)
 
     def _draw_settings(self) -> SyncSettings:
         draw = self.random
@@ -162,7 +165,8 @@ class History:
         return settings
 
     def _own_settings(self, settings: SyncSettings) -> SyncSettings:
-        return replace(settings, events_per_second=self._pace, max_concurrent_requests=self._workers)
+        paced = replace(settings, events_per_second=self._pace, max_concurrent_requests=self._workers)
+        return self._journeys.settings(paced)
 
     def _begin(self, what: str) -> None:
         self.tally.syncs += 1
@@ -183,6 +187,7 @@ class History:
             self._count(name)
             if fault.on == "amplitude.request" and fault.apply:
                 self._allowed_exports += 1
+        self._journeys.note_end(attempt.process)
         self.log.append(f"  t={self.world.time.seconds % 1_000_000:.3f} {attempt}")
         if has_ended:
             self._note_end(attempt)
@@ -252,6 +257,7 @@ class History:
         self._sync_calmly("incremental")
         self._let_late_bodies_arrive(len(self.world.mail.late))
         self.findings += judge_cohort(self.world, self._moves.for_good, spare_waiting=True)
+        self.findings += self._journeys.judge_at_least_once(self._moves.for_good | self.world.lost.ever)
         if self.world.lost.unhealed or self._proof.random() < 0.1:
             self._heal_calmly()
         if self.random.random() < 0.3 or someone_is_pending(self.world):
@@ -290,6 +296,7 @@ class History:
         self.findings += [*self._checks.findings, *self._verifications.findings]
         self.tally.survived.update(self._checks.survived)
         self._count("users lost behind a 200", len(self.world.lost.ever))
+        self.findings += self._journeys.judge_at_most_once()
         self.tally.exports = self.world.sandbox.amplitude.exports_spent
         allowed = self.tally.syncs + self._allowed_exports + self.world.book.renewed
         self.findings += judge_totals(self.world, allowed)

@@ -9,6 +9,7 @@ CHECKS = (
     "wrong",
     "differences",
     "sent twice",
+    "events",
     "exports",
     "claims",
     "traits",

@@ -89,7 +89,9 @@ class World:
         """Return the ledger's state."""
         ledger, scratch = self._ledger(destination), self.new_scratch()
         path = read_state(self._engine, ledger, ledger.newest(), scratch)
-        rows = self._engine.execute(f"FROM ({state_query(path)})").fetchall()
+        rows = self._engine.execute(
+            f"SELECT trait, user_id, delivered, in_doubt, rejections FROM ({state_query(path)})"
+        ).fetchall()
         state = {
             (trait, user): (delivered, in_doubt, rejections) for trait, user, delivered, in_doubt, rejections in rows
         }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.clock import seconds_ahead
+from airflow_provider_amplitude_segment.core.delivery.batches import Batch
 from airflow_provider_amplitude_segment.core.delivery.track import track_messages
 from airflow_provider_amplitude_segment.core.engine.database import one_row
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_parquet
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from airflow_provider_amplitude_segment.core.delivery.batches import Batch, OversizedMessage
+    from airflow_provider_amplitude_segment.core.delivery.batches import OversizedMessage
     from airflow_provider_amplitude_segment.core.delivery.delivery import Delivered, Delivery
     from airflow_provider_amplitude_segment.core.delivery.identify import Envelope, MessageChunk
     from airflow_provider_amplitude_segment.core.delivery.track import PlanOf
@@ -121,13 +122,11 @@ class EventDelivery:
         self, window: Ranges, batches: Iterator[Batch | OversizedMessage], delivery: Delivery, before: Delivered
     ) -> Delivered:
         """Deliver a window of events; write it to the journal first, where each is sent at most once."""
-        journal, write_journal = before.journal, delivery.write_journal
-        if self._is_at_most_once and window.without(journal.events.started).pairs:
-            journal = journal.union(Journal(events=EventJournal(started=window)))
-            write_journal(journal)
-            delivery.sender.monitor.verify()
+        write_journal = delivery.write_journal
+        journal = self._start(window, before.journal, delivery) if self._is_at_most_once else before.journal
         planned = window.pairs[-1][1] + 1
         others = Ranges.of([(0, planned - 1)]).without(window)
+        taken: list[Ranges] = []
 
         def with_events(part: Journal) -> Journal:
             sent = EventJournal(acked=part.acked.without(others), rejected=part.rejected)
@@ -141,10 +140,34 @@ class EventDelivery:
             journal=Journal(acked=others),
             is_key_proved=True,
             progress=Progress(label, done=0, planned=window.count, clock=delivery.clock),
-        ).run(batches)
+        ).run(_noting(batches, taken))
+        result = with_events(delivered.journal)
+        if delivered.error is not None and self._is_at_most_once:
+            # The senders have ended, so no event that was in no batch can be sent any more: a later plan may send it.
+            started = before.journal.events.started.union(*taken)
+            result = replace(result, events=replace(result.events, started=started))
+            delivery.sender.monitor.verify()
+            write_journal(result)
         return replace(
             delivered,
-            journal=with_events(delivered.journal),
+            journal=result,
             batches=before.batches + delivered.batches,
             retries=before.retries + delivered.retries,
         )
+
+    def _start(self, window: Ranges, journal: Journal, delivery: Delivery) -> Journal:
+        """Return the journal in which the window is started, after it is written and the claim is verified."""
+        if not window.without(journal.events.started).pairs:
+            return journal
+        journal = journal.union(Journal(events=EventJournal(started=window)))
+        delivery.write_journal(journal)
+        delivery.sender.monitor.verify()
+        return journal
+
+
+def _noting(batches: Iterator[Batch | OversizedMessage], taken: list[Ranges]) -> Iterator[Batch | OversizedMessage]:
+    """Yield the batches, and note the events of each before it can be sent."""
+    for batch in batches:
+        if isinstance(batch, Batch):
+            taken.append(batch.positions)
+        yield batch

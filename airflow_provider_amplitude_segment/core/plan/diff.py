@@ -208,10 +208,11 @@ def _pairs(engine: duckdb.DuckDBPyConnection, membership: Membership, state: Pat
 
 def _with_event(engine: duckdb.DuckDBPyConnection, state: Path | None, terms: PlanTerms) -> str:
     """Return the table of the compared pairs with ``has_event``; an event that is owed sends a pair again."""
+    at_least_once = terms.events is not None and terms.events.is_at_least_once
     owed = f"SELECT trait, user_id, {OWED} FROM ({pairs_query(state, owed_column(engine, state))})"
     return f"""(
             SELECT compared.* REPLACE (in_doubt OR {OWED} IS NOT NULL AS in_doubt),
-                   {event_condition(carries=terms.carries_events)} AS has_event
+                   {event_condition(carries=terms.carries_events, is_at_least_once=at_least_once)} AS has_event
             FROM compared LEFT JOIN ({owed}) USING (trait, user_id) LEFT JOIN (
                 SELECT user_id, true AS is_elsewhere, coalesce(bool_or({OWED}), false) AS is_owed_elsewhere
                 FROM ({pairs_query(state, owed_column(engine, state))})

@@ -58,18 +58,20 @@ def fingerprint_part(settings: SyncSettings) -> list[object]:
     return [{"events": settings.events, "names": names, "first": settings.events_on_first_sync}]
 
 
-def event_condition(*, carries: bool) -> str:
+def event_condition(*, carries: bool, is_at_least_once: bool) -> str:
     """Return the condition that a pair of trait and user has an event, of the columns of ``plan.diff``.
 
-    A journey that is owed an event has seen neither the entry nor the exit, so the opposite move cancels it. A member
-    who is known under an earlier trait key has not entered: the cohort was renamed.
+    A journey that is owed an event has seen neither the entry nor the exit, so the opposite move cancels it. At least
+    once, it may have seen it, so the opposite move has its event too. A member who is known under an earlier trait key
+    has not entered: the cohort was renamed.
     """
     if not carries:
         return "false"
     entered = "value AND delivered IS DISTINCT FROM true AND (is_elsewhere IS NULL OR is_owed_elsewhere)"
     exited = "NOT value AND delivered IS NOT DISTINCT FROM true"
     moved = f"CASE WHEN value THEN {entered} ELSE {exited} END"
-    return f"(is_current AND CASE WHEN {OWED} IS NOT NULL THEN {OWED} = value ELSE NOT in_doubt AND {moved} END)"
+    owed = "true" if is_at_least_once else f"{OWED} = value"
+    return f"(is_current AND CASE WHEN {OWED} IS NOT NULL THEN {owed} ELSE NOT in_doubt AND {moved} END)"
 
 
 def numbered(order: str) -> str:
