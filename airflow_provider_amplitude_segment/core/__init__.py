@@ -20,7 +20,9 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     among them
                     download: where the file is, and whether all of it came
                     run_checkpoint: which export a retry reuses
+                    cohort_files, file_set_choice, file_set_source: Amplitude's files in a bucket, and which set of them
     membership/     export_reader, csv_file, membership: from the file to distinct user IDs; anonymous users
+                    file_set_columns, file_set_reader: the same from a set of cohort files
     segment_api/    workspace, identify_counts, profile: what Segment's APIs say; access, ports: the way to them
                     source_check: whether a workspace's list of sources proves a write key
     proof/          write_keys: prove the keys of a sync; kept_source: what the DAG run keeps of it
@@ -28,6 +30,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     diff: who entered, exited, changed; which rejected user is sent again
                     draft: a diff before its plan is written, or an unfinished plan to resume
                     guards: max_exit_ratio, on_empty_cohort, on_trait_change between two tasks
+                    settled: destinations that have synced a set before
                     missing_state: Airflow recorded a sync that the ledger does not have
     delivery/       fan_out: several destinations in parallel, each in its thread; busy: wait for the last thread
                     destination_sync: what is written before what at one destination: plan, verify the claim, send and

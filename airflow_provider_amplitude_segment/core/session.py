@@ -144,6 +144,10 @@ class SyncSession:
         warn_of_clocks(self.newest, now)
         self._state_missing = check_state(self.ports.store, self.newest, self._recorded, self.settings, now)
 
+    def is_state_missing(self, stream: Stream) -> bool:
+        """Return whether a stream is sent in full, because its state is missing."""
+        return stream in self._state_missing
+
     def open_streams(self) -> list[OpenedStream]:
         """Return each destination that this run has not finished, each with its own scratch folder."""
         opened: list[OpenedStream] = []

@@ -10,6 +10,7 @@ import ast
 import json
 import math
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, get_args
 
 from airflow_provider_amplitude_segment.exceptions import SettingError
@@ -87,6 +88,21 @@ def read_connection_id(name: str, value: object) -> str:
     if is_none(value) or not isinstance(value, str):
         raise SettingError(name, f"got {_shown(value)}", "a connection ID")
     return value.strip()
+
+
+def read_folder(name: str, value: object) -> str | None:
+    """Read the path or the URL of a folder, or none.
+
+    >>> read_folder("cohort_files", " s3://aws_default@bucket/amplitude/ "), read_folder("cohort_files", "None")
+    ('s3://aws_default@bucket/amplitude', None)
+    """
+    if is_none(value):
+        return None
+    # A template of a path object renders to one.
+    text = str(value).strip().rstrip("/") if isinstance(value, str | PurePath) else ""
+    if not text or not text.isprintable():
+        raise SettingError(name, f"got {_shown(value)}", "an absolute path or a URL of a folder, or None")
+    return text
 
 
 def read_choice(name: str, value: object, choices: Any) -> Any:

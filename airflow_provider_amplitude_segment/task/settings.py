@@ -21,6 +21,7 @@ from airflow_provider_amplitude_segment.task.parameters import (
     read_choice,
     read_cohort_id,
     read_flag,
+    read_folder,
     read_names,
     read_number,
     read_object,
@@ -70,6 +71,7 @@ class SyncParameters(DestinationParameters, Protocol):
     on_empty_cohort: str
     skip_when_unchanged: bool | str
     min_exports_left: int | str
+    cohort_files: str | None
     user_properties: Sequence[str] | str | None
     poll_interval: float | str
     export_timeout: float | str
@@ -81,6 +83,7 @@ def read_settings(operator: SyncParameters) -> SyncSettings:
     :raises SettingError: names the first parameter that is wrong, what it got and what it takes.
     """
     ratio = operator.max_exit_ratio
+    read_folder("cohort_files", operator.cohort_files)
     if not isinstance(operator.trait_name, str):
         raise SettingError("trait_name", f"got {operator.trait_name!r}", "a template, as text")
     # A sample cohort shows a wrong template now, because the cohort's name is known only later.

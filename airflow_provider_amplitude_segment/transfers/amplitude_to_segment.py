@@ -47,6 +47,9 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
     :param dry_run: stop after the comparison, with counts and a file of the planned changes. It spends an export.
     :param skip_when_unchanged: end as skipped after a sync without changes, so that no asset event is created.
     :param min_exports_left: refuse to spend an export when Amplitude reports that fewer are left this month.
+    :param cohort_files: a folder that Amplitude's destination "Amazon S3 (Cohorts)" writes: a URL such as
+        ``s3://aws_default@bucket/path``, or an absolute path. Its newest complete set is synced instead of an export;
+        ``None``: request an export through the API.
     :param events_per_second: rate limit of a destination, or of all destinations in one workspace; ``None``: no limit.
     :param max_concurrent_requests: requests to one destination at once.
     :param segment_context: sent as ``context`` with each batch, beside the package's own ``integration``.
@@ -73,6 +76,7 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         "dry_run",
         "skip_when_unchanged",
         "min_exports_left",
+        "cohort_files",
         "events_per_second",
         "max_concurrent_requests",
         "segment_context",
@@ -103,6 +107,7 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         dry_run: bool | str = False,
         skip_when_unchanged: bool | str = False,
         min_exports_left: int | str = 0,
+        cohort_files: str | None = None,
         events_per_second: float | str | None = 1000,
         max_concurrent_requests: int | str = 4,
         segment_context: Mapping[str, Any] | str | None = None,
@@ -128,6 +133,7 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         self.dry_run = dry_run
         self.skip_when_unchanged = skip_when_unchanged
         self.min_exports_left = min_exports_left
+        self.cohort_files = cohort_files
         self.events_per_second = events_per_second
         self.max_concurrent_requests = max_concurrent_requests
         self.segment_context = segment_context

@@ -436,6 +436,7 @@ def test_rendered_parameters_arrive_as_text(sandbox: Sandbox, sync: Sync) -> Non
         max_concurrent_requests="2",
         integrations='{"All": false}',
         export_timeout="60",
+        cohort_files="None",
     )
 
     assert believed(sandbox) == {"ann", "bob"}
@@ -455,6 +456,7 @@ def test_rendered_parameters_arrive_as_text(sandbox: Sandbox, sync: Sync) -> Non
         ({"dry_run": "perhaps"}, "True or False"),
         ({"integrations": "[1]"}, "integrations"),
         ({"on_rejected": None}, "on_rejected"),
+        ({"cohort_files": 7}, "a URL of a folder"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_what_it_got_and_what_it_takes(

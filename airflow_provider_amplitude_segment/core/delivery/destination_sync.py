@@ -233,6 +233,8 @@ class DestinationSync:
                 report=asdict(report),
                 delivered_generation=plan.generation,
                 origin=plan.origin,
+                exported_epoch=plan.exported_epoch,
+                fingerprint=plan.fingerprint,
             )
         )
         return report

@@ -67,6 +67,7 @@ class Plan:
         key_fingerprint: of the write key that it is sent with.
         proved_key: fingerprint of the write key of the last acknowledged batch before it; empty for none.
         origin: the task that named the trait key; ``None`` for a retirement, after which the key belongs to no task.
+        exported_epoch: when the newest membership of this ledger was exported, in seconds since 1970; 0 if unknown.
     """
 
     generation: int
@@ -86,6 +87,7 @@ class Plan:
     key_fingerprint: str
     proved_key: str
     origin: TraitOrigin | None = None
+    exported_epoch: float = 0.0
 
     @property
     def delivered_generation(self) -> int:
@@ -111,6 +113,8 @@ class Commit:
         report: the destination's report of the sync.
         delivered_generation: of the newest sync in the ledger; lower than its own after a rollback or an erasure.
         origin: that of the plan.
+        exported_epoch: that of the plan; also after a rollback, because an older membership is never delivered.
+        fingerprint: that of the plan; empty where no plan was delivered.
     """
 
     generation: int
@@ -126,6 +130,8 @@ class Commit:
     report: dict[str, Any]
     delivered_generation: int
     origin: TraitOrigin | None = None
+    exported_epoch: float = 0.0
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,8 @@ class Ledger:
 def _checked(entry: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of plans and commits that are no plain values; raises where one has the wrong form."""
     seconds_ahead(entry["timestamp"], 0.0)  # raises where it is no timestamp
-    return {"origin": TraitOrigin(**entry["origin"]) if entry.get("origin") else None}
+    exported_epoch = float(entry.get("exported_epoch", 0.0))
+    return {"exported_epoch": exported_epoch, "origin": TraitOrigin(**entry["origin"]) if entry.get("origin") else None}
 
 
 def _digest(path: Path) -> tuple[str, int]:

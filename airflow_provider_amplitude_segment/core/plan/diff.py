@@ -81,12 +81,14 @@ class PlanTerms:
         mode: ``incremental`` sends what differs, ``full`` everything, ``retire`` ``false`` for every pair.
         export_request_id: the export that is delivered; empty for a retirement.
         origin: the task that named the trait key; ``None`` for a retirement.
+        exported_epoch: when the membership was exported, in seconds since 1970; 0 for a retirement.
     """
 
     trait: str
     mode: PlanMode
     export_request_id: str = ""
     origin: TraitOrigin | None = None
+    exported_epoch: float = 0.0
 
 
 def diff_membership(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunCheckpoint
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, PlanMode
     from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
     from airflow_provider_amplitude_segment.core.ledger.stream import Run, Stream
@@ -117,7 +118,7 @@ def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
 
 
 def decide_terms(
-    opened: OpenedStream, settings: SyncSettings, trait: str, export_request_id: str, run: Run
+    opened: OpenedStream, settings: SyncSettings, trait: str, checkpoint: RunCheckpoint, run: Run
 ) -> PlanTerms:
     """Return a destination's terms: which trait key it is sent, and in which mode.
 
@@ -125,7 +126,7 @@ def decide_terms(
         opened: the destination; if its state is missing, it is sent in full.
         settings: ``on_trait_change``, ``sync_mode`` and ``user_properties``.
         trait: the trait key by the cohort's current name.
-        export_request_id: of the run's export.
+        checkpoint: with the run's export.
         run: its task names the trait key.
 
     Raises:
@@ -145,7 +146,7 @@ def decide_terms(
         trait, origin = newest.trait, newest.origin
     check_names(settings.user_properties, trait)
     mode: SyncMode = "full" if opened.state_missing else settings.sync_mode
-    return PlanTerms(trait, mode, export_request_id, origin)
+    return PlanTerms(trait, mode, checkpoint.export_request_id, origin, checkpoint.exported_at)
 
 
 def find_resumable(opened: OpenedStream, terms: PlanTerms, settings: SyncSettings, run: Run) -> ResumedDraft | None:
@@ -208,6 +209,7 @@ def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) 
         key_fingerprint=destination.key_fingerprint,
         proved_key=_proved_key(ledger, newest),
         origin=draft.terms.origin,
+        exported_epoch=max(draft.terms.exported_epoch, newest.exported_epoch if newest else 0.0),
     )
     ledger.write_plan(plan)
     return plan

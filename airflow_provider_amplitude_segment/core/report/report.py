@@ -12,6 +12,7 @@ from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError,
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airflow_provider_amplitude_segment.core.export.run_checkpoint import ExportSource
     from airflow_provider_amplitude_segment.core.ledger.entry import PlanMode
     from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Store, Stream
 
@@ -110,13 +111,15 @@ class SyncReport:
         cohort_id: Amplitude's cohort ID.
         cohort_name: as Amplitude lists it.
         cohort_size: members that Amplitude lists, anonymous ones included; ``None`` if Amplitude has not counted them.
-        export_request_id: Amplitude's ID of the export.
+        export_request_id: Amplitude's ID of the export, or the ID of the set of cohort files.
         rows: users in the export, with and without an ID; ``None`` before the export is read.
         members: distinct user IDs.
         anonymous: rows without a user ID, which are skipped.
         duplicates: rows that repeat a user ID.
         exports_left: exports left this month by Amplitude's count before this one; ``None`` if unknown.
         dry_run: whether nothing was sent on purpose.
+        export_source: where the members come from: ``api`` or ``files``.
+        nothing_new: whether every destination had synced this set of cohort files before.
         destinations: a report for each.
     """
 
@@ -130,6 +133,8 @@ class SyncReport:
     duplicates: int | None = None
     exports_left: int | None = None
     dry_run: bool = False
+    export_source: ExportSource = "api"
+    nothing_new: bool = False
     destinations: tuple[DestinationReport, ...] = field(default=())
 
     def with_destination(self, report: DestinationReport) -> SyncReport:

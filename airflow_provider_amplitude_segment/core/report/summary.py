@@ -24,6 +24,8 @@ def summarize(report: SyncReport, *, ending: str) -> list[str]:
 
 def _cohort_line(report: SyncReport) -> str:
     name = f"{report.cohort_name!r} ({report.cohort_id})" if report.cohort_name else report.cohort_id
+    if report.nothing_new:
+        return f"- Amplitude: cohort {name}, nothing new: its newest set of cohort files was synced before"
     if report.members is None:
         export = f"export {report.export_request_id} was not read" if report.export_request_id else "no export"
         return f"- Amplitude: cohort {name}, {export}"
