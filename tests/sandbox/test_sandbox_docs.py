@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_provider_amplitude_segment.sandbox import Fault, FileForm, SandboxSegment, sample_cohorts
+from airflow_provider_amplitude_segment.sandbox import Fault, FileForm, SandboxCohort, SandboxSegment, sample_cohorts
 from airflow_provider_amplitude_segment.sandbox.cohort_files import Existing, SetFault
 from airflow_provider_amplitude_segment.sandbox.faults import Point
 
@@ -26,7 +26,7 @@ def test_the_cohorts_of_the_program_are_those_of_the_docs() -> None:
     assert rows == {c.name: f"`{c.cohort_id}` | {len(c.user_ids):,}" for c in sample_cohorts()}
 
 
-def test_the_examples_run(sandbox: Sandbox, segment: Any, tmp_path: Path) -> None:
+def test_the_examples_run(sandbox: Sandbox, segment: Any) -> None:
     """The examples are Python, and the faults ordered in one do what its comments say."""
     example, faults, files = re.findall(r"^```python\n(.*?)^```", DOCS.read_text(), flags=re.MULTILINE | re.DOTALL)
     compile(example, "example", "exec")
@@ -34,7 +34,7 @@ def test_the_examples_run(sandbox: Sandbox, segment: Any, tmp_path: Path) -> Non
 
     assert [segment.send().status_code for _ in range(3)] == [200, 200, 429]
     assert [fault.on for fault in sandbox.faults.pending] == ["segment.batch", "amplitude.file"]
-    exec(files, {"sandbox": sandbox, "tmp_path": tmp_path})  # noqa: S102
+    exec(files, {"sandbox": sandbox, "SandboxCohort": SandboxCohort})  # noqa: S102
     assert [made.is_complete for made in sandbox.cohort_files.sets] == [True, True]
 
 
