@@ -21,7 +21,7 @@ LINE_PYTHONS_lowest := 3.11 3.12
 MAIN_CASES := tests/cluster/test_main_cases.py tests/cluster/test_guard_asks.py tests/cluster/test_watchers.py \
   tests/cluster/test_quiet_logs.py tests/cluster/test_real_kill.py tests/transfers/test_on_guard.py \
   tests/transfers/test_operator.py tests/operators/test_retire_trait.py tests/operators/test_verify.py tests/links \
-  tests/triggers tests/test_provider_info.py
+  tests/triggers tests/test_provider_info.py tests/ui_server
 
 # What imports no Airflow does the same on each line; it is tested on 3.3.
 WITHOUT_AIRFLOW := tests/benchmarks tests/core tests/faults tests/rivals tests/sandbox tests/second_opinions

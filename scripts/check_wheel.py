@@ -27,6 +27,13 @@ assert not heavy, f"imported at discovery: {{heavy}}"
 print("discovered", info["package-name"], "without importing Airflow")
 """
 
+PLUGIN = f"""
+from importlib.metadata import entry_points
+[entry] = [e for e in entry_points(group="airflow.plugins") if e.module.startswith("{PACKAGE}")]
+plugin = entry.load()
+print("plugin", plugin.name, "with", ", ".join(app["name"] for app in plugin.react_apps))
+"""
+
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> str:
     """Run a command to its end and return its output; its error output goes to this program's."""
@@ -47,7 +54,10 @@ def check_contents(wheel: Path, sdist: Path) -> None:
         names = archive.namelist()
     others = [n for n in names if not n.startswith((f"{PACKAGE}/", f"{PACKAGE}-"))]
     assert not others, others
-    for needed in ("py.typed", "get_provider_info.py", "sandbox/page.html"):
+    for needed in (
+        *("py.typed", "get_provider_info.py", "sandbox/page.html"),
+        *("ui/pages/cohort_syncs.js", "ui/pages/cohort_sync_tab.js"),
+    ):
         assert f"{PACKAGE}/{needed}" in names, needed
     with tarfile.open(sdist) as archive:
         folders = {Path(name).parts[1] for name in archive.getnames() if len(Path(name).parts) > 1}
@@ -67,6 +77,7 @@ def check_installed(wheel: Path, home: Path) -> None:
         "AIRFLOW_HOME": str(home / "airflow"),
         "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
     }
+    print(run(python, "-c", PLUGIN, env=env).splitlines()[-1])
     listed = run(environment / "bin" / "airflow", "providers", "list", "--output", "plain", env=env)
     hooks = run(environment / "bin" / "airflow", "providers", "hooks", "--output", "plain", env=env)
     assert "airflow-provider-amplitude-segment" in listed, listed

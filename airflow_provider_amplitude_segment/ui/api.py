@@ -23,7 +23,9 @@ MOST_RUNS = 100
 
 _Text = Annotated[str, Query(min_length=1, max_length=500)]
 _MapIndex = Annotated[int, Query(ge=-1, le=2**31 - 1)]
-_READS_XCOMS = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
+# A route shows XComs, and states of task instances; Airflow lets an administrator give one without the other.
+_ENTITIES = (DagAccessEntity.XCOM, DagAccessEntity.TASK_INSTANCE)
+_MAY_READ = [Depends(requires_access_dag("GET", entity)) for entity in _ENTITIES]
 
 
 def create_app() -> FastAPI:
@@ -37,8 +39,8 @@ def create_app() -> FastAPI:
         redirect_slashes=False,
     )
     app.add_api_route("/syncs", get_syncs)
-    app.add_api_route("/history", get_history, dependencies=[_READS_XCOMS])
-    app.add_api_route("/task", get_task, dependencies=[_READS_XCOMS])
+    app.add_api_route("/history", get_history, dependencies=_MAY_READ)
+    app.add_api_route("/task", get_task, dependencies=_MAY_READ)
     app.add_api_route("/pages/{name}", get_page)
     return app
 
@@ -99,30 +101,26 @@ def get_page(name: str) -> Response:
 
 
 def _readable(dag_ids: set[str], user: Any) -> set[str]:
-    """Return those of the DAGs whose XComs the user may read.
+    """Return those of the DAGs whose XComs and task instances the user may read.
 
     Airflow's own filter, `ReadableXComFilterDep`, asks for the right to a DAG, not to its XComs; and it needs the
     application of Airflow's own routes.
     """
     readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-    return _allowed(dag_ids & readable, user, DagAccessEntity.XCOM)
+    return _allowed(dag_ids & readable, user, *_ENTITIES)
 
 
-def _allowed(dag_ids: Collection[str], user: Any, entity: DagAccessEntity) -> set[str]:
+def _allowed(dag_ids: Collection[str], user: Any, *entities: DagAccessEntity) -> set[str]:
     # Airflow 3.2 is the first with teams.
     find_teams = getattr(DagModel, "get_dag_id_to_team_name_mapping", None)
     teams = find_teams(sorted(dag_ids)) if find_teams is not None and dag_ids else {}
     manager = get_auth_manager()
-    return {
-        dag_id
-        for dag_id in dag_ids
-        if manager.is_authorized_dag(
-            method="GET",
-            access_entity=entity,
-            details=DagDetails(id=dag_id, **({"team_name": teams[dag_id]} if teams.get(dag_id) else {})),
-            user=user,
-        )
-    }
+
+    def is_allowed(dag_id: str, entity: DagAccessEntity) -> bool:
+        details = DagDetails(id=dag_id, **({"team_name": teams[dag_id]} if teams.get(dag_id) else {}))
+        return bool(manager.is_authorized_dag(method="GET", access_entity=entity, details=details, user=user))
+
+    return {dag_id for dag_id in dag_ids if all(is_allowed(dag_id, entity) for entity in entities)}
 
 
 def _forbid_caches(response: Response) -> None:

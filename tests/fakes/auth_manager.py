@@ -11,6 +11,7 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 DENIED = {
     "no_questions": DagAccessEntity.HITL_DETAIL,
     "no_xcoms": DagAccessEntity.XCOM,
+    "no_instances": DagAccessEntity.TASK_INSTANCE,
 }
 """By name, what a viewer of all DAGs may not read of them."""
 

@@ -25,6 +25,12 @@ BUNDLE = "cohort-syncs-test"
 NOON = datetime.fromisoformat("2026-11-20T12:00:00+00:00")
 
 
+def _new_id() -> object:
+    # A text in Airflow 3.1.
+    number = uuid.uuid4()
+    return str(number) if isinstance(TaskInstance.id.type, String) else number
+
+
 @dataclass
 class Try:
     """A task instance, and the XComs that it pushed."""
@@ -37,7 +43,7 @@ class Try:
     operator: str = "AmplitudeCohortToSegmentOperator"
     xcoms: Mapping[str, object] = field(default_factory=dict)
     rendered: Mapping[str, object] | None = None
-    id: object = field(default_factory=lambda: _new_id())
+    id: object = field(default_factory=_new_id)
 
     @property
     def run_id(self) -> str:
@@ -123,12 +129,6 @@ def forget_all(session: Session) -> None:
     for model in (XComModel, RenderedTaskInstanceFields, TaskInstance, DagRun, DagModel):
         session.execute(delete(model.__table__))
     session.commit()
-
-
-def _new_id() -> object:
-    # A text in Airflow 3.1.
-    number = uuid.uuid4()
-    return str(number) if isinstance(TaskInstance.id.type, String) else number
 
 
 def _names(one: Try) -> dict[str, object]:

@@ -94,11 +94,12 @@ def test_the_wildcard_of_airflow_shows_no_more(ask: Ask) -> None:
     assert ask("task", "only:ours", **{**OURS, "dag_id": "~"}).status_code in {403, 404}
 
 
-def test_a_user_without_the_right_to_xcoms_sees_no_sync(ask: Ask) -> None:
-    """Airflow lets an administrator give a DAG without its XComs."""
-    assert ask("syncs", "no_xcoms").json() == {"syncs": [], "truncated": False}
-    assert ask("history", "no_xcoms", **ROUTES["history"]).status_code == 403
-    assert ask("task", "no_xcoms", **OURS).status_code == 403
+@pytest.mark.parametrize("user", ["no_xcoms", "no_instances"])
+def test_a_user_without_the_right_to_xcoms_or_to_task_instances_sees_no_sync(ask: Ask, user: str) -> None:
+    """Airflow lets an administrator give a DAG without them."""
+    assert ask("syncs", user).json() == {"syncs": [], "truncated": False}
+    assert ask("history", user, **ROUTES["history"]).status_code == 403
+    assert ask("task", user, **OURS).status_code == 403
 
 
 def test_a_question_is_shown_to_a_user_who_may_read_questions(ask: Ask) -> None:
