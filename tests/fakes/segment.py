@@ -50,7 +50,7 @@ class FakeSegment:
         self.times_received: dict[str, int] = {}
         # Users whose messages are acknowledged and lost.
         self.loses: set[str] = set()
-        # When each message was taken, and by which source.
+        # When each identify was taken, and by which source.
         self.taken_at: list[tuple[float, str]] = []
         # By write key and user, the events that a journey received, in order.
         self.journeys: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
@@ -90,7 +90,8 @@ class FakeSegment:
         self.times_received[message["messageId"]] = seen + 1
         if seen:
             return
-        self.taken_at.append((self._now(), write_key))
+        if message["type"] == "identify":
+            self.taken_at.append((self._now(), write_key))
         if message["userId"] in self.loses:
             return
         if message["type"] == "track":
