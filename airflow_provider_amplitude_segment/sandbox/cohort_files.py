@@ -116,7 +116,7 @@ class CohortFiles:
             made = self._new_set(self._cohort(cohort_id), fault)
             self.sets.append(made)
             now = {"late": 2, "half-written": 2, "overwritten": 1}.get(fault or "", len(DIFFTYPES))
-            self._put(made, now if files is None else files)
+            self.put(made, now if files is None else files)
             if fault == "half-written" and len(made.unwritten) == 1:
                 name, content = made.unwritten[0]
                 self._target().put(name, content[: len(content) // 2], self._clock())
@@ -140,10 +140,16 @@ class CohortFiles:
         with self._lock:
             unfinished = [made for made in self.sets if made.cohort_id == cohort_id and not made.is_complete]
             for made in unfinished:
-                self._put(made, files)
+                self.put(made, files)
             return unfinished
 
-    def _put(self, made: FileSet, files: int) -> None:
+    def put(self, made: FileSet, files: int) -> None:
+        """Write at most so many of the files that a set lacks.
+
+        Raises:
+            FilesRefused: no place is set.
+            OSError: the place failed.
+        """
         for _ in range(min(files, len(made.unwritten))):
             name, content = made.unwritten[0]
             self._target().put(name, content, self._clock())
