@@ -89,6 +89,7 @@ class History:
             self._let_late_bodies_arrive(draw.randint(1, 2))
         self.world.time.pass_by(draw.choice((1, 60, 200, 310, 400, 1000, 5000)))
         self._files.move()
+        self._journeys.note_moves()
         weather = draw_weather(draw, [d.name for d in self.world.keys], self.world.time.seconds)
         more = draw_more_faults(self._more, self.world.cohort)
         self._verifications.play()
@@ -180,6 +181,7 @@ class History:
         faults.add(*(fault for _, fault in ordered))
         with self._checks.prevailing(attempt):
             has_ended = attempt.go_on()
+        self._journeys.note_moves()
         pending = faults.pending
         faults.clear()
         for name, fault in ordered:
