@@ -52,7 +52,8 @@ class PastReports:
             task = self._one(
                 database, "task_instance", f"{of_run} AND task_id = ?", self._dag_id, self._run_id, self._task_id
             )
-            now = datetime.now(UTC).replace(hour=3, minute=0, second=0, microsecond=0)
+            # A few seconds late, because Airflow itself has made the newest run of a DAG that has a schedule.
+            now = datetime.now(UTC).replace(hour=3, minute=0, second=7, microsecond=0)
             for day in range(days, 0, -1):
                 at = now - timedelta(days=day - 1)
                 self._write_day(database, run, task, cohorts, at, days - day, is_last=day == 1)
