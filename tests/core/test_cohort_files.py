@@ -1,11 +1,15 @@
 """What Segment believes after syncs from cohort files; each test is one story."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fakes import World
 from fakes.cohort_folder import csv_of
 
+from airflow_provider_amplitude_segment.core.ledger.stream import Stream
+from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
+from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import (
     CohortFileRefusedError,
     CohortFilesChangedError,
@@ -319,6 +323,80 @@ def test_a_file_that_cannot_be_read_whole_is_refused_by_its_name(files: World, c
     put(files, "existing", csv_of([]))
 
     with pytest.raises(CohortFileRefusedError, match=r"T00:30_entering\.csv"):
+        files.attempt("c1", files=True)
+
+    assert files.segment.identifies == 0
+
+
+def test_a_retry_needs_no_files_where_its_plan_is_written(files: World) -> None:
+    files.segment.refuses_connections = True
+    with pytest.raises(SegmentUnavailableError):
+        files.attempt("c1", files=True, run="r")
+    files.segment.refuses_connections = False
+    files.folder.files.clear()
+
+    files.sync("c1", files=True, run="r")
+
+    assert files.segment.members(TRAIT) == {"ann", "bob"}
+
+
+def test_a_cleared_run_with_other_parameters_chooses_again_where_its_set_is_gone(files: World) -> None:
+    files.segment.refuses_connections = True
+    with pytest.raises(SegmentUnavailableError):
+        files.attempt("c1", files=True, run="r")
+    files.segment.refuses_connections = False
+    files.folder.files.clear()
+    with pytest.raises(CohortFilesChangedError):
+        files.attempt("c1", files=True, run="r", segment_context={"library": "x"})
+    next_hour(files, ["bob"], existing=["ann", "bob"], exiting=["ann"])
+
+    files.sync("c1", files=True, run="r", segment_context={"library": "x"})
+
+    assert files.segment.members(TRAIT) == {"bob"}
+
+
+def test_after_a_rollback_a_set_is_compared_again(files: World, tmp_path: Path) -> None:
+    """A rollback says that Segment lost something, which the same set can give back."""
+    files.sync("c1", files=True)
+    next_hour(files, ["bob"], existing=["ann", "bob"], exiting=["ann"])
+    files.sync("c1", files=True)
+    ports = MaintenancePorts(files.store, files.run_named("a person"), files.clock, tmp_path)
+    roll_back(ports, Stream("1234", "c1", files.destination()), 1)
+
+    report = files.sync("c1", files=True)
+
+    assert not report.nothing_new
+    assert files.segment.members(TRAIT) == {"bob"}
+
+
+def test_other_routing_is_another_ledger_and_gets_the_set(files: World) -> None:
+    files.sync("c1", files=True)
+
+    assert files.sync("c1", files=True, integrations={"All": False}).destinations[0].planned == 2
+
+
+def test_a_user_in_entering_and_in_exiting_counts_as_exited_where_they_are_few(files: World) -> None:
+    files.folder.write(HALF_PAST, existing=["ann"], entering=["bob", "cid"], exiting=["cid"], age=90)
+
+    files.sync("c1", files=True)
+
+    assert files.segment.members(TRAIT) == {"ann", "bob"}
+
+
+def test_users_in_entering_and_in_exiting_are_refused_where_they_are_many(files: World) -> None:
+    both = [f"{n:04}" for n in range(101)]
+    files.folder.write(HALF_PAST, existing=["ann", "bob"], entering=both, exiting=both, age=90)
+
+    with pytest.raises(CohortFilesMismatchError, match="101 users are both"):
+        files.attempt("c1", files=True)
+
+
+def test_files_of_two_hours_under_one_name_are_no_set(files: World) -> None:
+    """With the stamp as documented, without minutes, a later sync overwrites the files of an earlier one."""
+    files.clock.pass_by(3600)
+    files.folder.put(f"1234_c1_{FIRST}_entering.csv", csv_of([("1", "eve")]), age=400)
+
+    with pytest.raises(CohortFilesIncompleteError, match="of two sets"):
         files.attempt("c1", files=True)
 
     assert files.segment.identifies == 0

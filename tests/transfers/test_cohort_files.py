@@ -11,7 +11,12 @@ from fakes.cohort_folder import amplitude_id, csv_of
 from fakes.s3_server import S3Server
 from fakes.task_instance import FakeTaskInstance, Sync
 
-from airflow_provider_amplitude_segment.exceptions import CohortFilesIncompleteError, CohortFilesMissingError
+from airflow_provider_amplitude_segment.clients.cohort_file_store import CohortFileStore
+from airflow_provider_amplitude_segment.exceptions import (
+    CohortFilesChangedError,
+    CohortFilesIncompleteError,
+    CohortFilesMissingError,
+)
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbox
 from airflow_provider_amplitude_segment.sandbox.cohorts import APP_ID
 
@@ -151,6 +156,41 @@ def test_a_set_whose_last_file_does_not_come_is_retried_until_it_is_there(
     with pytest.raises(CohortFilesIncompleteError, match="lacks exiting"):
         sync(cohort_files=url, clock=later_clock(600))
     put_on_s3(f"{APP_ID}_c1_2026-11-23T05:12_exiting.csv", csv_of([]))
+
+    sync(cohort_files=url, clock=later_clock())
+
+    assert set(sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT)) == {"ann", "bob"}
+
+
+def test_a_file_that_is_written_again_while_it_is_read_is_not_sent(
+    sandbox: Sandbox, sync: Sync, put_on_s3: Put, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_set(put_on_s3, "2026-11-23T05:12", entering=["ann", "bob"])
+    fetch = CohortFileStore.fetch
+
+    def overwrite_after(store: CohortFileStore, name: str, to: Path) -> bool:
+        fetched = fetch(store, name, to)
+        put_on_s3(name, csv_of([("1", "eve"), ("2", "fay")]))
+        return fetched
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CohortFileStore, "fetch", overwrite_after)
+        with pytest.raises(CohortFilesChangedError):
+            sync(FakeTaskInstance("1"), cohort_files=url, clock=later_clock())
+    assert sandbox.segment.identifies_received == 0
+    write_set(put_on_s3, "2026-11-23T05:12", entering=["ann", "bob"])
+
+    sync(FakeTaskInstance("1"), cohort_files=url, clock=later_clock())
+
+    assert set(sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT)) == {"ann", "bob"}
+
+
+def test_of_two_sets_in_one_minute_the_later_one_is_synced_alone(
+    sandbox: Sandbox, sync: Sync, put_on_s3: Put, url: str
+) -> None:
+    """S3 gives times in whole seconds; of two in one second the greater stamp is the later."""
+    write_set(put_on_s3, "2026-11-23T05:00:02", entering=["eve"])
+    write_set(put_on_s3, "2026-11-23T05:00:59", entering=["ann", "bob"])
 
     sync(cohort_files=url, clock=later_clock())
 
