@@ -199,6 +199,15 @@ def test_going_to_the_api_and_back_needs_no_full_sync(files: World) -> None:
     assert files.segment.members(TRAIT) == {"cid"}
 
 
+def test_after_a_worker_whose_clock_was_ahead_an_older_set_still_follows_no_newer_export(files: World) -> None:
+    files.sync("c1", ahead=400 * 86_400.0)
+    files.clock.pass_by(600)
+    files.sync("c1")
+
+    with pytest.raises(CohortFilesOlderError):
+        files.attempt("c1", files=True)
+
+
 def test_a_set_that_is_being_written_is_waited_for(files: World) -> None:
     files.amplitude.cohort("c1", "Power Users", ["ann", "bob", "cid"])
     files.folder.write(HALF_PAST, existing=["ann", "bob"], entering=["cid"], age=0)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from faults.verdict import Finding
 
 _SETTLED_SECONDS = 60.0
-_MOST_SPREAD_SECONDS = 1800.0
+MOST_SPREAD_SECONDS = 1800.0
 _SAME_SECONDS = 0.01
 
 
@@ -116,6 +116,10 @@ class FileBook:
         """Note that an export of the API was delivered."""
         self._delivered[destination] = (False, requested, requested)
 
+    def forget_delivered(self, destination: str) -> None:
+        """Note that a worker with a wrong clock delivered an export, and left its wrong time."""
+        self._delivered.pop(destination, None)
+
     def _judge_choice(self, process: Process, epoch: float, now: float) -> None:
         chosen = self._whole(epoch)
         if chosen is None:
@@ -139,4 +143,4 @@ class FileBook:
         return next(fitting, None)
 
     def _is_whole(self, found: WrittenSet) -> bool:
-        return found.made.is_complete and found.last_at - found.first_at <= _MOST_SPREAD_SECONDS
+        return found.made.is_complete and found.last_at - found.first_at <= MOST_SPREAD_SECONDS

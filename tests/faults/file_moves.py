@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from faults.file_book import MOST_SPREAD_SECONDS
 from faults.file_writer import CROWD, FileWriter
 from faults.process import Accident
 
@@ -57,7 +58,7 @@ class FileMoves:
         self._writer.catch_up()
 
     def _write(self) -> None:
-        draw = self._random
+        draw, time = self._random, self._world.time
         gaps = draw.uniform(0, 20), draw.uniform(20, 45)
         whole = (0.0, *gaps)
         kind = draw.choices(
@@ -75,14 +76,15 @@ class FileMoves:
                 later = draw.uniform(4000, 9000)
                 self._writer.begin((later, later + gaps[0], later + gaps[1]))
             case "overwritten":
-                # In a minute, or with a stop that is long enough to be seen.
-                stop = draw.choice((0.0, 0.0, 2000.0))
+                # In a minute; or with a stop, where the set before it is so old that its other files give it away.
+                is_old = time.seconds - self._world.file_book.sets[-1].last_at > MOST_SPREAD_SECONDS
+                stop = draw.choice((0.0, 400.0, 2000.0)) if is_old else 0.0
                 self._writer.begin((0.0, gaps[0] + stop, gaps[1] + stop), "overwritten")
             case "half-written" | "contradictory":
                 self._writer.begin(whole, kind)
             case "two":
                 self._writer.begin((0.0, 1.0, 2.0))
-                self._world.time.pass_by(20)
+                time.pass_by(20)
                 self._writer.begin((0.0, 1.0, 2.0))
             case _:
                 self._writer.begin(whole)

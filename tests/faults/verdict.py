@@ -73,7 +73,9 @@ def judge_success(world: World, attempt: Attempt) -> Iterator[Finding]:
         yield from judge_members(world, destination, members, newest.trait, doubted | world.lost.unhealed)
         counts = report.destination(destination.name)
         pairs = sum(in_doubt for _, in_doubt, _ in world.state(destination).values())
-        if pairs != counts.rejected + counts.skipped:
+        # Where the set was synced before, users that were rejected then wait for the next set.
+        is_settled = attempt.from_files and counts.follows == counts.generation
+        if pairs != counts.rejected + counts.skipped and not is_settled:
             yield "wrong", f"{pairs} pairs in doubt after a sync with {counts.rejected=} and {counts.skipped=}"
 
 
@@ -100,7 +102,9 @@ def _delivered_members(
     """Return who Segment should believe to be a member, and what is wrong with having delivered this export or set."""
     if not attempt.from_files:
         export = world.sandbox.amplitude.complete_export(export_id)
-        if not attempt.process.ahead:
+        if attempt.process.ahead:
+            world.file_book.forget_delivered(destination)
+        else:
             world.file_book.note_export(destination, export.requested)
         return {user for user in export.membership.user_ids if user}, []
     found = world.file_book.delivered_set(export_id)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeGuard
 
-from airflow_provider_amplitude_segment.core.clock import later_timestamp
+from airflow_provider_amplitude_segment.core.clock import is_ahead, later_timestamp, timestamp
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_csv
 from airflow_provider_amplitude_segment.core.ledger.entry import Plan, TraitOrigin
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, dry_run_file
@@ -227,11 +227,21 @@ def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) 
         origin=draft.terms.origin,
         run_label=identity.run_label,
         approved_by=draft.approved_by,
-        exported_epoch=max(draft.terms.exported_epoch, newest.exported_epoch if newest else 0.0),
+        exported_epoch=_newest_export(draft.terms, newest, identity.now),
         events=draft.terms.events,
     )
     ledger.write_plan(plan)
     return plan
+
+
+def _newest_export(terms: PlanTerms, newest: Plan | Commit | None, now: float) -> float:
+    """Return when the newest membership of a ledger was exported.
+
+    A time in the future comes from a worker whose clock was wrong. Kept, it would hide the right times after it.
+    """
+    if newest is None or not newest.exported_epoch or is_ahead(timestamp(newest.exported_epoch), now):
+        return terms.exported_epoch
+    return max(terms.exported_epoch, newest.exported_epoch)
 
 
 def _proved_key(ledger: Ledger, newest: Plan | Commit | None) -> str:
