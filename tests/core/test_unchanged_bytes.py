@@ -15,7 +15,13 @@ from fakes import World
 
 from airflow_provider_amplitude_segment.exceptions import RejectedUsersError
 
-REPORTED_SINCE = ("events_planned", "events_acknowledged", "events_rejected")
+REPORTED_SINCE = {
+    *("events_planned", "events_acknowledged", "events_rejected"),
+    # Which run wrote an entry, who approved it, and where its members are from.
+    *("run_label", "approved_by", "export_source", "exported_epoch", "nothing_new"),
+}
+# By the kind of an object, what only it has had since.
+KINDS_SINCE = {"reports/": {"run", "try", "written_at", "ended_by", "guard"}, "commit-": {"fingerprint"}}
 BODIES = "6d815a548dba4880"
 OBJECTS = "1cbe31317aa57791"
 
@@ -48,7 +54,10 @@ def shown(name: str, content: bytes, tmp_path: Path) -> object:
         path.write_bytes(content)
         found = duckdb.sql(f"FROM read_parquet('{path}')")
         return [found.columns, [str(kind) for kind in found.types], [list(row) for row in found.fetchall()]]
-    return without_sizes(json.loads(content)) if name.endswith(".json") else content.decode()
+    if not name.endswith(".json"):
+        return content.decode()
+    since = set[str]().union(*(keys for kind, keys in KINDS_SINCE.items() if f"/{kind}" in name))
+    return without_sizes({key: value for key, value in json.loads(content).items() if key not in since})
 
 
 def without_sizes(value: Any) -> Any:
