@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { errorsOf, isOpen, nextStep, planParts, progressText, readError, reasons, sampleHolds, standing, sums, verdict } from "../../airflow_provider_amplitude_segment/ui/pages/report.js";
+import { errorsOf, isOpen, nextStep, planParts, progressText, readError, reasons, sampleHolds, shownTask, standing, sums, verdict } from "../../airflow_provider_amplitude_segment/ui/pages/report.js";
 
 const base = { planned: 21, acknowledged: 21, rejected: 0, pending: 0, entered: 12, exited: 9, retired: 0, changed: 0, in_doubt: 0, committed: true, error: null };
 
@@ -75,4 +75,10 @@ test("an error that ended two destinations is shown once, with both", () => {
   assert.deepEqual(errors, [{ text: "Gone.", retries: null, destinations: ["a", "b"] }]);
   assert.deepEqual(errorsOf({ error: "No ledger.", report: null }).map(({ destinations }) => destinations), [[]]);
   assert.deepEqual(errorsOf({ error: null, report: null }), []);
+});
+
+test("what a guard found is no error while its question is open, and one again after that", () => {
+  const task = { question: { response: null }, error: "150 would exit.", report: { destinations: [{ segment_conn_id: "a", error: "150 would exit." }] } };
+  assert.deepEqual(errorsOf(shownTask(task)), []);
+  assert.equal(errorsOf(shownTask({ ...task, question: { response: { chosen: ["Do not send"] } } })).length, 1);
 });

@@ -15,7 +15,7 @@ class OneDagAuthManager(SimpleAuthManager):
 
     def is_authorized_dag(self, *, method: Any, user: Any, access_entity: Any = None, details: Any = None) -> bool:
         """Return whether a user may do this with a DAG; without a DAG, whether with any."""
-        if user.get_role() == "VIEWER" and details and details.id not in (None, os.environ[DAG_OF_THE_VIEWER]):
+        if user.get_role().upper() == "VIEWER" and details and details.id not in (None, os.environ[DAG_OF_THE_VIEWER]):
             return False
         may: bool = super().is_authorized_dag(method=method, user=user, access_entity=access_entity, details=details)
         return may

@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -78,7 +79,7 @@ class PagesAirflow:
         return f"{self.airflow.url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/plugin/cohort-sync"
 
 
-def _settings(home: Path) -> dict[str, str]:
+def _settings(home: Path, state: str) -> dict[str, str]:
     passwords = home / "passwords.json"
     passwords.write_text('{"admin": "admin", "viewer": "viewer"}')
     return {
@@ -86,7 +87,7 @@ def _settings(home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-        "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": str(home / "state"),
+        "AIRFLOW__AMPLITUDE_SEGMENT__STATE_PATH": state,
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         DAG_OF_THE_VIEWER: GROWTH,
         # The auth manager is a module of the tests.
@@ -97,13 +98,19 @@ def _settings(home: Path) -> dict[str, str]:
 @contextmanager
 def pages_airflow(home: Path, sandbox: Sandbox) -> Iterator[PagesAirflow]:
     """Start Airflow, and give it 60 days of five cohorts, and 100 days of 200 cohorts."""
-    env = {**sandbox.airflow_connections(), **_settings(home)}
-    with standalone(home / "airflow", HERE / "dags", env) as airflow:
-        tokens = {user: airflow.log_in(user, user) for user in ("viewer", "admin")}
-        airflow.wait_for_dags(GROWTH, MANY, *OWN_DAGS)
-        many = [PastCohort(f"many{number}", f"Cohort {number}") for number in range(200)]
-        for dag_id, cohorts, days in ((GROWTH, COHORTS, 60), (MANY, many, 100)):
-            run_id = airflow.start_run(dag_id, {})
-            assert airflow.wait_for_run(dag_id, run_id) == "success"
-            PastReports(airflow.home, dag_id, run_id).write(cohorts, days)
-        yield PagesAirflow(airflow, sandbox, tokens)
+    # The pictures show the folder's name.
+    with TemporaryDirectory(prefix="ledgers-") as state:
+        env = {**sandbox.airflow_connections(proved=True), **_settings(home, state)}
+        with standalone(home / "airflow", HERE / "dags", env) as airflow:
+            yield _filled(airflow, sandbox)
+
+
+def _filled(airflow: Standalone, sandbox: Sandbox) -> PagesAirflow:
+    tokens = {user: airflow.log_in(user, user) for user in ("viewer", "admin")}
+    airflow.wait_for_dags(GROWTH, MANY, *OWN_DAGS)
+    many = [PastCohort(f"many{number}", f"Cohort {number}") for number in range(200)]
+    for dag_id, cohorts, days in ((GROWTH, COHORTS, 60), (MANY, many, 100)):
+        run_id = airflow.start_run(dag_id, {})
+        assert airflow.wait_for_run(dag_id, run_id) == "success"
+        PastReports(airflow.home, dag_id, run_id).write(cohorts, days)
+    return PagesAirflow(airflow, sandbox, tokens)

@@ -54,6 +54,7 @@ class PastReports:
             )
             # A few seconds late, because Airflow itself has made the newest run of a DAG that has a schedule.
             now = datetime.now(UTC).replace(hour=3, minute=0, second=7, microsecond=0)
+            now -= timedelta(days=now > datetime.now(UTC))
             for day in range(days, 0, -1):
                 at = now - timedelta(days=day - 1)
                 self._write_day(database, run, task, cohorts, at, days - day, is_last=day == 1)

@@ -247,7 +247,8 @@ def test_the_tab_follows_a_sync_while_it_runs_and_then_shows_counts_that_add_up(
     pages.cohort("follow1", 12_000)
     run_id = pages.airflow.start_run("syncing", {"cohort_id": "follow1"})
     admin.goto(pages.tab("syncing", run_id, "sync"))
-    admin.get_by_role("progressbar").wait_for()
+    progress = admin.get_by_role("progressbar", name="Delivery to segment_default")
+    progress.wait_for()
     picture(admin, "cohort-sync-progress", height=620)
 
     admin.get_by_text("Done: Segment acknowledged all 12,000 changes.").wait_for(timeout=120_000)
@@ -255,7 +256,7 @@ def test_the_tab_follows_a_sync_while_it_runs_and_then_shows_counts_that_add_up(
 
     text = admin.get_by_role("region", name="Destination segment_default").inner_text()
     assert re.search(r"12,000\s+planned\s+=\s+12,000\s+acknowledged\s+\+\s+0\s+rejected\s+\+\s+0\s+pending", text)
-    assert admin.get_by_role("progressbar").count() == 0
+    assert progress.count() == 0
     assert "follow1-user" not in admin.locator("body").inner_text()
 
 
@@ -271,7 +272,7 @@ def test_the_tab_shows_an_error_with_its_next_step(admin: Page, pages: PagesAirf
     error.wait_for()
     picture(admin, "cohort-sync-error", height=860)
 
-    assert "150 of 200 members would exit (75%)" in error.inner_text()
+    assert "150 of 200 members at Segment connection 'segment_default' would exit (75%)" in error.inner_text()
     assert "Next step: " in error.inner_text()
 
 

@@ -2,7 +2,7 @@
 
 import { Badge, Facts, Link, Loading, Page, Problem, Time, h, useJson } from "./elements.js";
 import { isMapped, requiredActionsPath, route, taskInstancePath } from "./links.js";
-import { KINDS, errorsOf, isOpen, nextStep } from "./report.js";
+import { KINDS, errorsOf, isOpen, nextStep, shownTask } from "./report.js";
 import { isAtWork } from "./streams.js";
 import { Files, Progress, SyncReport, VerifyReport } from "./task_report.js";
 
@@ -98,7 +98,7 @@ function CohortSync({ dagId, runId, taskId, mapIndex }) {
     !data && loading && h(Loading, { what: "the report" }),
     data && (data.kind === "other"
       ? h("p", { className: "acs-quiet" }, "This task syncs no cohort to Segment, so there is nothing to show here.")
-      : h(Task, { task: data, instance })),
+      : h(Task, { task: shownTask(data), instance })),
   );
 }
 

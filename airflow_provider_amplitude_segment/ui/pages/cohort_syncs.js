@@ -8,27 +8,24 @@ import { cohortLabel, filterStreams, sortStreams, stateCounts, streamKey, summar
 
 const { Fragment, useMemo, useState } = globalThis.React;
 
-/** The filter and what is open, in the address, so that a reader can send it and *Back* returns to it. */
+/**
+ * The filter and what is open, in the address, so that a reader can send it. Airflow's router is left out of it, because
+ * Airflow draws a page anew at the first address that the router sees after it has loaded the page.
+ */
 function useAddress() {
-  const useSearch = globalThis.ReactRouterDOM?.useSearchParams ?? useStateSearch;
-  const [search, setSearch] = useSearch();
-  const set = (name, value) =>
-    setSearch(
-      (before) => {
-        const after = new URLSearchParams(before);
-        value ? after.set(name, value) : after.delete(name);
-        return after;
-      },
-      { replace: true },
-    );
-  return [(name) => search.get(name) ?? "", set];
+  const [search, setSearch] = useState(() => new URLSearchParams(globalThis.location.search));
+  const change = (changes) => {
+    const after = new URLSearchParams(search);
+    Object.entries(changes).forEach(([name, value]) => (value ? after.set(name, value) : after.delete(name)));
+    setSearch(after);
+    const { history, location } = globalThis;
+    const query = after.toString();
+    history.replaceState(history.state, "", `${location.pathname}${query && `?${query}`}${location.hash}`);
+  };
+  return [(name) => search.get(name) ?? "", change];
 }
 
-function useStateSearch() {
-  return useState(() => new URLSearchParams());
-}
-
-function Filter({ streams, text, label, set, reload, loading }) {
+function Filter({ streams, text, label, change, reload, loading }) {
   return h(
     "div",
     { className: "acs-bar", role: "search" },
@@ -36,7 +33,7 @@ function Filter({ streams, text, label, set, reload, loading }) {
       "label",
       { className: "acs-field" },
       "Filter",
-      h("input", { type: "search", value: text, placeholder: "Cohort, connection or DAG", onChange: (event) => set("filter", event.target.value) }),
+      h("input", { type: "search", value: text, placeholder: "Cohort, connection or DAG", onChange: (event) => change({ filter: event.target.value }) }),
     ),
     h(
       "label",
@@ -44,7 +41,7 @@ function Filter({ streams, text, label, set, reload, loading }) {
       "State",
       h(
         "select",
-        { value: label, onChange: (event) => set("state", event.target.value) },
+        { value: label, onChange: (event) => change({ state: event.target.value }) },
         h("option", { value: "" }, "All"),
         [...new Set([...stateCounts(streams).map(([name]) => name), label])]
           .filter(Boolean)
@@ -55,7 +52,7 @@ function Filter({ streams, text, label, set, reload, loading }) {
   );
 }
 
-function columns(open, set) {
+function columns(open, change) {
   const toggle = (stream) => {
     const key = streamKey(stream);
     const isOpen = open === key;
@@ -69,7 +66,7 @@ function columns(open, set) {
           className: "acs-name",
           "aria-expanded": isOpen,
           "aria-controls": isOpen ? `acs-${key}` : undefined,
-          onClick: () => set("open", isOpen ? "" : key),
+          onClick: () => change({ open: isOpen ? "" : key }),
         },
         cohortLabel(stream),
       ),
@@ -116,7 +113,7 @@ function Empty() {
 }
 
 function List({ data, loading, reload }) {
-  const [get, set] = useAddress();
+  const [get, change] = useAddress();
   const zone = useZone();
   const streams = useMemo(() => sortStreams(data.syncs), [data]);
   const [text, label, open] = [get("filter"), get("state"), get("open")];
@@ -125,18 +122,18 @@ function List({ data, loading, reload }) {
   return h(
     Fragment,
     null,
-    h(Filter, { streams, text, label, set, reload, loading }),
+    h(Filter, { streams, text, label, change, reload, loading }),
     h("p", { role: "status", "aria-live": "polite" }, `${summary(streams, shown)}.`, h("span", { className: "acs-quiet" }, ` Times are in ${zone}.`)),
     data.truncated && h("p", null, "There are more streams than this page shows: the ones that were synced last are here."),
     shown.length > 0
       ? h(Table, {
           caption: "Cohort syncs, one row for each cohort and destination",
-          columns: columns(open, set),
+          columns: columns(open, change),
           rows: shown,
           keyOf: streamKey,
           after: (stream) => open === streamKey(stream) && h(History, { stream, name: cohortLabel(stream), id: `acs-${open}` }),
         })
-      : h("p", null, "No stream matches the filter. ", h("button", { type: "button", className: "acs-button", onClick: () => { set("filter", ""); set("state", ""); } }, "Show all")),
+      : h("p", null, "No stream matches the filter. ", h("button", { type: "button", className: "acs-button", onClick: () => change({ filter: "", state: "" }) }, "Show all")),
   );
 }
 

@@ -119,6 +119,13 @@ export function fileLabel(what) {
   return FILES[what] ?? what;
 }
 
+/** A task as it is shown: while its question is open, what the guard found is the question and no error. */
+export function shownTask(task) {
+  if (!isOpen(task.question) || !task.report) return task;
+  const destinations = task.report.destinations.map((destination) => ({ ...destination, error: null }));
+  return { ...task, error: null, report: { ...task.report, destinations } };
+}
+
 /** Each error of a task once, with the destinations that it ended. */
 export function errorsOf({ error, report, verify_report: verified }) {
   const byText = new Map();
