@@ -3,6 +3,7 @@
     AmplitudeSegmentError
     ├── SettingError                  a parameter, a connection's field or a configuration value
     ├── UserListError                 a list of user IDs to erase
+    ├── UserIdError                   a user ID to explain
     ├── XComValueError                an object that a task returned and the next one cannot read
     ├── AmplitudeError                Amplitude, or a cohort in it
     │   ├── AmplitudeCredentialsError, AmplitudeUnreachableError, AmplitudeAnswerError
@@ -12,6 +13,10 @@
     │   └── ExportError
     │       ├── ExportsSpentError, ExportFailedError
     │       ├── ExportTimeoutError, ExportWaitError     retried
+    │       ├── CohortFilesError          Amplitude's files in a bucket, which cohort_files names
+    │       │   ├── CohortFilesProjectError, CohortFilesMismatchError, CohortFilesAccessError, CohortFileRefusedError
+    │       │   └── CohortFilesMissingError, CohortFilesIncompleteError, CohortFilesChangedError,
+    │       │       CohortFilesOlderError, CohortFilesFutureError, CohortFilesUnavailableError     retried
     │       └── ExportFileError
     │           └── ExportCutOffError     retried
     ├── GuardError                    a sync that looks wrong, refused before anything is sent
@@ -197,6 +202,24 @@ class UserListError(AmplitudeSegmentError):
             * bool(cure)
             + "Give a CSV file with a header that names the column user_id, as Amplitude exports it, or one user ID "
             "a line, in quotation marks if it holds a quotation mark or a line break.",
+        )
+
+
+class UserIdError(AmplitudeSegmentError):
+    """A user ID on standard input cannot be read; nothing was searched.
+
+    Attributes:
+        problem: what is wrong with it, in words; never the ID.
+    """
+
+    _not_retried = _RETRY_IN_VAIN
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        self._set_message(
+            f"The user ID on standard input cannot be used: {problem}",
+            "Nothing was changed.",
+            "Give one user ID in UTF-8, as Amplitude exports it; one line break at its end does not count.",
         )
 
 
@@ -488,6 +511,222 @@ class ExportCutOffError(ExportFileError):
         "Amplitude, which computes it."
     )
     _effect = f"{_NOTHING_SENT} The retry fetches the same export again and spends none."
+
+
+class CohortFilesError(ExportError):
+    """Amplitude's cohort files cannot be synced; nothing was sent, and no export was spent.
+
+    Attributes:
+        cohort_id: Amplitude's cohort ID; empty where the error concerns the whole folder.
+        place: the folder, as ``cohort_files`` names it.
+    """
+
+    def __init__(self, cohort_id: str, place: str, problem: str, advice: str) -> None:
+        self.cohort_id = cohort_id
+        self.place = place
+        whose = f" of cohort {cohort_id}" if cohort_id else ""
+        super().__init__(None, f"The cohort files{whose} in {place}: {problem}", advice, _NOTHING_SENT)
+
+
+class CohortFilesMissingError(CohortFilesError):
+    """Amplitude has not written a set of files for the cohort yet.
+
+    Attributes:
+        waited: how long the DAG run has waited, in words; ``None`` where that is not known.
+        others: how many other cohorts have files there.
+    """
+
+    retryable = True
+
+    def __init__(self, cohort_id: str, place: str, waited: str | None, others: int) -> None:
+        self.waited = waited
+        self.others = others
+        since = f", {waited} after the DAG run began" if waited else ""
+        super().__init__(
+            cohort_id,
+            place,
+            f"none is there yet{since}; {others:,} other cohorts have files there",
+            "Check in Amplitude that the cohort is synced to Amazon S3, and that bucket and path are those of "
+            "cohort_files.",
+        )
+
+
+class CohortFilesProjectError(CohortFilesError):
+    """The files of this cohort ID belong to another project, or to several.
+
+    Attributes:
+        project_id: the project that Amplitude lists for the cohort; empty where it lists none.
+        found: the projects that have files of it.
+    """
+
+    def __init__(self, cohort_id: str, place: str, project_id: str, found: Sequence[str]) -> None:
+        self.project_id = project_id
+        self.found = tuple(found)
+        of = ", ".join(repr(project) for project in found)
+        super().__init__(
+            cohort_id,
+            place,
+            f"they are of Amplitude project {of}, and the connection's project is {project_id or 'not listed'}",
+            "Use the Amplitude connection of that project, or the folder that this project's destination writes.",
+        )
+
+
+class CohortFilesIncompleteError(CohortFilesError):
+    """No set has all of its three files.
+
+    Attributes:
+        stamp: of the newest set.
+        lack: what it lacks, in words.
+        waited: how long the DAG run has waited, in words; ``None`` where that is not known.
+    """
+
+    retryable = True
+
+    def __init__(self, cohort_id: str, place: str, stamp: str, lack: str, waited: str | None) -> None:
+        self.stamp = stamp
+        self.lack = lack
+        self.waited = waited
+        since = f", {waited} after the DAG run began" if waited else ""
+        super().__init__(
+            cohort_id,
+            place,
+            f"no set is complete{since}. Of the newest, with stamp {stamp}: {lack}",
+            "If it happens again, check the destination's status in Amplitude.",
+        )
+
+
+class CohortFilesChangedError(CohortFilesError):
+    """The set was deleted or written again while it was read; the next try chooses again."""
+
+    retryable = True
+
+    def __init__(self, cohort_id: str, place: str) -> None:
+        super().__init__(
+            cohort_id,
+            place,
+            "the set that this run reads has changed, or is gone",
+            "If it happens again, check what else writes there, and let the lifecycle rule keep files for some days.",
+        )
+
+
+class CohortFilesOlderError(CohortFilesError):
+    """The newest set is older than what was synced last, and an older one is never delivered after a newer one.
+
+    Attributes:
+        stamp: of the newest set.
+        older_by: by how much, in words.
+    """
+
+    retryable = True
+
+    def __init__(self, cohort_id: str, place: str, stamp: str, older_by: str) -> None:
+        self.stamp = stamp
+        self.older_by = older_by
+        super().__init__(
+            cohort_id,
+            place,
+            f"the newest set, with stamp {stamp}, is {older_by} older than what was synced last",
+            "Wait for the next set. If none comes, check the destination's status in Amplitude.",
+        )
+
+
+class CohortFilesFutureError(CohortFilesError):
+    """The newest set is dated in the future, so it cannot be ordered.
+
+    Attributes:
+        stamp: of that set.
+        ahead: by how much, in words.
+    """
+
+    retryable = True
+
+    def __init__(self, cohort_id: str, place: str, stamp: str, ahead: str) -> None:
+        self.stamp = stamp
+        self.ahead = ahead
+        super().__init__(
+            cohort_id,
+            place,
+            f"the set with stamp {stamp} is dated {ahead} in the future",
+            f"{CHECK_CLOCKS} If a program other than Amplitude wrote these files, move them away.",
+        )
+
+
+class CohortFilesMismatchError(CohortFilesError):
+    """The membership that the files give does not have the size that Amplitude lists, so their meaning is in doubt.
+
+    Attributes:
+        stamp: of the set.
+        listed: users that Amplitude lists, anonymous ones included; ``None`` where it never computed the cohort.
+        existing: users in *existing* alone.
+        computed: users in *existing* and *entering* without those in *exiting*.
+        both: users in *entering* and in *exiting*.
+    """
+
+    def __init__(
+        self, cohort_id: str, place: str, stamp: str, listed: int | None, existing: int, computed: int, both: int
+    ) -> None:
+        self.stamp = stamp
+        self.listed = listed
+        self.existing = existing
+        self.computed = computed
+        self.both = both
+        size = "no size" if listed is None else f"{listed:,} users"
+        contradiction = f", and {both:,} users are both in entering and in exiting" if both else ""
+        super().__init__(
+            cohort_id,
+            place,
+            f"Amplitude lists {size}. In the set with stamp {stamp}, existing + entering - exiting has {computed:,} "
+            f"users, and existing alone has {existing:,}{contradiction}",
+            "Check the cohort's size in Amplitude: opening it there computes it. If the files are wrong, use the API "
+            "until Amplitude's support has explained them.",
+        )
+
+
+class CohortFileRefusedError(CohortFilesError):
+    """One file of a set is not a file of users.
+
+    Attributes:
+        name: the file's.
+        fault: what is wrong with it, in words; never a row's text.
+    """
+
+    def __init__(self, cohort_id: str, place: str, name: str, fault: str) -> None:
+        self.name = name
+        self.fault = fault
+        super().__init__(
+            cohort_id,
+            place,
+            f"{name} is refused: {fault}",
+            "Check the destination's settings in Amplitude. The next DAG run reads the next set.",
+        )
+
+
+class CohortFilesAccessError(CohortFilesError):
+    """The folder of the cohort files cannot be read, for a reason that no retry cures.
+
+    Attributes:
+        reason: why, in words.
+    """
+
+    def __init__(self, place: str, reason: str, advice: str = "") -> None:
+        self.reason = reason
+        self.advice = advice or "Check the folder, and that the connection may list and read it."
+        super().__init__("", place, reason, self.advice)
+
+
+class CohortFilesUnavailableError(CohortFilesError):
+    """The folder of the cohort files failed for a transient reason.
+
+    Attributes:
+        reason: why, in words.
+    """
+
+    retryable = True
+
+    def __init__(self, place: str, reason: str, advice: str = "") -> None:
+        self.reason = reason
+        self.advice = advice or "Check the store's status, and the connection."
+        super().__init__("", place, reason, f"If it happens again: {self.advice}")
 
 
 class GuardError(AmplitudeSegmentError):

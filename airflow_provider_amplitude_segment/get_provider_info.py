@@ -185,7 +185,10 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [_modules(_AMPLITUDE, "hooks.amplitude"), _modules(_SEGMENT, "hooks.segment", "hooks.segment_api")],
         "operators": [_modules(_SEGMENT, "operators.retire_trait", "operators.verify")],
-        "triggers": [_modules(_AMPLITUDE, "triggers.amplitude"), _modules(_SEGMENT, "triggers.settle")],
+        "triggers": [
+            _modules(_AMPLITUDE, "triggers.amplitude", "triggers.cohort_change"),
+            _modules(_SEGMENT, "triggers.settle"),
+        ],
         "transfers": [
             {
                 "source-integration-name": _AMPLITUDE,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset, ParamValidationError
+from fakes.cohort_folder import csv_of
 from fakes.tested_dag import parse_dag
 
 from airflow_provider_amplitude_segment.exceptions import (
@@ -26,6 +27,7 @@ from airflow_provider_amplitude_segment.sandbox import (
     Sandbox,
     sample_cohorts,
 )
+from airflow_provider_amplitude_segment.sandbox.cohorts import APP_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,9 +109,13 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
     # Airflow 2.11 keeps it under the name that the parameter had before.
     kept_as = "schedule" if hasattr(dags["daily"], "schedule") else "schedule_interval"
     schedules = {name: getattr(dag, kept_as) for name, dag in dags.items()}
+    # tests/triggers and tests/cluster/test_watchers.py show what starts these two.
+    started_by_events = {name: schedules.pop(name) for name in ("on_recompute", "files_on_arrival")}
+    assert (started_by_events["on_recompute"] is not None) == AIRFLOW_3
     assert schedules == {
         "ad_hoc": None,
         "daily": "@daily",
+        "files": "30 * * * *",
         "many_cohorts": "@daily",
         "on_change": "@daily",
         "once": "@once",
@@ -119,7 +125,7 @@ def test_the_schedules_are_those_that_the_examples_are_named_after() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["daily", "ad_hoc", "many_cohorts", "several_destinations"])
+@pytest.mark.parametrize("name", ["daily", "ad_hoc", "many_cohorts", "on_recompute", "several_destinations"])
 def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> None:
     params = parse(f"amplitude_segment_{name}").params
     guards = [
@@ -141,6 +147,7 @@ def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> 
     [
         ("daily", [(AT_RISK, WRITE_KEY_DEFAULT)]),
         ("on_change", [(AT_RISK, WRITE_KEY_DEFAULT)]),
+        ("on_recompute", [(AT_RISK, WRITE_KEY_DEFAULT), (ACTIVE, WRITE_KEY_DEFAULT)]),
         ("once", [(TRIAL, WRITE_KEY_DEFAULT)]),
         ("ad_hoc", [(AT_RISK, WRITE_KEY_DEFAULT)]),
         (
@@ -176,6 +183,29 @@ def test_several_destinations_are_told_from_one_export(sandbox: Sandbox) -> None
         ("segment_default", members),
         ("segment_emea", members),
     ]
+
+
+def test_the_files_example_spends_no_export_and_is_skipped_without_a_new_set(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = sandbox.amplitude.cohorts[AT_RISK]
+    users = [*cohort.user_ids, *[""] * cohort.anonymous]
+    rows = {"existing": [(str(number), user) for number, user in enumerate(users)]}
+    for kind in ("existing", "entering", "exiting"):
+        file = tmp_path / f"{APP_ID}_{AT_RISK}_2026-11-23T05:00_{kind}.csv"
+        file.write_bytes(csv_of(rows.get(kind, [])))
+        long_ago = file.stat().st_mtime - 120
+        os.utime(file, (long_ago, long_ago))
+    monkeypatch.setenv("AIRFLOW_VAR_AMPLITUDE_COHORT_FILES", str(tmp_path))
+
+    assert run_example("files").state == "success"
+    assert sandbox.compare(AT_RISK).equal
+    assert sandbox.amplitude.exports_spent == 0
+
+    again = run_example("files")
+
+    assert again.get_task_instance("sync_cohort").state == "skipped"
+    assert report_of(again)["nothing_new"]
 
 
 def labels_of(run: Any) -> set[str]:

@@ -17,6 +17,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     CommitNotKeptError,
     ExportWaitError,
     StateMarkError,
+    UserIdError,
     UserListError,
     XComValueError,
 )
@@ -29,7 +30,7 @@ ALL = [
 ERRORS = [kind for kind in ALL if "__init__" in vars(kind)]
 
 # Raised on the command line, or in a task of the user's own, where no one class decides on a retry.
-OUTSIDE_OF_OUR_TASKS = (UserListError, CommitNotKeptError, StateMarkError, XComValueError)
+OUTSIDE_OF_OUR_TASKS = (UserListError, UserIdError, CommitNotKeptError, StateMarkError, XComValueError)
 
 EFFECT = re.compile(
     r"Nothing was (sent|erased|changed)|No XCom was written|changes are not acknowledged|no change is lost|"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
+import importlib.util
 import json
 import pkgutil
 import subprocess
@@ -37,11 +38,15 @@ ROOT = Path(airflow_provider_amplitude_segment.__file__).parents[1]
 EXAMPLES = sorted((ROOT / "example_dags").glob("*.py"))
 CONNECTION_TYPES = get_provider_info()["connection-types"]
 
+HAS_PAGES = importlib.util.find_spec("airflow.api_fastapi") is not None
+
 MODULES = [PACKAGE] + [
     found.name
     for found in pkgutil.walk_packages(airflow_provider_amplitude_segment.__path__, f"{PACKAGE}.")
     # Importing a program runs nothing, but that is for it to promise.
     if not found.name.endswith("__main__")
+    # The routes of the pages exist for Airflow's own API server, which came with Airflow 3.
+    and (HAS_PAGES or not found.name.startswith(f"{PACKAGE}.ui.") or found.name == f"{PACKAGE}.ui.plugin")
 ]
 
 

@@ -32,6 +32,7 @@ from airflow_provider_amplitude_segment.core.report.report import (
     DestinationReport,
     SyncReport,
     complete_report,
+    run_facts,
     save_report,
 )
 from airflow_provider_amplitude_segment.exceptions import (
@@ -144,6 +145,10 @@ class SyncSession:
         warn_of_clocks(self.newest, now)
         self._state_missing = check_state(self.ports.store, self.newest, self._recorded, self.settings, now)
 
+    def is_state_missing(self, stream: Stream) -> bool:
+        """Return whether a stream is sent in full, because its state is missing."""
+        return stream in self._state_missing
+
     def open_streams(self) -> list[OpenedStream]:
         """Return each destination that this run has not finished, each with its own scratch folder."""
         opened: list[OpenedStream] = []
@@ -218,7 +223,7 @@ class SyncSession:
         """Complete the report, and write it to each ledger whose claim is still held."""
         self.complete_report(error)
         held = {s: self.held_claims.generation(s) for s in self.streams if self.held_claims.holds(s)}
-        save_report(self.ports.store, self.report, held)
+        save_report(self.ports.store, self.report, held, run_facts(self.run, self.ports.clock.now(), error))
 
     def complete_report(self, error: BaseException | None) -> None:
         """Add each missing destination to the report, and the error to each that is not committed."""

@@ -15,6 +15,7 @@ TraitChangePolicy = Literal["retire", "keep", "take-over"]
 RejectedPolicy = Literal["fail", "warn"]
 MissingStatePolicy = Literal["fail", "full"]
 GuardPolicy = Literal["fail", "ask"]
+EventsPolicy = Literal["off", "at-most-once", "at-least-once"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class SyncSettings:
     ``events_per_second`` means no limit.
     ``approvers`` are empty where everyone who may edit the DAG run may answer.
     ``user_properties`` are sorted and distinct.
+    ``events`` is the operator's parameter in words; ``entered_event`` and ``exited_event`` are its ``event_names``.
     ``keep_snapshots`` is ``[amplitude_segment] keep_snapshots``: of how many syncs a ledger keeps the commits.
     ``run_configuration`` is the DAG run's; a guard's error shows it with the entry that lets the sync through.
     """
@@ -48,6 +50,10 @@ class SyncSettings:
     segment_context: Mapping[str, Any] | None = None
     integrations: Mapping[str, Any] | None = None
     user_properties: tuple[str, ...] = ()
+    events: EventsPolicy = "off"
+    entered_event: str = "Cohort Entered"
+    exited_event: str = "Cohort Exited"
+    events_on_first_sync: bool = False
     poll_interval: float = 10.0
     export_timeout: float = 3600.0
     keep_snapshots: int = 5

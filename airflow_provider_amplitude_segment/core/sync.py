@@ -10,13 +10,14 @@ resumes where it ended.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.disk_space import listed_export_bytes, sync_room
-from airflow_provider_amplitude_segment.core.export.cohort import check_exportable, find_cohort
+from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS, check_exportable, find_cohort
 from airflow_provider_amplitude_segment.core.export.exporter import CohortExporter
+from airflow_provider_amplitude_segment.core.export.file_set_source import FileSetSource
 from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
     delete_checkpoint_best_effort,
     read_checkpoint,
@@ -26,7 +27,9 @@ from airflow_provider_amplitude_segment.core.guard_check import check_drafts
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import mark_state_path
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.membership.export_reader import ExportFacts, fetch_membership
+from airflow_provider_amplitude_segment.core.membership.file_set_reader import FileSetReader
 from airflow_provider_amplitude_segment.core.plan.draft import (
+    add_events,
     compare,
     decide_terms,
     find_resumable,
@@ -34,12 +37,18 @@ from airflow_provider_amplitude_segment.core.plan.draft import (
     report_opened,
 )
 from airflow_provider_amplitude_segment.core.plan.guards import check_origins
+from airflow_provider_amplitude_segment.core.plan.settled import report_settled
 from airflow_provider_amplitude_segment.core.plan.trait import trait_key
 from airflow_provider_amplitude_segment.core.report.outcome import ExportIncomplete, Skipped, raise_for_rejected
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport, SyncReport
 from airflow_provider_amplitude_segment.core.session import SyncSession
 from airflow_provider_amplitude_segment.core.user_properties import check_names
-from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, ExportError, GuardError
+from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeSegmentError,
+    CohortFilesChangedError,
+    ExportError,
+    GuardError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,9 +81,11 @@ class CohortSync:
         self._settings = settings
         self._amplitude = ports.amplitude
         self._session = SyncSession(settings, run, ports.delivery, settings.sync_mode, recorded)
-        self._exporter = CohortExporter(
-            ports.amplitude, settings.poll_interval, settings.export_timeout, ports.delivery.clock, ports.delivery.stop
-        )
+        times = settings.poll_interval, settings.export_timeout, ports.delivery.clock, ports.delivery.stop
+        self._exporter = CohortExporter(ports.amplitude, *times)
+        self._files = None if ports.cohort_folder is None else FileSetSource(ports.cohort_folder, *times)
+        if self._files is not None:
+            self._session.report = replace(self._session.report, export_source="files")
 
     @property
     def report(self) -> SyncReport:
@@ -129,7 +140,8 @@ class CohortSync:
                     raise error
                 return self._sync_claimed(trait, wait_for_export=wait_for_export)
             except (GuardError, ExportError) as refused:
-                if not refused.retryable:
+                # A set that changed cannot be read again, so the next try chooses another one.
+                if not refused.retryable or isinstance(refused, CohortFilesChangedError):
                     # Only a cleared task runs again: it requests a new export, because the cohort may have changed.
                     delete_checkpoint_best_effort(session.ports.store, streams[0], session.run)
                 raise
@@ -158,7 +170,8 @@ class CohortSync:
         session.report = replace(session.report, cohort_name=cohort.name, cohort_size=cohort.size)
         listed = "an unknown number of" if cohort.size is None else f"{cohort.size:,}"
         log.info("Cohort %r (%s): Amplitude lists %s users", cohort.name, cohort.cohort_id, listed)
-        if warning := check_exportable(cohort, now=session.ports.clock.now()):
+        limit = MAX_EXPORT_MEMBERS if self._files is None else None
+        if warning := check_exportable(cohort, now=session.ports.clock.now(), limit=limit):
             log.warning("%s", warning)
         return cohort
 
@@ -167,7 +180,7 @@ class CohortSync:
         session.read_ledgers()
         session.check_state()
         check_origins(session.newest, trait, session.run, settings)
-        self._request_export()
+        self._find_export(trait)
         candidates = [self._candidate(opened, trait) for opened in session.open_streams()]
         session.report_at_start = session.report
         drafts: list[Draft] = [resumed for _, _, resumed in candidates if resumed is not None]
@@ -187,22 +200,42 @@ class CohortSync:
         session.end()
         return session.report
 
-    def _request_export(self) -> None:
+    def _find_export(self, trait: str) -> None:
+        """Reuse the run's export or its set of cohort files; request an export, or choose a set, otherwise."""
         session = self._session
-        with session.step("Request the export"):
-            session.checkpoint = reuse_or_request_export(
-                session.ports.store, self._exporter, session.newest, session.held_claims, self._settings
-            )
+        store, newest, held_claims = session.ports.store, session.newest, session.held_claims
+        with session.step("Request the export" if self._files is None else "Choose the cohort files"):
+            if self._files is None:
+                session.checkpoint = reuse_or_request_export(store, self._exporter, newest, held_claims, self._settings)
+            else:
+                session.checkpoint = self._files.reuse_or_choose(store, newest, held_claims)
+                self._settle(trait)
         checkpoint = session.checkpoint
         session.report = replace(session.report, export_request_id=checkpoint.export_request_id, **checkpoint.counts)
         for finished in checkpoint.finished.values():
             session.note(DestinationReport(**finished))
         session.report_at_start = session.report
 
+    def _settle(self, trait: str) -> None:
+        """Count as finished the destinations that have synced the run's set of cohort files before."""
+        session, set_id = self._session, self._session.checkpoint.export_request_id
+        settled = {}
+        for stream, entry in session.newest.items():
+            if stream.folder in session.checkpoint.finished or session.is_state_missing(stream):
+                continue
+            report = report_settled(stream, entry, self._settings, trait, set_id)
+            if report is not None:
+                log.info("%s: nothing new, this set of cohort files was synced before", report.segment_conn_id)
+                settled[stream.folder] = asdict(report)
+        finished = {**session.checkpoint.finished, **settled}
+        session.checkpoint = replace(session.checkpoint, finished=finished)
+        session.report = replace(session.report, nothing_new=len(settled) == len(session.newest))
+
     def _candidate(self, opened: OpenedStream, trait: str) -> tuple[OpenedStream, PlanTerms, ResumedDraft | None]:
         """Return a destination's terms, and this run's own unfinished plan if it can be resumed."""
         session = self._session
-        terms = decide_terms(opened, self._settings, trait, session.checkpoint.export_request_id, session.run)
+        terms = decide_terms(opened, self._settings, trait, session.checkpoint, session.run)
+        terms = add_events(terms, opened, self._settings, session.report.cohort_name or "")
         resumed = find_resumable(opened, terms, self._settings, session.run)
         session.note(report_opened(opened, terms) if resumed is None else report_draft(resumed))
         return opened, terms, resumed
@@ -212,19 +245,25 @@ class CohortSync:
         session, settings = self._session, self._settings
         request_id = session.checkpoint.export_request_id
         with session.step("Read the export"):
-            if not self._exporter.await_completion(request_id, wait_for_export=wait_for_export):
+            if self._files is None and not self._exporter.await_completion(request_id, wait_for_export=wait_for_export):
                 log.info("Export %s is not complete yet", request_id)
                 claims = session.held_claims.extend_for_deferral(settings.export_timeout + _DEFERRAL_MARGIN_SECONDS)
                 return ExportIncomplete(request_id, claims)
-            facts = ExportFacts(request_id, session.report.cohort_size, len(session.ports.segment_clients))
-            membership = fetch_membership(
-                self._amplitude, facts, session.ports.engine, session.ports.scratch, settings.user_properties
-            )
+            membership = self._membership(request_id)
             self._take_room(membership.file_bytes)
             session.report = replace(session.report, **membership.counts())
         session.held_claims.verify_all()
         session.keep(replace(session.checkpoint, counts=session.report.export_counts()))
         return membership
+
+    def _membership(self, request_id: str) -> Membership:
+        session, properties = self._session, self._settings.user_properties
+        ports, listed, destinations = session.ports, session.report.cohort_size, len(session.ports.segment_clients)
+        if self._files is not None:
+            reader = FileSetReader(self._files, session.streams[0], ports.scratch, listed, properties, destinations)
+            return reader.read(ports.engine, request_id)
+        facts = ExportFacts(request_id, listed, destinations)
+        return fetch_membership(self._amplitude, facts, ports.engine, ports.scratch, properties)
 
     def _compare(
         self, candidates: Sequence[tuple[OpenedStream, PlanTerms, ResumedDraft | None]], membership: Membership

@@ -38,7 +38,7 @@ def open_state_root(place: str) -> Root:
     :raises StatePathError: no file system is installed for the URL, or its connection cannot be used. It is a
         ``StateUnavailableError`` where its credentials could not be fetched, which is transient.
     """
-    return local_path(place) or _object_root(place)
+    return local_path(place) or open_object_root(place)
 
 
 def local_path(place: str) -> Path | None:
@@ -107,14 +107,14 @@ def _refuse_password(text: str) -> None:
         )
 
 
-def _refuse_unusable(url: str, scheme: str, rest: str) -> None:
+def _refuse_unusable(url: str, scheme: str, rest: str, *, any_store: bool) -> None:
     """Refuse a URL of no bucket store, or with missing or too many parts; the error says what to set."""
     # The query is left out of messages, because a presigned URL's query is a key.
     shown = re.split(r"[?#]", url, maxsplit=1)[0]
     if scheme in _WEB_SCHEMES:
         takes = suggest_place(url) or "s3://<connection ID>@<bucket>/<path>, with the endpoint in that connection"
         raise SettingError("state_path", f"got {shown!r}, an address for browsers", takes)
-    if scheme not in _BUCKET_STORES:
+    if scheme not in _BUCKET_STORES and not any_store:
         problem = f"got {shown!r}, and {scheme}:// is none of the stores that this package can claim a cohort in safely"
         raise SettingError("state_path", problem, f"{_TAKES}. Mount other places, and give the path")
     if not rest.startswith("//"):
@@ -127,12 +127,19 @@ def _refuse_unusable(url: str, scheme: str, rest: str) -> None:
         raise SettingError("state_path", f"got {url!r}, which names no bucket", _TAKES)
 
 
-def _object_root(url: str) -> Root:
+def open_object_root(url: str, *, any_store: bool = False) -> Root:
+    """Return the root of a URL of a store, without reading or writing there.
+
+    :param url: of the folder.
+    :param any_store: also of a store in which no cohort can be claimed; it is only read.
+    :raises SettingError: as ``open_state_root``.
+    :raises StatePathError: as ``open_state_root``.
+    """
     from airflow.providers.common.compat.sdk import AirflowNotFoundException, ObjectStoragePath  # noqa: PLC0415 - as above
 
     _refuse_password(url)
     scheme, rest = _scheme_of(url)
-    _refuse_unusable(url, scheme, rest)
+    _refuse_unusable(url, scheme, rest, any_store=any_store)
     try:
         root: ObjectRoot = ObjectStoragePath(f"{scheme}:{rest}")
         # Look up the file system now, before any request is sent, not at its first use.

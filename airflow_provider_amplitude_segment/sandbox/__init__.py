@@ -20,9 +20,11 @@ except ImportError as error:
 
 from airflow_provider_amplitude_segment.sandbox.amplitude import SandboxAmplitude
 from airflow_provider_amplitude_segment.sandbox.churn import Churn
+from airflow_provider_amplitude_segment.sandbox.cohort_files import CohortFiles, FileSet
 from airflow_provider_amplitude_segment.sandbox.cohorts import SandboxCohort
 from airflow_provider_amplitude_segment.sandbox.comparison import Comparison
 from airflow_provider_amplitude_segment.sandbox.faults import Fault, Faults
+from airflow_provider_amplitude_segment.sandbox.file_form import FileForm
 from airflow_provider_amplitude_segment.sandbox.oauth import OAuthApp
 from airflow_provider_amplitude_segment.sandbox.received import Batch, ReceivedMessage
 from airflow_provider_amplitude_segment.sandbox.sample_cohorts import sample_cohorts
@@ -40,9 +42,12 @@ __all__ = [
     "WRITE_KEY_EMEA",
     "Batch",
     "Churn",
+    "CohortFiles",
     "Comparison",
     "Fault",
     "Faults",
+    "FileForm",
+    "FileSet",
     "OAuthApp",
     "ReceivedMessage",
     "Sandbox",

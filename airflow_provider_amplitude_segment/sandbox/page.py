@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from airflow_provider_amplitude_segment.sandbox.json_body import json_object, whole_number
 from airflow_provider_amplitude_segment.sandbox.json_response import as_json
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Page:
             Route("/sandbox/state", self._state),
             Route("/sandbox/compare", self._compare),
             Route("/sandbox/segment/{write_key}/believes", self._believes),
+            Route("/sandbox/segment/{write_key}/journeys", self._journeys),
             Route("/sandbox/cohorts/{cohort_id}/churn", self._churn, methods=["POST"]),
             Route("/sandbox/cohorts/{cohort_id}/rename", self._rename, methods=["POST"]),
             Route("/sandbox/reset", self._reset, methods=["POST"]),
@@ -91,6 +94,7 @@ class Page:
         return {
             "label": label,
             "traits": segment.trait_counts(write_key),
+            "events": Counter(event.event for events in segment.journeys(write_key).values() for event in events),
             "enabled": source.enabled if source else None,
             "tracking_plan": source.mode if source and source.tracking_plan_id else None,
         }
@@ -122,10 +126,17 @@ class Page:
                 return as_json({"true": len(believed), "false": false})
         raise HTTPException(400, "format must be json, lines or count")
 
+    async def _journeys(self, request: Request) -> Response:
+        """Return the events of each user, or of the user that ``user_id`` names."""
+        journeys = self._sandbox.segment.journeys(self._write_key(request.path_params["write_key"]))
+        asked = request.query_params.get("user_id")
+        users = journeys if asked is None else {asked: journeys.get(asked, [])}
+        return as_json({user_id: [asdict(event) for event in events] for user_id, events in users.items()})
+
     async def _churn(self, request: Request) -> Response:
         cohort = self._cohort(request.path_params["cohort_id"])
-        arguments = await _json_object(request)
-        enter, leave, seed = (_whole_number(arguments, name) for name in ("enter", "exit", "seed"))
+        arguments = await json_object(request)
+        enter, leave, seed = (whole_number(arguments, name) for name in ("enter", "exit", "seed"))
         try:
             churn = self._sandbox.amplitude.churn(cohort.cohort_id, enter=enter, exit=leave, seed=seed)
         except ValueError as error:
@@ -134,7 +145,7 @@ class Page:
 
     async def _rename(self, request: Request) -> Response:
         cohort = self._cohort(request.path_params["cohort_id"])
-        name = (await _json_object(request)).get("name")
+        name = (await json_object(request)).get("name")
         if not isinstance(name, str) or not name.strip():
             raise HTTPException(400, "name must be a text that is not blank")
         cohort.name = name
@@ -167,20 +178,3 @@ def _shown(cohort: SandboxCohort) -> dict[str, Any]:
         "archived": cohort.archived,
         "group_type": cohort.group_type,
     }
-
-
-async def _json_object(request: Request) -> dict[str, Any]:
-    try:
-        content = json.loads(await request.body() or b"{}")
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise HTTPException(400, "the body must be a JSON object")
-    return content
-
-
-def _whole_number(arguments: dict[str, Any], name: str) -> int:
-    number = arguments.get(name, 0)
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise HTTPException(400, f"{name} must be a whole number")
-    return number

@@ -8,10 +8,12 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.sandbox.delivery_counts import DeliveryCounts, IntakeCounts
+from airflow_provider_amplitude_segment.sandbox.journeys import Journeys
 from airflow_provider_amplitude_segment.sandbox.oauth import SandboxOAuth
 from airflow_provider_amplitude_segment.sandbox.profiles import SandboxProfiles
 from airflow_provider_amplitude_segment.sandbox.public_api_access import PublicApiAccess
 from airflow_provider_amplitude_segment.sandbox.received import ReceivedMessage
+from airflow_provider_amplitude_segment.sandbox.seen_ids import SeenIds
 from airflow_provider_amplitude_segment.sandbox.segment_message import (
     moment,
     skew,
@@ -32,11 +34,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_amplitude_segment.sandbox.batch_body import BatchBody
     from airflow_provider_amplitude_segment.sandbox.delivery_counts import Counted
+    from airflow_provider_amplitude_segment.sandbox.journeys import JourneyEvent
     from airflow_provider_amplitude_segment.sandbox.profiles import Profile
     from airflow_provider_amplitude_segment.sandbox.received import Batch
 
-SEEN_IDS = 2_000_000
-"""At least this many of the latest message IDs are kept, at most twice as many."""
 BATCHES_KEPT = 100_000
 SUPPRESSED = "suppressed"
 LOST_LATER = "lost_after_ingest"
@@ -80,13 +81,13 @@ class SandboxSegment:
             self._set_up()
 
     def forget(self) -> None:
-        """Delete every trait, message, batch and count; sources and settings stay."""
+        """Delete every trait, event, message, batch and count; sources and settings stay."""
         with self._lock:
             self._traits: dict[str, SourceTraits] = {}
             self._name(WRITE_KEY_DEFAULT, "segment_default")
             self._name(WRITE_KEY_EMEA, "segment_emea")
-            self._seen: set[int] = set()
-            self._seen_before: set[int] = set()
+            self._seen = SeenIds()
+            self._journeys = Journeys()
             self._lost: Counter[str] = Counter()
             self._delivery = DeliveryCounts()
             self._batches: deque[Batch] = deque(maxlen=BATCHES_KEPT)
@@ -166,6 +167,11 @@ class SandboxSegment:
         with self._lock:
             return self._traits_of(write_key).counts()
 
+    def journeys(self, write_key: str) -> dict[str, list[JourneyEvent]]:
+        """The events of each user that journeys of a source receive, in order of arrival and without copies."""
+        with self._lock:
+            return self._journeys.of_source(self._traits_of(write_key).label)
+
     def profile(self, user_id: str, at: float | None = None) -> Profile | None:
         """Return what the space knows of a user ID now, or ``at`` another time, over all sources of the workspace."""
         with self._lock:
@@ -203,6 +209,8 @@ class SandboxSegment:
                         self._lost[lost] += 1
                     elif message["type"] == "identify":
                         self._learn(traits, message, now, behind)
+                    elif message["type"] == "track":
+                        self._journeys.receive(traits.label, message)
             if source is not None:
                 self._delivery.add(source.source_id, now, taken.by_step(), self.public_api.counts_delay_seconds)
 
@@ -255,22 +263,15 @@ class SandboxSegment:
         return LOST_LATER if user_id in self.loses_users or _share(user_id) < self.loses else ""
 
     def _is_new(self, write_key: str, message: dict[str, Any], envelope: dict[str, Any]) -> bool:
-        # guides/duplicate-data.md: the messageId alone identifies a copy, "not scoped to a specific source or a
-        # workspace". A message without one is always new, because the API assigns one.
+        # A message without an ID is always new, because the API assigns one.
         message_id = message.get("messageId")
         if not message_id:
             return True
-        mark = hash(message_id) if isinstance(message_id, str) else hash(str(message_id))
-        copy = mark in self._seen or mark in self._seen_before
         if self._keep_messages:
             self._keep(write_key, message, envelope)
-        if copy:
-            self.duplicates_dropped += 1
-            return False
-        self._seen.add(mark)
-        if len(self._seen) >= SEEN_IDS:
-            self._seen, self._seen_before = set(), self._seen
-        return True
+        is_new = self._seen.is_new(message_id)
+        self.duplicates_dropped += not is_new
+        return is_new
 
     def _keep(self, write_key: str, message: dict[str, Any], envelope: dict[str, Any]) -> None:
         kept = self._messages.get(str(message["messageId"]))

@@ -15,10 +15,13 @@ from starlette.applications import Starlette
 
 from airflow_provider_amplitude_segment.sandbox.amplitude import SandboxAmplitude
 from airflow_provider_amplitude_segment.sandbox.amplitude_api import AmplitudeApi
+from airflow_provider_amplitude_segment.sandbox.cohort_files import CohortFiles
+from airflow_provider_amplitude_segment.sandbox.cohort_files_api import CohortFilesApi
 from airflow_provider_amplitude_segment.sandbox.comparison import compare
 from airflow_provider_amplitude_segment.sandbox.dated_app import DatedApp
 from airflow_provider_amplitude_segment.sandbox.faults import Faults
 from airflow_provider_amplitude_segment.sandbox.faulty_app import Connections, FaultyApp
+from airflow_provider_amplitude_segment.sandbox.file_schedule import FileSchedule
 from airflow_provider_amplitude_segment.sandbox.oauth_api import OAuthApi
 from airflow_provider_amplitude_segment.sandbox.page import Page
 from airflow_provider_amplitude_segment.sandbox.profile_api import ProfileApi
@@ -48,6 +51,7 @@ class Sandbox:
     def __init__(self, cohorts: Iterable[SandboxCohort], *, clock: Callable[[], float], keep_messages: bool) -> None:
         self.amplitude = SandboxAmplitude(cohorts, clock=clock)
         self.segment = SandboxSegment(clock=clock, keep_messages=keep_messages)
+        self.cohort_files = CohortFiles(self.amplitude, clock=clock)
         self.faults = Faults()
         self._clock = clock
         self.url = ""
@@ -55,6 +59,7 @@ class Sandbox:
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._schedule: FileSchedule | None = None
 
     @classmethod
     def start(
@@ -85,12 +90,27 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop serving and free the port; a second call does nothing. The data can still be read."""
+        if self._schedule is not None:
+            self._schedule.stop()
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(START_SECONDS)
         if self._socket is not None:
             self._socket.close()
-        self._server = self._thread = self._socket = None
+        self._server = self._thread = self._socket = self._schedule = None
+
+    def write_files_every(self, seconds: float) -> None:
+        """Write the files of all cohorts to the place of ``cohort_files`` now, and each so many seconds from now on.
+
+        Raises:
+            ValueError: the seconds are not positive.
+        """
+        if seconds <= 0:
+            raise ValueError(f"write_files_every({seconds}): takes seconds above 0")
+        if self._schedule is not None:
+            self._schedule.stop()
+        self._schedule = FileSchedule(self.cohort_files, seconds)
+        self._schedule.start()
 
     def __enter__(self) -> Self:
         """Return the running sandbox."""
@@ -149,10 +169,14 @@ class Sandbox:
         return compare(self.amplitude.cohorts[cohort_id], self.segment, write_key=write_key, trait=trait)
 
     def reset(self) -> None:
-        """Restore the cohorts of the start, and delete all exports, Segment's data and the faults."""
+        """Restore the cohorts of the start, and delete all exports, Segment's data and the faults.
+
+        Cohort files stay where they are, and the next set of a cohort is like its first.
+        """
         self.amplitude.cohorts.clear()
         self.amplitude.cohorts.update(_copied(self._cohorts_at_start))
         self.amplitude.forget()
+        self.cohort_files.forget()
         self.segment.reset()
         self.faults.clear()
 
@@ -163,6 +187,7 @@ class Sandbox:
             *PublicApi(self.segment, self._clock).routes(),
             *ProfileApi(self.segment, self._clock).routes(),
             *OAuthApi(self.segment).routes(),
+            *CohortFilesApi(self.cohort_files).routes(),
             *Page(self).routes(),
         ]
 

@@ -10,6 +10,7 @@ import ast
 import json
 import math
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, get_args
 
 from airflow_provider_amplitude_segment.exceptions import SettingError
@@ -87,6 +88,21 @@ def read_connection_id(name: str, value: object) -> str:
     if is_none(value) or not isinstance(value, str):
         raise SettingError(name, f"got {_shown(value)}", "a connection ID")
     return value.strip()
+
+
+def read_folder(name: str, value: object) -> str | None:
+    """Read the path or the URL of a folder, or none.
+
+    >>> read_folder("cohort_files", " s3://aws_default@bucket/amplitude/ "), read_folder("cohort_files", "None")
+    ('s3://aws_default@bucket/amplitude', None)
+    """
+    if is_none(value):
+        return None
+    # A template of a path object renders to one.
+    text = str(value).strip().rstrip("/") if isinstance(value, str | PurePath) else ""
+    if not text or not text.isprintable():
+        raise SettingError(name, f"got {_shown(value)}", "an absolute path or a URL of a folder, or None")
+    return text
 
 
 def read_choice(name: str, value: object, choices: Any) -> Any:
@@ -169,6 +185,24 @@ def read_names(name: str, value: object, *, most: int) -> tuple[str, ...]:
     if len(names) > most or any(len(item) > _MAX_ID_CHARACTERS for item in names):
         raise SettingError(name, f"got {_shown(value)}", takes)
     return tuple(sorted(names))
+
+
+def read_pair(name: str, value: object, keys: tuple[str, str], *, takes: str) -> tuple[str, str]:
+    """Read two names in order: from a pair, from text with a comma or a line break, or from a dictionary by its keys.
+
+    >>> read_pair("event_names", '["Joined", "Left"]', ("entered", "exited"), takes="")
+    ('Joined', 'Left')
+    """
+    if isinstance(value, str) and not value.strip().startswith(("[", "(", "{")):
+        value = _words(name, value, takes)
+    found = _literal(value)
+    if isinstance(found, dict) and found.keys() == set(keys):
+        found = [found[key] for key in keys]
+    if isinstance(found, list | tuple) and len(found) == len(keys):
+        first, second = (item.strip() if isinstance(item, str) and item.isprintable() else "" for item in found)
+        if first and second:
+            return first, second
+    raise SettingError(name, f"got {_shown(value)}", takes)
 
 
 def read_object(name: str, value: object) -> Mapping[str, Any] | None:

@@ -18,10 +18,11 @@ from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
 from airflow_provider_amplitude_segment.core.engine.database import Engine
 from airflow_provider_amplitude_segment.core.ports import SyncPorts
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
+from airflow_provider_amplitude_segment.hooks.cohort_files import open_cohort_files
 from airflow_provider_amplitude_segment.hooks.public_api import open_public_api
 from airflow_provider_amplitude_segment.hooks.segment import SegmentHook
 from airflow_provider_amplitude_segment.hooks.state_root import open_state_root
-from airflow_provider_amplitude_segment.task.parameters import read_connection_id, read_connection_ids
+from airflow_provider_amplitude_segment.task.parameters import read_connection_id, read_connection_ids, read_folder
 from airflow_provider_amplitude_segment.task.state_path import is_local_to_worker, state_place
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def open_sync_ports(operator: SyncParameters, settings: SyncSettings, scratch: P
             hook.sleep = partial(operator.clock.wait, until=threading.Event())
         amplitude = hook.get_conn()
         stack.callback(amplitude.close)
-        yield SyncPorts(amplitude, stack.enter_context(open_delivery_ports(operator, settings, scratch)))
+        place = read_folder("cohort_files", operator.cohort_files)
+        folder = None if place is None else open_cohort_files(place)
+        delivery = stack.enter_context(open_delivery_ports(operator, settings, scratch))
+        yield SyncPorts(amplitude, delivery, folder)
 
 
 @contextmanager

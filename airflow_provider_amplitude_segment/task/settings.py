@@ -17,11 +17,13 @@ from airflow_provider_amplitude_segment.core.settings import (
     TraitChangePolicy,
 )
 from airflow_provider_amplitude_segment.exceptions import SettingError
+from airflow_provider_amplitude_segment.task.event_settings import EventParameters, read_events
 from airflow_provider_amplitude_segment.task.parameters import (
     is_none,
     read_choice,
     read_cohort_id,
     read_flag,
+    read_folder,
     read_names,
     read_number,
     read_object,
@@ -61,7 +63,7 @@ class DestinationParameters(Protocol):
     clock: Clock | None
 
 
-class SyncParameters(DestinationParameters, Protocol):
+class SyncParameters(DestinationParameters, EventParameters, Protocol):
     """The rendered parameters of the sync operator."""
 
     amplitude_conn_id: str
@@ -75,6 +77,7 @@ class SyncParameters(DestinationParameters, Protocol):
     approval_timeout: float | str
     skip_when_unchanged: bool | str
     min_exports_left: int | str
+    cohort_files: str | None
     user_properties: Sequence[str] | str | None
     poll_interval: float | str
     export_timeout: float | str
@@ -86,6 +89,7 @@ def read_settings(operator: SyncParameters) -> SyncSettings:
     :raises SettingError: names the first parameter that is wrong, what it got and what it takes.
     """
     ratio = operator.max_exit_ratio
+    read_folder("cohort_files", operator.cohort_files)
     if not isinstance(operator.trait_name, str):
         raise SettingError("trait_name", f"got {operator.trait_name!r}", "a template, as text")
     # A sample cohort shows a wrong template now, because the cohort's name is known only later.
@@ -103,6 +107,7 @@ def read_settings(operator: SyncParameters) -> SyncSettings:
         skip_when_unchanged=read_flag("skip_when_unchanged", operator.skip_when_unchanged),
         min_exports_left=read_whole_number("min_exports_left", operator.min_exports_left, least=0, most=_MOST_EXPORTS),
         user_properties=_user_properties(operator.user_properties),
+        **read_events(operator),
         poll_interval=read_number("poll_interval", operator.poll_interval, most=_MOST_SECONDS),
         export_timeout=read_number("export_timeout", operator.export_timeout, most=_MOST_SECONDS),
     )

@@ -53,12 +53,20 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
     :param dry_run: stop after the comparison, with counts and a file of the planned changes. It spends an export.
     :param skip_when_unchanged: end as skipped after a sync without changes, so that no asset event is created.
     :param min_exports_left: refuse to spend an export when Amplitude reports that fewer are left this month.
+    :param cohort_files: a folder that Amplitude's destination "Amazon S3 (Cohorts)" writes: a URL such as
+        ``s3://aws_default@bucket/path``, or an absolute path. Its newest complete set is synced instead of an export;
+        ``None``: request an export through the API.
     :param events_per_second: rate limit of a destination, or of all destinations in one workspace; ``None``: no limit.
     :param max_concurrent_requests: requests to one destination at once.
     :param segment_context: sent as ``context`` with each batch, beside the package's own ``integration``.
     :param integrations: Segment's routing, e.g. ``{"All": False, "Braze": True}``.
     :param user_properties: names of Amplitude's user properties to export and to send as traits of members. A new
         value is a change.
+    :param events: send, after the ``identify``, a ``track`` for each user who entered or exited in an incremental sync.
+        ``True`` sends each at most once: one that may have been sent before a kill or a lost response is not sent
+        again. ``at-least-once`` sends it again, so a journey may receive it twice.
+    :param event_names: the names of the two events, of an entry and of an exit.
+    :param events_on_first_sync: with ``events``, send an event for each member of the first sync, too.
     :param state_path: where the ledger is: an absolute path, or an ``s3://``, ``gs://`` or ``abfs://`` URL.
     :param poll_interval: seconds between polls of the export's status.
     :param export_timeout: seconds that a try waits for the export.
@@ -82,11 +90,15 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         "dry_run",
         "skip_when_unchanged",
         "min_exports_left",
+        "cohort_files",
         "events_per_second",
         "max_concurrent_requests",
         "segment_context",
         "integrations",
         "user_properties",
+        "events",
+        "event_names",
+        "events_on_first_sync",
         "state_path",
         "poll_interval",
         "export_timeout",
@@ -116,11 +128,15 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         dry_run: bool | str = False,
         skip_when_unchanged: bool | str = False,
         min_exports_left: int | str = 0,
+        cohort_files: str | None = None,
         events_per_second: float | str | None = 1000,
         max_concurrent_requests: int | str = 4,
         segment_context: Mapping[str, Any] | str | None = None,
         integrations: Mapping[str, Any] | str | None = None,
         user_properties: Sequence[str] | str | None = None,
+        events: bool | str = False,
+        event_names: Sequence[str] | Mapping[str, str] | str = ("Cohort Entered", "Cohort Exited"),
+        events_on_first_sync: bool | str = False,
         state_path: str | None = None,
         poll_interval: float | str = 10,
         export_timeout: float | str = 3600,
@@ -145,11 +161,15 @@ class AmplitudeCohortToSegmentOperator(LineageMixin, StoppableMixin, BaseOperato
         self.dry_run = dry_run
         self.skip_when_unchanged = skip_when_unchanged
         self.min_exports_left = min_exports_left
+        self.cohort_files = cohort_files
         self.events_per_second = events_per_second
         self.max_concurrent_requests = max_concurrent_requests
         self.segment_context = segment_context
         self.integrations = integrations
         self.user_properties = user_properties
+        self.events = events
+        self.event_names = event_names
+        self.events_on_first_sync = events_on_first_sync
         self.state_path = state_path
         self.poll_interval = poll_interval
         self.export_timeout = export_timeout

@@ -97,7 +97,7 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
         client: AmplitudeClient | None = None
         try:
             # get_conn() blocks: it reads the connection, masks its keys and loads certificates.
-            client = await _keep_cancel(sync_to_async(hook.get_conn)())
+            client = await keep_cancel(sync_to_async(hook.get_conn)())
             event = await self._wait(client)
         except AmplitudeSegmentError as error:
             event = self._event("error", str(error), retryable=error.retryable)
@@ -130,7 +130,7 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
         poll = sync_to_async(client.export_status, thread_sensitive=False, executor=_POLLS)
         began, seconds = time.monotonic(), self._seconds_to_wait()
         while True:
-            response = await _keep_cancel(poll(self.request_id))
+            response = await keep_cancel(poll(self.request_id))
             if isinstance(response, ExportCompleted):
                 return self._event("completed", "The export is completed.", retryable=False)
             said = self._log_once(response, logged)
@@ -163,7 +163,7 @@ class AmplitudeCohortExportTrigger(BaseTrigger):
         )
 
 
-async def _keep_cancel(work: Coroutine[Any, Any, _Result]) -> _Result:
+async def keep_cancel(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Wait for a thread's result; raise a cancel at once and with Airflow's message.
 
     The message shows Airflow that the cancel is a kill, not its own shutdown, so that it calls ``on_kill``. asgiref

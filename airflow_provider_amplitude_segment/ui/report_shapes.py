@@ -36,6 +36,9 @@ class ShownDestination:
     rejected: int
     skipped: int
     pending: int
+    events_planned: int
+    events_acknowledged: int
+    events_rejected: int
     batches: int
     retries: int
     seconds: float | None
@@ -193,6 +196,7 @@ def _destination(raw: Mapping[str, Any]) -> ShownDestination:
         },
         **_sums(raw, "entered", "exited", "retired", "changed", "unchanged", "in_doubt", "planned", "acknowledged"),
         **_sums(raw, "rejected", "skipped", "pending", "batches", "retries"),
+        **_sums(raw, "events_planned", "events_acknowledged", "events_rejected"),
         **_counts(raw, "generation", "follows", "known"),
     }
     return ShownDestination(**kept, seconds=number(raw, "seconds"), committed=raw.get("committed") is True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.document import write_results
+from benchmarks.files import QUICK_SIZES, SIZES, measure_files
 from benchmarks.growth import MOST_EXPORTED, measure_growth
 from benchmarks.machine import describe_machine
 from benchmarks.object_store import measure_object_store
@@ -24,7 +25,7 @@ from benchmarks.targets import BEYOND
 from benchmarks.workbench import Workbench
 
 DOCS = Path(__file__).parents[2] / "docs"
-PARTS = ("speed", "memory", "growth", "pace", "properties", "store")
+PARTS = ("speed", "memory", "growth", "pace", "properties", "store", "files")
 
 _MEMORY_SIZES = (MOST_EXPORTED, BEYOND)
 _GROWTH_SIZES = (10_000, 100_000, 1_000_000, *_MEMORY_SIZES)
@@ -85,6 +86,8 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         members = 20_000 if arguments.quick else 1_000_000
         if "properties" in arguments.only:
             results["properties"] = measure_properties(bench, members, results["growth_repeats"], say)
+        if "files" in arguments.only:
+            results["files"] = measure_files(bench, QUICK_SIZES if arguments.quick else SIZES, say)
         if "store" in arguments.only:
             results["store"] = measure_object_store(bench, members, say)
     return results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -44,6 +45,30 @@ def write_export(folder: Path, members: int, *, first: int = 0, properties: Sequ
             "FORMAT csv, HEADER true, FORCE_QUOTE *",
         )
     return path
+
+
+def write_file_set(folder: Path, members: int, *, moved: int = 0) -> Path:
+    """Write the users as a set of cohort files, old enough to be complete; return the set's folder.
+
+    Without ``moved`` all of them enter. Otherwise the first ``moved`` exit, and as many enter.
+    """
+    place = folder / f"files-{moved}-{members}"
+    if not place.exists():
+        place.mkdir()
+        ranges = {"existing": (0, members if moved else 0), "exiting": (0, moved)}
+        ranges["entering"] = (members, members + moved) if moved else (0, members)
+        for kind, (first, end) in ranges.items():
+            # The set with changes is the newer one, and its exiting users are in existing still.
+            path = place / f"1_bench_2026-11-23T{5 if moved else 4:02}:00_{kind}.csv"
+            _copy(
+                f"""SELECT (400000000000 + number)::VARCHAR AS "amplitudeID", {_USER_ID} AS "userID"
+                    FROM range({first}, {end}) ids(number)""",
+                path,
+                "FORMAT csv, HEADER true, FORCE_QUOTE *",
+            )
+            long_ago = path.stat().st_mtime - (120 if moved else 3600)
+            os.utime(path, (long_ago, long_ago))
+    return place
 
 
 def write_lines(folder: Path, members: int) -> Path:

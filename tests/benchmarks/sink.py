@@ -33,6 +33,7 @@ class Sink:
     def __init__(self) -> None:
         self.tally = Tally()
         self._export: Path | None = None
+        self._size: int | None = None
         # With the protocol named, so that accepted sockets have it, too.
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,7 +81,7 @@ class Sink:
     def _answer(self, connection: socket.socket, first: str, body: bytes) -> None:
         path = first.split(" ")[1].partition("?")[0]
         if path == "/api/3/cohorts":
-            cohort = {"id": COHORT_ID, "name": COHORT_NAME, "appId": 1, "size": None}
+            cohort = {"id": COHORT_ID, "name": COHORT_NAME, "appId": 1, "size": self._size}
             connection.sendall(_response(200, {"cohorts": [cohort]}))
         elif path == f"/api/5/cohorts/request/{COHORT_ID}":
             connection.sendall(_response(202, {"request_id": _REQUEST_ID, "cohort_id": COHORT_ID}))
@@ -95,7 +96,9 @@ class Sink:
             self.tally = Tally()
             connection.sendall(_response(200, {}))
         elif path == "/cohort":
-            self._export = Path(json.loads(body)["file"])
+            order = json.loads(body)
+            self._export = Path(order["file"]) if order["file"] else None
+            self._size = order["size"]
             connection.sendall(_response(200, {}))
         else:
             connection.sendall(_response(404, {}))

@@ -57,9 +57,9 @@ class SinkProcess:
     def reset(self) -> None:
         self._ask("/reset")
 
-    def hand_out(self, export_file: Path) -> None:
-        """Make a CSV the file of every export from now on."""
-        self._ask("/cohort", {"file": str(export_file)})
+    def hand_out(self, export_file: Path | None, size: int | None = None) -> None:
+        """Make a CSV the file of every export from now on, and list the cohort with a size."""
+        self._ask("/cohort", {"file": export_file and str(export_file), "size": size})
 
     def arrivals(self) -> Arrivals:
         figures = self._ask("/figures")

@@ -19,6 +19,7 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     """Return a table for each part that was measured, by its name, and one for machine and targets."""
     made = {"machine": _machine(results), "targets": _targets(results)}
     parts = {"speed": _speed, "growth": _growth, "pace": _pace, "properties": _properties, "store": _store}
+    parts |= {"files": _files}
     made |= {name: make(results[name]) for name, make in parts.items() if name in results}
     made |= {"profile": _profile(results["speed"])} if "speed" in results else {}
     return made | ({"worker": _worker(results["growth"])} if "growth" in results else {})
@@ -146,6 +147,26 @@ def _store(rows: Sequence[dict[str, Any]]) -> str:
                 *(f"{row[kind]:,}" for kind in ("put", "get", "list", "other")),
                 f"{row['bytes_up'] / 1e6:,.1f}",
                 f"{row['bytes_down'] / 1e6:,.1f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _files(rows: Sequence[dict[str, Any]]) -> str:
+    header = ("source", "work", "members", "identifies sent", *_COSTS[1:], "disk, MB")
+    return _table(
+        header,
+        (
+            (
+                row["source"],
+                row["work"],
+                f"{row['members']:,}",
+                f"{row['identifies']:,}",
+                f"{row['seconds']:.2f}",
+                f"{row['processor_seconds']:.2f}",
+                f"{row['memory_above_idle_mib'] * 2**20 / 1e6:.0f}",
+                f"{row['disk_peak_mib'] * 2**20 / 1e6:.0f}",
             )
             for row in rows
         ),

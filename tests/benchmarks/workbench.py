@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from benchmarks.ids import write_export, write_ids, write_lines
+from benchmarks.ids import write_export, write_file_set, write_ids, write_lines
 from benchmarks.sink_process import SinkProcess
 from benchmarks.subject import child_environment, run_module
 
@@ -48,6 +48,9 @@ class Workbench:
     def export(self, members: int, *, first: int = 0, properties: int = 0) -> Path:
         return write_export(self.folder, members, first=first, properties=self.property_names(properties))
 
+    def file_set(self, members: int, moved: int) -> Path:
+        return write_file_set(self.folder, members, moved=moved)
+
     def property_names(self, count: int) -> list[str]:
         return [f"property {number}" for number in range(count)]
 
@@ -80,14 +83,15 @@ class Workbench:
     def sync(
         self,
         state: Path | str,
-        export: Path,
+        export: Path | None,
         run: str,
         *,
+        listed: int | None = None,
         connections: Mapping[str, str] | None = None,
         **parameters: Any,
     ) -> Measurement:
-        """Measure the operator's whole sync of an export."""
-        self.sink.hand_out(export)
+        """Measure the operator's whole sync of an export, or of cohort files of a cohort of the listed size."""
+        self.sink.hand_out(export, listed)
         self.sink.reset()
         chosen = {"cohort_id": "bench", "state_path": str(state), "events_per_second": None, **parameters}
         temporary = self.folder / "temporary"

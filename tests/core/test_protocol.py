@@ -60,7 +60,7 @@ class LateSegment(FakeSegment):
 
     def _apply(self, write_key: str, message: dict[str, Any], skew: float = 0.0) -> None:
         super()._apply(write_key, message, skew)
-        for trait in message["traits"]:
+        for trait in message.get("traits", {}):
             place = (write_key, trait, message["userId"], message["messageId"].partition("-")[0])
             self.message_ids.setdefault(place, set()).add(message["messageId"])
 

@@ -50,8 +50,10 @@ class FakeSegment:
         self.times_received: dict[str, int] = {}
         # Users whose messages are acknowledged and lost.
         self.loses: set[str] = set()
-        # When each message was taken, and by which source.
+        # When each identify was taken, and by which source.
         self.taken_at: list[tuple[float, str]] = []
+        # By write key and user, the events that a journey received, in order.
+        self.journeys: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
         self._values: dict[tuple[str, str, str], tuple[float, Any]] = {}
         self._lock = threading.Lock()
 
@@ -88,8 +90,13 @@ class FakeSegment:
         self.times_received[message["messageId"]] = seen + 1
         if seen:
             return
-        self.taken_at.append((self._now(), write_key))
+        if message["type"] == "identify":
+            self.taken_at.append((self._now(), write_key))
         if message["userId"] in self.loses:
+            return
+        if message["type"] == "track":
+            journey = self.journeys.setdefault((write_key, message["userId"]), [])
+            journey.append((message["event"], message["properties"]))
             return
         moment = datetime.fromisoformat(message["timestamp"]).timestamp() + skew
         for trait, value in message["traits"].items():
@@ -110,6 +117,10 @@ class FakeSegment:
 
     def traits(self, user: str, write_key: str = "default") -> dict[str, Any]:
         return {t: value for (key, t, u), (_, value) in self._values.items() if (key, u) == (write_key, user)}
+
+    def journey(self, user: str, write_key: str = "default") -> list[str]:
+        """The names of the events that a journey received of a user, in order."""
+        return [event for event, _ in self.journeys.get((write_key, user), [])]
 
     def former(self, trait: str, write_key: str = "default") -> set[str]:
         return {u for (key, t, u), (_, value) in self._values.items() if (key, t) == (write_key, trait) and not value}

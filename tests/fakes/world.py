@@ -18,6 +18,7 @@ from airflow_provider_amplitude_segment.core.settings import SyncSettings
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from fakes.amplitude import FakeAmplitude
 from fakes.clock import FakeClock, FakeRandomSource, WrongClock
+from fakes.cohort_folder import FakeCohortFolder
 from fakes.engine import shared_engine
 from fakes.segment import FakeSegment
 from fakes.store import FakeStore
@@ -43,6 +44,8 @@ class World:
         self.show: Show = show_nothing
         # By write key, the Public API that its connection names.
         self.public_apis: dict[str, PublicApiAccess] = {}
+        # Where Amplitude writes cohort files; a sync reads them with ``files=True``.
+        self.folder = FakeCohortFolder(self.clock.now)
         # What the links of the tasks were made of.
         self.shown_sources: list[Destination] = []
         # Of the destinations: what else is known of them.
@@ -80,12 +83,14 @@ class World:
         names: dict[str, str] | None = None,
         ahead: float = 0.0,
         identity: dict[str, Any] | None = None,
+        files: bool = False,
         **settings: Any,
     ) -> CohortSync:
         """A sync that has not begun; each gets a run of its own unless one is named.
 
         ``names`` are destinations' names by write key, where they are not the usual ones. ``ahead`` are the seconds by
         which the worker's clock is ahead of the right one. ``identity`` is what else a ``Run`` is known by.
+        With ``files`` it reads the cohort files.
         """
         number = next(self._numbers)
         surroundings = self._surroundings(number, keys, names or {}, settings)
@@ -94,7 +99,7 @@ class World:
         sync = CohortSync(
             SyncSettings(cohort_id=cohort_id, **{"events_per_second": None, **settings}),
             self.next_try(run or f"run-{number}", **(identity or {})),
-            SyncPorts(self.amplitude, DeliveryPorts(**surroundings)),
+            SyncPorts(self.amplitude, DeliveryPorts(**surroundings), self.folder if files else None),
             recorded=recorded or {},
         )
         self.last = sync

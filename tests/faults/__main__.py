@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first history")
     parser.add_argument("--first", action="store_true", help="stop at the first history that ends wrong")
     parser.add_argument("--quiet", action="store_true", help="do not print the steps of histories that end wrong")
+    parser.add_argument("--files", action="store_true", help="read cohort files in each history, not in two of five")
     parser.add_argument("--no-bad-input", action="store_true", help="play histories only")
     parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1), help="processes that play histories")
     told = parser.parse_args()
@@ -32,7 +33,7 @@ def main() -> int:
     seeds = range(told.seed, told.seed + told.histories)
     with ProcessPoolExecutor(told.workers, multiprocessing.get_context("spawn")) as pool:
         read = {kind: pool.submit(try_bad_input, kind, count) for kind, count in CASES.items() if not told.no_bad_input}
-        for future in as_completed([pool.submit(play_seed, seed) for seed in seeds]):
+        for future in as_completed([pool.submit(play_seed, seed, told.files) for seed in seeds]):
             seed, tally, wrong = future.result()
             total.add(tally)
             if wrong:

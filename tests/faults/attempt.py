@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.core.segment_api.access import PublicApi
 from airflow_provider_amplitude_segment.core.segment_api.retries import FEW_RETRIES
 from airflow_provider_amplitude_segment.core.sync import CohortSync
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, RejectedUsersError
+from faults.faulty_folder import FaultyFolder
 from faults.faulty_store import FaultyStore
 from faults.played_process import PlayedProcess
 from faults.process import Process
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
 
 class Attempt(PlayedProcess):
-    """One try of a sync. ``source_state`` is what the Public API says of the first destination, where it is asked."""
+    """One try of a sync. ``source_state`` is what the Public API says of the first destination, where it is asked.
+
+    ``from_files`` is whether the cohort is read from Amplitude's cohort files.
+    """
 
     def __init__(
         self,
@@ -46,8 +50,10 @@ class Attempt(PlayedProcess):
         who: str = "",
         ahead: float = 0.0,
         source_state: SourceState | None = None,
+        from_files: bool = False,
     ) -> None:
         self.run = run
+        self.from_files = from_files
         self.who = who or run.key
         self.source_state = source_state
         if source_state and source_state.is_refusing:
@@ -93,7 +99,8 @@ class Attempt(PlayedProcess):
             integration={"name": "airflow-provider-amplitude-segment", "version": "faults"},
             public_apis={world.proved.name: self._public_api(clock)} if self.source_state else {},
         )
-        return SyncPorts(self._amplitude(clock), delivery)
+        writer = world.file_writer if self.from_files else None
+        return SyncPorts(self._amplitude(clock), delivery, FaultyFolder(writer, process) if writer else None)
 
     def _amplitude(self, clock: ProcessClock) -> AmplitudeClient:
         project = self._world.sandbox.amplitude

@@ -259,6 +259,9 @@ _PLAN = encode_entry(
         "planned": 5,
         "timestamp": "2026-11-24T03:00:00.000Z",
         "base": None,
+        "exported_epoch": 0.0,
+        "approved_by": None,
+        "events": None,
         "changes": {"name": "f", "size": 1, "sha256": ""},
     }
 )

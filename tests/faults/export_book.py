@@ -40,12 +40,15 @@ class ExportBook:
         run_key, claims = process.run_key, process.claims
         earlier = self._requested.get(run_key)
         if earlier is not None:
-            overtaken = any(
-                request_id != earlier.request_id and generation > earlier.claims.get(place, 0)
-                for place, generation, request_id in self._planned
-            )
+            overtaken = self.is_overtaken(earlier.request_id, earlier.claims)
             self.renewed += overtaken or now + process.ahead - earlier.at > _FILE_SECONDS
         self._requested[run_key] = _Request(json.loads(answer)["request_id"], now, dict(claims))
+
+    def is_overtaken(self, request_id: str, claims: dict[str, int]) -> bool:
+        """Return whether another export, or a set of files, was planned under a newer claim than these."""
+        return any(
+            other != request_id and generation > claims.get(place, 0) for place, generation, other in self._planned
+        )
 
     def note_plan(self, place: str, entry: bytes) -> None:
         plan = json.loads(entry)

@@ -101,6 +101,8 @@ class FaultyStore:
     def _note(self, name: str, content: bytes) -> None:
         if _kind(name) == "claim":
             self._world.claims.note(_place(name), content, self._process, self._world.time.seconds)
+        if _kind(name) == "record":
+            self._world.file_book.note_record(self._process, content, self._world.time.seconds)
 
     def _write(self, name: str, write: Callable[[], T]) -> T:
         kind = "renewal" if threading.current_thread().name == "claim-renewal" else _kind(name)

@@ -16,6 +16,9 @@ from airflow_provider_amplitude_segment.exceptions import (
 )
 from faults.attempt import Attempt
 from faults.cohort_moves import ANCHORS, ODD_USERS, CohortMoves
+from faults.drawn_settings import draw_settings
+from faults.file_moves import FileMoves
+from faults.journeys import Journeys
 from faults.source_checks import SourceChecks
 from faults.strangers import OTHER_TRAIT, Strangers, run_of
 from faults.tally import Tally
@@ -35,9 +38,9 @@ _AFTER_ALL_CLAIMS_SECONDS = 6000.0
 
 
 class History:
-    """One seed's history. The same seed gives the same one."""
+    """One seed's history. The same seed gives the same one; two of five read cohort files, or all with ``files``."""
 
-    def __init__(self, seed: int, sandbox: Sandbox, folder: Path) -> None:
+    def __init__(self, seed: int, sandbox: Sandbox, folder: Path, *, files: bool = False) -> None:
         self.random = random.Random(seed)  # noqa: S311 - drawn from a seed so that it can be played again
         # What was added later is drawn beside it, so that a seed's other draws stay as they were.
         self._more = random.Random(f"{seed} more")  # noqa: S311
@@ -58,8 +61,12 @@ class History:
         self._allowed_exports = 0
         self._strangers = Strangers(self._more, self.world)
         self._moves = CohortMoves(self.random, self.world, users, self._count)
+        draws = random.Random(f"{seed} files")  # noqa: S311
+        self._files = FileMoves(draws, self.world, self._count, has_files=files or seed % 5 in {1, 4})
+        self.tally.file_histories = int(self._files.has_files)
         self._proof = random.Random(f"{seed} proof")  # noqa: S311
         self._checks = SourceChecks(self._proof, self.world)
+        self._journeys = Journeys(random.Random(f"{seed} events"), self.world, self._count)  # noqa: S311
         self._verifications = Verifications(self._proof, self.world, self.tally, self.log)
 
     def play(self) -> None:
@@ -75,11 +82,14 @@ class History:
         if self._paused and draw.random() < 0.4:
             self._wake(0)
         self._moves.move_users()
+        self._journeys.note_moves()
         self._settings = self._moves.change_cohort(self._settings)
         self._moves.lose_silently(self._proof)
         if self.world.mail.late and draw.random() < 0.4:
             self._let_late_bodies_arrive(draw.randint(1, 2))
         self.world.time.pass_by(draw.choice((1, 60, 200, 310, 400, 1000, 5000)))
+        self._files.move()
+        self._journeys.note_moves()
         weather = draw_weather(draw, [d.name for d in self.world.keys], self.world.time.seconds)
         more = draw_more_faults(self._more, self.world.cohort)
         self._verifications.play()
@@ -108,7 +118,7 @@ class History:
             self._count(survived)
         if attempt.has_ended_the_run and attempt.has_succeeded:
             # It took the run's record along, if it had one: the owner's next try asks for an export anew.
-            self.world.book.forget(attempt.run.key)
+            self.world.forget_run(attempt.run.key)
             self._allowed_exports += 1
         self.findings += self._strangers.judge(stranger)
         self._judge_end(attempt)
@@ -124,7 +134,7 @@ class History:
             run = replace(last.run, try_number=self._tries[last.run.key] + (0 if last.is_incomplete else 1))
             if last.process.has_forgotten:
                 self._begin(f"{run.key} had ended, and Airflow did not hear of it")
-                self.world.book.forget(run.key)
+                self.world.forget_run(run.key)
             if last.is_incomplete:
                 wait_for_export = True
                 if draw.random() < 0.2:
@@ -145,24 +155,21 @@ class History:
             "wait_error": wait_error,
             "ahead": draw_clock(self._more),
             "source_state": self._checks.draw(run.key),
+            "from_files": self._files.draw_source(run.key),
         }
-        return Attempt(self.world, run, settings, list(weather.accidents), **how)
+        accidents = [
+            *self._journeys.accidents(),
+            *weather.accidents,
+            *self._files.draw_accidents(from_files=how["from_files"]),
+        ]
+        return Attempt(self.world, run, settings, accidents, **how)
 
     def _draw_settings(self) -> SyncSettings:
-        draw = self.random
-        more: dict[str, Any] = {
-            "sync_mode": "full" if draw.random() < 0.12 else "incremental",
-            "on_rejected": draw.choice(("fail", "warn")),
-            "max_exit_ratio": draw.choice((0.5, None)),
-            "keep_snapshots": draw.choice((1, 5)),
-        }
-        settings = self._own_settings(replace(self._settings, **more))
-        if settings.on_trait_change == "retire" and self._more.random() < 0.5 and self._strangers.is_replaced():
-            settings = replace(settings, on_trait_change="take-over")
-        return settings
+        return self._own_settings(draw_settings(self.random, self._more, self._settings, self._strangers))
 
     def _own_settings(self, settings: SyncSettings) -> SyncSettings:
-        return replace(settings, events_per_second=self._pace, max_concurrent_requests=self._workers)
+        paced = replace(settings, events_per_second=self._pace, max_concurrent_requests=self._workers)
+        return self._journeys.settings(paced)
 
     def _begin(self, what: str) -> None:
         self.tally.syncs += 1
@@ -174,6 +181,7 @@ class History:
         faults.add(*(fault for _, fault in ordered))
         with self._checks.prevailing(attempt):
             has_ended = attempt.go_on()
+        self._journeys.note_moves()
         pending = faults.pending
         faults.clear()
         for name, fault in ordered:
@@ -183,6 +191,7 @@ class History:
             self._count(name)
             if fault.on == "amplitude.request" and fault.apply:
                 self._allowed_exports += 1
+        self._journeys.note_end(attempt.process)
         self.log.append(f"  t={self.world.time.seconds % 1_000_000:.3f} {attempt}")
         if has_ended:
             self._note_end(attempt)
@@ -205,7 +214,7 @@ class History:
         if attempt.has_ended_the_run:
             self._unfinished.pop(key, None)
             self._finished[key] = attempt
-            self.world.book.forget(key)
+            self.world.forget_run(key)
         elif key not in self._finished or attempt.run.try_number >= self._tries[key]:
             self._unfinished[key] = attempt
             self._finished.pop(key, None)
@@ -214,6 +223,7 @@ class History:
     def _judge_end(self, attempt: Attempt) -> None:
         if attempt.has_succeeded:
             self.findings += judge_success(self.world, attempt)
+            self.tally.file_syncs += attempt.from_files
         if attempt.escaped is not None:
             self.findings.append(("escaped", f"{attempt.process.name}: {attempt.escaped!r}"))
         self.findings += judge_report(attempt)
@@ -252,6 +262,7 @@ class History:
         self._sync_calmly("incremental")
         self._let_late_bodies_arrive(len(self.world.mail.late))
         self.findings += judge_cohort(self.world, self._moves.for_good, spare_waiting=True)
+        self.findings += self._journeys.judge_at_least_once(self._moves.for_good | self.world.lost.ever)
         if self.world.lost.unhealed or self._proof.random() < 0.1:
             self._heal_calmly()
         if self.random.random() < 0.3 or someone_is_pending(self.world):
@@ -269,6 +280,7 @@ class History:
 
     def _sync_calmly(self, mode: Any) -> None:
         for _ in range(_CALM_TRIES):
+            self._files.calm_down()
             self.world.time.pass_by(_AFTER_ALL_CLAIMS_SECONDS)
             attempt = self._next_calm_attempt(mode)
             self._go_on(attempt)
@@ -284,12 +296,13 @@ class History:
         settings = replace(self._draw_settings(), sync_mode=mode, on_rejected="warn", max_exit_ratio=None)
         if self._strangers.is_replaced() and settings.on_trait_change == "retire":
             settings = replace(settings, on_trait_change="take-over")
-        return Attempt(self.world, run_of(key), settings, [], wait_for_export=True)
+        return Attempt(self.world, run_of(key), settings, [], from_files=self._files.draw_source(key))
 
     def _judge_totals(self) -> None:
         self.findings += [*self._checks.findings, *self._verifications.findings]
         self.tally.survived.update(self._checks.survived)
         self._count("users lost behind a 200", len(self.world.lost.ever))
+        self.findings += self._journeys.judge_at_most_once()
         self.tally.exports = self.world.sandbox.amplitude.exports_spent
         allowed = self.tally.syncs + self._allowed_exports + self.world.book.renewed
         self.findings += judge_totals(self.world, allowed)

@@ -38,12 +38,12 @@ def _sandbox() -> Sandbox:
     return Sandbox.start(clock=_NOW)
 
 
-def play_history(seed: int) -> History:
-    """Play one history and return it."""
+def play_history(seed: int, *, files: bool = False) -> History:
+    """Play one history and return it; with ``files`` it surely has cohort files."""
     hook, threading.excepthook = threading.excepthook, _quiet_for_the_dead(threading.excepthook)
     try:
         with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
-            history = History(seed, _sandbox(), Path(folder))
+            history = History(seed, _sandbox(), Path(folder), files=files)
             _NOW.world = history.world
             with closing(history.world):
                 history.play()
@@ -53,13 +53,13 @@ def play_history(seed: int) -> History:
         threading.excepthook = hook
 
 
-def play_seed(seed: int) -> tuple[int, Tally, str]:
+def play_seed(seed: int, files: bool = False) -> tuple[int, Tally, str]:
     """Play one history; return its seed, its tally, and where something is wrong its steps and what differs.
 
     For a process that does nothing else: it keeps the package from logging.
     """
     logging.getLogger("airflow_provider_amplitude_segment").setLevel(logging.CRITICAL)
-    history = play_history(seed)
+    history = play_history(seed, files=files)
     if not history.findings:
         return seed, history.tally, ""
     found = [f"{check}: {text}" for check, text in history.findings[:20]]

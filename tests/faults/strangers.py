@@ -75,7 +75,7 @@ class Strangers:
         run = owner.run
         if kind == SAME_RUN:
             run = replace(run, started_at="another moment", try_number=self._random.randint(1, 4))
-        attempt = Attempt(self._world, run, settings, [], who=f"{run.key}~{self._number}")
+        attempt = Attempt(self._world, run, settings, [], who=f"{run.key}~{self._number}", from_files=owner.from_files)
         return Stranger(kind, attempt, self._newest())
 
     def other_task(self, settings: SyncSettings) -> Stranger:

@@ -9,9 +9,11 @@ CHECKS = (
     "wrong",
     "differences",
     "sent twice",
+    "events",
     "exports",
     "claims",
     "traits",
+    "file sets",
     "unproved",
     "false alarms",
     "missed losses",
@@ -32,6 +34,8 @@ class Tally:
     exports: int = 0
     verifications: int = 0
     healed: int = 0
+    file_histories: int = 0
+    file_syncs: int = 0
     survived: Counter[str] = field(default_factory=Counter)
     findings: Counter[str] = field(default_factory=Counter)
 
@@ -42,6 +46,8 @@ class Tally:
         self.exports += other.exports
         self.verifications += other.verifications
         self.healed += other.healed
+        self.file_histories += other.file_histories
+        self.file_syncs += other.file_syncs
         self.survived += other.survived
         self.findings += other.findings
 
@@ -51,6 +57,7 @@ class Tally:
         lines = [
             f"{self.histories:,} histories, {syncs}, {self.exports:,} exports, {seconds:,.0f} s",
             f"{self.verifications:,} verifications, {self.healed:,} users healed",
+            f"{self.file_histories:,} histories with cohort files, {self.file_syncs:,} syncs from them",
             "",
             f"survived: {self.survived.total():,} faults",
             *(f"  {count:>7,}  {kind}" for kind, count in sorted(self.survived.items())),

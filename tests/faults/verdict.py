@@ -67,13 +67,15 @@ def judge_success(world: World, attempt: Attempt) -> Iterator[Finding]:
         own = isinstance(newest, Commit) and newest.run_key == attempt.run.key
         if not own or newest is None or newest.export_request_id != report.export_request_id:
             continue
-        export = world.sandbox.amplitude.complete_export(newest.export_request_id)
-        members = {user for user in export.membership.user_ids if user}
+        members, wrong = _delivered_members(world, destination.name, newest.export_request_id, attempt)
+        yield from wrong
         doubted = {user for (_, user), (_, in_doubt, _) in world.state(destination).items() if in_doubt}
         yield from judge_members(world, destination, members, newest.trait, doubted | world.lost.unhealed)
         counts = report.destination(destination.name)
         pairs = sum(in_doubt for _, in_doubt, _ in world.state(destination).values())
-        if pairs != counts.rejected + counts.skipped:
+        # Where the set was synced before, users that were rejected then wait for the next set.
+        is_settled = attempt.from_files and counts.follows == counts.generation
+        if pairs != counts.rejected + counts.skipped and not is_settled:
             yield "wrong", f"{pairs} pairs in doubt after a sync with {counts.rejected=} and {counts.skipped=}"
 
 
@@ -94,8 +96,26 @@ def judge_cohort(world: World, for_good: AbstractSet[str], *, spare_waiting: boo
             yield "wrong", f"in doubt after a calm sync: {sorted(doubted - spared)}"
 
 
+def _delivered_members(
+    world: World, destination: str, export_id: str, attempt: Attempt
+) -> tuple[AbstractSet[str], list[Finding]]:
+    """Return who Segment should believe to be a member, and what is wrong with having delivered this export or set."""
+    if not attempt.from_files:
+        export = world.sandbox.amplitude.complete_export(export_id)
+        if attempt.process.ahead:
+            world.file_book.forget_delivered(destination)
+        else:
+            world.file_book.note_export(destination, export.requested)
+        return {user for user in export.membership.user_ids if user}, []
+    found = world.file_book.delivered_set(export_id)
+    if found is None:
+        return set(), [("file sets", f"{destination}: a set was delivered that never was whole")]
+    return found.made.user_ids, world.file_book.note_delivered(destination, found)
+
+
 def judge_totals(world: World, allowed_exports: int) -> Iterator[Finding]:
     """Hold a whole history against what it may spend, send twice and take over."""
+    yield from world.file_book.findings
     for text in world.claims.taken_over:
         yield "claims", text
     if twice := world.mail.sent_twice():
@@ -111,7 +131,9 @@ def someone_is_pending(world: World) -> bool:
 
 
 def judge_report(attempt: Attempt) -> Iterator[Finding]:
-    """Hold a try's report against itself."""
+    """Hold a try's report against itself, and a try from files against having asked for an export."""
+    if attempt.from_files and "request" in attempt.process.steps:
+        yield "exports", f"{attempt.process.name} reads files and requested an export"
     for counts in attempt.sync.report.destinations:
         if counts.planned != counts.acknowledged + counts.rejected + counts.pending:
             yield "reports", f"{attempt.process.name}: {counts}"

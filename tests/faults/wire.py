@@ -40,7 +40,7 @@ class Mail:
 
     def remember(self, destination: str, body: bytes) -> None:
         for message in json.loads(body)["batch"]:
-            for trait, value in message["traits"].items():
+            for trait, value in message.get("traits", {}).items():
                 place = (destination, trait, message["userId"], message["messageId"].partition("-")[0])
                 self.told.setdefault(place, set()).add((message["messageId"], value))
 

@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.sandbox import Sandbox, SandboxCohort, S
 from airflow_provider_amplitude_segment.sandbox.cohorts import APP_ID
 from faults.claim_book import ClaimBook
 from faults.export_book import ExportBook
+from faults.file_book import FileBook
 from faults.silent_loss import LostUsers
 from faults.virtual_time import VirtualTime
 from faults.wire import Mail
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
+    from faults.file_writer import FileWriter
 
 COHORT_ID = "c1"
 _KEYS = ("faultsWriteKey00000000000000001", "faultsWriteKey00000000000000002")
@@ -50,6 +52,8 @@ class World:
         self.time = VirtualTime()
         self.mail = Mail()
         self.book = ExportBook()
+        self.file_book = FileBook(self.book)
+        self.file_writer: FileWriter | None = None
         self.claims = ClaimBook()
         self.tokens = [0]
         self.root = folder / "state"
@@ -74,6 +78,11 @@ class World:
         self.source = sandbox.segment.sources[self.keys[self.proved]]
         sandbox.segment.loses_users = self.lost
 
+    def forget_run(self, run_key: str) -> None:
+        """Note that a run has ended: its next sync begins with an export, or a set of files, of its own."""
+        self.book.forget(run_key)
+        self.file_book.forget(run_key)
+
     def close(self) -> None:
         self._engine.close()
 
@@ -89,7 +98,9 @@ class World:
         """Return the ledger's state."""
         ledger, scratch = self._ledger(destination), self.new_scratch()
         path = read_state(self._engine, ledger, ledger.newest(), scratch)
-        rows = self._engine.execute(f"FROM ({state_query(path)})").fetchall()
+        rows = self._engine.execute(
+            f"SELECT trait, user_id, delivered, in_doubt, rejections FROM ({state_query(path)})"
+        ).fetchall()
         state = {
             (trait, user): (delivered, in_doubt, rejections) for trait, user, delivered, in_doubt, rejections in rows
         }

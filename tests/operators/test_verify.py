@@ -51,6 +51,20 @@ def test_a_synced_cohort_is_proved_by_counts_and_by_users(sandbox: Sandbox, sync
     assert found["source_id"] == sandbox.segment.sources[WRITE_KEY_DEFAULT].source_id
 
 
+@pytest.mark.parametrize("overview", ["delivery overview", "event volume"])
+def test_events_are_not_counted_as_identifies(sandbox: Sandbox, sync: Sync, verify: Sync, overview: str) -> None:
+    """Three identifies and three events arrive in the same minute."""
+    sandbox.amplitude.cohorts["c1"].user_ids = ["ann", "bob", "cat"]
+    sync(events=True, events_on_first_sync=True)
+    if overview == "event volume":
+        sandbox.faults.add(Fault(on="segment.overview", status=403, times=1))
+
+    found = part(verify())
+
+    assert (sandbox.segment.messages_received, sandbox.faults.pending) == (6, [])
+    assert (found["acknowledged"], found["received"], found["mismatches"]) == (3, 3, 0)
+
+
 def test_five_percent_lost_behind_a_200_are_found_healed_and_then_there(
     sandbox: Sandbox, sync: Sync, verify: Sync
 ) -> None:

@@ -95,6 +95,44 @@ def test_the_believed_users_can_be_listed(sandbox: Sandbox, segment: Any) -> Non
     assert get(sandbox, "/sandbox/segment/unknown/believes?trait=t").status_code == 404
 
 
+def track(user_id: str, event: str, message_id: str) -> dict[str, Any]:
+    """Make a track."""
+    properties = {"cohort_id": "26umsb5"}
+    return {"type": "track", "userId": user_id, "event": event, "messageId": message_id, "properties": properties}
+
+
+def test_the_events_of_a_journey_are_listed_by_user_without_copies(sandbox: Sandbox, segment: Any) -> None:
+    """A copy by message ID and a suppressed user's event are left out; the order is that of arrival."""
+    sandbox.segment.suppressed.add("cat")
+    entered, exited = track("ann", "Cohort Entered", "1"), track("ann", "Cohort Exited", "2")
+    segment.send(identify("ann"), entered, exited, track("bob", "Cohort Entered", "3"), track("cat", "Entered", "4"))
+    segment.send(entered, track("dan", "Cohort Entered", "3"))
+    path = "/sandbox/segment/segment_default/journeys"
+
+    journeys = get(sandbox, path).json()
+    assert {user: [event["event"] for event in events] for user, events in journeys.items()} == {
+        "ann": ["Cohort Entered", "Cohort Exited"],
+        "bob": ["Cohort Entered"],
+    }
+    assert journeys["ann"][0]["properties"] == {"cohort_id": "26umsb5"}
+    assert get(sandbox, path + "?user_id=ann").json() == {"ann": journeys["ann"]}
+    assert get(sandbox, path + "?user_id=eve").json() == {"eve": []}
+    assert get(sandbox, "/sandbox/segment/segment_emea/journeys").json() == {}
+    assert get(sandbox, "/sandbox/segment/unknown/journeys").status_code == 404
+    source = get(sandbox, "/sandbox/state").json()["segment"][0]
+    assert source["events"] == {"Cohort Entered": 2, "Cohort Exited": 1}
+
+
+def test_a_reset_forgets_the_events(sandbox: Sandbox, segment: Any) -> None:
+    """After a reset, an event with the same message ID is no copy."""
+    segment.send(track("ann", "Cohort Entered", "1"))
+    post(sandbox, "/sandbox/reset")
+    assert sandbox.segment.journeys(WRITE_KEY_DEFAULT) == {}
+
+    segment.send(track("ann", "Cohort Entered", "1"))
+    assert [event.event for event in sandbox.segment.journeys(WRITE_KEY_DEFAULT)["ann"]] == ["Cohort Entered"]
+
+
 def test_a_cohort_is_compared_with_what_segment_believes(sandbox: Sandbox, segment: Any) -> None:
     """Equal where exactly the members are believed; else missing and surplus are counted."""
     segment.send(*(identify(user_id) for user_id in ("ann", "bob", "007")))

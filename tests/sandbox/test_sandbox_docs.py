@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_provider_amplitude_segment.sandbox import Fault, SandboxSegment, sample_cohorts
+from airflow_provider_amplitude_segment.sandbox import Fault, FileForm, SandboxCohort, SandboxSegment, sample_cohorts
+from airflow_provider_amplitude_segment.sandbox.cohort_files import Existing, SetFault
 from airflow_provider_amplitude_segment.sandbox.faults import Point
 
 if TYPE_CHECKING:
@@ -26,12 +28,14 @@ def test_the_cohorts_of_the_program_are_those_of_the_docs() -> None:
 
 def test_the_examples_run(sandbox: Sandbox, segment: Any) -> None:
     """The examples are Python, and the faults ordered in one do what its comments say."""
-    example, faults = re.findall(r"^```python\n(.*?)^```", DOCS.read_text(), flags=re.MULTILINE | re.DOTALL)
+    example, faults, files = re.findall(r"^```python\n(.*?)^```", DOCS.read_text(), flags=re.MULTILINE | re.DOTALL)
     compile(example, "example", "exec")
     exec(faults, {"sandbox": sandbox, "Fault": Fault})  # noqa: S102 - our own docs
 
     assert [segment.send().status_code for _ in range(3)] == [200, 200, 429]
     assert [fault.on for fault in sandbox.faults.pending] == ["segment.batch", "amplitude.file"]
+    exec(files, {"sandbox": sandbox, "SandboxCohort": SandboxCohort})  # noqa: S102
+    assert [made.is_complete for made in sandbox.cohort_files.sets] == [True, True]
 
 
 def test_names_in_the_docs_exist(sandbox: Sandbox, clock: Callable[[], float]) -> None:
@@ -45,5 +49,12 @@ def test_names_in_the_docs_exist(sandbox: Sandbox, clock: Callable[[], float]) -
         assert names
         for name in names:
             assert hasattr(holder, name), name
+    section = text.partition("\n## Cohort files\n")[2].partition("\n## ")[0]
+    for name in re.findall(r"`\.(\w+)", section):
+        assert hasattr(sandbox.cohort_files, name), name
+    for value in (*get_args(Existing), *get_args(SetFault)):
+        assert f'`"{value}"`' in section
+    for field in dataclasses.fields(FileForm):
+        assert f"`{field.name}`" in section
     for point in get_args(Point):
         assert f"`{point}`" in text or f"`.{point.split('.')[1]}`" in text

@@ -435,7 +435,11 @@ def test_rendered_parameters_arrive_as_text(sandbox: Sandbox, sync: Sync) -> Non
         events_per_second="",
         max_concurrent_requests="2",
         integrations='{"All": false}',
+        events="at-least-once",
+        event_names="Joined, Left",
+        events_on_first_sync="True",
         export_timeout="60",
+        cohort_files="None",
     )
 
     assert believed(sandbox) == {"ann", "bob"}
@@ -455,6 +459,12 @@ def test_rendered_parameters_arrive_as_text(sandbox: Sandbox, sync: Sync) -> Non
         ({"dry_run": "perhaps"}, "True or False"),
         ({"integrations": "[1]"}, "integrations"),
         ({"on_rejected": None}, "on_rejected"),
+        ({"cohort_files": 7}, "a URL of a folder"),
+        ({"events": "sometimes"}, "True, False or 'at-least-once'"),
+        ({"event_names": "Cohort Entered"}, "two different names"),
+        ({"event_names": ["Moved", "Moved"]}, "two different names"),
+        ({"event_names": {"entered": "Joined", "left": "Left"}}, "keys entered and exited"),
+        ({"events_on_first_sync": "perhaps"}, "events_on_first_sync"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_what_it_got_and_what_it_takes(

@@ -21,9 +21,9 @@ from airflow_provider_amplitude_segment.core.delivery.response import (
 )
 from airflow_provider_amplitude_segment.core.delivery.sender import BatchResult
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
-from airflow_provider_amplitude_segment.core.ledger.entry import Rejection
 from airflow_provider_amplitude_segment.core.ledger.held_claims import VERIFY_SECONDS
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
+from airflow_provider_amplitude_segment.core.ledger.rejection import Rejection
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
     LedgerError,

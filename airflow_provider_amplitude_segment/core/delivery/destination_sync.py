@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.clock import DeliveryClock
 from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_MESSAGES, pack
 from airflow_provider_amplitude_segment.core.delivery.delivery import FIRST_MESSAGES, Delivery
+from airflow_provider_amplitude_segment.core.delivery.event_delivery import EventDelivery
 from airflow_provider_amplitude_segment.core.delivery.identify import Envelope, identify_messages, plan_key
 from airflow_provider_amplitude_segment.core.delivery.sender import BatchSender
+from airflow_provider_amplitude_segment.core.delivery.track import PlanOf
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_csv
 from airflow_provider_amplitude_segment.core.http.retry import RetryPolicy
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.delivery.batches import Batch, OversizedMessage
     from airflow_provider_amplitude_segment.core.delivery.delivery import Delivered
+    from airflow_provider_amplitude_segment.core.delivery.identify import MessageChunk
     from airflow_provider_amplitude_segment.core.delivery.ports import DeliveryPorts
     from airflow_provider_amplitude_segment.core.delivery.rate_limiter import RateLimiter
     from airflow_provider_amplitude_segment.core.ledger.entry import Journal, Plan
@@ -107,6 +110,8 @@ class DestinationSync:
         delivery = self._delivery(self._sender(monitor, clock), journal)
         with self.ports.engine.connect() as engine:
             delivered = delivery.run(self._batches(engine, changes, pending, delivery.sender.envelope, clock.moment))
+            if plan.events is not None and delivered.error is None:
+                delivered = self._deliver_events(engine, delivered, monitor, clock)
             report = self._report(report, delivered, delivery.progress.seconds)
             if delivered.error is None:
                 report = self._commit(engine, report, monitor, delivered.journal, clock.moment)
@@ -119,6 +124,18 @@ class DestinationSync:
             "committed" if report.committed else "not committed",
         )
         return report, delivered.error
+
+    def _deliver_events(
+        self, engine: duckdb.DuckDBPyConnection, identifies: Delivered, monitor: ClaimMonitor, clock: DeliveryClock
+    ) -> Delivered:
+        """Deliver the plan's events after all of its identifies, and return how both ended."""
+        events = EventDelivery(
+            of=PlanOf(self.plan, self.draft.opened.stream),
+            new_delivery=lambda: self._delivery(self._sender(monitor, clock), identifies.journal),
+            pack=self._pack,
+            timestamp=clock.moment,
+        )
+        return events.run(engine, self._changes(), self.draft.opened.scratch, identifies)
 
     def _delivery(self, sender: BatchSender, journal: Journal) -> Delivery:
         ledger, plan, ports = self.draft.opened.ledger, self.plan, self.ports
@@ -160,9 +177,11 @@ class DestinationSync:
     ) -> Iterator[Batch | OversizedMessage]:
         stream = self.draft.opened.stream
         key = plan_key(stream.app_id, stream.cohort_id, stream.destination.name, self.plan.plan_id)
-        messages = identify_messages(engine, changes, pending, key=key, timestamp=moment)
+        return self._pack(identify_messages(engine, changes, pending, key=key, timestamp=moment), envelope)
+
+    def _pack(self, messages: Iterator[MessageChunk], envelope: Envelope) -> Iterator[Batch | OversizedMessage]:
         limit = min(MAX_BATCH_MESSAGES, self.rate_limiter.batch_messages or MAX_BATCH_MESSAGES)
-        envelope_bytes = envelope.size + self.ports.segment_clients[stream.destination].added_bytes
+        envelope_bytes = envelope.size + self.ports.segment_clients[self.draft.opened.stream.destination].added_bytes
         return pack(messages, envelope_bytes=envelope_bytes, first_messages=FIRST_MESSAGES, max_messages=limit)
 
     def _is_key_proved(self, journal: Journal) -> bool:
@@ -233,7 +252,10 @@ class DestinationSync:
                 report=asdict(report),
                 delivered_generation=plan.generation,
                 origin=plan.origin,
+                run_label=self.held_claims.run.label,
                 approved_by=plan.approved_by,
+                exported_epoch=plan.exported_epoch,
+                fingerprint=plan.fingerprint,
             )
         )
         return report

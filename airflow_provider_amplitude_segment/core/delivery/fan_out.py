@@ -102,6 +102,7 @@ def _plan(draft: Draft, settings: SyncSettings, held_claims: HeldClaims, ports: 
             generation=held_claims.generation(draft.opened.stream),
             plan_id=ports.random_source.token(),
             run_key=held_claims.run.key,
+            run_label=held_claims.run.label,
             now=ports.clock.now(),
         )
         plan = write_plan(draft, identity, settings)

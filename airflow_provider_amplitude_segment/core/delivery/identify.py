@@ -34,16 +34,18 @@ if TYPE_CHECKING:
 
 _BEGIN = b'{"type":"identify","userId":'
 
+_USER_ID = b'"userId":'
+
 _PLAN_DIGITS = 24
 """96 bits, so that two plans do not collide. Segment accepts IDs of fewer than 100 characters."""
 
 _QUERY_BYTES = 16_000_000
 """The most bytes that one query returns, so that long messages need no more memory than short ones."""
 
-_BLOCK_ROWS = 2_048
+BLOCK_ROWS = 2_048
 """The rows whose bytes are counted together: DuckDB's vectors. One block may be larger than ``_QUERY_BYTES``."""
 
-_ENDING_BYTES = 14
+ENDING_BYTES = 14
 """Of the position of a message and what follows it."""
 
 _ROWS_A_CHECK = 2048
@@ -122,6 +124,13 @@ def identify_messages(
     if not positions.pairs:
         return
     wording = _word(engine, changes, key, timestamp)
+    yield from messages_of(engine, changes, positions, wording, key)
+
+
+def messages_of(
+    engine: duckdb.DuckDBPyConnection, changes: Path, positions: Ranges, wording: Wording, key: str
+) -> Iterator[MessageChunk]:
+    """Yield the messages of the rows of a Parquet file at ``positions``, in order; raises as ``identify_messages``."""
     longest = wording.longest + len(_ending(key, positions.pairs[-1][1]))
     # DuckDB keeps the order of rows if there is one table and no join
     # (https://duckdb.org/docs/current/sql/dialect/order_preservation).
@@ -151,8 +160,8 @@ def _queries(pairs: Iterable[tuple[int, int]], block_bytes: Mapping[int, int]) -
     """
     for first, last in pairs:
         start, size = first, 0
-        for block in range(first // _BLOCK_ROWS, last // _BLOCK_ROWS + 1):
-            begin = block * _BLOCK_ROWS
+        for block in range(first // BLOCK_ROWS, last // BLOCK_ROWS + 1):
+            begin = block * BLOCK_ROWS
             if begin > start and (begin % GROUP_ROWS == 0 or size + block_bytes.get(block, 0) > _QUERY_BYTES):
                 yield start, begin - 1
                 start, size = begin, 0
@@ -168,7 +177,7 @@ def _check_order(chunk: MessageChunk, key: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wording:
+class Wording:
     """How DuckDB writes the messages of a plan.
 
     Attributes:
@@ -184,12 +193,12 @@ class _Wording:
     block_bytes: dict[int, int]
 
 
-def _word(engine: duckdb.DuckDBPyConnection, changes: Path, key: str, timestamp: str) -> _Wording:
+def _word(engine: duckdb.DuckDBPyConnection, changes: Path, key: str, timestamp: str) -> Wording:
     names = user_properties.names_in(engine, changes)
     others = user_properties.members_of_object(names) if names else "''"
     tail = f'}},"timestamp":"{timestamp}","messageId":"{key}-'
     counted = engine.execute(
-        f"""SELECT trait, value, file_row_number // {_BLOCK_ROWS}, count(*)::BIGINT, max(bytes), sum(bytes)::BIGINT
+        f"""SELECT trait, value, file_row_number // {BLOCK_ROWS}, count(*)::BIGINT, max(bytes), sum(bytes)::BIGINT
             FROM (SELECT trait, value, file_row_number, strlen(to_json(user_id)) + strlen({others}) AS bytes
                   FROM {parquet_rows(changes, numbered=True)}) GROUP BY ALL"""
     ).fetchall()
@@ -204,13 +213,13 @@ def _word(engine: duckdb.DuckDBPyConnection, changes: Path, key: str, timestamp:
             parts |= {f"trait{number}": trait, f"value{number}": value, f"traits{number}": traits}
             cases += f" WHEN trait = $trait{number} AND value = $value{number} THEN $traits{number}"
         longest = max(longest, kinds[trait, value] + longest_user)
-        block_bytes[block] += count * (kinds[trait, value] + _ENDING_BYTES) + users_bytes
+        block_bytes[block] += count * (kinds[trait, value] + ENDING_BYTES) + users_bytes
     # concat() takes half the time of ||, and skips NULL.
     more = f", {others}" if names else ""
     message = (
         f"concat({literal(_BEGIN.decode())}, to_json(user_id), CASE{cases} END{more}, $tail, file_row_number, '\"}},')"
     )
-    return _Wording(message, parts, longest, block_bytes)
+    return Wording(message, parts, longest, block_bytes)
 
 
 def _ending(key: str, position: int) -> bytes:
@@ -220,13 +229,15 @@ def _ending(key: str, position: int) -> bytes:
 def split_messages(text: bytes) -> list[bytes]:
     """Return the messages of a text that joins them with commas.
 
-    The beginning of a message occurs nowhere else, because JSON escapes the quotes in user IDs and trait keys.
+    All are of one type. The beginning of a message occurs nowhere else, because JSON escapes the quotes in user IDs and
+    trait keys.
 
     >>> split_messages(b'{"type":"identify","userId":"a},{"},{"type":"identify","userId":"b"}')
     [b'{"type":"identify","userId":"a},{"}', b'{"type":"identify","userId":"b"}']
     """
-    first, *others = text.split(b"," + _BEGIN)
-    return [first, *(_BEGIN + other for other in others)]
+    begin = text[: text.index(_USER_ID) + len(_USER_ID)]
+    first, *others = text.split(b"," + begin)
+    return [first, *(begin + other for other in others)]
 
 
 class Envelope:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor, Future
 
-    from airflow_provider_amplitude_segment.core.ledger.entry import Rejection
     from airflow_provider_amplitude_segment.core.ledger.held_claims import ClaimMonitor
+    from airflow_provider_amplitude_segment.core.ledger.rejection import Rejection
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

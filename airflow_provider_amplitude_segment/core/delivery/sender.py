@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.clock import timestamp
 from airflow_provider_amplitude_segment.core.delivery.response import Acknowledged, Rejected
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
-from airflow_provider_amplitude_segment.core.ledger.entry import Rejection
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
+from airflow_provider_amplitude_segment.core.ledger.rejection import Rejection
 
 if TYPE_CHECKING:
     import threading

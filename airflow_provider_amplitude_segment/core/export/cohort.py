@@ -6,6 +6,7 @@ import ast
 import fnmatch
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_amplitude_segment.core.export.response_errors import error_reason, is_success, raise_for_status
@@ -64,6 +65,22 @@ class Cohort:
     archived: bool = False
     group_type: str = USERS
     owners: tuple[str, ...] = ()
+
+    @property
+    def computed_at(self) -> datetime | None:
+        """When Amplitude last computed it, in UTC; ``None`` when never, or where no calendar has the number.
+
+        >>> Cohort("26umsb5", "Power Users", "187520", last_computed=1679440233).computed_at.isoformat()
+        '2023-03-21T23:10:33+00:00'
+        >>> Cohort("26umsb5", "Power Users", "187520").computed_at is None
+        True
+        """
+        if self.last_computed is None:
+            return None
+        try:
+            return datetime.fromtimestamp(self.last_computed, tz=UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
 
     @property
     def label(self) -> str:
@@ -213,12 +230,13 @@ def fits(text: str, pattern: str) -> bool:
     return re.match(expression, text, re.IGNORECASE) is not None
 
 
-def check_exportable(cohort: Cohort, *, now: float) -> str | None:
+def check_exportable(cohort: Cohort, *, now: float, limit: int | None = MAX_EXPORT_MEMBERS) -> str | None:
     """Refuse a cohort whose export is known to be useless before it is requested.
 
     Args:
         cohort: As listed.
         now: Seconds since 1970-01-01 UTC.
+        limit: Users that one export holds; ``None`` for cohort files, which have no limit.
 
     Returns:
         A warning for the log where the size is over the limit and a day old or older; else ``None``.
@@ -235,12 +253,12 @@ def check_exportable(cohort: Cohort, *, now: float) -> str | None:
         raise CohortArchivedError(cohort.cohort_id)
     if cohort.group_type != USERS:
         raise GroupCohortError(cohort.cohort_id, cohort.group_type)
-    if cohort.size is None or cohort.size <= MAX_EXPORT_MEMBERS:
+    if limit is None or cohort.size is None or cohort.size <= limit:
         return None
     if cohort.last_computed is not None and now - cohort.last_computed < _SIZE_IS_FRESH_SECONDS:
-        raise CohortTooLargeError(cohort.cohort_id, cohort.size, MAX_EXPORT_MEMBERS)
+        raise CohortTooLargeError(cohort.cohort_id, cohort.size, limit)
     return (
         f"Amplitude lists {cohort.size:,} members for cohort {cohort.cohort_id}, more than the "
-        f"{MAX_EXPORT_MEMBERS:,} that one export holds, but did not compute this size within the last day. "
+        f"{limit:,} that one export holds, but did not compute this size within the last day. "
         "The export is requested. A file of that many rows is refused."
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_amplitude_segment.core.clock import CLOCK_TOLERANCE_SECONDS, duration, timestamp
 from airflow_provider_amplitude_segment.core.export.approval import read_approval
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ExportSource = Literal["api", "files"]
+"""Where a cohort's members come from: an export of the API, or Amplitude's cohort files."""
+
 FILE_SECONDS = 7 * 24 * 3600 - 3600
 """Amplitude keeps an export's file for seven days; an hour of them is left for the download."""
 
@@ -40,13 +43,15 @@ class RunCheckpoint:
     """One run's export, and the destinations that have committed it.
 
     Attributes:
-        export_request_id: Amplitude's ID of the request.
+        export_request_id: Amplitude's ID of the request, or the ID of a set of cohort files.
         requested_at: seconds since 1970.
         generations: by ledger folder, the claim under which the export was requested.
         finished: by ledger folder, the report of a destination that has committed it.
         counts: exports left and the counts of its file, by the report's names; an unknown count is missing.
         user_properties: names of the user properties in the export, sorted.
         approval: a person's, to send this export although a guard stopped it; ``None`` where there is none.
+        export_source: ``api`` or ``files``.
+        exported_epoch: when a set of cohort files was written, in seconds since 1970; 0 for an export of the API.
     """
 
     export_request_id: str
@@ -56,6 +61,13 @@ class RunCheckpoint:
     counts: Mapping[str, Any] = field(default_factory=dict)
     user_properties: tuple[str, ...] = ()
     approval: Approval | None = None
+    export_source: ExportSource = "api"
+    exported_epoch: float = 0.0
+
+    @property
+    def exported_at(self) -> float:
+        """When the membership was exported, in seconds since 1970: an export is computed after its request."""
+        return self.exported_epoch or self.requested_at
 
     def is_usable(self, unfinished: Mapping[str, Plan | Commit | None], now: float) -> bool:
         """Return whether this export may still be delivered: never after a newer one, and never after its file's time.
@@ -89,6 +101,8 @@ def read_checkpoint(store: Store, stream: Stream, run: Run) -> RunCheckpoint | N
             # Missing where an earlier version wrote it.
             tuple(map(str, entry.get("user_properties", ()))),
             read_approval(entry.get("approval")),
+            "files" if entry.get("export_source") == "files" else "api",
+            float(entry.get("exported_epoch", 0.0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
         return None
@@ -104,6 +118,8 @@ def write_checkpoint(store: Store, stream: Stream, run: Run, checkpoint: RunChec
         "finished": dict(checkpoint.finished),
         "counts": dict(checkpoint.counts),
         "user_properties": list(checkpoint.user_properties),
+        "export_source": checkpoint.export_source,
+        "exported_epoch": checkpoint.exported_epoch,
     }
     if checkpoint.approval is not None:
         entry["approval"] = checkpoint.approval.as_dict()
@@ -161,8 +177,8 @@ def reuse_or_request_export(
     stream, run, clock = next(iter(newest)), held_claims.run, exporter.clock
     checkpoint = read_checkpoint(store, stream, run)
     # A retirement's checkpoint has no export.
-    if checkpoint is not None and checkpoint.export_request_id:
-        checkpoint = _with_own_commits(checkpoint, run, newest)
+    if checkpoint is not None and checkpoint.export_request_id and checkpoint.export_source == "api":
+        checkpoint = with_own_commits(checkpoint, run, newest)
         if checkpoint.requested_at - clock.now() > CLOCK_TOLERANCE_SECONDS:
             checkpoint = _requested_now(checkpoint, clock.now())
             held_claims.verify_all()
@@ -218,7 +234,7 @@ def _requested_now(checkpoint: RunCheckpoint, now: float) -> RunCheckpoint:
     return replace(checkpoint, requested_at=now)
 
 
-def _with_own_commits(
+def with_own_commits(
     checkpoint: RunCheckpoint, run: Run, newest: Mapping[Stream, Plan | Commit | None]
 ) -> RunCheckpoint:
     """Count as finished what this run has committed, because it may have ended before it wrote its checkpoint."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_amplitude_segment.core.ledger.event_columns import EventJournal, EventTerms
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_provider_amplitude_segment.core.ledger.rejection import Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,10 @@ class Plan:
         key_fingerprint: of the write key that it is sent with.
         proved_key: fingerprint of the write key of the last acknowledged batch before it; empty for none.
         origin: the task that named the trait key; ``None`` for a retirement, after which the key belongs to no task.
+        run_label: the run that made it, for a reader; empty where the entry does not hold it.
         approved_by: the person who let it through a guard; ``None`` if no guard stopped it.
+        exported_epoch: when the newest membership of this ledger was exported, in seconds since 1970; 0 if unknown.
+        events: what the events of its changes are called; ``None``, and absent from the object, where events are off.
     """
 
     generation: int
@@ -87,7 +93,10 @@ class Plan:
     key_fingerprint: str
     proved_key: str
     origin: TraitOrigin | None = None
+    run_label: str = ""
     approved_by: str | None = None
+    exported_epoch: float = 0.0
+    events: EventTerms | None = None
 
     @property
     def delivered_generation(self) -> int:
@@ -113,7 +122,10 @@ class Commit:
         report: the destination's report of the sync.
         delivered_generation: of the newest sync in the ledger; lower than its own after a rollback or an erasure.
         origin: that of the plan.
+        run_label: the run that committed it, for a reader; empty where the entry does not hold it.
         approved_by: that of the plan; ``None`` after a rollback or an erasure.
+        exported_epoch: that of the plan; also after a rollback, because an older membership is never delivered.
+        fingerprint: that of the plan; empty where no plan was delivered.
     """
 
     generation: int
@@ -129,16 +141,10 @@ class Commit:
     report: dict[str, Any]
     delivered_generation: int
     origin: TraitOrigin | None = None
+    run_label: str = ""
     approved_by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A change that Segment, or one of its limits, rejects for good."""
-
-    position: int
-    status: int | None
-    reason: str = field(repr=False)
+    exported_epoch: float = 0.0
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +154,12 @@ class Journal:
     Attributes:
         acked: positions that Segment acknowledged.
         rejected: the rejections, by position.
+        events: how far the plan's events are delivered.
     """
 
     acked: Ranges = field(default_factory=Ranges)
     rejected: Mapping[int, Rejection] = field(default_factory=dict)
+    events: EventJournal = field(default_factory=EventJournal)
 
     def pending(self, planned: int) -> Ranges:
         """Return the positions, of ``planned`` changes, that are neither acknowledged nor rejected."""
@@ -164,4 +172,4 @@ class Journal:
         rejected = {**self.rejected, **other.rejected}
         only_rejected = Ranges.of_positions(rejected).without(acked)
         kept = {p: rejected[p] for first, last in only_rejected.pairs for p in range(first, last + 1)}
-        return Journal(acked, kept)
+        return Journal(acked, kept, self.events.union(other.events))

@@ -25,10 +25,10 @@ from airflow_provider_amplitude_segment.core.ledger.entry import (
     Commit,
     Journal,
     Plan,
-    Rejection,
     StoredFile,
     TraitOrigin,
 )
+from airflow_provider_amplitude_segment.core.ledger.event_columns import EventJournal, EventTerms
 from airflow_provider_amplitude_segment.core.ledger.object_names import (
     CURRENT,
     SIDE_FOLDERS,
@@ -41,6 +41,7 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import (
     verify_report_file,
 )
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
+from airflow_provider_amplitude_segment.core.ledger.rejection import Rejection
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import (
     decode_entry,
     encode_entry,
@@ -139,13 +140,17 @@ class Ledger:
 
     def write_plan(self, plan: Plan) -> None:
         """Write ``plan-n.json``; its files must exist."""
-        self._write(str(ObjectName("plan", plan.generation)), dataclasses.asdict(plan))
+        entry = dataclasses.asdict(plan)
+        if plan.events is None:
+            del entry["events"]
+        self._write(str(ObjectName("plan", plan.generation)), entry)
 
     def write_journal(self, plan: Plan, claim: int, journal: Journal) -> None:
         """Write the journal of a plan by claim ``claim``, over the one that it wrote before."""
         rejected = [[r.position, r.status, r.reason] for r in journal.rejected.values()]
         name = str(ObjectName("acked", plan.generation, claim))
-        self._write(name, {"acked": journal.acked.pairs, "rejected": rejected})
+        events = {"events": journal.events.as_entry()} if journal.events != EventJournal() else {}
+        self._write(name, {"acked": journal.acked.pairs, "rejected": rejected, **events})
 
     def write_commit(self, commit: Commit) -> None:
         """Write ``commit-n.json``, then the hint at it; its snapshot must exist.
@@ -202,6 +207,10 @@ class Ledger:
         """Write ``reports/<claim>.json``."""
         self._write(report_file(claim), dict(report))
 
+    def report(self, claim: int) -> dict[str, Any]:
+        """Return ``reports/<claim>.json``; raises as ``newest`` does."""
+        return self._read(report_file(claim))
+
     def put_verify_report(self, generation: int, report: Mapping[str, Any]) -> None:
         """Write ``verification/<generation>.json``, the report of the verification of that commit."""
         self._write(verify_report_file(generation), dict(report))
@@ -216,7 +225,8 @@ class Ledger:
         try:
             base = StoredFile(**entry["base"]) if entry["base"] else None
             files = {"changes": StoredFile(**entry["changes"]), "base": base}
-            return Plan(**{**entry, **files, **_checked(entry)})
+            events = EventTerms(**entry["events"]) if entry.get("events") else None
+            return Plan(**{**entry, **files, "events": events, **_checked(entry)})
         except (KeyError, TypeError, ValueError, OverflowError):
             raise LedgerDamagedError(self.locate(name), "lacks something a plan has") from None
 
@@ -225,7 +235,8 @@ class Ledger:
         try:
             rejected = {int(p): Rejection(int(p), status, reason) for p, status, reason in entry["rejected"]}
             Ranges.of((p, p) for p in rejected)  # raises where one is no position
-            return Journal(Ranges.of((int(first), int(last)) for first, last in entry["acked"]), rejected)
+            events = EventJournal.from_entry(entry["events"]) if "events" in entry else EventJournal()
+            return Journal(Ranges.of((int(first), int(last)) for first, last in entry["acked"]), rejected, events)
         except (KeyError, TypeError, ValueError, OverflowError):
             raise LedgerDamagedError(self.locate(name), "lacks something a journal has") from None
 
@@ -251,7 +262,8 @@ class Ledger:
 def _checked(entry: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of plans and commits that are no plain values; raises where one has the wrong form."""
     seconds_ahead(entry["timestamp"], 0.0)  # raises where it is no timestamp
-    return {"origin": TraitOrigin(**entry["origin"]) if entry.get("origin") else None}
+    exported_epoch = float(entry.get("exported_epoch", 0.0))
+    return {"exported_epoch": exported_epoch, "origin": TraitOrigin(**entry["origin"]) if entry.get("origin") else None}
 
 
 def _digest(path: Path) -> tuple[str, int]:

@@ -149,6 +149,11 @@ def report_file(claim: int) -> str:
     return f"{REPORTS}/{claim}.json"
 
 
+def report_claim(name: str) -> int | None:
+    """Return the claim of a report, by its name in ``REPORTS``; ``None`` for any other name."""
+    return int(name.partition(".")[0]) if is_beside(REPORTS, name) else None
+
+
 def mismatched_file(generation: int) -> str:
     """Return the name of the list of users whom a verification of a commit mismatched, below the ledger's folder."""
     return f"{VERIFICATION}/{generation}.csv"

@@ -2,8 +2,8 @@
 
 Pruning keeps the newest plan, the commits of the last syncs and the corrective ones between them, each with the files
 it names, the plan's journals, the changes of all plans after the oldest kept commit, and the highest claim with its
-``seen`` note (design 4, rule 10). It keeps reports, the files for people except those of verifications of deleted
-commits, and every foreign object: one of another name, or an entry without the mark.
+``seen`` note (design 4, rule 10). It keeps the newest reports, the files for people except those of verifications of
+deleted commits, and every foreign object: one of another name, or an entry without the mark.
 
 Entries are deleted before the files that they name, so that no entry lacks a file after a kill. A run verifies its
 claim just before it prunes. A run that is paused in between deletes only what was older than the newest plan when it
@@ -22,6 +22,7 @@ from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.ledger.object_names import (
     FOR_PEOPLE,
     REJECTED,
+    REPORTS,
     VERIFICATION,
     ObjectName,
     is_unfinished_beside,
@@ -30,6 +31,8 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import (
     parse_object,
     parse_unfinished,
     rejected_generation,
+    report_claim,
+    report_file,
     verified_generation,
 )
 from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, state_query
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
+
+KEPT_REPORTS = 1_000
+"""How many reports of a stream are kept, the newest."""
 
 
 def prune(ledger: Ledger, keep_commits: int) -> None:
@@ -71,6 +77,27 @@ def _delete_verifications_before(ledger: Ledger, generation: int) -> None:
         number = verified_generation(name)
         if number is not None and number < generation:
             ledger.delete(f"{VERIFICATION}/{name}")
+
+
+def surplus_reports(names: Iterable[str], keep: int = KEPT_REPORTS) -> list[str]:
+    """Return the reports to delete, by the names in their folder; foreign files are not among them.
+
+    >>> surplus_reports(["9.json", "10.json", "11.json", "notes.txt"], keep=2)
+    ['reports/9.json']
+    """
+    claims = sorted(claim for name in names if (claim := report_claim(name)) is not None)
+    return [report_file(claim) for claim in claims[:-keep]]
+
+
+def prune_reports(ledger: Ledger, newest: int) -> None:
+    """Delete the surplus reports after report ``newest`` was written; the folder is listed only if there may be some.
+
+    Raises:
+        StatePathError: the store failed; the next call deletes the rest.
+    """
+    if newest > KEPT_REPORTS:
+        for name in surplus_reports(ledger.names_beside(REPORTS)):
+            ledger.delete(name)
 
 
 def prune_before(ledger: Ledger, generation: int) -> None:

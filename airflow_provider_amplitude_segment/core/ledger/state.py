@@ -19,6 +19,14 @@ from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine.database import one_row, widen
 from airflow_provider_amplitude_segment.core.engine.engine_file import literal, parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.ledger.entry import Plan
+from airflow_provider_amplitude_segment.core.ledger.event_columns import (
+    NUMBER,
+    OWED,
+    has_column,
+    owed_after,
+    owed_column,
+    with_settled_events,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +46,9 @@ def state_query(state: Path | None) -> str:
     return f"SELECT * FROM {parquet_rows(state)}" if state else _EMPTY
 
 
-def pairs_query(state: Path | None) -> str:
-    """Return the query of a state's pairs of trait and user, without user properties."""
-    pairs = f"SELECT trait, user_id, delivered, in_doubt, rejections FROM ({state_query(state)})"
+def pairs_query(state: Path | None, more: str = "") -> str:
+    """Return the query of a state's pairs of trait and user, without user properties; ``more`` adds columns."""
+    pairs = f"SELECT trait, user_id, delivered, in_doubt, rejections{more} FROM ({state_query(state)})"
     return f"{pairs} WHERE trait <> {literal(user_properties.KEY)}"
 
 
@@ -87,7 +95,14 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
     sent = user_properties.names_in(engine, changes)
     names = sorted({*sent, *user_properties.names_in(engine, base)})
     nothing = "".join(f", NULL::VARCHAR AS {user_properties.column(name)}" for name in names)
-    properties = f"UNION ALL {_folded_properties(engine, base, names, sent)}" if names else ""
+    has_events = has_column(engine, changes, NUMBER)
+    event = f", {owed_after(engine, journal.events)} AS {OWED}" if has_events else ""
+    planned = f"({with_settled_events('planned')})" if has_events else "planned"
+    numbers = f", {NUMBER}, is_event_settled" if has_events else ""
+    properties = ""
+    if names:
+        others = _folded_properties(engine, base, names, sent)
+        properties = f"UNION ALL {f'SELECT *, NULL::BOOLEAN FROM ({others})' if has_events else others}"
     if names:
         widen(engine)
     engine.execute(
@@ -98,9 +113,11 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
                    CASE WHEN planned.acked IS NULL THEN state.in_doubt ELSE NOT planned.acked END AS in_doubt,
                    CASE WHEN planned.acked IS NULL THEN state.rejections
                         WHEN planned.acked THEN 0
-                        ELSE coalesce(state.rejections, 0) + planned.rejected::INTEGER END AS rejections{nothing}
-            FROM ({pairs_query(base)}) state
-            FULL OUTER JOIN (SELECT trait, user_id, value, acked, rejected FROM planned) planned USING (trait, user_id)
+                        ELSE coalesce(state.rejections, 0) + planned.rejected::INTEGER END AS rejections{nothing}{event}
+            FROM ({pairs_query(base, owed_column(engine, base) if has_events else "")}) state
+            FULL OUTER JOIN (
+                SELECT trait, user_id, value, acked, rejected{numbers} FROM {planned}
+            ) planned USING (trait, user_id)
             {properties}""",
             to,
             group_rows=user_properties.group_rows(names),

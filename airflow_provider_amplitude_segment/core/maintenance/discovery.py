@@ -82,6 +82,36 @@ def find_stream(store: Store, folder: str, pass_over: PassOver = warn) -> FoundS
     return stream if _is_ledger(store, stream.folder, pass_over) else None
 
 
+def find_streams_of_cohort(
+    store: Store, cohort_id: str, app_id: str | None = None, pass_over: PassOver = warn
+) -> list[FoundStream]:
+    """Return all streams of a cohort, in the order of their folders, also those without a delivery.
+
+    Args:
+        store: where the ledgers are.
+        cohort_id: Amplitude's ID; the cohort may be deleted there.
+        app_id: the Amplitude project's number, or its folder; ``None``: of all projects.
+        pass_over: as in ``find_streams``.
+
+    Raises:
+        LedgerNotFoundError: the cohort has no ledger.
+        StatePathError: the root itself cannot be read.
+    """
+    cohort, others = folder_name(cohort_id), set()
+    found = []
+    for app, cohorts in _apps(store, pass_over):
+        others.update(cohorts)
+        if cohort not in cohorts or (app_id is not None and app not in {app_id, folder_name(app_id)}):
+            continue
+        for name in _names(store, f"{app}/{cohort}", pass_over):
+            stream = FoundStream(app, cohort, Destination(name, name))
+            if is_destination_folder(name) and _is_ledger(store, stream.folder, pass_over):
+                found.append(stream)
+    if not found:
+        raise LedgerNotFoundError(cohort_id, f"in {store.locate('').rstrip('/')}", "cohort", sorted(others - {cohort}))
+    return found
+
+
 def find_cohort_streams(
     store: Store, cohort_id: str, destinations: Sequence[Destination], app_id: str | None = None
 ) -> list[Stream]:

@@ -167,6 +167,8 @@ def write_corrective_commit(
             report={},
             delivered_generation=_delivered_generation(ledger),
             origin=like.origin,
+            run_label=ports.run.label,
+            exported_epoch=max((entry.exported_epoch for entry in ledger.readable_entries()), default=0.0),
         )
     )
 

@@ -66,19 +66,22 @@ class CsvFile:
             raise ExportFileError(f"not CSV with {len(self.names)} columns throughout{where}") from None
 
 
-def read_csv_file(export_file: Path, plain: Path, *, is_end_announced: bool) -> CsvFile:
+def read_csv_file(export_file: Path, plain: Path, *, is_end_announced: bool, is_empty_allowed: bool = False) -> CsvFile:
     """Write an export's file as plain CSV, and return it.
 
     Args:
         export_file: the file as Amplitude sent it.
         plain: where to write it.
         is_end_announced: whether a cut is an error already; where not, the file must end with a line break.
+        is_empty_allowed: whether a file without a byte is one without rows; its header then has no name.
 
     Raises:
         ExportFileError: it is not UTF-8, or has no header.
         ExportCutOffError: it ends early.
     """
     file_bytes, last = _write_plain(export_file, plain)
+    if is_empty_allowed and not file_bytes:
+        return CsvFile(plain, (), 0)
     # A field that is cut after a doubled quote, or before a comma, still is a field, and names another user.
     if not (is_end_announced or last in {b"\r", b"\n"}):
         raise ExportCutOffError("ends inside a line")

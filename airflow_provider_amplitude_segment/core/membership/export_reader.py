@@ -10,8 +10,7 @@ from airflow_provider_amplitude_segment.core.disk_space import stating_room, syn
 from airflow_provider_amplitude_segment.core.engine.scratch import remove_scratch
 from airflow_provider_amplitude_segment.core.export.cohort import MAX_EXPORT_MEMBERS
 from airflow_provider_amplitude_segment.core.membership.csv_file import inflated_bytes
-from airflow_provider_amplitude_segment.core.membership.membership import read_membership
-from airflow_provider_amplitude_segment.core.user_properties import MAX_BYTES
+from airflow_provider_amplitude_segment.core.membership.membership import log_counts, read_membership
 from airflow_provider_amplitude_segment.exceptions import ExportCutOffError, ExportFileError
 
 if TYPE_CHECKING:
@@ -79,25 +78,11 @@ def fetch_membership(
     except ExportFileError as error:
         raise type(error)(error.fault, request_id) from None
     remove_scratch(file)
-    _log_counts(membership)
+    log_counts(membership)
     if membership.rows >= MAX_EXPORT_MEMBERS:
         fault = f"it has {membership.rows:,} rows, and Amplitude cuts an export off at {MAX_EXPORT_MEMBERS:,}"
         raise ExportFileError(fault, request_id)
     return membership
-
-
-def _log_counts(membership: Membership) -> None:
-    log.info(
-        "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
-        *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),
-    )
-    if membership.too_long:
-        log.warning(
-            "%s members have user properties of more than %s bytes, the most that is sent beside the trait. They are "
-            "sent without their user properties and keep those that were delivered before.",
-            f"{membership.too_long:,}",
-            f"{MAX_BYTES:,}",
-        )
 
 
 def find_missing_rows(rows: int, listed: int | None) -> str | None:

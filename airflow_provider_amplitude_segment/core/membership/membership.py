@@ -7,6 +7,7 @@ are different, valid IDs. A row whose user ID is empty or only white space is an
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
+
+log = logging.getLogger(__name__)
 
 # White space as Python's str.isspace() defines it, in RE2's syntax.
 _BLANK = r"[\p{Z}\t-\r\x1c-\x1f\x{85}]*"
@@ -94,21 +97,45 @@ def read_membership(
     if columns:
         more = "".join(f", nullif({text}, '') AS {user_properties.column(name)}" for name, text in columns.items())
         write = partial(write_parquet, to=exported, group_rows=user_properties.group_rows(properties))
-        file.write(engine, f"SELECT {_id(user_id)}{more} FROM csv", write)
-        counted = f"SELECT user_id, count(*) AS rows FROM {parquet_rows(exported)} GROUP BY 1"
-        engine.execute(write_parquet(counted, path, is_kept=False))
+        file.write(engine, f"SELECT {id_column(user_id)}{more} FROM csv", write)
     else:
         write = partial(write_parquet, to=path, is_kept=False)
-        file.write(engine, f"SELECT {_id(user_id)}, count(*) AS rows FROM csv GROUP BY 1", write)
+        file.write(engine, f"SELECT {id_column(user_id)}, count(*) AS rows FROM csv GROUP BY 1", write)
     remove_scratch(file.path)
+    if columns:
+        return count_members(engine, exported, properties, file.file_bytes)
+    return _counted(engine, path, file.file_bytes)
+
+
+def count_members(
+    engine: duckdb.DuckDBPyConnection, exported: Path, properties: Sequence[str], file_bytes: int
+) -> Membership:
+    """Return the membership of rows with ``user_id`` and user properties; their file is removed.
+
+    Args:
+        engine: a DuckDB connection.
+        exported: Parquet of the rows; ``user_id`` is NULL for an anonymous user.
+        properties: names of the user properties.
+        file_bytes: of the inflated files that they come from.
+    """
+    path = exported.with_name("members.parquet")
+    counted = f"SELECT user_id, count(*) AS rows FROM {parquet_rows(exported)} GROUP BY 1"
+    engine.execute(write_parquet(counted, path, is_kept=False))
+    membership = _counted(engine, path, file_bytes)
+    if properties:
+        return _with_properties(engine, membership, exported, properties)
+    remove_scratch(exported)
+    return membership
+
+
+def _counted(engine: duckdb.DuckDBPyConnection, path: Path, file_bytes: int) -> Membership:
     rows, members, anonymous = one_row(
         engine,
         f"""SELECT coalesce(sum(rows), 0)::BIGINT, count(user_id),
                    coalesce(sum(rows) FILTER (user_id IS NULL), 0)::BIGINT
             FROM {parquet_rows(path)}""",
     )
-    membership = Membership(path, rows, members, anonymous, rows - anonymous - members, file_bytes=file.file_bytes)
-    return _with_properties(engine, membership, exported, properties) if columns else membership
+    return Membership(path, rows, members, anonymous, rows - anonymous - members, file_bytes=file_bytes)
 
 
 def _with_properties(
@@ -141,6 +168,21 @@ def _with_properties(
     )
 
 
-def _id(text: str) -> str:
+def id_column(text: str) -> str:
     """Return the SQL expression of the column ``user_id``: NULL for an anonymous user."""
     return f"CASE WHEN regexp_full_match({text}, '{_BLANK}') THEN NULL ELSE {text} END AS user_id"
+
+
+def log_counts(membership: Membership) -> None:
+    """Log what an export, or a set of cohort files, has."""
+    log.info(
+        "The export has %s rows: %s members, %s anonymous (skipped), %s duplicates",
+        *(f"{n:,}" for n in (membership.rows, membership.members, membership.anonymous, membership.duplicates)),
+    )
+    if membership.too_long:
+        log.warning(
+            "%s members have user properties of more than %s bytes, the most that is sent beside the trait. They are "
+            "sent without their user properties and keep those that were delivered before.",
+            f"{membership.too_long:,}",
+            f"{user_properties.MAX_BYTES:,}",
+        )

@@ -11,14 +11,16 @@ is sent only by ``full``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine.database import one_row
 from airflow_provider_amplitude_segment.core.engine.engine_file import literal, parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.engine.scratch import remove_scratch
+from airflow_provider_amplitude_segment.core.ledger.event_columns import NUMBER, OWED, owed_column
 from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, properties_query
+from airflow_provider_amplitude_segment.core.plan.events import event_condition, numbered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from airflow_provider_amplitude_segment.core.ledger.entry import PlanMode, TraitOrigin
+    from airflow_provider_amplitude_segment.core.ledger.event_columns import EventTerms
     from airflow_provider_amplitude_segment.core.membership.membership import Membership
 
 
@@ -56,6 +59,7 @@ class Diff:
         known_true: users with ``true`` under the current key, in doubt or not.
         leaving: those of ``known_true`` who are no longer members.
         known: pairs under any key that Segment may hold as ``true``.
+        events: changes with an event for a journey; ``None`` where events are off.
     """
 
     changes: Path
@@ -70,6 +74,7 @@ class Diff:
     known_true: int = 0
     leaving: int = 0
     known: int = 0
+    events: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +86,18 @@ class PlanTerms:
         mode: ``incremental`` sends what differs, ``full`` everything, ``retire`` ``false`` for every pair.
         export_request_id: the export that is delivered; empty for a retirement.
         origin: the task that named the trait key; ``None`` for a retirement.
+        exported_epoch: when the membership was exported, in seconds since 1970; 0 for a retirement.
+        events: what the plan's events are called; ``None`` where events are off.
+        carries_events: the changes that are an entry or an exit have an event.
     """
 
     trait: str
     mode: PlanMode
     export_request_id: str = ""
     origin: TraitOrigin | None = None
+    exported_epoch: float = 0.0
+    events: EventTerms | None = None
+    carries_events: bool = False
 
 
 def diff_membership(
@@ -108,18 +119,33 @@ def diff_membership(
     group_rows = user_properties.group_rows(properties)
     if state is None:
         # All have one trait and one value.
-        added = f"SELECT {columns} FROM ({_pairs(engine, membership, state, terms)}) {order and 'ORDER BY user_id'}"
+        pairs = _pairs(engine, membership, state, terms)
+        if terms.events is not None:
+            pairs = f"SELECT *, {_first_number(terms)} AS {NUMBER} FROM ({pairs})"
+            columns = f"{columns}, {NUMBER}"
+        added = f"SELECT {columns} FROM ({pairs}) {order and 'ORDER BY user_id'}"
         engine.execute(write_parquet(added, to, group_rows=group_rows))
-        return Diff(to, planned=membership.members, entered=membership.members)
+        diff = Diff(to, planned=membership.members, entered=membership.members)
+        return diff if terms.events is None else _with_events(engine, diff)
     # The outer join is evaluated once. What it leaves out are members with ``true``, who need no message.
     due = to.with_name("due.parquet")
     pairs = f"SELECT * EXCLUDE (rejections) FROM ({_pairs(engine, membership, state, terms)}) WHERE is_due"
     engine.execute(write_parquet(pairs, due, group_rows=group_rows))
     diff = _count(engine, due, membership.members, to)
-    planned = f"SELECT {columns} FROM {parquet_rows(due)} WHERE is_sent {order}"
+    more = f", {numbered('ORDER BY trait, user_id')}" if terms.events is not None else ""
+    planned = f"SELECT {columns}{more} FROM {parquet_rows(due)} WHERE is_sent {order}"
     engine.execute(write_parquet(planned, to, group_rows=group_rows))
     remove_scratch(due)
-    return diff
+    return diff if terms.events is None else _with_events(engine, diff)
+
+
+def _first_number(terms: PlanTerms) -> str:
+    return "row_number() OVER (ORDER BY user_id) - 1" if terms.carries_events else "NULL::BIGINT"
+
+
+def _with_events(engine: duckdb.DuckDBPyConnection, diff: Diff) -> Diff:
+    (events,) = one_row(engine, f"SELECT count({NUMBER}) FROM {parquet_rows(diff.changes)}")
+    return replace(diff, events=int(events))
 
 
 def _count(engine: duckdb.DuckDBPyConnection, due: Path, members: int, changes: Path) -> Diff:
@@ -165,15 +191,33 @@ def _pairs(engine: duckdb.DuckDBPyConnection, membership: Membership, state: Pat
     is_full = "false" if terms.mode == "incremental" else "true"
     waits = f"rejections >= {REJECTIONS_BEFORE_WAITING}" if terms.mode == "incremental" else "false"
     trait, listed = literal(terms.trait), user_properties.listed(membership.property_names)
-    return f"""SELECT *, (delivered IS DISTINCT FROM value OR in_doubt OR has_changed OR {is_full}) AS is_due,
-               (is_due AND NOT ({waits})) AS is_sent
-        FROM (
+    has_events = terms.events is not None and state is not None
+    compared = _with_event(engine, state, terms) if has_events else "compared"
+    return f"""WITH compared AS (
             SELECT trait, user_id, member IS NOT NULL AS value, delivered, trait = {trait} AS is_current,
                    coalesce(in_doubt, false) AS in_doubt, coalesce(rejections, 0) AS rejections,
                    coalesce(has_changed, false) AS has_changed{listed}
             FROM ({pairs_query(state)}) FULL OUTER JOIN (
                 SELECT {trait} AS trait, * FROM ({_members(engine, membership, state)})
             ) USING (trait, user_id)
+        )
+        SELECT *, (delivered IS DISTINCT FROM value OR in_doubt OR has_changed OR {is_full}) AS is_due,
+               (is_due AND NOT ({waits})) AS is_sent
+        FROM {compared}"""
+
+
+def _with_event(engine: duckdb.DuckDBPyConnection, state: Path | None, terms: PlanTerms) -> str:
+    """Return the table of the compared pairs with ``has_event``; an event that is owed sends a pair again."""
+    at_least_once = terms.events is not None and terms.events.is_at_least_once
+    owed = f"SELECT trait, user_id, {OWED} FROM ({pairs_query(state, owed_column(engine, state))})"
+    return f"""(
+            SELECT compared.* REPLACE (in_doubt OR {OWED} IS NOT NULL AS in_doubt),
+                   {event_condition(carries=terms.carries_events, is_at_least_once=at_least_once)} AS has_event
+            FROM compared LEFT JOIN ({owed}) USING (trait, user_id) LEFT JOIN (
+                SELECT user_id, true AS is_elsewhere, coalesce(bool_or({OWED}), false) AS is_owed_elsewhere
+                FROM ({pairs_query(state, owed_column(engine, state))})
+                WHERE trait <> {literal(terms.trait)} AND (delivered OR in_doubt) GROUP BY user_id
+            ) USING (user_id)
         )"""
 
 

@@ -6,13 +6,14 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeGuard
 
-from airflow_provider_amplitude_segment.core.clock import later_timestamp
+from airflow_provider_amplitude_segment.core.clock import is_ahead, later_timestamp, timestamp
 from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_csv
 from airflow_provider_amplitude_segment.core.ledger.entry import Plan, TraitOrigin
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, dry_run_file
 from airflow_provider_amplitude_segment.core.ledger.state import read_state
 from airflow_provider_amplitude_segment.core.ledger.stream import fingerprint
 from airflow_provider_amplitude_segment.core.plan.diff import PlanTerms, diff_membership
+from airflow_provider_amplitude_segment.core.plan.events import event_terms, fingerprint_part, has_events, warn_of_doubt
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport
 from airflow_provider_amplitude_segment.core.user_properties import check_names, members_of_object, names_in
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from airflow_provider_amplitude_segment.core.export.run_checkpoint import RunCheckpoint
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, PlanMode
     from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
     from airflow_provider_amplitude_segment.core.ledger.stream import Run, Stream
@@ -96,12 +98,14 @@ class PlanIdentity:
         plan_id: random, so that the message IDs of two plans differ.
         run_key: of the run that writes the plan.
         now: seconds since 1970.
+        run_label: that run, for a reader.
     """
 
     generation: int
     plan_id: str
     run_key: str
     now: float
+    run_label: str = ""
 
 
 def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
@@ -114,12 +118,13 @@ def plan_fingerprint(settings: SyncSettings, trait: str, mode: PlanMode) -> str:
             dict(settings.integrations or {}),
             # Absent without properties, so that a plan of an earlier version is resumed.
             *([list(settings.user_properties)] if settings.user_properties else []),
+            *(fingerprint_part(settings) if mode != "retire" else []),
         ]
     )
 
 
 def decide_terms(
-    opened: OpenedStream, settings: SyncSettings, trait: str, export_request_id: str, run: Run
+    opened: OpenedStream, settings: SyncSettings, trait: str, checkpoint: RunCheckpoint, run: Run
 ) -> PlanTerms:
     """Return a destination's terms: which trait key it is sent, and in which mode.
 
@@ -127,7 +132,7 @@ def decide_terms(
         opened: the destination; if its state is missing, it is sent in full.
         settings: ``on_trait_change``, ``sync_mode`` and ``user_properties``.
         trait: the trait key by the cohort's current name.
-        export_request_id: of the run's export.
+        checkpoint: with the run's export.
         run: its task names the trait key.
 
     Raises:
@@ -147,7 +152,15 @@ def decide_terms(
         trait, origin = newest.trait, newest.origin
     check_names(settings.user_properties, trait)
     mode: SyncMode = "full" if opened.state_missing else settings.sync_mode
-    return PlanTerms(trait, mode, export_request_id, origin)
+    return PlanTerms(trait, mode, checkpoint.export_request_id, origin, checkpoint.exported_at)
+
+
+def add_events(terms: PlanTerms, opened: OpenedStream, settings: SyncSettings, cohort_name: str) -> PlanTerms:
+    """Return the terms with what the plan's events are called, where events are on."""
+    events = event_terms(settings, cohort_name)
+    if events is None:
+        return terms
+    return replace(terms, events=events, carries_events=has_events(opened.newest, terms.mode, settings))
 
 
 def find_resumable(opened: OpenedStream, terms: PlanTerms, settings: SyncSettings, run: Run) -> ResumedDraft | None:
@@ -178,6 +191,8 @@ def compare(
 ) -> NewDraft:
     """Return the draft of the differences between the membership and the destination's state."""
     base = read_state(engine, opened.ledger, opened.newest, opened.scratch)
+    if isinstance(opened.newest, Plan) and opened.newest.events is not None:
+        warn_of_doubt(opened.stream.destination.segment_conn_id, opened.newest, opened.ledger.journal(opened.newest))
     return NewDraft(
         opened, terms, diff_membership(engine, membership, base, terms, opened.scratch / "planned.parquet"), base
     )
@@ -210,10 +225,23 @@ def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) 
         key_fingerprint=destination.key_fingerprint,
         proved_key=_proved_key(ledger, newest),
         origin=draft.terms.origin,
+        run_label=identity.run_label,
         approved_by=draft.approved_by,
+        exported_epoch=_newest_export(draft.terms, newest, identity.now),
+        events=draft.terms.events,
     )
     ledger.write_plan(plan)
     return plan
+
+
+def _newest_export(terms: PlanTerms, newest: Plan | Commit | None, now: float) -> float:
+    """Return when the newest membership of a ledger was exported.
+
+    A time in the future comes from a worker whose clock was wrong. Kept, it would hide the right times after it.
+    """
+    if newest is None or not newest.exported_epoch or is_ahead(timestamp(newest.exported_epoch), now):
+        return terms.exported_epoch
+    return max(terms.exported_epoch, newest.exported_epoch)
 
 
 def _proved_key(ledger: Ledger, newest: Plan | Commit | None) -> str:
@@ -262,10 +290,13 @@ def report_plan(report: DestinationReport, plan: Plan, journal: Journal) -> Dest
         acknowledged=journal.acked.count,
         rejected=len(journal.rejected),
         pending=journal.pending(plan.planned).count,
+        events_acknowledged=journal.events.acked.count,
+        events_rejected=len(journal.events.rejected),
         generation=plan.generation,
         approved_by=plan.approved_by,
     )
 
 
 def _counts(diff: Diff) -> dict[str, int]:
-    return {name: getattr(diff, name) for name in _REPORTED_COUNTS}
+    events = {} if diff.events is None else {"events_planned": diff.events}
+    return {**{name: getattr(diff, name) for name in _REPORTED_COUNTS}, **events}

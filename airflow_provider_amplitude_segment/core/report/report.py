@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_provider_amplitude_segment.core.clock import timestamp
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
-from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, StatePathError, XComValueError
+from airflow_provider_amplitude_segment.core.ledger.pruning import prune_reports
+from airflow_provider_amplitude_segment.exceptions import (
+    AmplitudeSegmentError,
+    GuardError,
+    StatePathError,
+    XComValueError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airflow_provider_amplitude_segment.core.export.run_checkpoint import ExportSource
     from airflow_provider_amplitude_segment.core.ledger.entry import PlanMode
-    from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Store, Stream
+    from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Run, Store, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,9 @@ class DestinationReport:
         error: what ended the sync of this destination, for a reader.
         planned_changes: location of the file that a dry run, or a guard, wrote.
         rejected_users: location of the file with the rejected users and the reasons.
+        events_planned: events of entries and exits in the plan; 0 where ``events`` is off.
+        events_acknowledged: events that Segment responded to with 200.
+        events_rejected: events that Segment, or a size limit, rejected; of a rejected identify, no event is sent.
         source_checked: whether Segment's Public API knows the write key: ``proved``, or ``unknown`` if it could not be
             asked or did not say it; ``None`` if it was not asked, or refuted the key (``error``).
         approved_by: user name of the person who let this sync through a guard; ``None`` if no guard stopped it.
@@ -79,6 +91,9 @@ class DestinationReport:
     rejected_users: str | None = None
     source_checked: str | None = None
     approved_by: str | None = None
+    events_planned: int = 0
+    events_acknowledged: int = 0
+    events_rejected: int = 0
 
     def with_counts(self, counts: Mapping[str, int]) -> DestinationReport:
         """Return the report with a plan's counts, which have the names of its fields."""
@@ -92,15 +107,17 @@ class DestinationReport:
             unchanged=counts["unchanged"],
             in_doubt=counts["in_doubt"],
             skipped=counts["skipped"],
+            events_planned=counts.get("events_planned", 0),
         )
 
     def changes_line(self) -> str:
         """Return the counts of the comparison as a log line."""
         retired = f"{self.retired:,} sent false under an earlier trait key, " if self.retired else ""
+        events = f"; {self.events_planned:,} events" if self.events_planned else ""
         return (
             f"{self.segment_conn_id}: {self.entered:,} entered, {self.exited:,} exited, {retired}"
             f"{self.changed:,} changed, {self.in_doubt:,} in doubt; "
-            f"{self.unchanged:,} unchanged, {self.skipped:,} skipped; trait {self.trait!r}"
+            f"{self.unchanged:,} unchanged, {self.skipped:,} skipped; trait {self.trait!r}{events}"
         )
 
 
@@ -112,13 +129,15 @@ class SyncReport:
         cohort_id: Amplitude's cohort ID.
         cohort_name: as Amplitude lists it.
         cohort_size: members that Amplitude lists, anonymous ones included; ``None`` if Amplitude has not counted them.
-        export_request_id: Amplitude's ID of the export.
+        export_request_id: Amplitude's ID of the export, or the ID of the set of cohort files.
         rows: users in the export, with and without an ID; ``None`` before the export is read.
         members: distinct user IDs.
         anonymous: rows without a user ID, which are skipped.
         duplicates: rows that repeat a user ID.
         exports_left: exports left this month by Amplitude's count before this one; ``None`` if unknown.
         dry_run: whether nothing was sent on purpose.
+        export_source: where the members come from: ``api`` or ``files``.
+        nothing_new: whether every destination had synced this set of cohort files before.
         destinations: a report for each.
     """
 
@@ -132,6 +151,8 @@ class SyncReport:
     duplicates: int | None = None
     exports_left: int | None = None
     dry_run: bool = False
+    export_source: ExportSource = "api"
+    nothing_new: bool = False
     destinations: tuple[DestinationReport, ...] = field(default=())
 
     def with_destination(self, report: DestinationReport) -> SyncReport:
@@ -190,10 +211,38 @@ def error_text(error: BaseException) -> str:
     return str(error) if isinstance(error, AmplitudeSegmentError) else type(error).__name__
 
 
-def save_report(store: Store, report: SyncReport, claims: Mapping[Stream, int]) -> None:
-    """Write ``reports/<claim>.json`` for each stream still claimed; a failure is only a warning."""
+def run_facts(run: Run, now: float, error: BaseException | None) -> dict[str, Any]:
+    """Return what a saved report says of its try: ``run``, ``try``, ``written_at``, ``ended_by`` and ``guard``.
+
+    Args:
+        run: whose try it was.
+        now: seconds since 1970.
+        error: what ended it; ``None`` where it ended well.
+    """
+    return {
+        "run": run.label,
+        "try": run.try_number,
+        "written_at": timestamp(now),
+        "ended_by": None if error is None else type(error).__name__,
+        "guard": isinstance(error, GuardError),
+    }
+
+
+def save_report(
+    store: Store, report: SyncReport, claims: Mapping[Stream, int], facts: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Write ``reports/<claim>.json`` for each stream still claimed, and delete old ones; a failure is only a warning.
+
+    Args:
+        store: where the ledgers are.
+        report: of the try.
+        claims: by stream, the generation of the claim that is held.
+        facts: ``run_facts``, which stand in the file beside the report's fields.
+    """
     for stream, generation in claims.items():
+        ledger = Ledger(store, stream.folder)
         try:
-            Ledger(store, stream.folder).put_report(generation, report.as_dict())
+            ledger.put_report(generation, {**report.as_dict(), **facts})
+            prune_reports(ledger, generation)
         except StatePathError as error:
             log.warning("The report could not be saved: %s", error.happened)

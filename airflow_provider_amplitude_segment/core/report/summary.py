@@ -24,6 +24,8 @@ def summarize(report: SyncReport, *, ending: str) -> list[str]:
 
 def _cohort_line(report: SyncReport) -> str:
     name = f"{report.cohort_name!r} ({report.cohort_id})" if report.cohort_name else report.cohort_id
+    if report.nothing_new:
+        return f"- Amplitude: cohort {name}, nothing new: its newest set of cohort files was synced before"
     if report.members is None:
         export = f"export {report.export_request_id} was not read" if report.export_request_id else "no export"
         return f"- Amplitude: cohort {name}, {export}"
@@ -45,6 +47,11 @@ def _destination_line(part: DestinationReport, report: SyncReport) -> str:
         sent.append(f"{part.acknowledged:,} of {part.planned:,} changes acknowledged by Segment")
     if part.approved_by:
         sent.append(f"let through the guard by {part.approved_by}")
+    if part.events_planned:
+        done = "planned" if report.dry_run else f"acknowledged, {part.events_rejected:,} rejected"
+        count = part.events_planned if report.dry_run else part.events_acknowledged
+        of = "" if report.dry_run else f" of {part.events_planned:,}"
+        sent.append(f"{count:,}{of} events {done}")
     if part.source_checked == "unknown":
         sent.append("the write key is not proved (a warning above says why)")
     for count, what in (

@@ -18,7 +18,7 @@ PREFIX = "amplitude_segment."
 
 AT_COMMIT = ("entered", "exited", "retired", "changed", "in_doubt")
 """Counters of a plan: counted once, by the try that commits it."""
-OF_RESPONSES = ("acknowledged", "rejected")
+OF_RESPONSES = ("acknowledged", "rejected", "events_acknowledged", "events_rejected")
 """Counters of Segment's responses: counted by the try that received them."""
 OF_A_TRY = ("batches", "retries")
 OF_THE_EXPORT = ("members", "anonymous", "exports_left")

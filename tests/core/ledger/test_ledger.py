@@ -8,10 +8,11 @@ from fakes import World
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, Plan, Rejection
+from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Journal, Plan
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, folder_name
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
+from airflow_provider_amplitude_segment.core.ledger.rejection import Rejection
 from airflow_provider_amplitude_segment.core.ledger.state_path_mark import FORMAT, encode_entry
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.exceptions import LedgerDamagedError, LedgerFormatError

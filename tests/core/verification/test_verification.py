@@ -47,6 +47,22 @@ def mismatched(proof: "Proof") -> set[str]:
     return {row["user_id"] for row in csv.DictReader(io.StringIO(content.decode()))}
 
 
+def test_users_who_are_healed_have_no_second_event(proof: "Proof") -> None:
+    """Segment lost the identify and the event of one of two users who entered."""
+    proof.sync("ann", events="at-most-once")
+    proof.world.segment.loses = {"bob"}
+    proof.sync("ann", "bob", "cat", events="at-most-once")
+    proof.world.segment.loses = set()
+    with pytest.raises(MismatchError):
+        proof.prepare(heal=True).run()
+    assert (proof.report.mismatches, proof.report.received, proof.report.acknowledged) == (1, 2, 2)
+
+    proof.sync(events="at-most-once")
+
+    assert proof.world.segment.members(TRAIT) == {"ann", "bob", "cat"}
+    assert [proof.world.segment.journey(user) for user in ("ann", "bob", "cat")] == [[], [], ["Cohort Entered"]]
+
+
 def test_a_state_that_segment_has_is_matched_to_the_last_user(proof: "Proof") -> None:
     proof.sync("ann", "bob", "cat")
     proof.sync("bob", "cat", "dan")

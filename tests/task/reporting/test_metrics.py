@@ -119,3 +119,15 @@ def test_exports_left_are_told_where_amplitude_was_asked_anyway(counted: Counted
 
     assert left == sandbox.amplitude.monthly_limit
     assert "exports_left" not in counted.gauges
+
+
+def test_events_are_counted_by_the_try_that_sent_them(counted: Counted, sandbox: Sandbox, sync: Sync) -> None:
+    """The first try sends the identifies and no event, and its retry the events."""
+    sandbox.faults.add(Fault(on="segment.batch", status=501, after=1))
+    with pytest.raises(Exception, match="501"):
+        sync(FakeTaskInstance("run"), events=True, events_on_first_sync=True)
+    assert (counted.counters["acknowledged"], counted.counters.get("events_acknowledged")) == (2, None)
+
+    sync(FakeTaskInstance("run", try_number=2), events=True, events_on_first_sync=True)
+
+    assert (counted.counters["acknowledged"], counted.counters["events_acknowledged"]) == (2, 2)
