@@ -63,7 +63,7 @@ class FileMoves:
         whole = (0.0, *gaps)
         kind = draw.choices(
             ("whole", "late", "never", "delayed", "half-written", "contradictory", "overwritten", "two"),
-            (8, 2, 1, 2, 1, 2 if self._writer.has_crowd else 0, 2, 1),
+            (8, 2, 1, 2, 1, 6 if self._writer.has_crowd else 0, 2, 1),
         )[0]
         if kind == "overwritten" and (self._writer.is_writing or not self._world.file_book.sets):
             kind = "whole"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CROWD = 400
 """Members who make a contradiction large enough to be seen, in some histories."""
 
+_SHORT_SECONDS = 60.0
 _STAMPS = ("%Y-%m-%dT%H:%S", "%Y-%m-%dT%H-%S", "%Y-%m-%dT%H:%M:%S")
 _HOUR = 3600.0
 
@@ -71,6 +72,8 @@ class FileWriter:
         self._await_a_free_name(fault)
         now = self._world.time.seconds
         made = self._files.write(self._cohort.cohort_id, fault=fault, files=0)
+        # No document says in which order the files come.
+        self._random.shuffle(made.unwritten)
         found = WrittenSet(made, [now + seconds for seconds in due])
         self.book.sets.append(found)
         if due and due[0] > _HOUR:
@@ -90,7 +93,7 @@ class FileWriter:
         coming = [found for found in self.book.sets if found.due]
         if not coming:
             self._move_a_user()
-            can_overwrite = bool(self.book.sets) and self._random.random() < 0.6
+            can_overwrite = bool(self.book.sets) and self._random.random() < 0.8
             self.begin((0.0, 7.0, 14.0), "overwritten" if can_overwrite else None)
             return
         found = min(coming, key=lambda found: found.due[0])
@@ -149,10 +152,8 @@ class FileWriter:
             time.pass_by(1.0)
 
     def _move_a_user(self) -> None:
-        users = self._cohort.user_ids
-        if len(users) > 1:
-            users[1:2] = [] if self._random.random() < 0.5 else [users[1], f"newcomer-{self._random.randint(1, 30)}"]
-            self._cohort.user_ids = list(dict.fromkeys(users))
-
-
-_SHORT_SECONDS = 60.0
+        """Let a member exit, and mostly one enter whose ID is as long, so that a file may keep its size."""
+        draw, members = self._random, list(self._cohort.user_ids)
+        leaving = draw.choice([user for user in members if user.startswith("user-")] or members[1:] or members)
+        entering = [f"user-9{draw.randint(0, 99):02}"] if draw.random() < 0.8 else []
+        self._cohort.user_ids = list(dict.fromkeys([*entering, *(user for user in members if user != leaving)]))
