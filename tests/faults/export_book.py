@@ -26,9 +26,11 @@ class ExportBook:
 
     Attributes:
         renewed: requests by a run whose earlier export was overtaken or too old by then, so that it had to spend anew.
+        misdated: exports that a worker with a wrong clock requested, and so dated in the ledger.
     """
 
     renewed: int = 0
+    misdated: set[str] = field(default_factory=set)
     _requested: dict[str, _Request] = field(default_factory=dict)
     _planned: list[tuple[str, int, str]] = field(default_factory=list)
 
@@ -42,7 +44,10 @@ class ExportBook:
         if earlier is not None:
             overtaken = self.is_overtaken(earlier.request_id, earlier.claims)
             self.renewed += overtaken or now + process.ahead - earlier.at > _FILE_SECONDS
-        self._requested[run_key] = _Request(json.loads(answer)["request_id"], now, dict(claims))
+        request_id = json.loads(answer)["request_id"]
+        if process.ahead:
+            self.misdated.add(request_id)
+        self._requested[run_key] = _Request(request_id, now, dict(claims))
 
     def is_overtaken(self, request_id: str, claims: dict[str, int]) -> bool:
         """Return whether another export, or a set of files, was planned under a newer claim than these."""

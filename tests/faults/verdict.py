@@ -102,7 +102,7 @@ def _delivered_members(
     """Return who Segment should believe to be a member, and what is wrong with having delivered this export or set."""
     if not attempt.from_files:
         export = world.sandbox.amplitude.complete_export(export_id)
-        if attempt.process.ahead:
+        if attempt.process.ahead or export_id in world.book.misdated:
             world.file_book.forget_delivered(destination)
         else:
             world.file_book.note_export(destination, export.requested)

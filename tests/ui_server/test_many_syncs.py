@@ -21,11 +21,12 @@ RUNS = 100
 
 @pytest.fixture
 def queries() -> Iterator[list[str]]:
-    """The statements that reach the database."""
+    """The queries of a route, without the one by which Airflow 3.2 asks whether a login is revoked."""
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        seen.append(statement)
+        if statement.lstrip().startswith("SELECT") and "revoked_token" not in statement:
+            seen.append(statement)
 
     event.listen(settings.engine, "before_cursor_execute", note)
     yield seen
@@ -55,10 +56,10 @@ def test_a_list_of_20_000_reports_takes_a_few_queries(ask: Ask, session: Any, qu
     assert (len(listed["syncs"]), listed["truncated"]) == (COHORTS, False)
     assert {row["run_id"] for row in listed["syncs"]} == {"scheduled__99"}
     # The DAGs with reports, the DAGs that the user may read, their teams, the reports, the newest task instances.
-    assert len([statement for statement in queries if statement.lstrip().startswith("SELECT")]) <= 6
+    assert len(queries) <= 6
 
     queries.clear()
     asked = {"dag_id": "many", "task_id": "sync", "map_index": 7, "cohort_id": "c7", "destination": "d1"}
     runs = timed(ask, "history", **asked)["runs"]
     assert [run["members"] for run in runs] == [100_000 + day for day in reversed(range(RUNS))]
-    assert len([statement for statement in queries if statement.lstrip().startswith("SELECT")]) <= 6
+    assert len(queries) <= 6

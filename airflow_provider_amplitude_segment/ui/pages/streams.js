@@ -30,7 +30,7 @@ export function isAtWork(state) {
   return AT_WORK.has(state);
 }
 
-/** What tells a stream from another, for addresses and for React. */
+/** What identifies a stream, for addresses and for React. */
 export function streamKey(stream) {
   return [stream.dag_id, stream.task_id, stream.map_index ?? -1, stream.cohort_id, stream.destination].map(encodeURIComponent).join("/");
 }
