@@ -19,6 +19,7 @@ from airflow_provider_amplitude_segment.exceptions import (
     CohortFilesMissingError,
     CohortFilesOlderError,
     CohortFilesProjectError,
+    RejectedUsersError,
     SegmentUnavailableError,
 )
 
@@ -118,6 +119,21 @@ def test_anonymous_users_are_counted_and_not_sent(files: World) -> None:
     report = files.sync("c1", files=True)
 
     assert (report.rows, report.members, report.anonymous) == (3, 1, 2)
+
+
+def test_users_that_segment_rejected_are_sent_again_from_the_same_set(files: World) -> None:
+    files.segment.poisoned = {"bob"}
+    with pytest.raises(RejectedUsersError):
+        files.sync("c1", files=True)
+    files.segment.poisoned = set()
+    files.clock.pass_by(600)
+
+    again = files.sync("c1", files=True)
+
+    assert files.segment.members(TRAIT) == {"ann", "bob"}
+    assert (again.nothing_new, again.destinations[0].acknowledged) == (False, 1)
+    files.clock.pass_by(600)
+    assert files.sync("c1", files=True).nothing_new
 
 
 def test_a_set_is_synced_once(files: World) -> None:

@@ -73,9 +73,9 @@ def judge_success(world: World, attempt: Attempt) -> Iterator[Finding]:
         yield from judge_members(world, destination, members, newest.trait, doubted | world.lost.unhealed)
         counts = report.destination(destination.name)
         pairs = sum(in_doubt for _, in_doubt, _ in world.state(destination).values())
-        # Where the set was synced before, users that were rejected then wait for the next set.
+        # Where the set was synced before, users that were skipped then are still in doubt.
         is_settled = attempt.from_files and counts.follows == counts.generation
-        if pairs != counts.rejected + counts.skipped and not is_settled:
+        if pairs != counts.rejected + (newest.report["skipped"] if is_settled else counts.skipped):
             yield "wrong", f"{pairs} pairs in doubt after a sync with {counts.rejected=} and {counts.skipped=}"
 
 

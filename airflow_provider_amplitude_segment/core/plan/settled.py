@@ -19,7 +19,8 @@ def report_settled(
     """Return the report of a destination that has nothing new; ``None`` where the set must be compared.
 
     It has nothing new if its newest entry is a commit of the same set, with the same trait key, routing and user
-    properties. After a rollback, an erasure or a healing the set is compared again, and ``full`` always sends it.
+    properties. After a rollback, an erasure or a healing the set is compared again, and ``full`` always sends it. So is
+    a set whose sync had rejected users, because a rejected user is sent again.
 
     Args:
         stream: the cohort at this destination.
@@ -32,6 +33,8 @@ def report_settled(
         return None
     trait = newest.trait if settings.on_trait_change == "keep" else trait
     if newest.fingerprint not in {plan_fingerprint(settings, trait, mode) for mode in ("incremental", "full")}:
+        return None
+    if newest.report.get("rejected"):
         return None
     known = newest.report.get("known")
     return DestinationReport(
