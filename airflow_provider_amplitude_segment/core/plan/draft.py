@@ -235,10 +235,7 @@ def write_plan(draft: NewDraft, identity: PlanIdentity, settings: SyncSettings) 
 
 
 def _newest_export(terms: PlanTerms, newest: Plan | Commit | None, now: float) -> float:
-    """Return when the newest membership of a ledger was exported.
-
-    A time in the future comes from a worker whose clock was wrong. Kept, it would hide the right times after it.
-    """
+    """Return when the newest membership was exported; a time in the future would hide the right times after it."""
     if newest is None or not newest.exported_epoch or is_ahead(timestamp(newest.exported_epoch), now):
         return terms.exported_epoch
     return max(terms.exported_epoch, newest.exported_epoch)
