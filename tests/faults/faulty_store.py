@@ -75,8 +75,6 @@ class FaultyStore:
         created = self._write(name, create)
         if created and _kind(name) == "claim":
             self._process.claims[_place(name)] = json.loads(content)["generation"]
-        if created and _kind(name) == "commit":
-            self._world.book.note_commit(_place(name), content)
         return created
 
     def get(self, name: str) -> bytes | None:
@@ -101,6 +99,8 @@ class FaultyStore:
     def _note(self, name: str, content: bytes) -> None:
         if _kind(name) == "claim":
             self._world.claims.note(_place(name), content, self._process, self._world.time.seconds)
+        if _kind(name) == "commit":
+            self._world.book.note_commit(_place(name), content)
         if _kind(name) == "record":
             self._world.file_book.note_record(self._process, content, self._world.time.seconds)
 
