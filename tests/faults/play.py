@@ -6,6 +6,7 @@ import functools
 import logging
 import tempfile
 import threading
+import traceback
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,11 +47,19 @@ def play_history(seed: int, *, files: bool = False) -> History:
             history = History(seed, _sandbox(), Path(folder), files=files)
             _NOW.world = history.world
             with closing(history.world):
-                history.play()
+                _play_to_its_end(history)
             return history
     finally:
         _NOW.world = None
         threading.excepthook = hook
+
+
+def _play_to_its_end(history: History) -> None:
+    try:
+        history.play()
+    except Exception:  # noqa: BLE001 - one history's crash must not hide the others, nor its own seed
+        history.findings.append(("escaped", traceback.format_exc()))
+        history.tally.findings.update(["escaped"])
 
 
 def play_seed(seed: int, files: bool = False) -> tuple[int, Tally, str]:

@@ -6,8 +6,9 @@ it names, the plan's journals, the changes of all plans after the oldest kept co
 deleted commits, and every foreign object: one of another name, or an entry without the mark.
 
 Entries are deleted before the files that they name, so that no entry lacks a file after a kill. A run verifies its
-claim just before it prunes. A run that is paused in between deletes only what was older than the newest plan when it
-listed the folder, and no run reads that.
+claim just before it prunes. A run that is paused in between deletes only what was older than the newest entry when it
+listed the folder, and no run reads that. Files of a generation after the newest entry stay: a claim's owner that paused
+before it wrote its plan may still write it, and then that plan is the newest entry.
 """
 
 from __future__ import annotations
@@ -135,7 +136,9 @@ def unfinished_before(names: Iterable[str], claim: int) -> list[str]:
 
 def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:
     claims = objects_of(names, "claim")[-1:]
-    kept = {str(name) for claim in claims for name in (claim, ObjectName("seen", claim.generation))}
+    newest = max((entry.generation for entry in objects_of(names, "plan", "commit")), default=0)
+    kept = {str(name) for name in objects_of(names, "changes", "base") if name.generation > newest}
+    kept |= {str(name) for claim in claims for name in (claim, ObjectName("seen", claim.generation))}
     for name in objects_of(names, "plan")[-1:]:
         plan = ledger.entry(name)
         if isinstance(plan, Plan):
@@ -178,7 +181,9 @@ def purge(ledger: Ledger, kept: Commit | None, claim: int) -> None:
     """Delete everything that names a user, except the files of ``kept`` and its list of rejected users.
 
     The caller verifies its claim just before. A run that claims after that reads ``kept`` and nothing older. Entries
-    are deleted before the files that they name, so that another call can finish after a kill.
+    are deleted before the files that they name, so that another call can finish after a kill. One case is left: an
+    owner that paused just before it wrote its plan, and wakes after the retry of an earlier run has purged, leaves a
+    plan without files. The next sync raises ``LedgerDamagedError`` then, because users' IDs may not stay for it.
 
     Args:
         ledger: a stream's.
