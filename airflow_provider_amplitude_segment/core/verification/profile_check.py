@@ -109,9 +109,9 @@ class _Answers:
     doubtful: dict[int, tuple[Verdict, str]] = field(default_factory=dict, repr=False)
 
     def note(self, number: int, answer: ProfileAnswer) -> None:
-        """Keep what a response says of the pair at a position."""
+        """Keep what a response says of the pair at a position; once it matched, it needs no other response."""
         found = verdict(self.check.pairs[number].value, answer)
-        if found is None:
+        if found is None or number in self.check.verdicts:
             return
         if isinstance(answer, ProfileUnreadable):
             self.check.unreadable_status = answer.status

@@ -113,14 +113,17 @@ class ProfileRequests:
     stop: threading.Event
     pacer: RequestPacer
     _probe: Callable[[], Any] | None = field(default=None, init=False, repr=False)
+    _probed: int | None = field(default=None, init=False)
+    """The number of the probe's request; ``None`` if an earlier call of ``send_all`` sent it."""
 
     def send_all(self, requests: Mapping[int, Callable[[], Any]], note: Callable[[int, Any], None]) -> None:
         """Send each request until its response is final, and note the response.
 
         Args:
             requests: by number, from 0; each is one attempt, in any thread.
-            note: called in this thread, with a number and its response, as soon as it came. A request that fails again
-                and again while others have responses gets ``ProfileUnreadable``.
+            note: called in this thread, with a number and its response, as soon as it came; again if the request was
+                sent again as a probe. A request that fails again and again while others have responses gets
+                ``ProfileUnreadable``.
 
         Raises:
             SegmentApiUnavailableError: no request had a final response for too long; those noted stay valid.
@@ -128,7 +131,7 @@ class ProfileRequests:
             SegmentApiRefusedError: a request raised it.
             VerificationStoppedError: ``stop`` was set.
         """
-        pending, tries = dict(requests), Counter[int]()
+        pending, tries, self._probed = dict(requests), Counter[int](), None
         quiet, answered_at = 0, self.clock.monotonic()
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="profile") as pool:
             while pending:
@@ -207,13 +210,15 @@ class ProfileRequests:
                     if isinstance(response, RetryLater | SegmentApiAnswerError):
                         sent.fail(number, response)
                         continue
-                    if not isinstance(response, ProfileUnreadable):
-                        self._probe = call
                     sent.in_a_row, sent.answered = 0, sent.answered + 1
                     if number != _PROBE:
                         sent.noted += 1
                         del pending[number]
                         note(number, response)
+                        if not isinstance(response, ProfileUnreadable):
+                            self._probe, self._probed = call, number
+                    elif self._probed is not None:
+                        note(self._probed, response)
                 if self.stop.is_set():
                     raise VerificationStoppedError(self.label)
         except CancelledError:

@@ -93,6 +93,23 @@ def test_one_id_that_turns_bad_between_two_questions_is_unreadable(proof: "Proof
     assert (report.unreadable, report.matched) == (1, 39)
 
 
+def test_a_user_who_is_asked_for_again_to_learn_whether_the_api_responds_matches_if_segment_knows_it_by_then(
+    proof: "Proof",
+) -> None:
+    proof.sync("ann", "bob")
+    proof.profile.faulty = {"bob": RetryLater(500)}
+
+    def before(user: str) -> None:
+        is_late = user == "ann" and "ann" not in proof.profile.asked
+        proof.profile.late = {"ann": proof.world.clock.now() + 1} if is_late else {}
+
+    proof.profile.before = before
+
+    report = proof.verify(recheck_seconds=0)
+
+    assert (report.unreadable, report.matched, report.mismatches) == (1, 1, 0)
+
+
 def test_an_id_for_which_the_rate_limit_speaks_is_never_unreadable(proof: "Proof") -> None:
     proof.sync(*USERS)
     proof.profile.faulty = {"user7": RetryLater(429)}
