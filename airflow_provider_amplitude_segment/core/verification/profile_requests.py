@@ -211,14 +211,13 @@ class ProfileRequests:
                         sent.fail(number, response)
                         continue
                     sent.in_a_row, sent.answered = 0, sent.answered + 1
-                    if number != _PROBE:
-                        sent.noted += 1
-                        del pending[number]
-                        note(number, response)
-                        if not isinstance(response, ProfileUnreadable):
-                            self._probe, self._probed = call, number
-                    elif self._probed is not None:
-                        note(self._probed, response)
+                    sent.noted += number != _PROBE
+                    pending.pop(number, None)
+                    asked = self._probed if number == _PROBE else number
+                    if asked is not None:
+                        note(asked, response)
+                    if not isinstance(response, ProfileUnreadable):
+                        self._probe, self._probed = call, asked
                 if self.stop.is_set():
                     raise VerificationStoppedError(self.label)
         except CancelledError:
