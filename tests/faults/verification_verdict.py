@@ -58,7 +58,7 @@ def judge_verification(world: World, attempt: VerifyAttempt, found: Found) -> It
     if newest is None or not (newest.generation == found.generation or (own and newest.generation > found.generation)):
         # Another run has written meanwhile.
         return
-    if report.generation not in {None, found.generation}:
+    if report.generation not in {None, found.generation} or found.is_commit is not isinstance(newest, Commit):
         # It was paused before it read the ledger, and read what another run wrote.
         return
     sent = world.sandbox.segment.batches_received, world.sandbox.amplitude.exports_spent

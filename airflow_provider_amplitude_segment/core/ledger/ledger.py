@@ -8,7 +8,8 @@ names its files with size and SHA-256:
     commit-n.json  snapshot-n-c.parquet                 the state after
     current.json                                        a hint at the newest commit
 
-The state is that of the highest ``n`` with a plan or a commit (design 4). Objects without their ``.json`` are ignored.
+The state is that of the entry on which the highest claim worked (``object_names.entries_of``): the plan or commit of
+the highest ``n``, unless a later claim resumed an earlier plan. Objects without their ``.json`` are ignored.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import (
     CURRENT,
     SIDE_FOLDERS,
     ObjectName,
+    entries_of,
     foreign_names,
     foreign_names_beside,
     objects_of,
@@ -66,7 +68,7 @@ class Ledger:
         self.folder = folder
 
     def newest(self) -> Plan | Commit | None:
-        """Return the entry with the state: the commit, or else the plan, of the highest generation.
+        """Return the entry with the state: the newest one, as ``entries_of`` orders them.
 
         Raises:
             LedgerFormatError: the entry has another format.
@@ -93,8 +95,8 @@ class Ledger:
         return self._store.names(f"{self.folder}/{folder}")
 
     def entries(self) -> list[ObjectName]:
-        """Return the names of the plans and commits, the oldest first, and a commit after its plan."""
-        return sorted(objects_of(self.names(), "plan", "commit"), key=lambda e: (e.generation, e.kind == "commit"))
+        """Return the names of the plans and commits, the oldest first, as ``entries_of`` orders them."""
+        return entries_of(self.names())
 
     def entry(self, name: ObjectName) -> Plan | Commit:
         """Return the plan or the commit of a name."""

@@ -26,6 +26,7 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import (
     REPORTS,
     VERIFICATION,
     ObjectName,
+    entries_of,
     is_unfinished_beside,
     names_users,
     objects_of,
@@ -40,7 +41,7 @@ from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, st
 from airflow_provider_amplitude_segment.exceptions import LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import duckdb
@@ -136,15 +137,16 @@ def unfinished_before(names: Iterable[str], claim: int) -> list[str]:
 
 def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:
     claims = objects_of(names, "claim")[-1:]
-    newest = max((entry.generation for entry in objects_of(names, "plan", "commit")), default=0)
+    entries = entries_of(names)
+    newest = entries[-1].generation if entries else 0
     kept = {str(name) for name in objects_of(names, "changes", "base") if name.generation > newest}
     kept |= {str(name) for claim in claims for name in (claim, ObjectName("seen", claim.generation))}
-    for name in objects_of(names, "plan")[-1:]:
+    for name in [entry for entry in entries if entry.kind == "plan"][-1:]:
         plan = ledger.entry(name)
         if isinstance(plan, Plan):
             kept |= {str(name), plan.changes.name, *([plan.base.name] if plan.base else [])}
         kept |= {str(acked) for acked in objects_of(names, "acked") if acked.generation == name.generation}
-    commits = _last_commits(ledger, names, keep_commits)
+    commits = _last_commits(ledger, entries, keep_commits)
     # A rollback to a commit needs the changes of all later plans, also of abandoned ones.
     kept |= {str(c) for c in objects_of(names, "changes") if commits and c.generation > commits[-1].generation}
     for commit in commits:
@@ -152,13 +154,13 @@ def _kept(ledger: Ledger, names: Iterable[str], keep_commits: int) -> set[str]:
     return kept
 
 
-def _last_commits(ledger: Ledger, names: Iterable[str], syncs: int) -> list[Commit]:
+def _last_commits(ledger: Ledger, entries: Sequence[ObjectName], syncs: int) -> list[Commit]:
     """Return the commits of the last syncs, and the corrective ones after the first of them; the newest first.
 
     A verification that heals each day makes as many commits as the syncs, and must not push out theirs.
     """
     found: list[Commit] = []
-    for name in reversed(objects_of(names, "commit")):
+    for name in reversed([entry for entry in entries if entry.kind == "commit"]):
         if sum(commit.delivered_generation == commit.generation for commit in found) == syncs:
             break
         found.append(ledger.commit(name.generation))

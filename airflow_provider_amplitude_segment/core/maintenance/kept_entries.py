@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
-from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, objects_of
+from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, entries_of, objects_of
 from airflow_provider_amplitude_segment.core.report.saved_report import read_saved_reports
 
 if TYPE_CHECKING:
@@ -66,14 +66,15 @@ def read_kept_entries(ledger: Ledger) -> KeptEntries:
         StatePathError: the store failed.
     """
     names = ledger.names()
-    commits = {name.generation: ledger.commit(name.generation) for name in objects_of(names, "commit")}
+    entries = entries_of(names)
+    commits = {name.generation: ledger.commit(name.generation) for name in entries if name.kind == "commit"}
     plan = None
-    for name in objects_of(names, "plan")[-1:]:
+    for name in [entry for entry in entries if entry.kind == "plan"][-1:]:
         entry = ledger.entry(name)
         plan = entry if isinstance(entry, Plan) else None
-    newest: Plan | Commit | None = commits[max(commits)] if commits else None
-    if plan is not None and (newest is None or plan.generation > newest.generation):
-        newest = plan
+    newest: Plan | Commit | None = plan
+    if entries and entries[-1].kind == "commit":
+        newest = commits[entries[-1].generation]
     changes = tuple(name.generation for name in objects_of(names, "changes") if _is_planned(name, plan, commits))
     return KeptEntries(newest, plan, commits, changes, tuple(read_saved_reports(ledger, REPORTS_READ)))
 

@@ -4,8 +4,7 @@ import pytest
 from fakes import World
 
 from airflow_provider_amplitude_segment.core.delivery.response import no_response
-from airflow_provider_amplitude_segment.core.ledger.claim import CLAIM_SECONDS
-from airflow_provider_amplitude_segment.exceptions import ClaimLostError, SegmentUnavailableError, StatePathError
+from airflow_provider_amplitude_segment.exceptions import SegmentUnavailableError, StatePathError
 
 TRAIT = "Power Users (c1)"
 
@@ -47,32 +46,6 @@ def test_abandoned_plans_are_folded_and_then_taken_away(world: World) -> None:
 
     assert world.segment.members(TRAIT) == {"user-5"}
     assert world.segment.former(TRAIT) == {"ann", *(f"user-{day}" for day in range(5))}
-
-
-def test_the_files_of_a_plan_that_its_paused_owner_has_not_written_yet_stay(world: World) -> None:
-    """A run's retry finishes plan 1 under claim 3, while the owner of claim 2 is paused just before plan 2."""
-    world.amplitude.cohort("c1", "Power Users", ["ann", "bob"])
-    world.segment.script = [no_response("ConnectionError")] * 20
-    with pytest.raises(SegmentUnavailableError):
-        world.attempt("c1", run="a")
-    world.segment.script = []
-
-    def let_run_a_finish(name: str) -> None:
-        if name.endswith("plan-2.json"):
-            world.store.before_write = lambda _name: None
-            world.clock.pass_by(CLAIM_SECONDS + 1)
-            world.sync("c1", run="a")
-
-    world.store.before_write = let_run_a_finish
-    with pytest.raises(ClaimLostError):
-        world.attempt("c1", run="b")
-    assert numbered(world, "plan")[-1] == "plan-2.json"
-    world.amplitude.cohort("c1", "Power Users", ["ann"])
-    world.sync("c1", run="c")
-
-    assert world.segment.members(TRAIT) == {"ann"}
-    assert world.segment.former(TRAIT) == {"bob"}
-    assert numbered(world, "base") == ["base-4.parquet"]
 
 
 def test_a_place_that_takes_nothing_away_only_warns(world: World, caplog: pytest.LogCaptureFixture) -> None:
