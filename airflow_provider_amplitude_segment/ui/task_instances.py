@@ -89,8 +89,9 @@ def unreported_instances(session: Session, tasks: Collection[tuple[str, str]]) -
 
 
 def find_instance(session: Session, instance: Instance) -> Any:
-    """Return ``id``, ``state``, ``try_number`` and ``operator`` of a task instance, or ``None``."""
-    statement = select(TaskInstance.id, TaskInstance.state, TaskInstance.try_number, TaskInstance.operator).where(
+    """Return ``id``, ``state``, ``try_number``, ``operator`` and ``next_method`` of a task instance, or ``None``."""
+    columns = (TaskInstance.id, TaskInstance.state, TaskInstance.try_number, TaskInstance.operator)
+    statement = select(*columns, TaskInstance.next_method).where(
         TaskInstance.dag_id == instance.dag_id,
         TaskInstance.run_id == instance.run_id,
         TaskInstance.task_id == instance.task_id,
