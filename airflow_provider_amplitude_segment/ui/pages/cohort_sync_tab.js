@@ -76,7 +76,7 @@ function Task({ task, instance }) {
       "div",
       { key: "head", className: "acs-head", role: "status", "aria-live": "polite" },
       h("h2", null, cohort ? `${KINDS[task.kind] ?? "Task"} of ${cohort}` : (KINDS[task.kind] ?? "Task")),
-      h(Badge, { state: task.state }),
+      h(Badge, { state: task.state, asks: isOpen(task.question) }),
     ),
     h("p", { key: "at", className: "acs-quiet" }, task.try_number ? `Try ${task.try_number}. ` : "", report?.at ? ["Reported ", h(Time, { key: "time", at: report.at, compact: true })] : ""),
     task.question && h(Question, { key: "question", question: task.question, instance }),
