@@ -29,7 +29,8 @@ _SYNC_OPERATORS = ("AmplitudeCohortToSegmentOperator", "AmplitudeCohortTraitReti
 _ENDED_WELL = ("success", "skipped", "removed")
 _ENDED_BADLY = ("failed", "upstream_failed")
 # Named one by one, because the database has an index for that; task instances that ended well are the most.
-_STATES = [state.value for state in TaskInstanceState if state.value not in _ENDED_WELL]
+# Airflow 3.3 is the first with `awaiting_input`.
+_STATES = sorted({"awaiting_input", *(state.value for state in TaskInstanceState)} - set(_ENDED_WELL))
 
 
 @dataclass(frozen=True, slots=True)

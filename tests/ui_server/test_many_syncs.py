@@ -18,6 +18,9 @@ Ask = Callable[..., Any]
 log = logging.getLogger(__name__)
 COHORTS = 200
 RUNS = 100
+# The DAGs with syncs, the DAGs that the user may read, the reports, the task instances, the questions; and two for
+# teams, of which Airflow 3.2 and later ask.
+MOST_QUERIES = 7
 
 
 @pytest.fixture
@@ -56,14 +59,13 @@ def test_a_list_of_20_000_reports_takes_a_few_queries(ask: Ask, session: Any, qu
 
     assert (len(listed["syncs"]), listed["truncated"]) == (COHORTS, False)
     assert {row["run_id"] for row in listed["syncs"]} == {"scheduled__99"}
-    # The DAGs with syncs, the DAGs that the user may read, their teams, the reports, the unreported, the questions.
-    assert len(queries) <= 6
+    assert len(queries) <= MOST_QUERIES
 
     queries.clear()
     asked = {"dag_id": "many", "task_id": "sync", "map_index": 7, "cohort_id": "c7", "destination": "d1"}
     runs = timed(ask, "history", **asked)["runs"]
     assert [run["members"] for run in runs] == [100_000 + day for day in reversed(range(RUNS))]
-    assert len(queries) <= 6
+    assert len(queries) <= MOST_QUERIES
 
 
 def test_a_list_with_failures_and_questions_of_each_cohort_takes_as_many_queries_and_two_seconds(
@@ -85,7 +87,7 @@ def test_a_list_with_failures_and_questions_of_each_cohort_takes_as_many_queries
     listed = timed(ask, "syncs")["syncs"]
 
     assert time.monotonic() - began < 2
-    assert len(queries) <= 6
+    assert len(queries) <= MOST_QUERIES
     assert (len(listed), {row["question_open"] for row in listed}) == (COHORTS, {True})
 
 
