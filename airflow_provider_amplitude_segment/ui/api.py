@@ -3,7 +3,7 @@
 No ``from __future__ import annotations`` here, because FastAPI reads the annotations of the routes as they run.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -18,6 +18,7 @@ from airflow_provider_amplitude_segment.ui.static_files import page_files
 from airflow_provider_amplitude_segment.ui.sync_rows import list_runs, list_syncs
 from airflow_provider_amplitude_segment.ui.task_details import task_details
 from airflow_provider_amplitude_segment.ui.task_instances import Instance
+from airflow_provider_amplitude_segment.ui.unreported import dags_with_syncs
 
 MOST_RUNS = 100
 
@@ -48,7 +49,8 @@ def create_app() -> FastAPI:
 def get_syncs(response: Response, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
     """Return a row for each cohort and destination that the user may read."""
     _forbid_caches(response)
-    return list_syncs(session, _readable(dags_with_reports(session), user))
+    dag_ids, with_questions = _readable(dags_with_syncs(session), user)
+    return list_syncs(session, dag_ids, with_questions)
 
 
 def get_history(
@@ -65,8 +67,8 @@ def get_history(
 ) -> dict[str, Any]:
     """Return the runs that synced a cohort to a destination, of all DAGs that the user may read."""
     _forbid_caches(response)
-    dag_ids = _readable(dags_with_reports(session), user)
-    return list_runs(session, dag_ids, cohort_id=cohort_id, destination=destination, limit=limit)
+    dag_ids, with_questions = _readable(dags_with_reports(session), user)
+    return list_runs(session, dag_ids, with_questions, cohort_id=cohort_id, destination=destination, limit=limit)
 
 
 def get_task(
@@ -81,7 +83,7 @@ def get_task(
 ) -> dict[str, Any]:
     """Return what the tab of a task instance shows."""
     _forbid_caches(response)
-    may_read_questions = bool(_allowed({dag_id}, user, DagAccessEntity.HITL_DETAIL))
+    may_read_questions = _rights({dag_id}, user)(dag_id, DagAccessEntity.HITL_DETAIL)
     instance = Instance(dag_id, run_id, task_id, map_index)
     details = task_details(session, instance, with_question=may_read_questions)
     if details is None:
@@ -100,17 +102,20 @@ def get_page(name: str) -> Response:
     return Response(content, media_type=media_type, headers=headers)
 
 
-def _readable(dag_ids: set[str], user: Any) -> set[str]:
-    """Return those of the DAGs whose XComs and task instances the user may read.
+def _readable(dag_ids: set[str], user: Any) -> tuple[set[str], set[str]]:
+    """Return those of the DAGs whose XComs and task instances the user may read; and of these, with questions too.
 
     Airflow's own filter, `ReadableXComFilterDep`, asks for the right to a DAG, not to its XComs; and it needs the
     application of Airflow's own routes.
     """
-    readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-    return _allowed(dag_ids & readable, user, *_ENTITIES)
+    known = dag_ids & get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+    is_allowed = _rights(known, user)
+    readable = {dag_id for dag_id in known if all(is_allowed(dag_id, entity) for entity in _ENTITIES)}
+    return readable, {dag_id for dag_id in readable if is_allowed(dag_id, DagAccessEntity.HITL_DETAIL)}
 
 
-def _allowed(dag_ids: Collection[str], user: Any, *entities: DagAccessEntity) -> set[str]:
+def _rights(dag_ids: Collection[str], user: Any) -> Callable[[str, DagAccessEntity], bool]:
+    """Return a function that says whether the user may read a part of one of the DAGs."""
     # Airflow 3.2 is the first with teams.
     find_teams = getattr(DagModel, "get_dag_id_to_team_name_mapping", None)
     teams = find_teams(sorted(dag_ids)) if find_teams is not None and dag_ids else {}
@@ -120,7 +125,7 @@ def _allowed(dag_ids: Collection[str], user: Any, *entities: DagAccessEntity) ->
         details = DagDetails(id=dag_id, **({"team_name": teams[dag_id]} if teams.get(dag_id) else {}))
         return bool(manager.is_authorized_dag(method="GET", access_entity=entity, details=details, user=user))
 
-    return {dag_id for dag_id in dag_ids if all(is_allowed(dag_id, entity) for entity in entities)}
+    return is_allowed
 
 
 def _forbid_caches(response: Response) -> None:

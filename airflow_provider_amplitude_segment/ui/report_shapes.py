@@ -154,12 +154,12 @@ def read_object(value: object) -> Mapping[str, Any] | None:
     return value if isinstance(value, Mapping) else None
 
 
-def text(raw: Mapping[str, Any] | None, name: str) -> str | None:
-    """Return a text that is not empty, cut after 4,000 characters, or ``None``."""
+def text(raw: Mapping[str, Any] | None, name: str, *, longest: int = _LONGEST_TEXT) -> str | None:
+    """Return a text that is not empty, cut after its longest number of characters, or ``None``."""
     value = raw.get(name) if raw is not None else None
     if not isinstance(value, str) or not value:
         return None
-    return value if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]}…"
+    return value if len(value) <= longest else f"{value[:longest]}…"
 
 
 def count(raw: Mapping[str, Any], name: str) -> int | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from airflow_provider_amplitude_segment.ui.questions import QUESTION_KEY, read_question
 from airflow_provider_amplitude_segment.ui.report_shapes import (
     ShownReport,
     ShownVerification,
@@ -47,7 +48,7 @@ def task_details(session: Session, instance: Instance, *, with_question: bool) -
     found = find_instance(session, instance)
     if found is None:
         return None
-    xcoms = xcoms_of(session, instance, (SYNC_KEY, VERIFY_KEY))
+    xcoms = xcoms_of(session, instance, (SYNC_KEY, VERIFY_KEY, QUESTION_KEY))
     report = read_report(xcoms[SYNC_KEY][0]) if SYNC_KEY in xcoms else None
     verification = read_verification(xcoms[VERIFY_KEY][0]) if VERIFY_KEY in xcoms else None
     kind = _kind(found.operator, report, verification)
@@ -61,7 +62,7 @@ def task_details(session: Session, instance: Instance, *, with_question: bool) -
         "report": None if report is None else {**asdict(report), "at": utc(xcoms[SYNC_KEY][1])},
         "verify_report": None if verification is None else {**asdict(verification), "at": utc(xcoms[VERIFY_KEY][1])},
         "progress": _progress(session, instance),
-        "question": _question(session, found.id) if with_question else None,
+        "question": read_question(session, found, xcoms.get(QUESTION_KEY, (None,))[0]) if with_question else None,
         "error": next((part.error for part in shown.destinations if part.error), None) if shown else None,
         "files": list(_files(shown)) if shown else [],
     }
@@ -116,28 +117,4 @@ def _progress(session: Session, instance: Instance) -> dict[str, Any] | None:
         "try_number": count(raw, "try_number"),
         "at": text(raw, "at"),
         "destinations": destinations,
-    }
-
-
-def _question(session: Session, instance_id: Any) -> dict[str, Any] | None:
-    from airflow.models.hitl import HITLDetail  # noqa: PLC0415 - the tab is all that reads it
-
-    columns = (HITLDetail.subject, HITLDetail.body, HITLDetail.options, HITLDetail.created_at)
-    response = (HITLDetail.chosen_options, HITLDetail.responded_by, HITLDetail.responded_at)
-    asked = session.execute(select(*columns, *response).where(HITLDetail.ti_id == instance_id)).one_or_none()
-    if asked is None:
-        return None
-    user = asked.responded_by if isinstance(asked.responded_by, dict) else {}
-    return {
-        "subject": asked.subject,
-        "body": asked.body,
-        "options": list(asked.options or ()),
-        "created_at": utc(asked.created_at) if asked.created_at else None,
-        "response": {
-            "chosen": list(asked.chosen_options or ()),
-            "by": text(user, "name") or text(user, "id"),
-            "at": utc(asked.responded_at),
-        }
-        if asked.responded_at
-        else None,
     }

@@ -43,6 +43,7 @@ class Try:
     operator: str = "AmplitudeCohortToSegmentOperator"
     xcoms: Mapping[str, object] = field(default_factory=dict)
     rendered: Mapping[str, object] | None = None
+    next_method: str | None = None
     id: object = field(default_factory=_new_id)
 
     @property
@@ -105,9 +106,10 @@ def write(session: Session, tries: Iterable[Try], *, dags: Mapping[str, Mapping[
 
 
 def write_question(session: Session, one: Try, **response: object) -> None:
-    """Write the question that a task instance asks, and the response to it."""
+    """Write the question that a task instance asks, whose code is ``A1B2C3``, and the response to it."""
     model = importlib.import_module("airflow.models.hitl").HITLDetail
-    asked = {"subject": "Send 40 exits?", "body": "| a |", "options": ["Send anyway", "Do not send"], "params": {}}
+    form = {"question": {"value": "A1B2C3", "description": "The code", "schema": {"type": "string"}}}
+    asked = {"subject": "Send 40 exits?", "body": "| a |", "options": ["Send anyway", "Do not send"], "params": form}
     session.execute(insert(model.__table__).values(ti_id=one.id, created_at=NOON, params_input={}, **asked, **response))
     session.commit()
 
@@ -143,7 +145,7 @@ def _run(dag_id: str, run_id: str, at: datetime) -> dict[str, object]:
 def _instance(one: Try) -> dict[str, object]:
     same = {"pool": "default_pool", "pool_slots": 1, "try_number": 1, "max_tries": 2}
     own = {"id": one.id, "state": one.state, "operator": one.operator, "start_date": one.started_at}
-    return {**same, **own, **_names(one)}
+    return {**same, **own, "next_method": one.next_method, **_names(one)}
 
 
 def _xcom(one: Try, key: str, number: int) -> dict[str, object]:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { errorsOf, isOpen, nextStep, planParts, progressText, readError, reasons, sampleHolds, shownTask, standing, sums, verdict } from "../../airflow_provider_amplitude_segment/ui/pages/report.js";
+import { codeSentence, errorsOf, eventSums, isOpen, nextStep, planParts, progressText, readError, reasons, sampleHolds, shownTask, standing, sums, verdict } from "../../airflow_provider_amplitude_segment/ui/pages/report.js";
 
 const base = { planned: 21, acknowledged: 21, rejected: 0, pending: 0, entered: 12, exited: 9, retired: 0, changed: 0, in_doubt: 0, committed: true, error: null };
 
@@ -65,8 +65,26 @@ test("progress is read out, also without a rate", () => {
   assert.equal(progressText({ delivered: 0, planned: 5, per_second: null, seconds_left: null }), "0 of 5 delivered");
 });
 
-test("a question is open until it has a response", () => {
-  assert.deepEqual([null, { response: null }, { response: { chosen: ["Send anyway"] } }].map(isOpen), [false, true, false]);
+test("a question is open where the route says so, whatever else it has", () => {
+  assert.deepEqual([null, { open: true }, { open: false, response: null }, { response: null }].map(isOpen), [false, true, false, false]);
+});
+
+test("a question says which code approves it, and where Airflow's form holds another", () => {
+  assert.equal(codeSentence({ code: "A1B2C3", form_code: "A1B2C3" }), "The code of this question is A1B2C3. Airflow's form holds it already.");
+  assert.match(codeSentence({ code: "D4E5F6", form_code: "A1B2C3" }), /earlier question and its code A1B2C3\. .* enter D4E5F6 in the form's field/);
+  assert.match(codeSentence({ code: "D4E5F6", form_code: null }), /does not hold the code.* enter D4E5F6/);
+  assert.equal(codeSentence({ code: null, form_code: null }), null);
+});
+
+test("events that Segment rejected are in the sentence and in a sum of their own", () => {
+  const events = { ...base, events_planned: 10, events_acknowledged: 7, events_rejected: 3 };
+  assert.deepEqual(eventSums(events), { planned: 10, acknowledged: 7, rejected: 3, unsent: 0, holds: true });
+  assert.equal(standing(events, false), "Done: Segment acknowledged all 21 changes. 7 of 10 events acknowledged, 3 rejected for good.");
+  assert.equal(standing({ ...events, events_acknowledged: 10, events_rejected: 0 }, false), "Done: Segment acknowledged all 21 changes. Segment acknowledged all 10 events.");
+  assert.equal(standing({ ...events, events_rejected: 0 }, false), "Done: Segment acknowledged all 21 changes. 7 of 10 events acknowledged, 3 not acknowledged.");
+  assert.equal(standing({ ...events, committed: false }, true), "Dry run: 21 changes and 10 events would be sent. Nothing was sent.");
+  assert.equal(eventSums({ ...events, events_acknowledged: 9 }).holds, false);
+  assert.equal(eventSums(base), null);
 });
 
 test("an error that ended two destinations is shown once, with both", () => {
@@ -78,7 +96,8 @@ test("an error that ended two destinations is shown once, with both", () => {
 });
 
 test("what a guard found is no error while its question is open, and one again after that", () => {
-  const task = { question: { response: null }, error: "150 would exit.", report: { destinations: [{ segment_conn_id: "a", error: "150 would exit." }] } };
+  const task = { question: { open: true, response: null }, error: "150 would exit.", report: { destinations: [{ segment_conn_id: "a", error: "150 would exit." }] } };
   assert.deepEqual(errorsOf(shownTask(task)), []);
-  assert.equal(errorsOf(shownTask({ ...task, question: { response: { chosen: ["Do not send"] } } })).length, 1);
+  assert.equal(errorsOf(shownTask({ ...task, question: { open: false, response: { chosen: ["Do not send"] } } })).length, 1);
+  assert.equal(errorsOf(shownTask({ ...task, question: { open: false, response: null } })).length, 1);
 });

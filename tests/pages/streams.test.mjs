@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { cohortLabel, filterStreams, isAtWork, sortStreams, stateCounts, stateOf, streamKey, summary } from "../../airflow_provider_amplitude_segment/ui/pages/streams.js";
+import { cohortLabel, filterStreams, hasReport, isAtWork, sortStreams, stateCounts, stateOf, streamKey, summary } from "../../airflow_provider_amplitude_segment/ui/pages/streams.js";
 
 const stream = (name, state = "success", more = {}) => ({
   dag_id: "daily", task_id: "sync", map_index: -1, cohort_id: name.toLowerCase(), cohort_name: name,
   segment_conn_id: "segment_default", destination: "dst-1", state, ...more,
 });
-const STREAMS = [stream("Power Users", "failed"), stream("At risk", "awaiting_input", { segment_conn_id: "segment_emea" }), stream("Newcomers")];
+const STREAMS = [stream("Power Users", "failed"), stream("At risk", "deferred", { segment_conn_id: "segment_emea", question_open: true }), stream("Newcomers")];
 const names = (streams) => streams.map((each) => each.cohort_name);
 
 test("each word must be in one of the names, in any case", () => {
@@ -30,6 +30,21 @@ test("states that have one label are filtered as one", () => {
 
 test("what needs a person is counted first", () => {
   assert.deepEqual(stateCounts(STREAMS), [["Needs a decision", 1], ["Failed", 1], ["Done", 1]]);
+});
+
+test("a question that is open is a decision in every state that Airflow has for it, and no other wait is", () => {
+  const streams = [stream("a", "deferred", { question_open: true }), stream("b", "awaiting_input", { question_open: true }), stream("c", "deferred"), stream("d", "awaiting_input", { question_open: false })];
+  assert.deepEqual(names(filterStreams(streams, "", "Needs a decision")), ["a", "b"]);
+  assert.deepEqual(stateCounts(streams), [["Needs a decision", 2], ["Waiting", 2]]);
+});
+
+test("a sync that has not reported has a name, a key and no history, and a filter finds its task", () => {
+  const first = { ...stream("x", "failed"), cohort_id: null, cohort_name: null, segment_conn_id: null, destination: null };
+  assert.deepEqual([cohortLabel(first), hasReport(first), hasReport(stream("x"))], ["Cohort not known yet", false, true]);
+  assert.notEqual(streamKey(first), streamKey({ ...first, cohort_id: "null", destination: "null" }));
+  assert.notEqual(streamKey(first), streamKey({ ...first, map_index: 3 }));
+  assert.equal(filterStreams([first], "daily sync", "Failed").length, 1);
+  assert.deepEqual(sortStreams([stream("Zebra"), first]).map(cohortLabel), ["Cohort not known yet", "Zebra"]);
 });
 
 test("a state of a later Airflow is shown as it is", () => {

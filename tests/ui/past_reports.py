@@ -76,10 +76,13 @@ class PastReports:
             "end_date": moment,
         }
         run_key = self._insert(database, "dag_run", [new_run])
-        tasks, xcoms = [], []
+        tasks, xcoms, questions = [], [], []
         for index, cohort in enumerate(cohorts):
             state = cohort.last if is_last else "success"
-            tasks.append({**task, "id": uuid.uuid4().hex, "run_id": run_id, "map_index": index, "state": state})
+            task_key = uuid.uuid4().hex
+            tasks.append({**task, "id": task_key, "run_id": run_id, "map_index": index, "state": state})
+            if state == "awaiting_input":
+                questions.append(open_question(task_key, moment))
             xcoms.append({
                 "dag_run_id": run_key, "task_id": self._task_id, "map_index": index, "key": "sync_report",
                 "dag_id": self._dag_id, "run_id": run_id, "timestamp": moment,
@@ -87,6 +90,8 @@ class PastReports:
             })  # fmt: skip
         self._insert(database, "task_instance", tasks)
         self._insert(database, "xcom", xcoms)
+        if questions:
+            self._insert(database, "hitl_detail", questions)
 
     @staticmethod
     def _one(database: sqlite3.Connection, table: str, condition: str, *values: str) -> Row:
@@ -99,6 +104,15 @@ class PastReports:
         for row in rows:
             key = database.execute(statement, [row[name] for name in names]).lastrowid
         return int(key or 0)
+
+
+def open_question(task_key: str, moment: str) -> Row:
+    """Return Airflow's row of a question without a response."""
+    return {
+        "ti_id": task_key, "created_at": moment, "subject": "Send the cohort?", "body": "Many members would exit.",
+        "options": json.dumps(["Send anyway", "Do not send"]), "defaults": json.dumps(["Do not send"]), "multiple": 0,
+        "params": "{}", "params_input": "{}",
+    }  # fmt: skip
 
 
 def past_report(cohort: PastCohort, day: int, state: str) -> Row:

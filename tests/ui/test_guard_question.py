@@ -114,3 +114,7 @@ def test_a_decision_after_the_state_moved_is_asked_again(admin: Page, pages: Pag
     wait_until_parked(pages, run_id, times=2)
 
     assert pages.believed("moved") == 300
+    admin.goto(pages.tab(DAG_ID, run_id, TASK))
+    question = admin.get_by_role("region", name="Question")
+    question.get_by_text("250 of 300 members would exit (83%)").first.wait_for()
+    assert "Airflow's form shows an earlier question and its code" in question.inner_text()

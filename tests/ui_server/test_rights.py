@@ -108,6 +108,27 @@ def test_a_question_is_shown_to_a_user_who_may_read_questions(ask: Ask) -> None:
     assert (denied["kind"], denied["question"]) == ("sync", None)
 
 
+def test_an_open_question_is_in_the_list_of_a_user_who_may_read_questions(ask: Ask, two_dags: Any) -> None:
+    waits = Try("asking", state="awaiting_input", xcoms={"sync_report": report("c7")})
+    write(two_dags, [waits])
+    write_question(two_dags, waits)
+    stream = {"dag_id": "asking", "task_id": "sync", "cohort_id": "c7", "destination": "d1"}
+
+    def is_open(user: str) -> set[bool]:
+        runs = ask("history", user, **stream).json()["runs"]
+        listed = [row for row in ask("syncs", user).json()["syncs"] if row["cohort_id"] == "c7"]
+        return {row["question_open"] for row in [*listed, *runs]}
+
+    assert [is_open(user) for user in ("admin", "only:asking", "no_questions")] == [{True}, {True}, {False}]
+
+
+def test_a_first_sync_is_in_the_list_of_those_who_may_read_its_dag(ask: Ask, two_dags: Any) -> None:
+    write(two_dags, [Try("failing", state="failed", rendered={"cohort_id": "c8"})])
+    users = ("admin", "only:failing", "only:ours", "no_xcoms", "no_instances")
+    found = [{row["dag_id"] for row in ask("syncs", user).json()["syncs"]} for user in users]
+    assert found == [{"theirs", "failing"}, {"failing"}, {"ours"}, set(), set()]
+
+
 def test_no_cache_keeps_what_a_user_was_shown(ask: Ask) -> None:
     for route in ("syncs", "history", "task"):
         assert ask(route, **ROUTES[route]).headers["cache-control"] == "no-store"

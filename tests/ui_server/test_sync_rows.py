@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes.metadata_rows import NOON, Try, report, write
+from fakes.metadata_rows import NOON, Try, report, write, write_question
 
 Ask = Callable[..., Any]
 
 
-def rows(ask: Ask) -> dict[tuple[str, str], dict[str, Any]]:
+def rows(ask: Ask) -> dict[tuple[str | None, str | None], dict[str, Any]]:
     return {(row["cohort_id"], row["destination"]): row for row in ask("syncs").json()["syncs"]}
 
 
@@ -37,6 +37,7 @@ def test_a_row_has_the_counts_of_the_last_sync(ask: Ask, session: Any) -> None:
             "segment_conn_id": "segment_default",
             "destination": "d1",
             "state": "success",
+            "question_open": False,
             "mode": "changes",
             "at": "2026-11-21T12:05:00Z",
             "next_run_at": None,
@@ -95,7 +96,136 @@ def test_a_row_has_the_state_of_a_later_run_without_a_report(ask: Ask, session: 
 def test_a_later_run_for_another_cohort_changes_no_row(ask: Ask, session: Any) -> None:
     first = Try("ad_hoc", xcoms={"sync_report": report("c1")})
     write(session, [first, Try("ad_hoc", day=1, state="running", rendered={"cohort_id": "c2"})])
-    assert [row["state"] for row in rows(ask).values()] == ["success"]
+    assert {key: row["state"] for key, row in rows(ask).items()} == {("c1", "d1"): "success", ("c2", None): "running"}
+
+
+@pytest.mark.parametrize("state", ["running", "failed"])
+def test_a_run_for_one_cohort_stays_in_its_row_after_a_later_run_for_another(
+    ask: Ask, session: Any, state: str
+) -> None:
+    """As a DAG does whose form asks for the cohort."""
+    tries = [
+        Try("ad_hoc", xcoms={"sync_report": report("c1")}, rendered={"cohort_id": "c1"}),
+        Try("ad_hoc", day=1, state=state, rendered={"cohort_id": "c1"}),
+        Try("ad_hoc", day=2, state="failed", rendered={"cohort_id": "c3"}),
+        Try("ad_hoc", day=3, xcoms={"sync_report": report("c2")}, rendered={"cohort_id": "c2"}),
+    ]
+    write(session, tries)
+    assert {key: (row["state"], row["run_id"]) for key, row in rows(ask).items()} == {
+        ("c1", "d1"): (state, "scheduled__1"),
+        ("c2", "d1"): ("success", "scheduled__3"),
+        ("c3", None): ("failed", "scheduled__2"),
+    }
+
+
+def test_a_failure_before_the_last_report_of_its_cohort_is_over(ask: Ask, session: Any) -> None:
+    tries = [
+        Try("ad_hoc", day=0, state="failed", rendered={"cohort_id": "c1"}),
+        Try("ad_hoc", day=1, xcoms={"sync_report": report("c1")}, rendered={"cohort_id": "c1"}),
+        Try("ad_hoc", day=2, state="failed", rendered={"cohort_id": "c2"}),
+        Try("daily", day=3, xcoms={"sync_report": report("c2")}),
+    ]
+    write(session, tries)
+    assert {key: row["state"] for key, row in rows(ask).items()} == {("c1", "d1"): "success", ("c2", "d1"): "success"}
+
+
+def test_a_run_that_waits_is_shown_also_after_another_run_of_its_cohort_reported(ask: Ask, session: Any) -> None:
+    waits = Try("ad_hoc", state="deferred", next_method="execute_approved", rendered={"cohort_id": "c1"})
+    done = Try("ad_hoc", day=1, xcoms={"sync_report": report("c1")}, rendered={"cohort_id": "c1"})
+    write(session, [waits, done])
+    [row] = rows(ask).values()
+    assert (row["state"], row["run_id"], row["members"]) == ("deferred", "scheduled__0", 10)
+
+
+@pytest.mark.parametrize("state", ["running", "up_for_retry", "failed"])
+def test_a_first_sync_without_a_report_has_a_row_without_counts(ask: Ask, session: Any, state: str) -> None:
+    """Its cohort is known by its rendered fields, which Airflow keeps of the last runs only."""
+    tries = [
+        Try("daily", map_index=2, state=state, rendered={"cohort_id": 1234}),
+        Try("gone", state=state),
+        Try("wrong", state=state, rendered={"cohort_id": ["c1", "c2"]}),
+        Try("old", state=state, operator="AmplitudeCohortTraitRetireOperator", rendered={}),
+        Try("removed", state=state, rendered={"cohort_id": "c1"}),
+        Try("another", state=state, operator="PythonOperator", rendered={"cohort_id": "c1"}),
+        Try("verifying", "verify", state=state, operator="SegmentCohortVerifyOperator", rendered={"cohort_id": "c1"}),
+    ]
+    write(session, tries, dags={"daily": {"next_dagrun_create_after": NOON}, "removed": {"is_stale": True}})
+    found = {row["dag_id"]: row for row in ask("syncs").json()["syncs"]}
+    assert {dag_id: row["cohort_id"] for dag_id, row in found.items()} == {
+        "daily": "1234",
+        "gone": None,
+        "wrong": None,
+        "old": None,
+    }
+    row = found["daily"]
+    assert (row["state"], row["map_index"], row["next_run_at"]) == (state, 2, "2026-11-20T12:00:00Z")
+    assert [row[name] for name in ("destination", "segment_conn_id", "at", "members", "entered")] == [None] * 5
+    assert set(row) == set(_reported_row(ask, session))
+
+
+def _reported_row(ask: Ask, session: Any) -> dict[str, Any]:
+    write(session, [Try("reported", xcoms={"sync_report": report("c9")})])
+    return next(row for row in ask("syncs").json()["syncs"] if row["cohort_id"] == "c9")
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_failure_of_an_unknown_cohort_is_shown_until_a_later_run_of_the_task_reports(
+    ask: Ask, session: Any, *, is_over: bool
+) -> None:
+    tries = [Try("daily", xcoms={"sync_report": report("c1")}), Try("daily", day=1, state="failed")]
+    later = Try("daily", day=2, xcoms={"sync_report": report("c1")})
+    write(session, [*tries, later] if is_over else tries)
+    failed = {} if is_over else {None: "failed"}
+    assert {key[0]: row["state"] for key, row in rows(ask).items()} == {"c1": "success", **failed}
+
+
+def test_a_first_sync_that_failed_for_one_of_two_destinations_of_a_run_is_shown(ask: Ask, session: Any) -> None:
+    """A task may be mapped over destinations, so a report of the same run says nothing about another map index."""
+    tries = [
+        Try("daily", map_index=0, xcoms={"sync_report": report("c1")}, rendered={"cohort_id": "c1"}),
+        Try("daily", map_index=1, state="failed", rendered={"cohort_id": "c1"}),
+    ]
+    write(session, tries)
+    assert {key: row["state"] for key, row in rows(ask).items()} == {("c1", "d1"): "success", ("c1", None): "failed"}
+
+
+def test_first_syncs_that_fail_again_have_one_row_of_the_newest(ask: Ask, session: Any) -> None:
+    tries = [Try("daily", day=day, state="failed", rendered={"cohort_id": "c1"}) for day in range(3)]
+    write(session, [*tries, Try("daily", day=3, state="running", rendered={"cohort_id": "c1"})])
+    assert [(row["state"], row["run_id"]) for row in ask("syncs").json()["syncs"]] == [("running", "scheduled__3")]
+
+
+@pytest.mark.parametrize(("state", "next_method"), [("awaiting_input", None), ("deferred", "execute_approved")])
+def test_a_row_and_a_run_say_that_a_question_is_open(
+    ask: Ask, session: Any, state: str, next_method: str | None
+) -> None:
+    """Airflow 3.3 has a state for it; 3.1 and 3.2 defer the task, as they do for an export."""
+    one = Try("daily", state=state, next_method=next_method, xcoms={"sync_report": report("c1")})
+    export = Try("other", state="deferred", next_method="execute_complete", xcoms={"sync_report": report("c2")})
+    later = Try("third", day=1, state=state, next_method=next_method, rendered={"cohort_id": "c3"})
+    write(session, [one, export, Try("third", xcoms={"sync_report": report("c3")}), later])
+    for each in (one, export, later):
+        write_question(session, each)
+    assert {key[0]: row["question_open"] for key, row in rows(ask).items()} == {"c1": True, "c2": False, "c3": True}
+    asked = {"dag_id": "daily", "task_id": "sync", "cohort_id": "c1", "destination": "d1"}
+    assert [run["question_open"] for run in ask("history", **asked).json()["runs"]] == [True]
+
+
+def test_an_open_question_comes_before_a_later_sync_of_another_dag(ask: Ask, session: Any) -> None:
+    asks = Try("daily", state="awaiting_input", xcoms={"sync_report": report("c1")})
+    write(session, [asks, Try("by_hand", day=1, xcoms={"sync_report": report("c1")})])
+    write_question(session, asks)
+    [row] = rows(ask).values()
+    assert (row["dag_id"], row["question_open"]) == ("daily", True)
+
+
+def test_an_answered_question_and_one_of_before_are_not_open(ask: Ask, session: Any) -> None:
+    answered = Try("daily", state="awaiting_input", xcoms={"sync_report": report("c1")})
+    cleared = Try("other", state="running", xcoms={"sync_report": report("c2")})
+    write(session, [answered, cleared])
+    write_question(session, answered, responded_at=NOON, chosen_options=["Send anyway"])
+    write_question(session, cleared)
+    assert {key[0]: row["question_open"] for key, row in rows(ask).items()} == {"c1": False, "c2": False}
 
 
 def test_a_paused_dag_has_no_next_run_and_a_removed_one_no_row(ask: Ask, session: Any) -> None:

@@ -94,8 +94,11 @@ def test_an_open_question_has_its_options_and_no_response(ask: Ask, session: Any
     write(session, [one])
     write_question(session, one)
     assert ask("task", **asked(one)).json()["question"] == {
+        "open": True,
         "subject": "Send 40 exits?",
         "body": "| a |",
+        "code": "A1B2C3",
+        "form_code": "A1B2C3",
         "options": ["Send anyway", "Do not send"],
         "created_at": "2026-11-20T12:00:00Z",
         "response": None,
@@ -108,8 +111,57 @@ def test_an_answered_question_has_the_response_and_the_user_who_gave_it(ask: Ask
     write_question(
         session, one, chosen_options=["Send anyway"], responded_at=NOON, responded_by={"id": "7", "name": "ann"}
     )
-    response = ask("task", **asked(one)).json()["question"]["response"]
-    assert response == {"chosen": ["Send anyway"], "by": "ann", "at": "2026-11-20T12:00:00Z"}
+    question = ask("task", **asked(one)).json()["question"]
+    assert question["response"] == {"chosen": ["Send anyway"], "by": "ann", "at": "2026-11-20T12:00:00Z"}
+    assert question["open"] is False
+
+
+WAITING = [("awaiting_input", None), ("awaiting_input", "execute_approved"), ("deferred", "execute_approved")]
+NOT_WAITING = [
+    ("running", None),
+    ("failed", None),
+    ("up_for_retry", None),
+    ("queued", None),
+    ("success", None),
+    ("deferred", "execute_complete"),
+]
+
+
+@pytest.mark.parametrize(("state", "next_method"), WAITING + NOT_WAITING)
+def test_a_question_without_a_response_is_open_only_while_the_task_waits_for_it(
+    ask: Ask, session: Any, state: str, next_method: str | None
+) -> None:
+    """Airflow keeps its row over a clear, over a retry and after a person marks the task as failed."""
+    failed = report("c1", {"error": "5 users were rejected.", "committed": False})
+    one = Try("daily", state=state, next_method=next_method, xcoms={"sync_report": failed})
+    write(session, [one])
+    write_question(session, one)
+    found = ask("task", **asked(one)).json()
+    assert (found["question"]["open"], found["question"]["response"]) == ((state, next_method) in WAITING, None)
+    assert found["error"] == "5 users were rejected."
+
+
+def test_a_question_that_is_put_again_has_its_own_text_and_code_beside_the_code_of_the_form(
+    ask: Ask, session: Any
+) -> None:
+    """Airflow keeps the row of the first question; the XCom has the second one."""
+    again = {"subject": "Send 250 exits?", "body": "| b |" + "x" * 9_000, "code": "D4E5F6", "options": [], "url": "u"}
+    one = Try("daily", state="awaiting_input", xcoms={"guard_question": again})
+    write(session, [one])
+    write_question(session, one)
+    question = ask("task", **asked(one)).json()["question"]
+    assert (question["subject"], question["body"]) == (again["subject"], again["body"])
+    assert (question["code"], question["form_code"]) == ("D4E5F6", "A1B2C3")
+    assert question["options"] == ["Send anyway", "Do not send"]
+
+
+@pytest.mark.parametrize("junk", [None, 7, "text", [], {}, {"subject": 3}, {"code": "D4E5F6"}])
+def test_junk_under_the_key_of_a_question_leaves_what_airflow_shows(ask: Ask, session: Any, junk: object) -> None:
+    one = Try("daily", state="awaiting_input", xcoms={"guard_question": junk})
+    write(session, [one])
+    write_question(session, one)
+    question = ask("task", **asked(one)).json()["question"]
+    assert (question["subject"], question["code"]) == ("Send 40 exits?", "A1B2C3")
 
 
 if find_spec("airflow.models.task_state_store") is not None:

@@ -2,7 +2,7 @@
 
 import { Badge, Facts, Link, Loading, Page, Problem, Time, h, useJson } from "./elements.js";
 import { isMapped, requiredActionsPath, route, taskInstancePath } from "./links.js";
-import { KINDS, errorsOf, isOpen, nextStep, shownTask } from "./report.js";
+import { KINDS, codeSentence, errorsOf, isOpen, nextStep, shownTask } from "./report.js";
 import { isAtWork } from "./streams.js";
 import { Files, Progress, SyncReport, VerifyReport } from "./task_report.js";
 
@@ -15,13 +15,13 @@ const AFTER_FAILURE_MS = 15_000;
 /** Ask again while the task may change: soon while it runs, later while a person decides, and later after a failure. */
 function usePolling({ data, error, loading, reload }) {
   const state = data?.state;
+  const asks = isOpen(data?.question) || state === "awaiting_input";
   useEffect(() => {
-    const waits = isAtWork(state) || state === "awaiting_input";
-    if (loading || !waits) return undefined;
-    const pause = error ? AFTER_FAILURE_MS : isAtWork(state) ? BETWEEN_POLLS_MS : WHILE_ASKING_MS;
+    if (loading || !(asks || isAtWork(state))) return undefined;
+    const pause = error ? AFTER_FAILURE_MS : asks ? WHILE_ASKING_MS : BETWEEN_POLLS_MS;
     const timer = setTimeout(reload, pause);
     return () => clearTimeout(timer);
-  }, [data, error, loading, reload, state]);
+  }, [data, error, loading, reload, asks, state]);
 }
 
 function Question({ question, instance }) {
@@ -33,13 +33,16 @@ function Question({ question, instance }) {
     h("p", null, subject),
     isOpen(question)
       ? h("p", null, h(Link, { to: requiredActionsPath(instance) }, "Decide on Airflow's page Required Actions"), options?.length ? ` (${options.join(" / ")})` : "")
-      : h(Facts, {
-          facts: [
-            ["Decision", response.chosen?.join(", ")],
-            ["By", response.by ?? "the time-out"],
-            ["At", response.at && h(Time, { at: response.at, compact: true })],
-          ],
-        }),
+      : response
+        ? h(Facts, {
+            facts: [
+              ["Decision", response.chosen?.join(", ")],
+              ["By", response.by ?? "the time-out"],
+              ["At", response.at && h(Time, { at: response.at, compact: true })],
+            ],
+          })
+        : h("p", null, "The task went on, or ended, without a decision."),
+    isOpen(question) && h("p", null, codeSentence(question)),
     asked && h("p", { className: "acs-quiet" }, "Asked ", h(Time, { at: asked, compact: true })),
     body && h("details", null, h("summary", null, "The question in full"), h("div", { className: "acs-pre" }, body)),
   );
@@ -73,7 +76,7 @@ function Task({ task, instance }) {
       "div",
       { key: "head", className: "acs-head", role: "status", "aria-live": "polite" },
       h("h2", null, cohort ? `${KINDS[task.kind] ?? "Task"} of ${cohort}` : (KINDS[task.kind] ?? "Task")),
-      h(Badge, { state: task.state }),
+      h(Badge, { state: task.state, asks: isOpen(task.question) }),
     ),
     h("p", { key: "at", className: "acs-quiet" }, task.try_number ? `Try ${task.try_number}. ` : "", report?.at ? ["Reported ", h(Time, { key: "time", at: report.at, compact: true })] : ""),
     task.question && h(Question, { key: "question", question: task.question, instance }),

@@ -2,9 +2,9 @@
 
 import { Badge, Link, Loading, Mark, Page, Problem, Table, Time, h, useJson, useZone } from "./elements.js";
 import { History } from "./history.js";
-import { dagPath, requiredActionsPath, route } from "./links.js";
+import { dagPath, isMapped, requiredActionsPath, route, taskInstancePath } from "./links.js";
 import { count, signed } from "./numbers.js";
-import { cohortLabel, filterStreams, sortStreams, stateCounts, streamKey, summary } from "./streams.js";
+import { cohortLabel, filterStreams, hasReport, sortStreams, stateCounts, streamKey, summary } from "./streams.js";
 
 const { Fragment, useMemo, useState } = globalThis.React;
 
@@ -52,8 +52,20 @@ function Filter({ streams, text, label, change, reload, loading }) {
   );
 }
 
+/** A sync that has not reported: what is known is its task. */
+function FirstSync({ stream }) {
+  const task = isMapped(stream.map_index) ? `${stream.task_id} [${stream.map_index}]` : stream.task_id;
+  return h(
+    Fragment,
+    null,
+    h("div", null, cohortLabel(stream)),
+    h("div", { className: "acs-quiet" }, "No report yet · ", h(Link, { to: dagPath(stream.dag_id) }, stream.dag_id), " · ", h(Link, { to: taskInstancePath(stream) }, task)),
+  );
+}
+
 function columns(open, change) {
   const toggle = (stream) => {
+    if (!hasReport(stream)) return h(FirstSync, { stream });
     const key = streamKey(stream);
     const isOpen = open === key;
     return h(
@@ -77,13 +89,13 @@ function columns(open, change) {
     h(
       Fragment,
       null,
-      h(Badge, { state: stream.state }),
+      h(Badge, { state: stream.state, asks: stream.question_open }),
       stream.dry_run && h("div", null, h(Mark, { color: "purple" }, "Dry run")),
-      stream.state === "awaiting_input" && h("div", null, h(Link, { to: requiredActionsPath(stream), "aria-label": `Decide about ${cohortLabel(stream)}` }, "Decide")),
+      stream.question_open && h("div", null, h(Link, { to: requiredActionsPath(stream), "aria-label": `Decide about ${cohortLabel(stream)}` }, "Decide")),
     );
   return [
     { label: "Cohort", wide: true, render: toggle },
-    { label: "Destination", render: (stream) => stream.segment_conn_id },
+    { label: "Destination", render: (stream) => stream.segment_conn_id ?? "–" },
     { label: "State", render: state },
     { label: "Last sync", render: (stream) => h(Time, { at: stream.at }) },
     { label: "Members", number: true, render: (stream) => count(stream.members) },
@@ -100,7 +112,7 @@ function Empty() {
     "div",
     { className: "acs-panel" },
     h("h3", null, "No cohort was synced yet"),
-    h("p", null, "This page lists each cohort and destination after its first sync, if you may read the DAG's XComs. To begin:"),
+    h("p", null, "This page lists each cohort and destination as soon as its first sync begins, if you may read the DAG's XComs and task instances. To begin:"),
     h(
       "ol",
       null,
@@ -131,7 +143,7 @@ function List({ data, loading, reload }) {
           columns: columns(open, change),
           rows: shown,
           keyOf: streamKey,
-          after: (stream) => open === streamKey(stream) && h(History, { stream, name: cohortLabel(stream), id: `acs-${open}` }),
+          after: (stream) => open === streamKey(stream) && hasReport(stream) && h(History, { stream, name: cohortLabel(stream), id: `acs-${open}` }),
         })
       : h("p", null, "No stream matches the filter. ", h("button", { type: "button", className: "acs-button", onClick: () => change({ filter: "", state: "" }) }, "Show all")),
   );

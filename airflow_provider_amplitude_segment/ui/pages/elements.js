@@ -57,9 +57,9 @@ export function Link({ to, children, ...more }) {
   return h("a", { href: below(document.baseURI, to), ...more }, children);
 }
 
-/** A state with the colour that Airflow gives it. */
-export function Badge({ state }) {
-  const { label, color } = stateOf(state);
+/** A state with the colour that Airflow gives it, or that a decision is needed. */
+export function Badge({ state, asks = false }) {
+  const { label, color } = stateOf(state, asks);
   return h(Mark, { color }, label);
 }
 

@@ -14,7 +14,7 @@ function Note({ run }) {
     null,
     run.dry_run && h(Mark, { color: "purple" }, "Dry run"),
     run.approved_by && h("div", null, `Approved by ${run.approved_by}`),
-    run.state === "awaiting_input" && h(Link, { to: requiredActionsPath(run) }, "Decide"),
+    run.question_open && h(Link, { to: requiredActionsPath(run) }, "Decide"),
     run.error && h("div", null, run.error),
   );
 }
@@ -32,7 +32,7 @@ const COLUMNS = [
       ),
   },
   { label: "Time", render: (run) => h(Time, { at: run.at, compact: true }) },
-  { label: "State", render: (run) => h(Badge, { state: run.state }) },
+  { label: "State", render: (run) => h(Badge, { state: run.state, asks: run.question_open }) },
   { label: "Mode", render: (run) => MODES[run.mode] ?? run.mode ?? "–" },
   { label: "Members", number: true, render: (run) => count(run.members) },
   { label: "Entered", number: true, render: (run) => signed(run.entered, "+") },

@@ -44,20 +44,39 @@ export function planParts(destination) {
   return unchanged > 0 ? [...parts, { label: "unchanged, sent too", value: unchanged }] : parts;
 }
 
-/** Where a sync or a retirement stands at one destination, in one sentence. */
+/** The events of a plan, as a sum; `null` where none was planned. Of a rejected identify no event is sent. */
+export function eventSums({ events_planned: planned, events_acknowledged, events_rejected }) {
+  if (!planned) return null;
+  const [acknowledged, rejected] = [events_acknowledged ?? 0, events_rejected ?? 0];
+  return { planned, acknowledged, rejected, unsent: Math.max(0, planned - acknowledged - rejected), holds: acknowledged + rejected <= planned };
+}
+
+function eventStanding(destination) {
+  const events = eventSums(destination);
+  if (!events) return "";
+  const { planned, acknowledged, rejected, unsent } = events;
+  if (acknowledged === planned) return ` Segment acknowledged all ${counted(planned, "event")}.`;
+  const others = [rejected && `${count(rejected)} rejected for good`, unsent && `${count(unsent)} not acknowledged`].filter(Boolean);
+  return ` ${count(acknowledged)} of ${counted(planned, "event")} acknowledged, ${others.join(", ")}.`;
+}
+
+/** Where a sync or a retirement stands at one destination, in a sentence, and one about its events. */
 export function standing(destination, dryRun) {
   const { planned, acknowledged, rejected, pending } = sums(destination);
-  if (dryRun) return `Dry run: ${counted(planned, "change")} would be sent. Nothing was sent.`;
+  const events = eventSums(destination);
+  if (dryRun) return `Dry run: ${counted(planned, "change")}${events ? ` and ${counted(events.planned, "event")}` : ""} would be sent. Nothing was sent.`;
   if (destination.committed) {
     if (!planned) return "Done: nothing changed, so nothing was sent.";
-    if (rejected) return `Done: ${count(acknowledged)} of ${counted(planned, "change")} acknowledged, ${count(rejected)} rejected for good.`;
-    return `Done: Segment acknowledged all ${counted(planned, "change")}.`;
+    const changes = rejected
+      ? `${count(acknowledged)} of ${counted(planned, "change")} acknowledged, ${count(rejected)} rejected for good.`
+      : `Segment acknowledged all ${counted(planned, "change")}.`;
+    return `Done: ${changes}${eventStanding(destination)}`;
   }
   if (!acknowledged && !rejected) {
     const plan = planned ? `: ${counted(planned, "change")} would be sent` : "";
     return destination.error ? `Stopped before Segment acknowledged anything${plan}.` : `Nothing was sent yet${plan}.`;
   }
-  return `Not finished: ${count(acknowledged)} of ${counted(planned, "change")} acknowledged, ${count(pending)} still to send.`;
+  return `Not finished: ${count(acknowledged)} of ${counted(planned, "change")} acknowledged, ${count(pending)} still to send.${eventStanding(destination)}`;
 }
 
 const CLASSES = [
@@ -103,9 +122,17 @@ export function progressText({ delivered, planned, per_second: rate, seconds_lef
   return parts.join(", ");
 }
 
-/** Whether a question waits for a response. */
+/** Whether a question waits for a response, which the route decides: Airflow keeps an old question over a clear and a retry. */
 export function isOpen(question) {
-  return Boolean(question) && !question.response;
+  return question?.open === true;
+}
+
+/** Which code an approval needs, and what to do where Airflow's form holds that of an earlier question. */
+export function codeSentence({ code, form_code: formCode }) {
+  if (!code) return null;
+  if (code === formCode) return `The code of this question is ${code}. Airflow's form holds it already.`;
+  const before = formCode ? `Airflow's form shows an earlier question and its code ${formCode}.` : "Airflow's form does not hold the code of this question.";
+  return `${before} To approve the question on this page, enter ${code} in the form's field “question”.`;
 }
 
 const FILES = {

@@ -11,7 +11,7 @@ const STATES = {
   deferred: ["Waiting", "deferred"],
   up_for_retry: ["Waits to retry", "up_for_retry"],
   up_for_reschedule: ["Waiting", "up_for_reschedule"],
-  awaiting_input: ["Needs a decision", "orange"],
+  awaiting_input: ["Waiting", "deferred"],
   queued: ["Queued", "queued"],
   scheduled: ["Queued", "scheduled"],
   removed: ["Removed", "removed"],
@@ -19,10 +19,17 @@ const STATES = {
 
 const AT_WORK = new Set(["running", "restarting", "deferred", "queued", "scheduled", "up_for_reschedule", "up_for_retry"]);
 
-/** A state's name and colour. A state that is not known is shown as it is. */
-export function stateOf(state) {
-  const [label, color] = STATES[state] ?? [state || "Unknown", "gray"];
+/** A question that is open: Airflow 3.1 and 3.2 have no state for it, and it can be seen by those who may read it. */
+const ASKS = ["Needs a decision", "orange"];
+
+/** A state's name and colour, where a question may be open. A state that is not known is shown as it is. */
+export function stateOf(state, asks = false) {
+  const [label, color] = asks ? ASKS : (STATES[state] ?? [state || "Unknown", "gray"]);
   return { label, color };
+}
+
+function labelOf(stream) {
+  return stateOf(stream.state, stream.question_open).label;
 }
 
 /** Whether a task instance may still change by itself. */
@@ -32,12 +39,17 @@ export function isAtWork(state) {
 
 /** What identifies a stream, for addresses and for React. */
 export function streamKey(stream) {
-  return [stream.dag_id, stream.task_id, stream.map_index ?? -1, stream.cohort_id, stream.destination].map(encodeURIComponent).join("/");
+  return [stream.dag_id, stream.task_id, stream.map_index ?? -1, stream.cohort_id ?? "", stream.destination ?? ""].map(encodeURIComponent).join("/");
 }
 
-/** A cohort's name, or its ID where Amplitude's list gave none. */
+/** A cohort's name, or its ID where Amplitude's list gave none; before a first report, neither may be known. */
 export function cohortLabel(stream) {
-  return stream.cohort_name || stream.cohort_id || "Unknown cohort";
+  return stream.cohort_name || stream.cohort_id || "Cohort not known yet";
+}
+
+/** Whether a report says where the stream leads; before that, there are no counts and no history. */
+export function hasReport(stream) {
+  return Boolean(stream.destination);
 }
 
 function isMatch(stream, words) {
@@ -48,7 +60,7 @@ function isMatch(stream, words) {
 /** The streams whose names have every word, and whose state has this label ("" for all). */
 export function filterStreams(streams, text, label) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  return streams.filter((stream) => (!label || stateOf(stream.state).label === label) && isMatch(stream, words));
+  return streams.filter((stream) => (!label || labelOf(stream) === label) && isMatch(stream, words));
 }
 
 /** Each label that the streams have, with how many have it, in the order of what needs a person first. */
@@ -56,7 +68,7 @@ export function stateCounts(streams) {
   const order = ["Needs a decision", "Failed", "Waits to retry", "Running", "Waiting", "Queued", "Done", "Nothing new"];
   const counts = new Map();
   for (const stream of streams) {
-    const { label } = stateOf(stream.state);
+    const label = labelOf(stream);
     counts.set(label, (counts.get(label) ?? 0) + 1);
   }
   const rank = (label) => (order.includes(label) ? order.indexOf(label) : order.length);

@@ -2,7 +2,7 @@
 
 import { Facts, Mark, h } from "./elements.js";
 import { count, percent, progressPercent } from "./numbers.js";
-import { fileLabel, planParts, progressText, reasons, sampleHolds, sampleParts, standing, sums, verdict } from "./report.js";
+import { eventSums, fileLabel, planParts, progressText, reasons, sampleHolds, sampleParts, standing, sums, verdict } from "./report.js";
 import { duration } from "./times.js";
 
 const { Fragment } = globalThis.React;
@@ -31,12 +31,23 @@ function SyncedDestination({ destination, dryRun }) {
     { label: "pending", value: pending },
   ];
   const plan = planParts(destination);
+  const events = eventSums(destination);
   return h(
     "section",
     { className: "acs-panel", "aria-label": `Destination ${destination.segment_conn_id}` },
     h("h3", null, destination.segment_conn_id),
     h("p", null, standing(destination, dryRun)),
     h(Sum, { total: { label: "planned", value: planned }, parts, holds }),
+    events &&
+      h(Sum, {
+        total: { label: "events planned", value: events.planned },
+        parts: [
+          { label: "acknowledged", value: events.acknowledged },
+          { label: "rejected", value: events.rejected },
+          { label: "not acknowledged", value: events.unsent },
+        ],
+        holds: events.holds,
+      }),
     plan.length > 0 && h("p", null, `Of the plan: ${plan.map(({ label, value }) => `${count(value)} ${label}`).join(", ")}.`),
     h(Facts, {
       facts: [
