@@ -16,6 +16,9 @@ from airflow_provider_amplitude_segment.core.maintenance.explain import Question
 from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.core.maintenance.user_story import UserStory
+from airflow_provider_amplitude_segment.core.report.answer import Answer
+from airflow_provider_amplitude_segment.core.report.question import Question as GuardQuestion
+from airflow_provider_amplitude_segment.core.report.saved_answer import save_answer
 from airflow_provider_amplitude_segment.core.verification.committed_state import CommittedState
 from airflow_provider_amplitude_segment.core.verification.healing import MISMATCHED, heal
 from airflow_provider_amplitude_segment.exceptions import (
@@ -165,6 +168,31 @@ def test_a_user_of_a_guarded_sync_is_shown_what_the_guard_stopped(world: World, 
     assert "290" in str(stopped.error)
     assert "A guard stopped the syncs above before a plan." in story.reasons[-1]
     assert values(story) == [(TRAIT, True, False, 0)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "ending"),
+    [
+        (None, "asked a person, by run 'night': "),
+        (Answer("do not send", "bob"), "declined by bob, by run 'night': "),
+        (Answer("timed out"), "not answered, by run 'night': "),
+    ],
+)
+def test_a_sync_that_asked_is_shown_with_how_the_question_ended(
+    world: World, tmp_path: Path, answer: Answer | None, ending: str
+) -> None:
+    world.amplitude.cohort("c1", "Power Users", MANY)
+    world.sync("c1")
+    world.amplitude.cohort("c1", "Power Users", MANY[:10])
+    question = world.attempt("c1", run="night", on_guard="ask")
+    assert isinstance(question, GuardQuestion)
+    if answer is not None:
+        save_answer(world.store, question, world.report, answer, world.clock.now())
+
+    story = only(world, tmp_path, MANY[200])
+
+    assert f"a sync ended before its plan, {ending}" in "\n".join(story.lines())
+    assert "A guard stopped the syncs above before a plan." in story.reasons[-1]
 
 
 def test_a_first_sync_that_was_killed_before_its_plan_names_no_user(world: World, tmp_path: Path) -> None:
