@@ -169,7 +169,7 @@ class SearchedLedger:
         listed: dict[str, RejectedRow] = {}
         try:
             if self.store.get_file(f"{self.ledger.folder}/{rejected_file(commit.generation)}", copy):
-                listed = rejected_rows(copy, self.user_id)
+                listed = rejected_rows(engine, copy, self.user_id)
         except (csv.Error, UnicodeDecodeError, KeyError):
             pass
         # The snapshot after a plan has in doubt what it had rejected, so that a list that a person changed hides none.
