@@ -62,6 +62,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
     maintenance/    discovery: which ledgers there are; rollback; erasure, user_list: users to erase; marked_copies
                     explain: why a user was, or was not, sent; kept_entries: what the ledger keeps of its past
                     user_rows, user_events, user_story: one user's rows, what plans did with them, and the answer
+                    hidden_reason: a reason that may quote the user ID
                     history: the syncs and their counts
     user_properties what is sent beside the trait
     engine/         database: DuckDB in bounded memory; engine_file: the only place where a path enters a query
