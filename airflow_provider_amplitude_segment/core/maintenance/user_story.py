@@ -143,14 +143,26 @@ def _absence(kept: KeptEntries, values: Sequence[StateRow], events: Sequence[Use
         )
         return
     yield (
-        "No plan of this ledger named this user: the user ID, to the last character, was in no export that a sync "
-        "compared."
+        f"The state has no value for this user ID, to the last character, and {_kept_plans(kept)} The ledger does not "
+        "know what was sent before: a retirement or an erasure removes users from it, and earlier plans are deleted."
     )
+    for at, run in kept.earlier_retirements:
+        yield f"The cohort was retired here at {at}, {_by(run)}, which purged all users of before."
     for commit in kept.corrections:
         yield (
             f"Commit {commit.generation} of {commit.timestamp} was made {_by(commit.run_label)} without a sync, by a "
             "rollback, a healing or an erasure. If it was an erasure, it may have removed this user."
         )
+
+
+def _kept_plans(kept: KeptEntries) -> str:
+    if not kept.changes:
+        return "the ledger keeps no plan."
+    oldest = kept.changes[0]
+    is_unfinished = kept.plan is not None and kept.plan.generation == oldest
+    entry = kept.commits.get(oldest) or (kept.plan if is_unfinished else None)
+    when = f" of {entry.timestamp}" if entry is not None else ""
+    return f"no kept plan names it; the oldest kept one is plan {oldest}{when}."
 
 
 def _doubt(kept: KeptEntries, row: StateRow, events: Sequence[UserEvent]) -> Iterator[str]:

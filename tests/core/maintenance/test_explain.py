@@ -248,13 +248,13 @@ def test_an_abandoned_plan_is_named_as_one(world: World, tmp_path: Path) -> None
     assert values(story) == [(TRAIT, None, True, 0)]
 
 
-def test_a_stranger_was_in_no_export(world: World, tmp_path: Path) -> None:
+def test_a_stranger_is_in_no_kept_plan(world: World, tmp_path: Path) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann@x"])
     world.sync("c1", keys=("default", "emea"))
 
     for story in explain(world, tmp_path, "Ann@x"):
         assert (story.values, story.events, story.stopped) == ((), (), ())
-        assert "in no export that a sync compared" in story.reasons[0]
+        assert "no kept plan names it; the oldest kept one is plan 1 of 20" in story.reasons[0]
 
 
 HOSTILE = [
@@ -357,6 +357,45 @@ def test_a_retired_cohort_has_purged_its_users(world: World, tmp_path: Path) -> 
     assert (story.values, story.events) == ((), ())
     assert "The cohort was retired here at " in story.reasons[0]
     assert "by run 'end'" in story.reasons[0]
+
+
+def test_a_user_who_was_purged_or_erased_is_not_said_to_have_been_in_no_export(world: World, tmp_path: Path) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann@x", "bob@x"])
+    world.sync("c1")
+    (stream,) = find_streams_of_cohort(world.store, "c1")
+    world.retire("c1", run="end")
+    world.amplitude.cohort("c1", "Power Users", ["bob@x"])
+    world.sync("c1")
+
+    story = only(world, tmp_path, "ann@x")
+
+    assert "does not know what was sent before" in story.reasons[0]
+    assert ["by run 'end'" in reason for reason in story.reasons] == [False, True]
+
+    world.amplitude.cohort("c1", "Power Users", ["bob@x", "eve@x"])
+    world.sync("c1")
+    erase_users(maintained(world, tmp_path, "privacy"), stream, ["eve@x"])
+    assert "the ledger keeps no plan." in only(world, tmp_path, "eve@x").reasons[0]
+    world.amplitude.cohort("c1", "Power Users", ["bob@x"])
+    for _ in range(6):
+        world.sync("c1")
+    story = only(world, tmp_path, "eve@x")
+    assert "does not know what was sent before" in story.reasons[0]
+    assert "export" not in " ".join(story.reasons)
+
+
+def test_a_reason_that_quotes_the_user_is_hidden_and_the_file_that_has_it_is_named(
+    world: World, tmp_path: Path
+) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["a", "ann@x"])
+    world.segment.poisoned.add("a")
+    world.sync("c1", on_rejected="warn")
+
+    story = only(world, tmp_path, "a")
+
+    assert "rejected/1.csv, column reason, has it" in str(story.events[0].reason)
+    (name,) = [name for name in world.store.objects if name.endswith("/rejected/1.csv")]
+    assert b"reason" in world.store.objects[name]
 
 
 def test_a_damaged_ledger_has_no_answer_and_the_other_has_one(world: World, tmp_path: Path) -> None:
