@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.maintenance.history import HistoryRow
 
 _LIMIT = 50
-_SHOWN = ("at", "outcome", "mode", "members", "known", "entered", "exited", "rejected", "pending", "approved_by", "run")
-_TEXTS = frozenset({"at", "outcome", "mode", "approved_by", "run"})
+_SHOWN = ("at", "outcome", "mode", "members", "known", "entered", "exited", "rejected", "pending", "answered_by", "run")
+_TEXTS = frozenset({"at", "outcome", "mode", "answered_by", "run"})
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:

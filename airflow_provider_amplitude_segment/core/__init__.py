@@ -57,11 +57,12 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     store_response: what an object store responded; store_fault: which of its faults are retried;
                     absence: whether an object is absent
     report/         report: the counts; progress, summary: the log lines; outcome: how a sync ends
-                    saved_report: a report as the ledger keeps it
+                    saved_report: a report as the ledger keeps it; saved_answer: how its question ended
                     question, question_text, answer: what a guard asks a person, and how the answer is read
     maintenance/    discovery: which ledgers there are; rollback; erasure, user_list: users to erase; marked_copies
                     explain: why a user was, or was not, sent; kept_entries: what the ledger keeps of its past
                     user_rows, user_events, user_story: one user's rows, what plans did with them, and the answer
+                    hidden_reason: a reason that may quote the user ID
                     history: the syncs and their counts
     user_properties what is sent beside the trait
     engine/         database: DuckDB in bounded memory; engine_file: the only place where a path enters a query

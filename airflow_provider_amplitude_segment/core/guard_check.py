@@ -16,6 +16,7 @@ from airflow_provider_amplitude_segment.core.plan.draft import NewDraft
 from airflow_provider_amplitude_segment.core.plan.guards import check_guards, is_suddenly_empty
 from airflow_provider_amplitude_segment.core.report.outcome import Skipped
 from airflow_provider_amplitude_segment.core.report.question import AskedDestination, PastSync, Question
+from airflow_provider_amplitude_segment.core.report.saved_report import ASKED
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, AskableGuardError, ExitRatioError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _ask(
         log.warning("%s. A person is asked (on_guard='ask').", each.error.happened)
         _note_error(session, each.draft, f"{each.error.happened}. A person is asked (on_guard='ask').")
         asked.append(_asked(each))
-    session.save_reports(None)
+    claims = session.save_reports(None, ASKED)
     session.ports.show({"step": "Wait for a person's answer"})
     return Question(
         session.streams[0].app_id,
@@ -137,6 +138,7 @@ def _ask(
         membership.anonymous,
         starts,
         tuple(asked),
+        claims,
     )
 
 

@@ -219,11 +219,21 @@ class SyncSession:
         if skipped or not (self.settings.dry_run and is_unfinished):
             delete_checkpoint(self.ports.store, self.streams[0], self.run)
 
-    def save_reports(self, error: BaseException | None) -> None:
-        """Complete the report, and write it to each ledger whose claim is still held."""
+    def save_reports(self, error: BaseException | None, question: str | None = None) -> dict[str, int]:
+        """Complete the report, and write it to each ledger whose claim is still held.
+
+        Args:
+            error: what ends the try; ``None`` for none.
+            question: that a guard asks a person, as ``SavedReport`` has it; ``None`` where it does not.
+
+        Returns:
+            By ledger folder, the claim whose report was written.
+        """
         self.complete_report(error)
         held = {s: self.held_claims.generation(s) for s in self.streams if self.held_claims.holds(s)}
-        save_report(self.ports.store, self.report, held, run_facts(self.run, self.ports.clock.now(), error))
+        facts = run_facts(self.run, self.ports.clock.now(), error, question)
+        save_report(self.ports.store, self.report, held, facts)
+        return {stream.folder: claim for stream, claim in held.items()}
 
     def complete_report(self, error: BaseException | None) -> None:
         """Add each missing destination to the report, and the error to each that is not committed."""

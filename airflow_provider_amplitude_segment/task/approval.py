@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_amplitude_segment.clients.system_clock import SystemClock
 from airflow_provider_amplitude_segment.core.clock import duration
 from airflow_provider_amplitude_segment.core.export.approval import Approval
 from airflow_provider_amplitude_segment.core.export.run_checkpoint import delete_checkpoint_best_effort, keep_approval
@@ -21,6 +22,7 @@ from airflow_provider_amplitude_segment.core.report.answer import CODE_FIELD, DO
 from airflow_provider_amplitude_segment.core.report.question import Question, question_from_dict
 from airflow_provider_amplitude_segment.core.report.question_text import body_of, subject_of
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport, SyncReport
+from airflow_provider_amplitude_segment.core.report.saved_answer import save_answer
 from airflow_provider_amplitude_segment.exceptions import QuestionError, SettingError
 from airflow_provider_amplitude_segment.task.ports import open_store
 from airflow_provider_amplitude_segment.task.reporting.publish import ReportingOperator, publish_result, warn_on_failure
@@ -150,7 +152,9 @@ def take_answer(
     log.warning("Question %s: %s", question.code, answer.sentence)
     if answer.verdict == "send" and answer.user is not None:
         approval = Approval(question.export_request_id, dict(question.starts), answer.user)
-        keep_approval(open_store(operator.state_path), _stream(question), run_of(context), approval)
+        store = open_store(operator.state_path)
+        keep_approval(store, _stream(question), run_of(context), approval)
+        save_answer(store, question, asked.report, answer, SystemClock().now())
     elif answer.verdict in {"other question", "not an approver"}:
         put_question(operator, context, settings, replace(asked, is_first=False, last_answer=answered_at(event)))
     else:
@@ -167,9 +171,12 @@ def _end(operator: AskingOperator, context: Context, settings: SyncSettings, ans
     """End the task with the guard's error. Only a cleared task runs again, and it requests a new export."""
     question = asked.question
     error = question.error(settings.run_configuration, answer.sentence)
-    delete_checkpoint_best_effort(open_store(operator.state_path), _stream(question), run_of(context))
+    store = open_store(operator.state_path)
+    delete_checkpoint_best_effort(store, _stream(question), run_of(context))
     ended = tuple(each if each.committed else replace(each, error=str(error)) for each in asked.report.destinations)
-    publish_result(operator, context, replace(asked.report, destinations=ended), error=error)
+    report = replace(asked.report, destinations=ended)
+    save_answer(store, question, report, answer, SystemClock().now())
+    publish_result(operator, context, report, error=error)
     raise error
 
 

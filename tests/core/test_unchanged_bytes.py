@@ -21,7 +21,10 @@ REPORTED_SINCE = {
     *("run_label", "approved_by", "export_source", "exported_epoch", "nothing_new"),
 }
 # By the kind of an object, what only it has had since.
-KINDS_SINCE = {"reports/": {"run", "try", "written_at", "ended_by", "guard"}, "commit-": {"fingerprint"}}
+KINDS_SINCE = {
+    "reports/": {"run", "try", "written_at", "ended_by", "guard", "question", "answered_by"},
+    "commit-": {"fingerprint"},
+}
 BODIES = "6d815a548dba4880"
 OBJECTS = "3b3b31e53ea30921"
 

@@ -36,6 +36,11 @@ def believed(sandbox: Sandbox) -> set[str]:
     return sandbox.segment.believes(WRITE_KEY_DEFAULT, TRAIT)
 
 
+def saved_reports(tmp_path: Path) -> list[dict[str, Any]]:
+    files = sorted(tmp_path.glob("state/*/c1/*/reports/*.json"), key=lambda file: int(file.stem))
+    return [json.loads(file.read_text()) for file in files]
+
+
 if not CAN_ASK:
 
     def test_an_airflow_that_cannot_ask_refuses_the_parameter_before_an_export_is_spent(
@@ -90,7 +95,7 @@ if CAN_ASK:
         return parked.value
 
     def test_send_anyway_sends_the_same_export_in_the_same_try(
-        shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance, resume: Any
+        shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance, resume: Any, tmp_path: Path
     ) -> None:
         parked = park(sync, approvers="alice, bob", approval_timeout="3600")
         [put] = questions.put
@@ -102,6 +107,11 @@ if CAN_ASK:
         report = resume(parked, questions.answer(ti.id, "Send anyway"), approvers="alice, bob")
 
         assert report["destinations"][0]["approved_by"] == "alice"
+        assert [(saved["question"], saved["answered_by"]) for saved in saved_reports(tmp_path)] == [
+            (None, None),
+            ("approved", "alice"),
+            (None, None),
+        ]
         assert believed(shrunk) == set(STAYING)
         assert shrunk.amplitude.exports_spent == 1
 
@@ -127,7 +137,7 @@ if CAN_ASK:
         ],
     )
     def test_do_not_send_and_a_time_out_end_as_the_guard_does_and_are_not_retried(
-        shrunk: Sandbox, sync: Sync, ti: FakeTaskInstance, resume: Any, event: dict[str, Any], said: str
+        shrunk: Sandbox, sync: Sync, ti: FakeTaskInstance, resume: Any, tmp_path: Path, event: dict[str, Any], said: str
     ) -> None:
         parked = park(sync)
 
@@ -138,6 +148,12 @@ if CAN_ASK:
         assert "max_exit_ratio" in str(failed.value)
         assert len(believed(shrunk)) == 200
         assert said in ti.xcoms["sync_report"]["destinations"][0]["error"]
+        saved = saved_reports(tmp_path)[-1]
+        assert (saved["question"], saved["answered_by"]) == (
+            ("declined", "bob") if "bob" in said else ("not answered", None)
+        )
+        assert (saved["guard"], saved["ended_by"]) == (True, "ExitRatioError")
+        assert said in saved["destinations"][0]["error"]
         # A cleared task asks about a new export.
         ti.try_number = 2
         park(sync)

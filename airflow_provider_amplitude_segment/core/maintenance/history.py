@@ -32,13 +32,15 @@ class HistoryRow:
         ledger: its folder.
         segment_conn_id: the connection.
         at: when it ended, ISO 8601; for a commit without a report its timestamp; ``None`` where unknown.
-        outcome: ``committed``, ``stopped by a guard``, ``failed``, ``skipped``, ``dry run``; or ``corrected`` for a
-            rollback, a healing or an erasure.
+        outcome: ``committed``, ``stopped by a guard``, ``failed``, ``skipped``, ``dry run``; where a guard asked a
+            person, ``asked a person`` before an answer, then ``approved``, ``declined`` or ``not answered``; or
+            ``corrected`` for a rollback, a healing or an erasure.
         mode: ``incremental``, ``full`` or ``retire``; ``None`` for a correction.
         members: distinct user IDs of the export; ``None`` where none was read.
         known: users with ``true`` after it, not in doubt; ``None`` before a commit.
         entered, exited, rejected, pending: as in the report.
         approved_by: who let it through a guard; ``None`` where no person was asked.
+        answered_by: who answered the guard's question, also with *Do not send*; ``None`` for none.
         claim: generation of its claim.
         try_number: of its run; ``None`` where unknown.
         run: for a reader; ``None`` where unknown.
@@ -57,6 +59,7 @@ class HistoryRow:
     rejected: int | None
     pending: int | None
     approved_by: str | None
+    answered_by: str | None
     claim: int
     try_number: int | None
     run: str | None
@@ -104,6 +107,7 @@ def _row_of_report(folder: str, report: SavedReport, commit: Commit | None) -> H
         at=report.written_at or (commit.timestamp if commit is not None else None),
         outcome=report.outcome,
         members=report.members,
+        answered_by=report.answered_by or report.destination.get("approved_by"),
         claim=report.claim,
         try_number=report.try_number,
         run=report.run or _run_of(commit),
@@ -119,6 +123,7 @@ def _row_of_commit(folder: str, commit: Commit) -> HistoryRow:
         at=commit.timestamp,
         outcome=COMMITTED if commit.report else CORRECTED,
         members=None,
+        answered_by=commit.approved_by,
         claim=commit.claim,
         try_number=None,
         run=_run_of(commit),

@@ -7,7 +7,7 @@ commit. So the outcome of an older plan is that of its commit, and of its list o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, entries_of, objects_of
@@ -52,6 +52,13 @@ class KeptEntries:
         newest = self.newest
         return newest if isinstance(newest, Commit) and newest.report.get("mode") == "retire" else None
 
+    @property
+    def earlier_retirements(self) -> list[tuple[str | None, str | None]]:
+        """When, and by which run, retirements ended that a commit or a report is kept of, the oldest first."""
+        found = {c.claim: (c.timestamp, c.run_label or None) for c in self.commits.values() if _is_retirement(c.report)}
+        reported = {r.claim: (r.written_at, r.run) for r in self.reports if _is_retirement(r.destination)}
+        return [when for _, when in sorted({**reported, **found}.items())]
+
     def report_of(self, generation: int) -> SavedReport | None:
         """Return the last report of a plan's tries; ``None`` where none was read."""
         return next((r for r in reversed(self.reports) if r.destination.get("generation") == generation), None)
@@ -77,6 +84,10 @@ def read_kept_entries(ledger: Ledger) -> KeptEntries:
         newest = commits[entries[-1].generation]
     changes = tuple(name.generation for name in objects_of(names, "changes") if _is_planned(name, plan, commits))
     return KeptEntries(newest, plan, commits, changes, tuple(read_saved_reports(ledger, REPORTS_READ)))
+
+
+def _is_retirement(report: Mapping[str, Any]) -> bool:
+    return report.get("mode") == "retire" and bool(report.get("committed", True))
 
 
 def _is_planned(name: ObjectName, plan: Plan | None, commits: Mapping[int, Commit]) -> bool:

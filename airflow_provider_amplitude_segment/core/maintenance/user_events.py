@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ import duckdb
 from airflow_provider_amplitude_segment.core.engine.database import disk_reason
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, rejected_file
+from airflow_provider_amplitude_segment.core.maintenance.hidden_reason import hide_user_id
 from airflow_provider_amplitude_segment.core.maintenance.user_rows import (
     ChangeRow,
     RejectedRow,
@@ -46,7 +45,7 @@ class UserEvent:
         outcome: ``acknowledged``; ``rejected``; ``pending``: neither, and the plan is the newest; ``abandoned``: its
             plan did not end, and how far it came is only in the state.
         status: HTTP status of a rejection; ``None`` where the message was not sent.
-        reason: of a rejection; the user ID is cut out of it.
+        reason: of a rejection; a sentence in its place where it may quote the user ID.
     """
 
     generation: int
@@ -169,7 +168,7 @@ class SearchedLedger:
         listed: dict[str, RejectedRow] = {}
         try:
             if self.store.get_file(f"{self.ledger.folder}/{rejected_file(commit.generation)}", copy):
-                listed = rejected_rows(copy, self.user_id)
+                listed = rejected_rows(engine, copy, self.user_id)
         except (csv.Error, UnicodeDecodeError, KeyError):
             pass
         # The snapshot after a plan has in doubt what it had rejected, so that a list that a person changed hides none.
@@ -180,20 +179,7 @@ class SearchedLedger:
     def _explained(self, event: UserEvent, why: RejectedRow | None) -> UserEvent:
         if why is None:
             return event
-        return replace(event, status=why.status, reason=without_user_id(why.reason, self.user_id) or None)
-
-
-def without_user_id(text: str, user_id: str) -> str:
-    """Return a server's text without a user ID that it quotes, as it is or as JSON.
-
-    >>> without_user_id("user ann@x is blocked, ann@x.org is not", "ann@x")
-    'user (the user ID) is blocked, (the user ID).org is not'
-    >>> without_user_id("a bad one", "a")
-    '(the user ID) bad one'
-    >>> without_user_id(json.dumps("a" + chr(10) + "b"), "a" + chr(10) + "b")
-    '"(the user ID)"'
-    """
-    forms = {user_id, json.dumps(user_id)[1:-1], json.dumps(user_id, ensure_ascii=False)[1:-1], repr(user_id)[1:-1]}
-    for form in sorted(forms, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "(the user ID)", text)
-    return text
+        # Only a commit has the list; before it, the reason stands in the journal.
+        is_listed = event.generation in self.kept.commits
+        where = f"{rejected_file(event.generation)}, column reason" if is_listed else "the journal of this plan"
+        return replace(event, status=why.status, reason=hide_user_id(why.reason, self.user_id, where) or None)

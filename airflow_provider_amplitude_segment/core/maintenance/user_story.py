@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.maintenance.user_events import ABANDONED, REJECTED
 from airflow_provider_amplitude_segment.core.plan.diff import REJECTIONS_BEFORE_WAITING
-from airflow_provider_amplitude_segment.core.report.saved_report import FAILED, GUARDED, SKIPPED
+from airflow_provider_amplitude_segment.core.report.saved_report import FAILED, SKIPPED, STOPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,14 +28,16 @@ class StoppedSync:
     Attributes:
         at: ISO 8601; ``None`` where the ledger does not have it.
         run: for a reader; ``None`` where the ledger does not have it.
-        outcome: ``stopped by a guard``, ``failed`` or ``skipped``.
+        outcome: of ``SavedReport``.
         error: what ended it.
+        answered_by: who answered the guard's question with *Do not send*; ``None`` for none.
     """
 
     at: str | None
     run: str | None
     outcome: str
     error: str | None
+    answered_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class UserStory:
         for stopped in self.stopped:
             error = f": {_one_line(stopped.error)}" if stopped.error else ""
             when = stopped.at or "at an unknown time"
-            yield f"  {when}: a sync ended before its plan, {stopped.outcome}, {_by(stopped.run)}{error}"
+            who = f" by {_one_line(stopped.answered_by)}" if stopped.answered_by else ""
+            yield f"  {when}: a sync ended before its plan, {stopped.outcome}{who}, {_by(stopped.run)}{error}"
         for reason in self.reasons:
             yield f"  why: {reason}"
 
@@ -90,9 +93,9 @@ class UserStory:
 def stopped_syncs(kept: KeptEntries) -> tuple[StoppedSync, ...]:
     """Return the newest syncs that ended without a plan, the oldest first."""
     found = [
-        StoppedSync(report.written_at, report.run, report.outcome, report.error)
+        StoppedSync(report.written_at, report.run, report.outcome, report.error, report.answered_by)
         for report in kept.reports
-        if report.outcome in {GUARDED, FAILED, SKIPPED} and report.destination.get("generation") is None
+        if report.outcome in {FAILED, SKIPPED, *STOPPED} and report.destination.get("generation") is None
     ]
     return tuple(found[-_MOST_STOPPED:])
 
@@ -117,7 +120,7 @@ def reasons(
         found.append("A sync leaves out a member who has true and is not in doubt, because only changes are sent.")
     if current is not None and current.delivered is False and not current.in_doubt:
         found.append("The user is no member by the last sync that compared an export, and has got false.")
-    if any(stopped.outcome == GUARDED for stopped in stopped_syncs(kept)):
+    if any(stopped.outcome in STOPPED for stopped in stopped_syncs(kept)):
         found.append(
             "A guard stopped the syncs above before a plan. The ledger does not keep their exports, so it does not "
             "know whether they had a change for this user."
@@ -140,14 +143,26 @@ def _absence(kept: KeptEntries, values: Sequence[StateRow], events: Sequence[Use
         )
         return
     yield (
-        "No plan of this ledger named this user: the user ID, to the last character, was in no export that a sync "
-        "compared."
+        f"The state has no value for this user ID, to the last character, and {_kept_plans(kept)} The ledger does not "
+        "know what was sent before: a retirement or an erasure removes users from it, and earlier plans are deleted."
     )
+    for at, run in kept.earlier_retirements:
+        yield f"The cohort was retired here at {at}, {_by(run)}, which purged all users of before."
     for commit in kept.corrections:
         yield (
             f"Commit {commit.generation} of {commit.timestamp} was made {_by(commit.run_label)} without a sync, by a "
             "rollback, a healing or an erasure. If it was an erasure, it may have removed this user."
         )
+
+
+def _kept_plans(kept: KeptEntries) -> str:
+    if not kept.changes:
+        return "the ledger keeps no plan."
+    oldest = kept.changes[0]
+    is_unfinished = kept.plan is not None and kept.plan.generation == oldest
+    entry = kept.commits.get(oldest) or (kept.plan if is_unfinished else None)
+    when = f" of {entry.timestamp}" if entry is not None else ""
+    return f"no kept plan names it; the oldest kept one is plan {oldest}{when}."
 
 
 def _doubt(kept: KeptEntries, row: StateRow, events: Sequence[UserEvent]) -> Iterator[str]:

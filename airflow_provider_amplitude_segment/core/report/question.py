@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.exceptions import AskableGuardError, EmptyCohortError, ExitRatioError
@@ -86,6 +86,7 @@ class Question:
         anonymous: rows of the export without a user ID.
         starts: by ledger folder, what the diff of each destination started from.
         destinations: those whose guard trips.
+        claims: by ledger folder, the claim that the try had, whose report gets the answer.
     """
 
     app_id: str
@@ -96,6 +97,7 @@ class Question:
     anonymous: int
     starts: Mapping[str, str]
     destinations: tuple[AskedDestination, ...]
+    claims: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def code(self) -> str:

@@ -211,20 +211,23 @@ def error_text(error: BaseException) -> str:
     return str(error) if isinstance(error, AmplitudeSegmentError) else type(error).__name__
 
 
-def run_facts(run: Run, now: float, error: BaseException | None) -> dict[str, Any]:
-    """Return what a saved report says of its try: ``run``, ``try``, ``written_at``, ``ended_by`` and ``guard``.
+def run_facts(run: Run, now: float, error: BaseException | None, question: str | None = None) -> dict[str, Any]:
+    """Return what a saved report says of its try, beside the report's fields.
 
     Args:
         run: whose try it was.
         now: seconds since 1970.
-        error: what ended it; ``None`` where it ended well.
+        error: what ended it; ``None`` where it ended well, or asks a person.
+        question: that a guard asks a person, as ``SavedReport`` has it; ``None`` where it does not.
     """
     return {
         "run": run.label,
         "try": run.try_number,
         "written_at": timestamp(now),
         "ended_by": None if error is None else type(error).__name__,
-        "guard": isinstance(error, GuardError),
+        "guard": question is not None or isinstance(error, GuardError),
+        "question": question,
+        "answered_by": None,
     }
 
 

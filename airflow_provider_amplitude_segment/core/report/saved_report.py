@@ -25,6 +25,12 @@ GUARDED = "stopped by a guard"
 FAILED = "failed"
 SKIPPED = "skipped"
 
+ASKED, APPROVED, DECLINED, NOT_ANSWERED = "asked a person", "approved", "declined", "not answered"
+"""How far a guard's question to a person came; ``ASKED`` also where the task was ended before an answer."""
+
+STOPPED = frozenset({GUARDED, ASKED, DECLINED, NOT_ANSWERED})
+"""The outcomes of a try that a guard stopped for good, or until a person answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedReport:
@@ -38,6 +44,8 @@ class SavedReport:
         members: distinct user IDs of the export; ``None`` before it was read.
         is_dry_run: whether nothing was sent on purpose.
         is_guard: whether a guard ended the try.
+        question: how far the guard's question came, as ``outcome`` has it; ``None`` where no person was asked.
+        answered_by: who answered it, by user name; ``None`` for none.
         destination: the fields of the ``DestinationReport``.
     """
 
@@ -48,6 +56,8 @@ class SavedReport:
     members: int | None
     is_dry_run: bool
     is_guard: bool
+    question: str | None = None
+    answered_by: str | None = None
     destination: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -57,6 +67,8 @@ class SavedReport:
             return DRY_RUN
         if self.destination.get("committed"):
             return COMMITTED
+        if self.question is not None:
+            return self.question
         if self.destination.get("error"):
             return GUARDED if self.is_guard else FAILED
         return SKIPPED
@@ -114,6 +126,8 @@ def saved_report(folder: str, claim: int, content: Mapping[str, Any]) -> SavedRe
                 members=_number(content.get("members")),
                 is_dry_run=content.get("dry_run") is True,
                 is_guard=content.get("guard") is True,
+                question=_text(content.get("question")),
+                answered_by=_text(content.get("answered_by")),
                 destination=part,
             )
     return None

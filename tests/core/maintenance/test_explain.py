@@ -16,6 +16,9 @@ from airflow_provider_amplitude_segment.core.maintenance.explain import Question
 from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.core.maintenance.user_story import UserStory
+from airflow_provider_amplitude_segment.core.report.answer import Answer
+from airflow_provider_amplitude_segment.core.report.question import Question as GuardQuestion
+from airflow_provider_amplitude_segment.core.report.saved_answer import save_answer
 from airflow_provider_amplitude_segment.core.verification.committed_state import CommittedState
 from airflow_provider_amplitude_segment.core.verification.healing import MISMATCHED, heal
 from airflow_provider_amplitude_segment.exceptions import (
@@ -167,6 +170,31 @@ def test_a_user_of_a_guarded_sync_is_shown_what_the_guard_stopped(world: World, 
     assert values(story) == [(TRAIT, True, False, 0)]
 
 
+@pytest.mark.parametrize(
+    ("answer", "ending"),
+    [
+        (None, "asked a person, by run 'night': "),
+        (Answer("do not send", "bob"), "declined by bob, by run 'night': "),
+        (Answer("timed out"), "not answered, by run 'night': "),
+    ],
+)
+def test_a_sync_that_asked_is_shown_with_how_the_question_ended(
+    world: World, tmp_path: Path, answer: Answer | None, ending: str
+) -> None:
+    world.amplitude.cohort("c1", "Power Users", MANY)
+    world.sync("c1")
+    world.amplitude.cohort("c1", "Power Users", MANY[:10])
+    question = world.attempt("c1", run="night", on_guard="ask")
+    assert isinstance(question, GuardQuestion)
+    if answer is not None:
+        save_answer(world.store, question, world.report, answer, world.clock.now())
+
+    story = only(world, tmp_path, MANY[200])
+
+    assert f"a sync ended before its plan, {ending}" in "\n".join(story.lines())
+    assert "A guard stopped the syncs above before a plan." in story.reasons[-1]
+
+
 def test_a_first_sync_that_was_killed_before_its_plan_names_no_user(world: World, tmp_path: Path) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann@x"])
     kill(world, "/plan-")
@@ -220,13 +248,13 @@ def test_an_abandoned_plan_is_named_as_one(world: World, tmp_path: Path) -> None
     assert values(story) == [(TRAIT, None, True, 0)]
 
 
-def test_a_stranger_was_in_no_export(world: World, tmp_path: Path) -> None:
+def test_a_stranger_is_in_no_kept_plan(world: World, tmp_path: Path) -> None:
     world.amplitude.cohort("c1", "Power Users", ["ann@x"])
     world.sync("c1", keys=("default", "emea"))
 
     for story in explain(world, tmp_path, "Ann@x"):
         assert (story.values, story.events, story.stopped) == ((), (), ())
-        assert "in no export that a sync compared" in story.reasons[0]
+        assert "no kept plan names it; the oldest kept one is plan 1 of 20" in story.reasons[0]
 
 
 HOSTILE = [
@@ -329,6 +357,45 @@ def test_a_retired_cohort_has_purged_its_users(world: World, tmp_path: Path) -> 
     assert (story.values, story.events) == ((), ())
     assert "The cohort was retired here at " in story.reasons[0]
     assert "by run 'end'" in story.reasons[0]
+
+
+def test_a_user_who_was_purged_or_erased_is_not_said_to_have_been_in_no_export(world: World, tmp_path: Path) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["ann@x", "bob@x"])
+    world.sync("c1")
+    (stream,) = find_streams_of_cohort(world.store, "c1")
+    world.retire("c1", run="end")
+    world.amplitude.cohort("c1", "Power Users", ["bob@x"])
+    world.sync("c1")
+
+    story = only(world, tmp_path, "ann@x")
+
+    assert "does not know what was sent before" in story.reasons[0]
+    assert ["by run 'end'" in reason for reason in story.reasons] == [False, True]
+
+    world.amplitude.cohort("c1", "Power Users", ["bob@x", "eve@x"])
+    world.sync("c1")
+    erase_users(maintained(world, tmp_path, "privacy"), stream, ["eve@x"])
+    assert "the ledger keeps no plan." in only(world, tmp_path, "eve@x").reasons[0]
+    world.amplitude.cohort("c1", "Power Users", ["bob@x"])
+    for _ in range(6):
+        world.sync("c1")
+    story = only(world, tmp_path, "eve@x")
+    assert "does not know what was sent before" in story.reasons[0]
+    assert "export" not in " ".join(story.reasons)
+
+
+def test_a_reason_that_quotes_the_user_is_hidden_and_the_file_that_has_it_is_named(
+    world: World, tmp_path: Path
+) -> None:
+    world.amplitude.cohort("c1", "Power Users", ["a", "ann@x"])
+    world.segment.poisoned.add("a")
+    world.sync("c1", on_rejected="warn")
+
+    story = only(world, tmp_path, "a")
+
+    assert "rejected/1.csv, column reason, has it" in str(story.events[0].reason)
+    (name,) = [name for name in world.store.objects if name.endswith("/rejected/1.csv")]
+    assert b"reason" in world.store.objects[name]
 
 
 def test_a_damaged_ledger_has_no_answer_and_the_other_has_one(world: World, tmp_path: Path) -> None:

@@ -5,11 +5,16 @@ from pathlib import Path
 import pytest
 from fakes import World
 
+from airflow_provider_amplitude_segment.core.export.approval import Approval
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import keep_approval
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.maintenance.discovery import find_streams_of_cohort
 from airflow_provider_amplitude_segment.core.maintenance.history import HistoryRow, read_history
 from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
+from airflow_provider_amplitude_segment.core.report.answer import Answer, Verdict
+from airflow_provider_amplitude_segment.core.report.question import Question
+from airflow_provider_amplitude_segment.core.report.saved_answer import save_answer
 from airflow_provider_amplitude_segment.exceptions import ExitRatioError, SegmentUnavailableError
 
 MANY = [f"user-{number}@x" for number in range(300)]
@@ -17,6 +22,25 @@ MANY = [f"user-{number}@x" for number in range(300)]
 
 def history(world: World, limit: int = 50) -> list[HistoryRow]:
     return read_history(world.store, find_streams_of_cohort(world.store, "c1"), limit)
+
+
+def ask(world: World, run: str = "night") -> Question:
+    """Sync to two destinations, of which one has a guard that trips; a person is asked."""
+    world.amplitude.cohort("c1", "Power Users", MANY)
+    world.sync("c1")
+    world.amplitude.cohort("c1", "Power Users", MANY[:10])
+    question = world.attempt("c1", run=run, keys=("default", "emea"), on_guard="ask")
+    assert isinstance(question, Question)
+    world.deferred.add(run)
+    return question
+
+
+def answer(world: World, question: Question, verdict: Verdict, user: str | None = None) -> None:
+    save_answer(world.store, question, world.report, Answer(verdict, user), world.clock.now())
+
+
+def endings(world: World) -> list[tuple[str, str, str | None]]:
+    return [(row.ledger.rpartition("-")[2], row.outcome, row.answered_by) for row in history(world)]
 
 
 def test_each_sync_has_its_counts_its_run_and_its_outcome(world: World, tmp_path: Path) -> None:
@@ -97,3 +121,53 @@ def test_a_sync_whose_report_is_gone_or_torn_has_the_counts_of_its_commit(world:
         ("committed", 1, 1),
         ("committed", 1, 0),
     ]
+
+
+def test_a_sync_that_asked_is_so_named_at_each_destination_until_it_is_answered(world: World) -> None:
+    question = ask(world)
+
+    assert endings(world)[1:] == [("default", "asked a person", None), ("emea", "asked a person", None)]
+    for claim, stream in ((question.claims[s.folder], s) for s in find_streams_of_cohort(world.store, "c1")):
+        assert Ledger(world.store, stream.folder).report(claim)["guard"] is True
+
+
+@pytest.mark.parametrize(
+    ("verdict", "user", "outcome"), [("do not send", "bob", "declined"), ("timed out", None, "not answered")]
+)
+def test_the_history_has_how_a_question_ended_and_who_answered_it(
+    world: World, verdict: Verdict, user: str | None, outcome: str
+) -> None:
+    question = ask(world)
+
+    answer(world, question, verdict, user)
+
+    assert endings(world)[1:] == [("default", outcome, user), ("emea", outcome, user)]
+    assert all(row.run == "run 'night'" for row in history(world)[1:])
+
+
+def test_an_approved_sync_has_a_row_of_its_question_and_its_own_and_none_that_failed(world: World) -> None:
+    question = ask(world)
+    stream = find_streams_of_cohort(world.store, "c1")[0]
+    approval = Approval(question.export_request_id, question.starts, "alice")
+    keep_approval(world.store, stream, world.run_named("night"), approval)
+    answer(world, question, "send", "alice")
+    world.sync("c1", run="night", keys=("default", "emea"), on_guard="ask")
+
+    assert endings(world) == [
+        ("default", "committed", None),
+        ("default", "approved", "alice"),
+        ("default", "committed", "alice"),
+        ("emea", "approved", "alice"),
+        ("emea", "committed", None),
+    ]
+
+
+def test_an_answer_changes_only_a_report_that_waits_for_it(world: World) -> None:
+    question = ask(world)
+    answer(world, question, "do not send", "bob")
+    for name in [name for name in world.store.objects if "emea" in name and "/reports/" in name]:
+        del world.store.objects[name]
+
+    answer(world, question, "send", "mallory")
+
+    assert endings(world)[1:] == [("default", "declined", "bob")]
