@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.plan.approved import approve, starting_points
 from airflow_provider_amplitude_segment.core.plan.draft import NewDraft
 from airflow_provider_amplitude_segment.core.plan.guards import check_guards, is_suddenly_empty
+from airflow_provider_amplitude_segment.core.report.answer import SEND_ANYWAY
 from airflow_provider_amplitude_segment.core.report.outcome import Skipped
 from airflow_provider_amplitude_segment.core.report.question import AskedDestination, PastSync, Question
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, AskableGuardError, ExitRatioError
@@ -21,6 +22,7 @@ from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_amplitude_segment.core.export.approval import Approval
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit
     from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
     from airflow_provider_amplitude_segment.core.membership.membership import Membership
@@ -63,6 +65,8 @@ def check_drafts(
             _note_error(session, each.draft, each.error.summary)
             log.warning("A sync would be refused: %s", each.error.summary)
         return list(drafts), None
+    starts = starting_points(drafts, settings)
+    approval = _valid_approval(session, starts)
     if not tripped:
         known = next(
             (d.diff.known for d in drafts if isinstance(d, NewDraft) and is_suddenly_empty(membership, d.diff)), 0
@@ -71,9 +75,7 @@ def check_drafts(
             reason = f"the export has no member, and {known:,} are known (on_empty_cohort='skip')"
             return list(drafts), Skipped(reason)
         return list(drafts), None
-    starts = starting_points(drafts, settings)
-    approval = session.checkpoint.approval
-    if approval is not None and approval.covers(session.checkpoint.export_request_id, starts):
+    if approval is not None:
         return _let_through(session, drafts, tripped, approval.approved_by), None
     tripped = _with_files(session, tripped)
     if settings.on_guard == "fail":
@@ -91,6 +93,28 @@ def find_tripped(session: SyncSession, drafts: Sequence[Draft], membership: Memb
             except AskableGuardError as error:
                 tripped.append(TrippedGuard(draft, error))
     return tripped
+
+
+def _valid_approval(session: SyncSession, starts: dict[str, str]) -> Approval | None:
+    """Return the kept approval if it holds for these drafts. One that does not hold is named in the log."""
+    approval = session.checkpoint.approval
+    if approval is None:
+        return None
+    if session.settings.on_guard != "ask":
+        reason = "on_guard is no longer 'ask'"
+    elif approval.is_from_before_clearing(session.run):
+        reason = "the task was cleared since"
+    elif not approval.covers(session.checkpoint.export_request_id, starts):
+        reason = "the export, the state or the parameters changed since the question"
+    else:
+        return approval
+    log.warning(
+        "%s answered %r, and that approval does not hold: %s. The guards decide anew.",
+        approval.approved_by,
+        SEND_ANYWAY,
+        reason,
+    )
+    return None
 
 
 def _let_through(
@@ -119,8 +143,6 @@ def _with_files(session: SyncSession, tripped: Sequence[TrippedGuard]) -> list[T
 def _ask(
     session: SyncSession, tripped: Sequence[TrippedGuard], starts: dict[str, str], membership: Membership
 ) -> Question:
-    if session.checkpoint.approval is not None:
-        log.warning("The approval does not hold: the export or the state changed since the question. It is put again.")
     asked = []
     for each in tripped:
         log.warning("%s. A person is asked (on_guard='ask').", each.error.happened)

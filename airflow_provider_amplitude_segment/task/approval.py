@@ -149,8 +149,9 @@ def take_answer(
     answer = read_answer(event, question.code, is_first=asked.is_first, approvers=settings.approvers)
     log.warning("Question %s: %s", question.code, answer.sentence)
     if answer.verdict == "send" and answer.user is not None:
-        approval = Approval(question.export_request_id, dict(question.starts), answer.user)
-        keep_approval(open_store(operator.state_path), _stream(question), run_of(context), approval)
+        run = run_of(context)
+        bound = question.export_request_id, dict(question.starts), answer.user, run.clear_number, run.max_tries
+        keep_approval(open_store(operator.state_path), _stream(question), run, Approval(*bound))
     elif answer.verdict in {"other question", "not an approver"}:
         put_question(operator, context, settings, replace(asked, is_first=False, last_answer=answered_at(event)))
     else:

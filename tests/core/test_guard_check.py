@@ -144,6 +144,37 @@ def test_a_worker_that_is_killed_right_after_it_resumed_asks_no_second_question(
     assert believed(world) == set(STAYING)
 
 
+@pytest.mark.parametrize("identity", [{"clear_number": 1, "max_tries": 4}, {"max_tries": 4}])
+def test_an_approval_ends_when_the_task_is_cleared(
+    world: World, identity: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where only the task was cleared, and the DAG run goes on."""
+    question = ask(world)
+    approve(world, question)
+    world.deferred.discard("r")
+
+    again = ask(world, identity=identity)
+
+    assert again.code == question.code
+    assert len(believed(world)) == 200
+    assert "alice answered 'Send anyway', and that approval does not hold: the task was cleared" in caplog.text
+
+
+def test_an_approval_ends_when_the_guard_no_longer_asks(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A person thought better of it before anything was sent, and cleared the task five days later."""
+    approve(world, ask(world))
+    world.deferred.discard("r")
+    world.clock.pass_by(5 * 24 * 3600)
+
+    with pytest.raises(ExitRatioError):
+        world.attempt("c1", run="r", on_guard="fail")
+
+    assert len(believed(world)) == 200
+    assert "on_guard is no longer 'ask'" in caplog.text
+    # The error has deleted the checkpoint, and with it the approval.
+    ask(world)
+
+
 def test_a_try_that_segment_ends_after_the_approval_is_resumed_without_a_question(world: World) -> None:
     approve(world, ask(world))
     world.segment.refuses_connections = True

@@ -135,6 +135,12 @@ def keep_approval(store: Store, stream: Stream, run: Run, approval: Approval) ->
     checkpoint = read_checkpoint(store, stream, run)
     if checkpoint is not None and checkpoint.export_request_id == approval.export_request_id:
         write_checkpoint(store, stream, run, replace(checkpoint, approval=approval))
+    else:
+        log.warning(
+            "The answer of %s is not kept, because this run no longer has export %s, which the question was about.",
+            approval.approved_by,
+            approval.export_request_id,
+        )
 
 
 def delete_checkpoint(store: Store, stream: Stream, run: Run) -> None:
@@ -189,7 +195,9 @@ def reuse_or_request_export(
         if fits and checkpoint.is_usable(unfinished, clock.now()):
             log.info("This run reuses its export %s.", checkpoint.export_request_id)
             return checkpoint
-    checkpoint = _request_export(exporter, newest, held_claims, settings)
+    # An approval of the export before is kept, so that the guards' check can say that it does not hold.
+    approval = None if checkpoint is None else checkpoint.approval
+    checkpoint = replace(_request_export(exporter, newest, held_claims, settings), approval=approval)
     write_checkpoint(store, stream, run, checkpoint)
     log.info("Requested export %s of cohort %s.", checkpoint.export_request_id, stream.cohort_id)
     return checkpoint
