@@ -16,7 +16,7 @@ from airflow_provider_amplitude_segment.core.plan.draft import NewDraft
 from airflow_provider_amplitude_segment.core.plan.guards import check_guards, is_suddenly_empty
 from airflow_provider_amplitude_segment.core.report.answer import SEND_ANYWAY
 from airflow_provider_amplitude_segment.core.report.outcome import Skipped
-from airflow_provider_amplitude_segment.core.report.question import AskedDestination, PastSync, Question
+from airflow_provider_amplitude_segment.core.report.question import AlsoSent, AskedDestination, PastSync, Question
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, AskableGuardError, ExitRatioError
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def check_drafts(
             _note_error(session, each.draft, each.error.summary)
             log.warning("A sync would be refused: %s", each.error.summary)
         return list(drafts), None
-    starts = starting_points(drafts, settings)
-    approval = _valid_approval(session, starts)
+    approval = _valid_approval(session, drafts)
     if not tripped:
         known = next(
             (d.diff.known for d in drafts if isinstance(d, NewDraft) and is_suddenly_empty(membership, d.diff)), 0
@@ -80,7 +79,7 @@ def check_drafts(
     tripped = _with_files(session, tripped)
     if settings.on_guard == "fail":
         raise tripped[0].error
-    return list(drafts), _ask(session, tripped, starts, membership)
+    return list(drafts), _ask(session, drafts, tripped, membership)
 
 
 def find_tripped(session: SyncSession, drafts: Sequence[Draft], membership: Membership) -> list[TrippedGuard]:
@@ -95,7 +94,7 @@ def find_tripped(session: SyncSession, drafts: Sequence[Draft], membership: Memb
     return tripped
 
 
-def _valid_approval(session: SyncSession, starts: dict[str, str]) -> Approval | None:
+def _valid_approval(session: SyncSession, drafts: Sequence[Draft]) -> Approval | None:
     """Return the kept approval if it holds for these drafts. One that does not hold is named in the log."""
     approval = session.checkpoint.approval
     if approval is None:
@@ -104,7 +103,7 @@ def _valid_approval(session: SyncSession, starts: dict[str, str]) -> Approval | 
         reason = "on_guard is no longer 'ask'"
     elif approval.is_from_before_clearing(session.run):
         reason = "the task was cleared since"
-    elif not approval.covers(session.checkpoint.export_request_id, starts):
+    elif not approval.covers(session.checkpoint.export_request_id, starting_points(drafts, session.settings)):
         reason = "the export, the state or the parameters changed since the question"
     else:
         return approval
@@ -141,9 +140,9 @@ def _with_files(session: SyncSession, tripped: Sequence[TrippedGuard]) -> list[T
 
 
 def _ask(
-    session: SyncSession, tripped: Sequence[TrippedGuard], starts: dict[str, str], membership: Membership
+    session: SyncSession, drafts: Sequence[Draft], tripped: Sequence[TrippedGuard], membership: Membership
 ) -> Question:
-    asked = []
+    asked, stopped = [], [each.draft.opened for each in tripped]
     for each in tripped:
         log.warning("%s. A person is asked (on_guard='ask').", each.error.happened)
         _note_error(session, each.draft, f"{each.error.happened}. A person is asked (on_guard='ask').")
@@ -157,8 +156,10 @@ def _ask(
         session.checkpoint.export_request_id,
         membership.members,
         membership.anonymous,
-        starts,
+        starting_points(drafts, session.settings),
         tuple(asked),
+        tuple(_also_sent(session, draft) for draft in drafts if draft.opened not in stopped),
+        session.checkpoint.sendable_until,
     )
 
 
@@ -174,6 +175,14 @@ def _asked(tripped: TrippedGuard) -> AskedDestination:
         planned_changes=error.planned_changes,
         past=_past_syncs(opened.ledger),
     )
+
+
+def _also_sent(session: SyncSession, draft: Draft) -> AlsoSent:
+    if isinstance(draft, NewDraft):
+        diff = draft.diff
+        return AlsoSent(draft.opened.stream.destination.segment_conn_id, diff.known_true, diff.entered, diff.leaving)
+    report = session.report.destination(draft.opened.stream.destination.name)
+    return AlsoSent(report.segment_conn_id, None, report.entered, report.exited)
 
 
 def _past_syncs(ledger: Ledger) -> tuple[PastSync, ...]:

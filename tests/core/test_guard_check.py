@@ -13,7 +13,8 @@ from airflow_provider_amplitude_segment.core.export.run_checkpoint import keep_a
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Stream
 from airflow_provider_amplitude_segment.core.report.outcome import Skipped
-from airflow_provider_amplitude_segment.core.report.question import Question
+from airflow_provider_amplitude_segment.core.report.question import AlsoSent, Question
+from airflow_provider_amplitude_segment.core.report.question_text import body_of
 from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.exceptions import EmptyCohortError, ExitRatioError, SegmentUnavailableError
 
@@ -195,8 +196,31 @@ def test_only_the_destinations_that_trip_are_asked_about_and_all_are_sent(world:
     report = world.sync("c1", run="r", keys=("default", "emea"), on_guard="ask")
 
     assert [asked.segment_conn_id for asked in question.destinations] == ["segment_default"]
+    assert question.also_sent == (AlsoSent("segment_emea", known=0, would_enter=50, would_exit=0),)
+    body = body_of(question, "24 hours")
+    assert "| segment\\_default | 200 | 0 | 150 | 75% | `max_exit_ratio=0.5` |" in body
+    assert "| segment\\_emea | 0 | 50 | 0 | 0% | not stopped |" in body
+    assert "sends the same export to all 2 destinations, also to those that no guard stopped." in body
     assert [each.approved_by for each in report.destinations] == ["alice", None]
     assert believed(world) == believed(world, "emea") == set(STAYING)
+
+
+def test_a_destination_with_an_unfinished_plan_of_this_run_is_in_the_question_too(world: World) -> None:
+    """An earlier try was killed between the plans of two destinations."""
+    both = ("default", "emea")
+    world.segment.refuses_connections = True
+    with pytest.raises(SegmentUnavailableError):
+        world.attempt("c1", run="r", keys=both, max_exit_ratio=None)
+    world.segment.refuses_connections = False
+    folder = Stream("1234", "c1", world.destination()).folder
+    [plan] = [name for name in world.store.names(folder) if name.startswith("plan-") and name.endswith(".json")]
+    world.store.delete(f"{folder}/{plan}")
+
+    question = ask(world, keys=both)
+
+    assert [asked.segment_conn_id for asked in question.destinations] == ["segment_default"]
+    assert question.also_sent == (AlsoSent("segment_emea", known=None, would_enter=50, would_exit=0),)
+    assert "| segment\\_emea | unknown | 50 | 0 |  | not stopped |" in body_of(question, "24 hours")
 
 
 def test_a_suddenly_empty_cohort_is_asked_about_too(world: World) -> None:

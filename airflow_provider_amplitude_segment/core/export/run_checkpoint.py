@@ -69,6 +69,11 @@ class RunCheckpoint:
         """When the membership was exported, in seconds since 1970: an export is computed after its request."""
         return self.exported_epoch or self.requested_at
 
+    @property
+    def sendable_until(self) -> float:
+        """When the export's file ends, in seconds since 1970; 0 for cohort files, which have no end of their own."""
+        return self.requested_at + FILE_SECONDS if self.export_source == "api" else 0.0
+
     def is_usable(self, unfinished: Mapping[str, Plan | Commit | None], now: float) -> bool:
         """Return whether this export may still be delivered: never after a newer one, and never after its file's time.
 
@@ -76,7 +81,7 @@ class RunCheckpoint:
             unfinished: by ledger folder, the newest entry of each destination that has not committed it.
             now: seconds since 1970.
         """
-        if now - self.requested_at > FILE_SECONDS:
+        if now > self.requested_at + FILE_SECONDS:
             return False
         return not any(
             newest is not None
