@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from fakes.clock import FakeClock
 from fakes.questions import FakeQuestions
+from fakes.recording_server import CannedResponse, RecordingServer
 from fakes.task_instance import FakeTaskInstance
+from fakes.tested_dag import parse_dag
 
 from airflow_provider_amplitude_segment.exceptions import QuestionError
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbox, SandboxCohort
@@ -17,8 +20,6 @@ from airflow_provider_amplitude_segment.task.approval import QUESTION_XCOM_KEY
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fakes.task_instance import Sync
 
 try:
@@ -264,6 +265,71 @@ if CAN_ASK:
 
         assert posted == ["DAG 'dag', run 'manual__1', task 'sync', tab Required Actions"]
         assert "A notification of the question could not be published: RuntimeError" in caplog.text
+
+    @pytest.fixture
+    def post_to_channel() -> Any:
+        """The notifier of the daily example."""
+        example = Path(__file__).parents[2] / "example_dags" / "amplitude_segment_daily.py"
+        return parse_dag(example).get_task("sync_cohort").notifiers
+
+    def test_the_examples_notifier_posts_the_question_to_the_chats_webhook(
+        shrunk: Sandbox,  # noqa: ARG001
+        sync: Sync,
+        ti: FakeTaskInstance,
+        post_to_channel: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        with RecordingServer() as chat:
+            connection = {"conn_type": "http", "host": chat.url, "password": "services/T0/B0/hush"}
+            monkeypatch.setenv("AIRFLOW_CONN_COHORT_CHANNEL", json.dumps(connection))
+            park(sync, notifiers=post_to_channel)
+
+        [came] = chat.came
+        assert (came.method, came.path) == ("POST", "/services/T0/B0/hush")
+        assert came.headers["content-type"] == "application/json"
+        assert json.loads(came.body) == {
+            "text": "Send cohort 'Power Users' (c1)? 150 of 200 members would exit (75%) at segment_default\n"
+            f"Question {ti.xcoms[QUESTION_XCOM_KEY]['code']}: "
+            "DAG 'dag', run 'manual__1', task 'sync', tab Required Actions"
+        }
+        assert "hush" not in caplog.text
+
+    @pytest.mark.parametrize("status", [404, 500])
+    def test_a_chat_that_refuses_the_post_changes_nothing(
+        shrunk: Sandbox,
+        sync: Sync,
+        questions: FakeQuestions,
+        ti: FakeTaskInstance,
+        resume: Any,
+        post_to_channel: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        status: int,
+    ) -> None:
+        with RecordingServer(CannedResponse(status)) as chat:
+            connection = {"conn_type": "http", "host": chat.url, "password": "services/T0/B0/hush"}
+            monkeypatch.setenv("AIRFLOW_CONN_COHORT_CHANNEL", json.dumps(connection))
+            parked = park(sync, notifiers=post_to_channel)
+
+        resume(parked, questions.answer(ti.id, "Send anyway"))
+
+        assert believed(shrunk) == set(STAYING)
+
+    def test_without_its_connection_the_examples_notifier_is_a_warning_and_the_question_is_open(
+        shrunk: Sandbox,
+        sync: Sync,
+        questions: FakeQuestions,
+        ti: FakeTaskInstance,
+        resume: Any,
+        post_to_channel: Any,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        parked = park(sync, notifiers=post_to_channel)
+        assert "A notification of the question could not be published: AirflowNotFoundException" in caplog.text
+
+        resume(parked, questions.answer(ti.id, "Send anyway"))
+
+        assert believed(shrunk) == set(STAYING)
 
     def test_a_question_that_airflow_does_not_take_is_retried_with_the_same_export(
         shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance
