@@ -16,12 +16,16 @@ At the end the log counts the users who were sent. In Segment each user has the 
 configuration like `{"max_exit_ratio": null}`, the sync was refused because it looked wrong. Check the cohort in
 Amplitude. If it is right, trigger the DAG again with that value under **Advanced**.
 
+With *Ask a person* under **Advanced**, Airflow 3.1 and later asks instead, and posts the question to the chat of the
+connection `cohort_channel`.
+
 **To change:** the cohorts and destinations that the form suggests, at the top of the file.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, Param
@@ -42,6 +46,22 @@ CAN_ASK = tuple(map(int, version.split(".")[:2])) >= (3, 1)
 ON_GUARD = {"fail": "Send nothing, and fail (fail)"}
 if CAN_ASK:
     ON_GUARD["ask"] = "Ask a person in Airflow, and wait (ask)"
+
+# An HTTP connection to an incoming webhook of a chat: its address in Host, and the webhook's path in Password.
+CHANNEL_CONN_ID = "cohort_channel"
+
+
+def post_to_channel(context: dict[str, Any]) -> None:
+    """Post a guard's question to an incoming webhook of your team's chat."""
+    from airflow.providers.http.hooks.http import HttpHook  # noqa: PLC0415 - not while the DAG is parsed
+
+    question = context["question"]
+    text = f"{question['subject']}\nQuestion {question['code']}: {question['where']}"
+    hook = HttpHook(method="POST", http_conn_id=CHANNEL_CONN_ID)
+    # The webhook's path is its secret, so it is the password of the connection.
+    path = hook.get_connection(CHANNEL_CONN_ID).password
+    hook.run(path, json={"text": text}, extra_options={"timeout": 10})
+
 
 with DAG(
     dag_id="amplitude_segment_ad_hoc",
@@ -171,6 +191,7 @@ with DAG(
         max_exit_ratio="{{ params.max_exit_ratio }}",
         on_empty_cohort="{{ params.on_empty_cohort }}",
         on_guard="{{ params.on_guard }}",
+        notifiers=post_to_channel,
         on_missing_state="{{ params.on_missing_state }}",
         on_trait_change="{{ params.on_trait_change }}",
         min_exports_left="{{ params.min_exports_left }}",

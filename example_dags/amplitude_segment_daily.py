@@ -6,12 +6,11 @@ The first run sends all members, each later one only the users who entered or ex
 
 **When a run was refused** because too many users would exit: check the cohort in Amplitude. If it is right, trigger the
 DAG with the configuration that the error names. With `on_guard` set to `ask`, Airflow 3.1 and later asks a person
-instead, and `post_to_channel` announces the question.
+instead, and `post_to_channel` posts the question to the chat of the connection `cohort_channel`.
 """
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import Any
 
@@ -21,16 +20,23 @@ from airflow.version import version
 
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
-log = logging.getLogger(__name__)
-
 # Airflow 3.1 and later can ask a person.
 CAN_ASK = tuple(map(int, version.split(".")[:2])) >= (3, 1)
 
+# An HTTP connection to an incoming webhook of a chat: its address in Host, and the webhook's path in Password.
+CHANNEL_CONN_ID = "cohort_channel"
+
 
 def post_to_channel(context: dict[str, Any]) -> None:
-    """Post a guard's question where your team sees it; put a call of your chat's hook here."""
+    """Post a guard's question to an incoming webhook of your team's chat."""
+    from airflow.providers.http.hooks.http import HttpHook  # noqa: PLC0415 - not while the DAG is parsed
+
     question = context["question"]
-    log.warning("%s %s", question["subject"], question["url"])
+    text = f"{question['subject']}\nQuestion {question['code']}: {question['where']}"
+    hook = HttpHook(method="POST", http_conn_id=CHANNEL_CONN_ID)
+    # The webhook's path is its secret, so it is the password of the connection.
+    path = hook.get_connection(CHANNEL_CONN_ID).password
+    hook.run(path, json={"text": text}, extra_options={"timeout": 10})
 
 
 with DAG(

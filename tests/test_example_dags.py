@@ -142,6 +142,15 @@ def test_a_guard_names_a_run_configuration_that_the_example_takes(name: str) -> 
     params.validate()
 
 
+def test_the_examples_that_ask_post_the_question_as_the_how_to_shows_it() -> None:
+    how_to = (EXAMPLES.parent / "docs" / "how-to" / "ask-a-person.md").read_text()
+    shown = how_to[how_to.index("# An HTTP connection") : how_to.index("\n\n\nAmplitudeCohortToSegmentOperator(")]
+
+    for name in ("daily", "ad_hoc"):
+        assert shown in (EXAMPLES / f"amplitude_segment_{name}.py").read_text()
+        assert parse(f"amplitude_segment_{name}").get_task("sync_cohort").notifiers.__name__ == "post_to_channel"
+
+
 @pytest.mark.parametrize(
     ("name", "synced"),
     [

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.plan.approved import approve, starting_points
 from airflow_provider_amplitude_segment.core.plan.draft import NewDraft
 from airflow_provider_amplitude_segment.core.plan.guards import check_guards, is_suddenly_empty
+from airflow_provider_amplitude_segment.core.report.answer import SEND_ANYWAY
 from airflow_provider_amplitude_segment.core.report.outcome import Skipped
-from airflow_provider_amplitude_segment.core.report.question import AskedDestination, PastSync, Question
+from airflow_provider_amplitude_segment.core.report.question import AlsoSent, AskedDestination, PastSync, Question
 from airflow_provider_amplitude_segment.core.report.saved_report import ASKED
 from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, AskableGuardError, ExitRatioError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_amplitude_segment.core.export.approval import Approval
     from airflow_provider_amplitude_segment.core.ledger.entry import Commit
     from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
     from airflow_provider_amplitude_segment.core.membership.membership import Membership
@@ -64,6 +66,7 @@ def check_drafts(
             _note_error(session, each.draft, each.error.summary)
             log.warning("A sync would be refused: %s", each.error.summary)
         return list(drafts), None
+    approval = _valid_approval(session, drafts)
     if not tripped:
         known = next(
             (d.diff.known for d in drafts if isinstance(d, NewDraft) and is_suddenly_empty(membership, d.diff)), 0
@@ -72,14 +75,12 @@ def check_drafts(
             reason = f"the export has no member, and {known:,} are known (on_empty_cohort='skip')"
             return list(drafts), Skipped(reason)
         return list(drafts), None
-    starts = starting_points(drafts, settings)
-    approval = session.checkpoint.approval
-    if approval is not None and approval.covers(session.checkpoint.export_request_id, starts):
+    if approval is not None:
         return _let_through(session, drafts, tripped, approval.approved_by), None
     tripped = _with_files(session, tripped)
     if settings.on_guard == "fail":
         raise tripped[0].error
-    return list(drafts), _ask(session, tripped, starts, membership)
+    return list(drafts), _ask(session, drafts, tripped, membership)
 
 
 def find_tripped(session: SyncSession, drafts: Sequence[Draft], membership: Membership) -> list[TrippedGuard]:
@@ -92,6 +93,28 @@ def find_tripped(session: SyncSession, drafts: Sequence[Draft], membership: Memb
             except AskableGuardError as error:
                 tripped.append(TrippedGuard(draft, error))
     return tripped
+
+
+def _valid_approval(session: SyncSession, drafts: Sequence[Draft]) -> Approval | None:
+    """Return the kept approval if it holds for these drafts. One that does not hold is named in the log."""
+    approval = session.checkpoint.approval
+    if approval is None:
+        return None
+    if session.settings.on_guard != "ask":
+        reason = "on_guard is no longer 'ask'"
+    elif approval.is_from_before_clearing(session.run):
+        reason = "the task was cleared since"
+    elif not approval.covers(session.checkpoint.export_request_id, starting_points(drafts, session.settings)):
+        reason = "the export, the state or the parameters changed since the question"
+    else:
+        return approval
+    log.warning(
+        "%s answered %r, and that approval does not hold: %s. The guards decide anew.",
+        approval.approved_by,
+        SEND_ANYWAY,
+        reason,
+    )
+    return None
 
 
 def _let_through(
@@ -118,11 +141,9 @@ def _with_files(session: SyncSession, tripped: Sequence[TrippedGuard]) -> list[T
 
 
 def _ask(
-    session: SyncSession, tripped: Sequence[TrippedGuard], starts: dict[str, str], membership: Membership
+    session: SyncSession, drafts: Sequence[Draft], tripped: Sequence[TrippedGuard], membership: Membership
 ) -> Question:
-    if session.checkpoint.approval is not None:
-        log.warning("The approval does not hold: the export or the state changed since the question. It is put again.")
-    asked = []
+    asked, stopped = [], [each.draft.opened for each in tripped]
     for each in tripped:
         log.warning("%s. A person is asked (on_guard='ask').", each.error.happened)
         _note_error(session, each.draft, f"{each.error.happened}. A person is asked (on_guard='ask').")
@@ -136,9 +157,11 @@ def _ask(
         session.checkpoint.export_request_id,
         membership.members,
         membership.anonymous,
-        starts,
+        starting_points(drafts, session.settings),
         tuple(asked),
         claims,
+        tuple(_also_sent(session, draft) for draft in drafts if draft.opened not in stopped),
+        session.checkpoint.sendable_until,
     )
 
 
@@ -154,6 +177,14 @@ def _asked(tripped: TrippedGuard) -> AskedDestination:
         planned_changes=error.planned_changes,
         past=_past_syncs(opened.ledger),
     )
+
+
+def _also_sent(session: SyncSession, draft: Draft) -> AlsoSent:
+    if isinstance(draft, NewDraft):
+        diff = draft.diff
+        return AlsoSent(draft.opened.stream.destination.segment_conn_id, diff.known_true, diff.entered, diff.leaving)
+    report = session.report.destination(draft.opened.stream.destination.name)
+    return AlsoSent(report.segment_conn_id, None, report.entered, report.exited)
 
 
 def _past_syncs(ledger: Ledger) -> tuple[PastSync, ...]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_amplitude_segment.core.clock import Clock
     from airflow_provider_amplitude_segment.core.report.answer import Answer
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
@@ -41,12 +42,16 @@ log = logging.getLogger(__name__)
 QUESTION_XCOM_KEY = "guard_question"
 OPTIONS = (SEND_ANYWAY, DO_NOT_SEND)
 _METHOD = "execute_approved"
+_SECONDS_AFTER_ANSWER = 3600.0
+"""What is left of an export's time after the answer, because a resumed task may queue for a slot."""
+_FEWEST_SECONDS = 60.0
 
 
 class AskingOperator(ReportingOperator, Protocol):
     """What a question needs of its operator."""
 
     state_path: str | None
+    clock: Clock | None
     notifiers: Sequence[Callable[[Context], object]] | Callable[[Context], object] | None
 
     def defer(self, *, trigger: Any, method_name: str, kwargs: dict[str, Any] | None = None) -> NoReturn:
@@ -114,19 +119,22 @@ def put_question(operator: AskingOperator, context: Context, settings: SyncSetti
         QuestionError: Airflow did not take the question.
     """
     ti, question = context["ti"], asked.question
+    seconds = _seconds_to_answer(question, settings, (operator.clock or SystemClock()).now())
+    url = _url(ti)
     shown = {
         "subject": subject_of(question),
-        "body": body_of(question, duration(settings.approval_timeout)),
+        "body": body_of(question, duration(seconds)),
         "code": question.code,
         "options": list(OPTIONS),
-        "url": _url(ti),
+        "url": url,
+        "where": url or _place(ti),
     }
     _upsert(ti, shown, settings, asked)
-    log.warning("Question %s is open: %s. Answer it at %s", question.code, shown["subject"], shown["url"])
+    log.warning("Question %s is open: %s. Answer it here: %s", question.code, shown["subject"], shown["where"])
     with warn_on_failure("The question"):
         ti.xcom_push(key=QUESTION_XCOM_KEY, value=shown)
     _notify(operator, context, shown)
-    wait = timedelta(seconds=settings.approval_timeout)
+    wait = timedelta(seconds=seconds)
     try:
         from airflow.sdk.exceptions import TaskAwaitingInput  # noqa: PLC0415 - Airflow 3.3
     except ImportError:
@@ -151,9 +159,9 @@ def take_answer(
     answer = read_answer(event, question.code, is_first=asked.is_first, approvers=settings.approvers)
     log.warning("Question %s: %s", question.code, answer.sentence)
     if answer.verdict == "send" and answer.user is not None:
-        approval = Approval(question.export_request_id, dict(question.starts), answer.user)
-        store = open_store(operator.state_path)
-        keep_approval(store, _stream(question), run_of(context), approval)
+        store, run = open_store(operator.state_path), run_of(context)
+        bound = question.export_request_id, dict(question.starts), answer.user, run.clear_number, run.max_tries
+        keep_approval(store, _stream(question), run, Approval(*bound))
         save_answer(store, question, asked.report, answer, SystemClock().now())
     elif answer.verdict in {"other question", "not an approver"}:
         put_question(operator, context, settings, replace(asked, is_first=False, last_answer=answered_at(event)))
@@ -229,12 +237,36 @@ def _notify(operator: AskingOperator, context: Context, shown: Mapping[str, Any]
             notifier({**context, "question": dict(shown)})
 
 
-def _url(ti: Any) -> str:
-    """Return the page of Airflow's UI that has the question."""
-    base = str(conf.get("api", "base_url", fallback=None) or "http://localhost:8080").rstrip("/")
+def _seconds_to_answer(question: Question, settings: SyncSettings, now: float) -> float:
+    """Return ``approval_timeout``, or less where the export ends before, so that an answer in time sends that export.
+
+    >>> from airflow_provider_amplitude_segment.core.settings import SyncSettings
+    >>> settings = SyncSettings(cohort_id="c1", approval_timeout=86_400)
+    >>> ends = [0.0, 200_000.0, 50_000.0, 100.0]
+    >>> questions = [Question("1", "c1", None, "R1", 0, 0, {}, (), sendable_until=end) for end in ends]
+    >>> [_seconds_to_answer(question, settings, 0.0) for question in questions]
+    [86400, 86400, 46400.0, 60.0]
+    """
+    if not question.sendable_until:
+        return settings.approval_timeout
+    left = question.sendable_until - _SECONDS_AFTER_ANSWER - now
+    return min(settings.approval_timeout, max(left, _FEWEST_SECONDS))
+
+
+def _url(ti: Any) -> str | None:
+    """Return the page of Airflow's UI that has the question; ``None`` where this worker does not know Airflow's URL."""
+    base = str(conf.get("api", "base_url", fallback=None) or "").rstrip("/")
+    if not base:
+        return None
     task = f"{base}/dags/{quote(ti.dag_id)}/runs/{quote(ti.run_id)}/tasks/{quote(ti.task_id)}"
     mapped = f"/mapped/{ti.map_index}" if getattr(ti, "map_index", -1) >= 0 else ""
     return f"{task}{mapped}/required_actions"
+
+
+def _place(ti: Any) -> str:
+    """Return where the question is, in words."""
+    mapped = f", map index {ti.map_index}" if getattr(ti, "map_index", -1) >= 0 else ""
+    return f"DAG {ti.dag_id!r}, run {ti.run_id!r}, task {ti.task_id!r}{mapped}, tab Required Actions"
 
 
 def _stream(question: Question) -> Stream:

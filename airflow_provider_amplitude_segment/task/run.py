@@ -47,6 +47,7 @@ def run_of(context: Context) -> Run:
         task=f"DAG {ti.dag_id!r}, task {ti.task_id!r}",
         installation=_hash(installation.identity),
         airflow=installation.label,
+        max_tries=getattr(ti, "max_tries", None) or 0,
     )
 
 

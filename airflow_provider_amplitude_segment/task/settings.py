@@ -45,6 +45,8 @@ _MOST_USER_PROPERTIES = 20
 _OWN_COLUMNS = frozenset({"user_id", "amplitude_id"})
 # An export's file is kept for seven days.
 _MOST_SECONDS = 7 * 24 * 3600
+# Two of the days are left for what comes before the question and after the answer.
+_MOST_SECONDS_TO_ANSWER = 5 * 24 * 3600
 
 
 class DestinationParameters(Protocol):
@@ -103,7 +105,7 @@ def read_settings(operator: SyncParameters) -> SyncSettings:
         on_empty_cohort=read_choice("on_empty_cohort", operator.on_empty_cohort, EmptyCohortPolicy),
         on_guard=read_choice("on_guard", operator.on_guard, GuardPolicy),
         approvers=read_names("approvers", operator.approvers, most=_MOST_APPROVERS),
-        approval_timeout=read_number("approval_timeout", operator.approval_timeout, most=_MOST_SECONDS),
+        approval_timeout=read_number("approval_timeout", operator.approval_timeout, most=_MOST_SECONDS_TO_ANSWER),
         skip_when_unchanged=read_flag("skip_when_unchanged", operator.skip_when_unchanged),
         min_exports_left=read_whole_number("min_exports_left", operator.min_exports_left, least=0, most=_MOST_EXPORTS),
         user_properties=_user_properties(operator.user_properties),

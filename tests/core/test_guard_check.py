@@ -13,7 +13,8 @@ from airflow_provider_amplitude_segment.core.export.run_checkpoint import keep_a
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Stream
 from airflow_provider_amplitude_segment.core.report.outcome import Skipped
-from airflow_provider_amplitude_segment.core.report.question import Question
+from airflow_provider_amplitude_segment.core.report.question import AlsoSent, Question
+from airflow_provider_amplitude_segment.core.report.question_text import body_of
 from airflow_provider_amplitude_segment.core.report.report import SyncReport
 from airflow_provider_amplitude_segment.exceptions import EmptyCohortError, ExitRatioError, SegmentUnavailableError
 
@@ -144,6 +145,37 @@ def test_a_worker_that_is_killed_right_after_it_resumed_asks_no_second_question(
     assert believed(world) == set(STAYING)
 
 
+@pytest.mark.parametrize("identity", [{"clear_number": 1, "max_tries": 4}, {"max_tries": 4}])
+def test_an_approval_ends_when_the_task_is_cleared(
+    world: World, identity: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where only the task was cleared, and the DAG run goes on."""
+    question = ask(world)
+    approve(world, question)
+    world.deferred.discard("r")
+
+    again = ask(world, identity=identity)
+
+    assert again.code == question.code
+    assert len(believed(world)) == 200
+    assert "alice answered 'Send anyway', and that approval does not hold: the task was cleared" in caplog.text
+
+
+def test_an_approval_ends_when_the_guard_no_longer_asks(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A person thought better of it before anything was sent, and cleared the task five days later."""
+    approve(world, ask(world))
+    world.deferred.discard("r")
+    world.clock.pass_by(5 * 24 * 3600)
+
+    with pytest.raises(ExitRatioError):
+        world.attempt("c1", run="r", on_guard="fail")
+
+    assert len(believed(world)) == 200
+    assert "on_guard is no longer 'ask'" in caplog.text
+    # The error has deleted the checkpoint, and with it the approval.
+    ask(world)
+
+
 def test_a_try_that_segment_ends_after_the_approval_is_resumed_without_a_question(world: World) -> None:
     approve(world, ask(world))
     world.segment.refuses_connections = True
@@ -164,8 +196,31 @@ def test_only_the_destinations_that_trip_are_asked_about_and_all_are_sent(world:
     report = world.sync("c1", run="r", keys=("default", "emea"), on_guard="ask")
 
     assert [asked.segment_conn_id for asked in question.destinations] == ["segment_default"]
+    assert question.also_sent == (AlsoSent("segment_emea", known=0, would_enter=50, would_exit=0),)
+    body = body_of(question, "24 hours")
+    assert "| segment\\_default | 200 | 0 | 150 | 75% | `max_exit_ratio=0.5` |" in body
+    assert "| segment\\_emea | 0 | 50 | 0 | 0% | not stopped |" in body
+    assert "sends the same export to all 2 destinations, also to those that no guard stopped." in body
     assert [each.approved_by for each in report.destinations] == ["alice", None]
     assert believed(world) == believed(world, "emea") == set(STAYING)
+
+
+def test_a_destination_with_an_unfinished_plan_of_this_run_is_in_the_question_too(world: World) -> None:
+    """An earlier try was killed between the plans of two destinations."""
+    both = ("default", "emea")
+    world.segment.refuses_connections = True
+    with pytest.raises(SegmentUnavailableError):
+        world.attempt("c1", run="r", keys=both, max_exit_ratio=None)
+    world.segment.refuses_connections = False
+    folder = Stream("1234", "c1", world.destination()).folder
+    [plan] = [name for name in world.store.names(folder) if name.startswith("plan-") and name.endswith(".json")]
+    world.store.delete(f"{folder}/{plan}")
+
+    question = ask(world, keys=both)
+
+    assert [asked.segment_conn_id for asked in question.destinations] == ["segment_default"]
+    assert question.also_sent == (AlsoSent("segment_emea", known=None, would_enter=50, would_exit=0),)
+    assert "| segment\\_emea | unknown | 50 | 0 |  | not stopped |" in body_of(question, "24 hours")
 
 
 def test_a_suddenly_empty_cohort_is_asked_about_too(world: World) -> None:

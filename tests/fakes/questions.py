@@ -16,13 +16,16 @@ class FakeQuestions:
         self.refuses = False
         self._answers = 0
 
-    def send(self, msg: Any) -> None:
+    def send(self, msg: Any) -> Any:
         if self.refuses:
             raise RuntimeError("API_SERVER_ERROR")
+        if type(msg).__name__ == "GetConnection":
+            return _no_connection()
         # The supervisor of a task, as that of 3.3.2, takes no other message about a question.
         assert type(msg).__name__ == "CreateHITLDetailPayload"
         self.put.append(msg)
         self.stored.setdefault(msg.ti_id, msg)
+        return None
 
     def answer(self, ti_id: Any, option: str, user: str = "alice", code: str | None = None) -> dict[str, Any]:
         """Answer the question, by default with what its form shows; return Airflow's event."""
@@ -35,3 +38,11 @@ class FakeQuestions:
             "responded_by_user": {"id": user, "name": user},
             "timedout": False,
         }
+
+
+def _no_connection() -> Any:
+    """Return what a task gets for a connection that Airflow's database does not have."""
+    from airflow.sdk.exceptions import ErrorType  # noqa: PLC0415 - Airflow 3
+    from airflow.sdk.execution_time.comms import ErrorResponse  # noqa: PLC0415 - Airflow 3
+
+    return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)

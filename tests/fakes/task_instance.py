@@ -17,6 +17,8 @@ class FakeTaskInstance:
         self.run_id = run_id
         self.try_number = try_number
         self.map_index = map_index
+        # Clearing the task raises it.
+        self.max_tries = 0
         self.xcoms: dict[str, Any] = {}
         # What earlier runs of the task left.
         self.remembered: dict[str, Any] = {}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from fakes.clock import FakeClock
 from fakes.questions import FakeQuestions
+from fakes.recording_server import CannedResponse, RecordingServer
 from fakes.task_instance import FakeTaskInstance
+from fakes.tested_dag import parse_dag
 
 from airflow_provider_amplitude_segment.exceptions import QuestionError
 from airflow_provider_amplitude_segment.sandbox import WRITE_KEY_DEFAULT, Sandbox, SandboxCohort
@@ -16,8 +20,6 @@ from airflow_provider_amplitude_segment.task.approval import QUESTION_XCOM_KEY
 from airflow_provider_amplitude_segment.transfers.amplitude_to_segment import AmplitudeCohortToSegmentOperator
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fakes.task_instance import Sync
 
 try:
@@ -79,10 +81,13 @@ if CAN_ASK:
     def resume(tmp_path: Path, ti: FakeTaskInstance) -> Any:
         """Resume the task with Airflow's event and what it was parked with, which passed through JSON."""
 
-        def run(parked: Parked, event: dict[str, Any], **parameters: Any) -> dict[str, Any]:
+        def run(
+            parked: Parked, event: dict[str, Any], clock: FakeClock | None = None, **parameters: Any
+        ) -> dict[str, Any]:
             assert parked.method_name == "execute_approved"
             usual = {"cohort_id": "c1", "state_path": str(tmp_path / "state"), "on_guard": "ask"}
             operator = AmplitudeCohortToSegmentOperator(task_id="sync", **{**usual, **parameters})
+            operator.clock = clock
             kwargs = json.loads(json.dumps(parked.kwargs))
             context = {"ti": ti, "dag_run": ti, "params": ti.params}
             return operator.execute_approved(context, event=event, **kwargs)
@@ -123,10 +128,52 @@ if CAN_ASK:
         park(sync)
 
         question, report = ti.xcoms[QUESTION_XCOM_KEY], ti.xcoms["sync_report"]
-        assert question["url"].endswith("/dags/dag/runs/manual__1/tasks/sync/required_actions")
+        assert question["url"] is None
+        assert question["where"] == "DAG 'dag', run 'manual__1', task 'sync', tab Required Actions"
         assert "| segment\\_default | 200 | 0 | 150 | 75% | `max_exit_ratio=0.5` |" in question["body"]
         assert report["destinations"][0]["error"].endswith("A person is asked (on_guard='ask').")
         assert "user1" not in json.dumps([question, report])
+
+    @pytest.mark.parametrize("base_url", ["https://airflow.example.com", "https://airflow.example.com/"])
+    def test_a_question_has_a_link_where_the_worker_knows_airflows_url(
+        shrunk: Sandbox,  # noqa: ARG001
+        sync: Sync,
+        ti: FakeTaskInstance,
+        monkeypatch: pytest.MonkeyPatch,
+        base_url: str,
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+
+        park(sync)
+
+        question = ti.xcoms[QUESTION_XCOM_KEY]
+        page = "https://airflow.example.com/dags/dag/runs/manual__1/tasks/sync/required_actions"
+        assert (question["url"], question["where"]) == (page, page)
+
+    def test_the_longest_wait_for_an_answer_is_shorter_than_an_exports_life(
+        shrunk: Sandbox, sync: Sync, questions: FakeQuestions
+    ) -> None:
+        with pytest.raises(AirflowFailException, match=r"approval_timeout: got 432001.*432,?000"):
+            sync(on_guard="ask", approval_timeout=5 * 24 * 3600 + 1)
+        assert shrunk.amplitude.exports_spent == 0
+
+        park(sync, approval_timeout=5 * 24 * 3600)
+
+        assert "Without an answer within 5 days" in questions.put[0].body
+
+    def test_a_question_that_is_put_late_in_an_exports_life_waits_no_longer_than_that(
+        shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance, resume: Any
+    ) -> None:
+        """An answer with another code puts it again, here after six days; Amplitude keeps the file for seven."""
+        clock = FakeClock()
+        parked = park(sync, clock=clock, approval_timeout=5 * 24 * 3600)
+        clock.pass_by(6 * 24 * 3600)
+
+        with pytest.raises(Parked):
+            resume(parked, questions.answer(ti.id, "Send anyway", code="ABC123"), clock=clock, approval_timeout="86400")
+
+        assert "Without an answer within 22 hours" in questions.put[1].body
+        assert shrunk.amplitude.exports_spent == 1
 
     @pytest.mark.parametrize(
         ("event", "said"),
@@ -205,6 +252,21 @@ if CAN_ASK:
         assert believed(shrunk) == set(STAYING)
         assert shrunk.amplitude.exports_spent == 1
 
+    def test_an_approval_of_a_task_that_was_cleared_since_asks_again(
+        shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance, resume: Any
+    ) -> None:
+        parked = park(sync)
+        shrunk.amplitude.cohorts.clear()
+        with pytest.raises(AirflowFailException, match="not on Amplitude's list"):
+            resume(parked, questions.answer(ti.id, "Send anyway"))
+        shrunk.amplitude.cohorts["c1"] = SandboxCohort("c1", "Power Users", STAYING)
+        ti.try_number, ti.max_tries = 2, 1
+
+        park(sync)
+
+        assert len(questions.put) == 2
+        assert len(believed(shrunk)) == 200
+
     def test_a_notifier_gets_the_question_and_one_that_fails_is_only_a_warning(
         shrunk: Sandbox,  # noqa: ARG001
         sync: Sync,
@@ -215,10 +277,75 @@ if CAN_ASK:
         def fail(context: dict[str, Any]) -> None:
             raise RuntimeError(context["question"]["subject"])
 
-        park(sync, notifiers=[fail, lambda context: posted.append(context["question"]["url"])])
+        park(sync, notifiers=[fail, lambda context: posted.append(context["question"]["where"])])
 
-        assert len(posted) == 1
+        assert posted == ["DAG 'dag', run 'manual__1', task 'sync', tab Required Actions"]
         assert "A notification of the question could not be published: RuntimeError" in caplog.text
+
+    @pytest.fixture
+    def post_to_channel() -> Any:
+        """The notifier of the daily example."""
+        example = Path(__file__).parents[2] / "example_dags" / "amplitude_segment_daily.py"
+        return parse_dag(example).get_task("sync_cohort").notifiers
+
+    def test_the_examples_notifier_posts_the_question_to_the_chats_webhook(
+        shrunk: Sandbox,  # noqa: ARG001
+        sync: Sync,
+        ti: FakeTaskInstance,
+        post_to_channel: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        with RecordingServer() as chat:
+            connection = {"conn_type": "http", "host": chat.url, "password": "services/T0/B0/hush"}
+            monkeypatch.setenv("AIRFLOW_CONN_COHORT_CHANNEL", json.dumps(connection))
+            park(sync, notifiers=post_to_channel)
+
+        [came] = chat.came
+        assert (came.method, came.path) == ("POST", "/services/T0/B0/hush")
+        assert came.headers["content-type"] == "application/json"
+        assert json.loads(came.body) == {
+            "text": "Send cohort 'Power Users' (c1)? 150 of 200 members would exit (75%) at segment_default\n"
+            f"Question {ti.xcoms[QUESTION_XCOM_KEY]['code']}: "
+            "DAG 'dag', run 'manual__1', task 'sync', tab Required Actions"
+        }
+        assert "hush" not in caplog.text
+
+    @pytest.mark.parametrize("status", [404, 500])
+    def test_a_chat_that_refuses_the_post_changes_nothing(
+        shrunk: Sandbox,
+        sync: Sync,
+        questions: FakeQuestions,
+        ti: FakeTaskInstance,
+        resume: Any,
+        post_to_channel: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        status: int,
+    ) -> None:
+        with RecordingServer(CannedResponse(status)) as chat:
+            connection = {"conn_type": "http", "host": chat.url, "password": "services/T0/B0/hush"}
+            monkeypatch.setenv("AIRFLOW_CONN_COHORT_CHANNEL", json.dumps(connection))
+            parked = park(sync, notifiers=post_to_channel)
+
+        resume(parked, questions.answer(ti.id, "Send anyway"))
+
+        assert believed(shrunk) == set(STAYING)
+
+    def test_without_its_connection_the_examples_notifier_is_a_warning_and_the_question_is_open(
+        shrunk: Sandbox,
+        sync: Sync,
+        questions: FakeQuestions,
+        ti: FakeTaskInstance,
+        resume: Any,
+        post_to_channel: Any,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        parked = park(sync, notifiers=post_to_channel)
+        assert "A notification of the question could not be published: AirflowNotFoundException" in caplog.text
+
+        resume(parked, questions.answer(ti.id, "Send anyway"))
+
+        assert believed(shrunk) == set(STAYING)
 
     def test_a_question_that_airflow_does_not_take_is_retried_with_the_same_export(
         shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance

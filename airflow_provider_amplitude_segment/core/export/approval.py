@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_amplitude_segment.core.ledger.stream import Run
+
 
 @dataclass(frozen=True, slots=True)
 class Approval:
@@ -17,11 +19,26 @@ class Approval:
         export_request_id: the export that the question was about.
         starts: by ledger folder, what the diff of each destination started from, and with which parameters.
         approved_by: the person's user name.
+        clear_number, max_tries: of the run when the person answered. Clearing the task changes them, and a retry does
+            not, also after a kill.
     """
 
     export_request_id: str
     starts: Mapping[str, str]
     approved_by: str
+    clear_number: int = 0
+    max_tries: int = 0
+
+    def is_from_before_clearing(self, run: Run) -> bool:
+        """Return whether the task was cleared after the answer: who clears it may have thought better of it.
+
+        >>> from airflow_provider_amplitude_segment.core.ledger.stream import Run
+        >>> approval = Approval("R1", {}, "alice", clear_number=0, max_tries=3)
+        >>> runs = [Run("", "r", 2, max_tries=3), Run("", "r", 2, clear_number=1, max_tries=4)]
+        >>> [approval.is_from_before_clearing(run) for run in runs]
+        [False, True]
+        """
+        return (self.clear_number, self.max_tries) != (run.clear_number, run.max_tries)
 
     def covers(self, export_request_id: str, starts: Mapping[str, str]) -> bool:
         """Return whether the approval holds for these diffs; a destination that was not asked about is not covered.
@@ -41,6 +58,8 @@ class Approval:
             "export_request_id": self.export_request_id,
             "starts": dict(self.starts),
             "approved_by": self.approved_by,
+            "clear_number": self.clear_number,
+            "max_tries": self.max_tries,
         }
 
 
@@ -50,10 +69,12 @@ def read_approval(entry: Any) -> Approval | None:
     Raises:
         KeyError, TypeError, AttributeError: the entry is no approval.
 
-    >>> read_approval(None) is None, read_approval({"export_request_id": "R1", "starts": {}, "approved_by": "al"})
-    (True, Approval(export_request_id='R1', starts={}, approved_by='al'))
+    >>> approval = Approval("R1", {"a": "commit-7"}, "alice", 1, 4)
+    >>> read_approval(None) is None, read_approval(approval.as_dict()) == approval
+    (True, True)
     """
     if entry is None:
         return None
     starts = {str(folder): str(start) for folder, start in entry["starts"].items()}
-    return Approval(str(entry["export_request_id"]), starts, str(entry["approved_by"]))
+    numbers = int(entry["clear_number"]), int(entry["max_tries"])
+    return Approval(str(entry["export_request_id"]), starts, str(entry["approved_by"]), *numbers)

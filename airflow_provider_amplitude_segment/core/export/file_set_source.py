@@ -97,8 +97,14 @@ class FileSetSource:
         found = self._choose(wanted)
         held_claims.verify_all()
         generations = {stream.folder: held_claims.generation(stream) for stream in newest}
+        approval = None if checkpoint is None else checkpoint.approval
         checkpoint = RunCheckpoint(
-            found.set_id, self.clock.now(), generations, export_source="files", exported_epoch=found.written_at
+            found.set_id,
+            self.clock.now(),
+            generations,
+            approval=approval,
+            export_source="files",
+            exported_epoch=found.written_at,
         )
         write_checkpoint(store, stream, run, checkpoint)
         return checkpoint

@@ -69,6 +69,11 @@ class RunCheckpoint:
         """When the membership was exported, in seconds since 1970: an export is computed after its request."""
         return self.exported_epoch or self.requested_at
 
+    @property
+    def sendable_until(self) -> float:
+        """When the export's file ends, in seconds since 1970; 0 for cohort files, which have no end of their own."""
+        return self.requested_at + FILE_SECONDS if self.export_source == "api" else 0.0
+
     def is_usable(self, unfinished: Mapping[str, Plan | Commit | None], now: float) -> bool:
         """Return whether this export may still be delivered: never after a newer one, and never after its file's time.
 
@@ -76,7 +81,7 @@ class RunCheckpoint:
             unfinished: by ledger folder, the newest entry of each destination that has not committed it.
             now: seconds since 1970.
         """
-        if now - self.requested_at > FILE_SECONDS:
+        if now > self.requested_at + FILE_SECONDS:
             return False
         return not any(
             newest is not None
@@ -135,6 +140,12 @@ def keep_approval(store: Store, stream: Stream, run: Run, approval: Approval) ->
     checkpoint = read_checkpoint(store, stream, run)
     if checkpoint is not None and checkpoint.export_request_id == approval.export_request_id:
         write_checkpoint(store, stream, run, replace(checkpoint, approval=approval))
+    else:
+        log.warning(
+            "The answer of %s is not kept, because this run no longer has export %s, which the question was about.",
+            approval.approved_by,
+            approval.export_request_id,
+        )
 
 
 def delete_checkpoint(store: Store, stream: Stream, run: Run) -> None:
@@ -189,7 +200,9 @@ def reuse_or_request_export(
         if fits and checkpoint.is_usable(unfinished, clock.now()):
             log.info("This run reuses its export %s.", checkpoint.export_request_id)
             return checkpoint
-    checkpoint = _request_export(exporter, newest, held_claims, settings)
+    # An approval of the export before is kept, so that the guards' check can say that it does not hold.
+    approval = None if checkpoint is None else checkpoint.approval
+    checkpoint = replace(_request_export(exporter, newest, held_claims, settings), approval=approval)
     write_checkpoint(store, stream, run, checkpoint)
     log.info("Requested export %s of cohort %s.", checkpoint.export_request_id, stream.cohort_id)
     return checkpoint

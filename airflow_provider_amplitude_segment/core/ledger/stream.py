@@ -154,6 +154,7 @@ class Run:
         task: the DAG and the task, for a reader; the same for all runs, map indexes and installations.
         installation: differs for every Airflow; the same for all of its tasks.
         airflow: that Airflow, for a reader; two Airflows can have the same.
+        max_tries: Airflow's limit of retries. Clearing a task raises it, also where the DAG run is not cleared.
     """
 
     label: str
@@ -165,3 +166,4 @@ class Run:
     task: str = ""
     installation: str = ""
     airflow: str = ""
+    max_tries: int = 0

@@ -56,7 +56,8 @@ class Diff:
         unchanged: members with ``true`` and no changed property, not in doubt.
         in_doubt: pairs sent again because a response was lost or the user was rejected; in no count above.
         skipped: pairs that were rejected three times and wait for ``full``.
-        known_true: users with ``true`` under the current key, in doubt or not.
+        known_true: users last delivered as ``true`` under any key, in doubt or not: a rename hides no one from the
+            guard.
         leaving: those of ``known_true`` who are no longer members.
         known: pairs under any key that Segment may hold as ``true``.
         events: changes with an event for a journey; ``None`` where events are off.
@@ -131,7 +132,7 @@ def diff_membership(
     due = to.with_name("due.parquet")
     pairs = f"SELECT * EXCLUDE (rejections) FROM ({_pairs(engine, membership, state, terms)}) WHERE is_due"
     engine.execute(write_parquet(pairs, due, group_rows=group_rows))
-    diff = _count(engine, due, membership.members, to)
+    diff = _with_earlier_keys(engine, due, membership, _count(engine, due, membership.members, to))
     more = f", {numbered('ORDER BY trait, user_id')}" if terms.events is not None else ""
     planned = f"SELECT {columns}{more} FROM {parquet_rows(due)} WHERE is_sent {order}"
     engine.execute(write_parquet(planned, to, group_rows=group_rows))
@@ -184,6 +185,27 @@ def _count(engine: duckdb.DuckDBPyConnection, due: Path, members: int, changes: 
         leaving=leaving,
         known=known + others,
     )
+
+
+def _with_earlier_keys(engine: duckdb.DuckDBPyConnection, due: Path, membership: Membership, diff: Diff) -> Diff:
+    """Count for the guard the users who are ``true`` under an earlier key only, for example all after a rename."""
+    earlier = "delivered AND NOT is_current"
+    if one_row(engine, f"SELECT count(*) FILTER ({earlier}) FROM {parquet_rows(due)}") == (0,):
+        return diff
+    # The current pair of a member is due unless it is delivered as true, and that of a former member if it is.
+    leaving, entering = one_row(
+        engine,
+        f"""SELECT count(*) FILTER (NOT is_known AND found IS NULL), count(*) FILTER (NOT is_known AND is_entering)
+            FROM (
+                SELECT user_id, bool_or(is_current AND coalesce(delivered, false)) AS is_known,
+                       bool_or(value AND delivered IS DISTINCT FROM true) AS is_entering
+                FROM {parquet_rows(due)} GROUP BY user_id HAVING bool_or({earlier})
+            ) LEFT JOIN (
+                SELECT user_id, true AS found FROM {parquet_rows(membership.path)}
+            ) USING (user_id)
+        """,
+    )
+    return replace(diff, known_true=diff.known_true + leaving + entering, leaving=diff.leaving + leaving)
 
 
 def _pairs(engine: duckdb.DuckDBPyConnection, membership: Membership, state: Path | None, terms: PlanTerms) -> str:

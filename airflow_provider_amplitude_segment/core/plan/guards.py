@@ -106,9 +106,10 @@ def is_suddenly_empty(membership: Membership, diff: Diff) -> bool:
 
 
 def check_guards(diff: Diff, membership: Membership, settings: SyncSettings, segment_conn_id: str) -> None:
-    """Refuse a sync that looks wrong. The ratio counts users with ``true`` under the current key.
+    """Refuse a sync that looks wrong. The ratio counts users with ``true`` under any key of the cohort.
 
-    An empty cohort that ``on_empty_cohort`` allows is not held to the ratio.
+    So a rename alone trips nothing, and users who leave in the same sync count. An empty cohort that
+    ``on_empty_cohort`` allows is not held to the ratio.
 
     Raises:
         EmptyCohortError: the export has no member although the state has some.

@@ -74,6 +74,23 @@ class AskedDestination:
 
 
 @dataclass(frozen=True, slots=True)
+class AlsoSent:
+    """A destination whose guard does not trip, and which *Send anyway* sends to as well.
+
+    Attributes:
+        segment_conn_id: the connection.
+        known: users who are ``true`` there now; ``None`` for an unfinished plan, which was compared by an earlier try.
+        would_enter: members who would be sent ``true``.
+        would_exit: users who would be sent ``false``.
+    """
+
+    segment_conn_id: str
+    known: int | None
+    would_enter: int
+    would_exit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """What a person is asked, and what the answer is bound to. It ends a try that waits for the answer.
 
@@ -87,6 +104,8 @@ class Question:
         starts: by ledger folder, what the diff of each destination started from.
         destinations: those whose guard trips.
         claims: by ledger folder, the claim that the try had, whose report gets the answer.
+        also_sent: the other destinations that *Send anyway* sends to.
+        sendable_until: seconds since 1970 until which the export can be sent; 0 where its files have no end.
     """
 
     app_id: str
@@ -98,6 +117,8 @@ class Question:
     starts: Mapping[str, str]
     destinations: tuple[AskedDestination, ...]
     claims: Mapping[str, int] = field(default_factory=dict)
+    also_sent: tuple[AlsoSent, ...] = ()
+    sendable_until: float = 0.0
 
     @property
     def code(self) -> str:
@@ -131,7 +152,8 @@ class Question:
         """Return the question in JSON's types, for the task that resumes.
 
         >>> asked = AskedDestination("a", 200, 0, 150, 0.5, None, (PastSync("2026-11-24T03:00:00.000Z", 1, 2, 200),))
-        >>> question = Question("187520", "c1", None, "R1", 50, 0, {"a": "commit-7"}, (asked,))
+        >>> others = (AlsoSent("b", 9, 1, 0),)
+        >>> question = Question("187520", "c1", None, "R1", 50, 0, {"a": "commit-7"}, (asked,), others)
         >>> question_from_dict(json.loads(json.dumps(question.as_dict()))) == question
         True
         """
@@ -144,4 +166,5 @@ def question_from_dict(entry: Mapping[str, Any]) -> Question:
         AskedDestination(**{**each, "past": tuple(PastSync(**past) for past in each["past"])})
         for each in entry["destinations"]
     ]
-    return Question(**{**entry, "destinations": tuple(asked)})
+    also_sent = tuple(AlsoSent(**each) for each in entry["also_sent"])
+    return Question(**{**entry, "destinations": tuple(asked), "also_sent": also_sent})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_amplitude_segment.core.report.answer import DO_NOT_SEND, SEND_ANYWAY
 
 if TYPE_CHECKING:
-    from airflow_provider_amplitude_segment.core.report.question import AskedDestination, Question
+    from airflow_provider_amplitude_segment.core.report.question import AlsoSent, AskedDestination, Question
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
 
@@ -41,9 +41,10 @@ def body_of(question: Question, wait: str) -> str:
         f"A guard stopped the sync of cohort {plain(_name(question))} before anything was sent.",
         f"The export has {question.members:,} members and {question.anonymous:,} users without a user ID.",
         "",
-        "| Destination | Known | Would enter | Would exit | Ratio | Limit |",
+        "| Destination | Known | Would enter | Would exit | Ratio | Stopped by |",
         "|---|---:|---:|---:|---:|---|",
         *(_row(asked) for asked in question.destinations),
+        *(_other_row(other) for other in question.also_sent),
         "",
     ]
     lines += [
@@ -55,8 +56,8 @@ def body_of(question: Question, wait: str) -> str:
         if asked.past:
             lines += ["", f"Last syncs to {plain(asked.segment_conn_id)}:", "", *_past(asked)]
     consequence = (
-        f"**{SEND_ANYWAY}** sends the same export to all destinations. **{DO_NOT_SEND}** sends nothing, and the task "
-        f"fails. Without an answer within {wait}, nothing is sent."
+        f"**{SEND_ANYWAY}** sends the same export to {_destinations(question)}. **{DO_NOT_SEND}** sends nothing, and "
+        f"the task fails. Without an answer within {wait}, nothing is sent."
     )
     binding = (
         f"This is question {question.code}. If the task asks again because the state changed, Airflow keeps showing "
@@ -82,6 +83,22 @@ def _name(question: Question) -> str:
 def _row(asked: AskedDestination) -> str:
     counts = f"{asked.known:,} | {asked.would_enter:,} | {asked.would_exit:,} | {asked.ratio:.0%}"
     return f"| {plain(asked.segment_conn_id)} | {counts} | `{asked.limit}` |"
+
+
+def _other_row(other: AlsoSent) -> str:
+    known, ratio = "unknown", ""
+    if other.known is not None:
+        known, ratio = f"{other.known:,}", f"{other.would_exit / other.known if other.known else 0:.0%}"
+    counts = f"{known} | {other.would_enter:,} | {other.would_exit:,} | {ratio}"
+    return f"| {plain(other.segment_conn_id)} | {counts} | not stopped |"
+
+
+def _destinations(question: Question) -> str:
+    """Return how many destinations *Send anyway* sends to."""
+    count = len(question.destinations) + len(question.also_sent)
+    if count == 1:
+        return "this destination"
+    return f"all {count} destinations" + (", also to those that no guard stopped" if question.also_sent else "")
 
 
 def _past(asked: AskedDestination) -> list[str]:
