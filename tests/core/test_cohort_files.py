@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import World
+from fakes import Killed, World
 from fakes.cohort_folder import csv_of
 
-from airflow_provider_amplitude_segment.core.ledger.stream import Stream
+from airflow_provider_amplitude_segment.core.export.approval import Approval
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import keep_approval
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Stream
 from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
+from airflow_provider_amplitude_segment.core.report.question import Question
 from airflow_provider_amplitude_segment.exceptions import (
     CohortFileRefusedError,
     CohortFilesChangedError,
@@ -95,6 +98,42 @@ def test_a_difference_of_a_hundred_users_is_no_mismatch(files: World) -> None:
     files.sync("c1", files=True)
 
     assert files.segment.members(TRAIT) == {"ann", "bob"}
+
+
+def test_a_retry_compares_its_set_with_the_size_that_was_listed_when_it_was_chosen(files: World) -> None:
+    users = [f"{n:04}" for n in range(1000)]
+    files.amplitude.cohort("c1", "Power Users", users)
+    files.folder.write(HALF_PAST, entering=users, age=90)
+    files.store.die_before_write(5)
+    with pytest.raises(Killed):
+        files.attempt("c1", files=True, run="r")
+    files.store.revive()
+    files.amplitude.cohort("c1", "Power Users", [*users, *(f"x{n:04}" for n in range(200))])
+
+    report = files.sync("c1", files=True, run="r")
+
+    assert report.cohort_size == 1000
+    assert files.segment.members(TRAIT) == set(users)
+
+
+def test_an_approval_holds_after_amplitude_has_listed_another_size(files: World) -> None:
+    users = [f"{n:04}" for n in range(1000)]
+    files.amplitude.cohort("c1", "Power Users", users)
+    files.folder.write(HALF_PAST, entering=users, age=90)
+    files.sync("c1", files=True)
+    next_hour(files, users[:300], existing=users, exiting=users[300:])
+    question = files.attempt("c1", run="r", files=True, on_guard="ask")
+    assert isinstance(question, Question)
+    files.deferred.add("r")
+    files.clock.pass_by(36_000)
+    files.amplitude.cohort("c1", "Power Users", users[:450])
+    stream = Stream(question.app_id, question.cohort_id, Destination("", ""))
+    approval = Approval(question.export_request_id, question.starts, "alice")
+    keep_approval(files.store, stream, files.run_named("r"), approval)
+
+    files.sync("c1", run="r", files=True, on_guard="ask")
+
+    assert files.segment.members(TRAIT) == set(users[:300])
 
 
 def test_a_cohort_without_a_listed_size_is_refused(files: World) -> None:
