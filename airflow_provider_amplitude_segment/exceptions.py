@@ -572,26 +572,60 @@ class CohortFilesProjectError(CohortFilesError):
 
 
 class CohortFilesIncompleteError(CohortFilesError):
-    """No set has all of its three files.
+    """No set has all of its three files; or none does that is newer than the set which was synced before.
 
     Attributes:
         stamp: of the newest set.
         lack: what it lacks, in words.
         waited: how long the DAG run has waited, in words; ``None`` where that is not known.
+        synced: the stamp of the newest complete set, which was synced before; empty where no set is complete.
     """
 
     retryable = True
 
-    def __init__(self, cohort_id: str, place: str, stamp: str, lack: str, waited: str | None) -> None:
+    def __init__(
+        self, cohort_id: str, place: str, stamp: str, lack: str, waited: str | None, *, synced: str = ""
+    ) -> None:
         self.stamp = stamp
         self.lack = lack
         self.waited = waited
+        self.synced = synced
         since = f", {waited} after the DAG run began" if waited else ""
+        newer = f" that is newer than the one with stamp {synced}, which was synced before" if synced else ""
         super().__init__(
             cohort_id,
             place,
-            f"no set is complete{since}. Of the newest, with stamp {stamp}: {lack}",
+            f"no set is complete{newer}{since}. Of the newest, with stamp {stamp}: {lack}",
             "If it happens again, check the destination's status in Amplitude.",
+        )
+
+
+class CohortFilesOrderError(CohortFilesError):
+    """The newest set by its stamp was synced before, and another set was written after it, with an earlier stamp.
+
+    Attributes:
+        stamp: of the set that was synced before.
+        written: when it was written, in UTC.
+        later_stamp: of the set that was written after it.
+        later_written: when that was written, in UTC.
+    """
+
+    retryable = True
+
+    def __init__(
+        self, cohort_id: str, place: str, stamp: str, written: str, *, later_stamp: str, later_written: str
+    ) -> None:
+        self.stamp = stamp
+        self.written = written
+        self.later_stamp = later_stamp
+        self.later_written = later_written
+        super().__init__(
+            cohort_id,
+            place,
+            f"the newest set by its stamp, {stamp}, was written at {written} and was synced before. The set with the "
+            f"earlier stamp {later_stamp} was written after it, at {later_written}, so it is unclear which is newer",
+            "Wait for the next set, or, if the files with the earlier stamp are an old copy, move them away. If "
+            "Amplitude stamps new sets so, use the API, and ask Amplitude's support.",
         )
 
 
@@ -610,23 +644,35 @@ class CohortFilesChangedError(CohortFilesError):
 
 
 class CohortFilesOlderError(CohortFilesError):
-    """The newest set is older than what was synced last, and an older one is never delivered after a newer one.
+    """The newest set may be older than what was synced last, and an older one is never delivered after a newer one.
 
     Attributes:
         stamp: of the newest set.
-        older_by: by how much, in words.
+        older_by: by how much it is older than what was synced last, in words; ``None`` where it is not.
+        after_export: how soon after the last export's request it was written, in words; ``None`` where that is not the
+            reason.
     """
 
     retryable = True
 
-    def __init__(self, cohort_id: str, place: str, stamp: str, older_by: str) -> None:
+    def __init__(
+        self, cohort_id: str, place: str, stamp: str, older_by: str | None, *, after_export: str | None = None
+    ) -> None:
         self.stamp = stamp
         self.older_by = older_by
+        self.after_export = after_export
+        which = f"the newest set, with stamp {stamp}, "
+        if older_by is not None:
+            problem = f"{which}is {older_by} older than what was synced last"
+            advice = "Wait for the next set."
+        else:
+            problem = (
+                f"{which}was written {after_export or 'soon'} after the last export was requested, so Amplitude may "
+                "have computed it before the export"
+            )
+            advice = "Wait for the next set that is written an hour or more after the export."
         super().__init__(
-            cohort_id,
-            place,
-            f"the newest set, with stamp {stamp}, is {older_by} older than what was synced last",
-            "Wait for the next set. If none comes, check the destination's status in Amplitude.",
+            cohort_id, place, problem, f"{advice} If none comes, check the destination's status in Amplitude."
         )
 
 

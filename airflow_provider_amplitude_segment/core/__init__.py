@@ -23,6 +23,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     download: where the file is, and whether all of it came
                     run_checkpoint: which export a retry reuses; approval: what a person let through a guard
                     cohort_files, file_set_choice, file_set_source: Amplitude's files in a bucket, and which set of them
+                    passed_over: sets that look newer than the chosen one
     membership/     export_reader, csv_file, membership: from the file to distinct user IDs; anonymous users
                     file_set_columns, file_set_reader: the same from a set of cohort files
     segment_api/    workspace, identify_counts, profile: what Segment's APIs say; access, ports: the way to them

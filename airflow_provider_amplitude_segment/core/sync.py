@@ -46,6 +46,8 @@ from airflow_provider_amplitude_segment.core.user_properties import check_names
 from airflow_provider_amplitude_segment.exceptions import (
     AmplitudeSegmentError,
     CohortFilesChangedError,
+    CohortFilesIncompleteError,
+    CohortFilesOrderError,
     ExportError,
     GuardError,
 )
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
     from airflow_provider_amplitude_segment.core.settings import SyncSettings
 
 log = logging.getLogger(__name__)
+
+_CHOOSE_AGAIN = (CohortFilesChangedError, CohortFilesIncompleteError, CohortFilesOrderError)
 
 _DEFERRAL_MARGIN_SECONDS = 600.0
 """How long a deferred run's claim outlives ``export_timeout``, because a resumed task may queue for a slot."""
@@ -140,8 +144,8 @@ class CohortSync:
                     raise error
                 return self._sync_claimed(trait, wait_for_export=wait_for_export)
             except (GuardError, ExportError) as refused:
-                # A set that changed cannot be read again, so the next try chooses another one.
-                if not refused.retryable or isinstance(refused, CohortFilesChangedError):
+                # The next try chooses another set where this one has changed, or hides what looks newer.
+                if not refused.retryable or isinstance(refused, _CHOOSE_AGAIN):
                     # Only a cleared task runs again: it requests a new export, because the cohort may have changed.
                     delete_checkpoint_best_effort(session.ports.store, streams[0], session.run)
                 raise
@@ -208,15 +212,16 @@ class CohortSync:
             if self._files is None:
                 session.checkpoint = reuse_or_request_export(store, self._exporter, newest, held_claims, self._settings)
             else:
-                session.checkpoint = self._files.reuse_or_choose(store, newest, held_claims)
-                self._settle(trait)
+                listed = session.report.cohort_size
+                session.checkpoint = self._files.reuse_or_choose(store, newest, held_claims, listed)
+                self._settle(trait, self._files)
         checkpoint = session.checkpoint
         session.report = replace(session.report, export_request_id=checkpoint.export_request_id, **checkpoint.counts)
         for finished in checkpoint.finished.values():
             session.note(DestinationReport(**finished))
         session.report_at_start = session.report
 
-    def _settle(self, trait: str) -> None:
+    def _settle(self, trait: str, files: FileSetSource) -> None:
         """Count as finished the destinations that have synced the run's set of cohort files before."""
         session, set_id = self._session, self._session.checkpoint.export_request_id
         settled = {}
@@ -227,9 +232,12 @@ class CohortSync:
             if report is not None:
                 log.info("%s: nothing new, this set of cohort files was synced before", report.segment_conn_id)
                 settled[stream.folder] = asdict(report)
+        is_nothing_new = len(settled) == len(session.newest)
+        if is_nothing_new:
+            files.refuse_passed_over(session.streams[0], session.run, set_id)
         finished = {**session.checkpoint.finished, **settled}
         session.checkpoint = replace(session.checkpoint, finished=finished)
-        session.report = replace(session.report, nothing_new=len(settled) == len(session.newest))
+        session.report = replace(session.report, nothing_new=is_nothing_new)
 
     def _candidate(self, opened: OpenedStream, trait: str) -> tuple[OpenedStream, PlanTerms, ResumedDraft | None]:
         """Return a destination's terms, and this run's own unfinished plan if it can be resumed."""
@@ -253,7 +261,8 @@ class CohortSync:
             self._take_room(membership.file_bytes)
             session.report = replace(session.report, **membership.counts())
         session.held_claims.verify_all()
-        session.keep(replace(session.checkpoint, counts=session.report.export_counts()))
+        counts = {**session.checkpoint.counts, **session.report.export_counts()}
+        session.keep(replace(session.checkpoint, counts=counts))
         return membership
 
     def _membership(self, request_id: str) -> Membership:

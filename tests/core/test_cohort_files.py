@@ -1,15 +1,20 @@
 """What Segment believes after syncs from cohort files; each test is one story."""
 
+import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import World
+from fakes import Killed, World
 from fakes.cohort_folder import csv_of
 
-from airflow_provider_amplitude_segment.core.ledger.stream import Stream
+from airflow_provider_amplitude_segment.core.export.approval import Approval
+from airflow_provider_amplitude_segment.core.export.run_checkpoint import keep_approval
+from airflow_provider_amplitude_segment.core.ledger.stream import Destination, Stream
 from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
+from airflow_provider_amplitude_segment.core.report.question import Question
 from airflow_provider_amplitude_segment.exceptions import (
     CohortFileRefusedError,
     CohortFilesChangedError,
@@ -22,9 +27,15 @@ from airflow_provider_amplitude_segment.exceptions import (
     RejectedUsersError,
     SegmentUnavailableError,
 )
+from airflow_provider_amplitude_segment.sandbox import FileForm
 
 TRAIT = "Power Users (c1)"
 FIRST, HALF_PAST, SECOND = "2026-11-23T00:00", "2026-11-23T00:30", "2026-11-23T01:00"
+
+
+@pytest.fixture(autouse=True)
+def _warnings(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
 
 
 @pytest.fixture
@@ -95,6 +106,77 @@ def test_a_difference_of_a_hundred_users_is_no_mismatch(files: World) -> None:
     files.sync("c1", files=True)
 
     assert files.segment.members(TRAIT) == {"ann", "bob"}
+
+
+def test_a_difference_within_the_limit_is_a_warning_with_both_readings(
+    files: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A log of all who ever were members of a small cohort passes the limit of 100 users, and is not silent."""
+    ever = [f"{n:04}" for n in range(150)]
+    files.amplitude.cohort("c1", "Power Users", ever[:50])
+    files.folder.write(HALF_PAST, existing=ever, entering=ever[:1], age=90)
+
+    files.sync("c1", files=True)
+
+    assert re.search("lists 50 users.*exiting has 150 users.*existing alone has 150", caplog.text)
+
+
+def test_where_existing_alone_fits_better_a_warning_has_both_readings(
+    files: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    users = [f"{n:05}" for n in range(4000)]
+    files.amplitude.cohort("c1", "Power Users", users)
+    files.folder.write(HALF_PAST, existing=users, exiting=users[:40], age=90)
+
+    files.sync("c1", files=True)
+
+    assert re.search("lists 4,000 users.*exiting has 3,960 users.*existing alone has 4,000", caplog.text)
+
+
+def test_a_small_difference_that_fits_best_is_no_warning(files: World, caplog: pytest.LogCaptureFixture) -> None:
+    users = [f"{n:05}" for n in range(4000)]
+    files.amplitude.cohort("c1", "Power Users", users)
+    files.folder.write(HALF_PAST, existing=users[:3900], entering=users[3900:3990], age=90)
+
+    files.sync("c1", files=True)
+
+    assert not caplog.records
+
+
+def test_a_retry_compares_its_set_with_the_size_that_was_listed_when_it_was_chosen(files: World) -> None:
+    users = [f"{n:04}" for n in range(1000)]
+    files.amplitude.cohort("c1", "Power Users", users)
+    files.folder.write(HALF_PAST, entering=users, age=90)
+    files.store.die_before_write(5)
+    with pytest.raises(Killed):
+        files.attempt("c1", files=True, run="r")
+    files.store.revive()
+    files.amplitude.cohort("c1", "Power Users", [*users, *(f"x{n:04}" for n in range(200))])
+
+    report = files.sync("c1", files=True, run="r")
+
+    assert report.cohort_size == 1000
+    assert files.segment.members(TRAIT) == set(users)
+
+
+def test_an_approval_holds_after_amplitude_has_listed_another_size(files: World) -> None:
+    users = [f"{n:04}" for n in range(1000)]
+    files.amplitude.cohort("c1", "Power Users", users)
+    files.folder.write(HALF_PAST, entering=users, age=90)
+    files.sync("c1", files=True)
+    next_hour(files, users[:300], existing=users, exiting=users[300:])
+    question = files.attempt("c1", run="r", files=True, on_guard="ask")
+    assert isinstance(question, Question)
+    files.deferred.add("r")
+    files.clock.pass_by(36_000)
+    files.amplitude.cohort("c1", "Power Users", users[:450])
+    stream = Stream(question.app_id, question.cohort_id, Destination("", ""))
+    approval = Approval(question.export_request_id, question.starts, "alice")
+    keep_approval(files.store, stream, files.run_named("r"), approval)
+
+    files.sync("c1", run="r", files=True, on_guard="ask")
+
+    assert files.segment.members(TRAIT) == set(users[:300])
 
 
 def test_a_cohort_without_a_listed_size_is_refused(files: World) -> None:
@@ -332,10 +414,37 @@ def test_user_properties_are_columns_and_of_several_the_first_with_a_value(files
     assert [files.segment.traits(user)["plan"] for user in ("ann", "bob")] == ["gold", "free"]
 
 
+def test_a_portfolio_projects_columns_are_named_by_the_property_and_the_app(files: World) -> None:
+    """In the form that the sandbox writes; Amplitude documents a column for each source app, and not its name."""
+    form = FileForm(property_keys=("plan", "plan_end"), source_apps=("App A", "App B"))
+    put(files, "existing", form.content([("ann", 0)], {"ann": {"plan": "gold", "plan_end": "2027"}}))
+    put(files, "entering", form.content([("bob", 0)], {"bob": {"plan": "free"}}))
+    put(files, "exiting", form.content([], {}))
+
+    files.sync("c1", files=True, user_properties=("plan",))
+
+    assert [files.segment.traits(user)["plan"] for user in ("ann", "bob")] == ["gold", "free"]
+
+
+@pytest.mark.parametrize("content", [b"amplitudeID,userID", b'"user_id","amplitude_id"', b"\n", b"\r\n"])
+@pytest.mark.parametrize("kind", ["existing", "exiting"])
+def test_a_header_or_a_line_break_alone_is_a_file_without_users(files: World, kind: str, content: bytes) -> None:
+    put(files, "existing", csv_of([]))
+    put(files, "exiting", csv_of([]))
+    put(files, "entering", csv_of([("1", "ann"), ("2", "bob")]))
+    put(files, kind, content)
+
+    files.sync("c1", files=True)
+
+    assert files.segment.members(TRAIT) == {"ann", "bob"}
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b'"a","b"\n',
+        b"amplitudeID,user",
+        b"1,ann",
         b"\xff\n",
         b'"amplitudeID","userID"\n"1"\n',
         b'"amplitudeID","userID"\n"1","a',

@@ -28,7 +28,8 @@ def amplitude_id(user: str, number: int) -> str:
 class FakeCohortFolder:
     """Files by name.
 
-    ``on_fetch`` is called before each file is handed out: what another program does meanwhile.
+    ``on_fetch`` is called before each file is handed out, and ``on_list`` before each listing: what another program
+    does meanwhile.
     """
 
     place = "s3://files/amplitude"
@@ -38,6 +39,7 @@ class FakeCohortFolder:
         self.files: dict[str, tuple[bytes, float]] = {}
         self.fetched: list[str] = []
         self.on_fetch: Callable[[str], None] = lambda _name: None
+        self.on_list: Callable[[], None] = lambda: None
 
     def put(self, name: str, content: bytes, *, age: float = 0.0) -> None:
         """Write a file, so many seconds ago."""
@@ -59,6 +61,7 @@ class FakeCohortFolder:
             self.put(f"{cohort}_{stamp}_{kind}.csv", csv_of(rows), age=age)
 
     def list_files(self, prefix: str) -> list[ListedFile]:
+        self.on_list()
         return [
             ListedFile(name, len(content), at, f"{at}-{hash(content)}")
             for name, (content, at) in self.files.items()

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from faults.verdict import Finding
 
 _SETTLED_SECONDS = 60.0
-MOST_SPREAD_SECONDS = 1800.0
+MOST_SPREAD_SECONDS = 600.0
+_AFTER_EXPORT_SECONDS = 3600.0
 _SAME_SECONDS = 0.01
 
 
@@ -108,7 +109,8 @@ class FileBook:
         if before is None:
             return []
         from_files, at, first_at = before
-        is_older = found.made.at < at if from_files else found.first_at < first_at
+        # An export counts as newer than a set that was written within an hour after its request.
+        is_older = found.made.at < at if from_files else found.first_at - first_at < _AFTER_EXPORT_SECONDS
         text = f"{destination}: the set {found.made.stamp} was delivered after what is newer"
         return [("file sets", text)] if is_older else []
 
@@ -143,4 +145,4 @@ class FileBook:
         return next(fitting, None)
 
     def _is_whole(self, found: WrittenSet) -> bool:
-        return found.made.is_complete and found.last_at - found.first_at <= MOST_SPREAD_SECONDS
+        return found.made.is_complete and found.last_at - found.first_at < MOST_SPREAD_SECONDS

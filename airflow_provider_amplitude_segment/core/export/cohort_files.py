@@ -29,6 +29,9 @@ _NAME = re.compile(
 _DATE_AND_HOUR = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)[T_ -]?(\d\d)(?!\d{3,}$)")
 
 
+_SET_ID_PREFIX = "files-"
+
+
 @dataclass(frozen=True, slots=True)
 class ListedFile:
     """A file of the folder, as its listing shows it.
@@ -138,7 +141,7 @@ class FileSet:
 
         It has the form of an export's request ID, because checkpoint, plan and commit name what they deliver by it.
         """
-        return f"files-{fingerprint(sorted([f.name, f.size, f.version] for f in self.files.values()))}"
+        return f"{_SET_ID_PREFIX}{fingerprint(sorted([f.name, f.size, f.version] for f in self.files.values()))}"
 
     @property
     def order(self) -> tuple[float, float, str]:
@@ -148,6 +151,11 @@ class FileSet:
         """
         hour = stamped_hour(self.stamp)
         return (self.written_at // 3600 * 3600 if hour is None else hour, self.written_at, self.stamp)
+
+
+def is_set_id(export_request_id: str) -> bool:
+    """Return whether what stands for an export is a set of cohort files."""
+    return export_request_id.startswith(_SET_ID_PREFIX)
 
 
 def find_sets(files: Iterable[ListedFile], project_id: str, cohort_id: str) -> list[FileSet]:

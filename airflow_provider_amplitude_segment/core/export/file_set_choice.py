@@ -30,9 +30,14 @@ SETTLED_SECONDS = 60.0
 GROWING_SECONDS = 300.0
 """How long after its last file a set without all three is waited for."""
 
-MOST_SPREAD_SECONDS = 1800.0
-"""Between the first and the last file of a set. With the stamp as documented, without minutes, two hourly sets of one
-day can have one name; then one may have overwritten a part of the other."""
+MOST_SPREAD_SECONDS = 600.0
+"""Less than this lies between the first and the last file of a set. With the stamp as documented, without minutes, two
+sets of one hour, or two hourly sets of one day, can have one name; then one may have overwritten a part of the other.
+"""
+
+AFTER_EXPORT_SECONDS = 3600.0
+"""How long after an export's request a set may have been computed before it: its files are newer than its members by a
+time that Amplitude does not document."""
 
 # A stamp's time zone is unknown: it is up to 14 hours ahead of UTC.
 _STAMP_TOLERANCE_SECONDS = 15 * 3600
@@ -47,6 +52,7 @@ class Wanted:
         project_id: of the cohort; empty where Amplitude does not list it.
         cohort_id: whose files.
         not_before: seconds since 1970, when what was synced last was exported; 0 for a first sync.
+        requested_at: seconds since 1970, when that was requested as an export of the API; 0 where it was a set.
         waiting_since: when the run began, in seconds since 1970; ``None`` where that is unknown.
     """
 
@@ -54,6 +60,7 @@ class Wanted:
     project_id: str
     cohort_id: str
     not_before: float = 0.0
+    requested_at: float = 0.0
     waiting_since: float | None = None
 
 
@@ -85,32 +92,31 @@ def choose_set(files: Sequence[ListedFile], wanted: Wanted, now: float) -> FileS
         CohortFilesProjectError: only another project has a cohort of this ID there, or several have.
         CohortFilesIncompleteError: no set is complete, and none is being written.
         CohortFilesFutureError: the newest set is dated in the future.
-        CohortFilesOlderError: the newest set is older than what was synced last.
+        CohortFilesOlderError: the newest set is older than what was synced last, or may be.
     """
     sets = find_sets(files, wanted.project_id, wanted.cohort_id)
     _refuse_other_projects(files, sets, wanted)
     if not sets:
-        raise CohortFilesMissingError(wanted.cohort_id, wanted.place, _waited(wanted, now), _others(files))
+        raise CohortFilesMissingError(wanted.cohort_id, wanted.place, waited(wanted, now), _others(files))
     for found in reversed(sets):
         _refuse_future(found, wanted, now)
         quiet = now - found.changed_at
-        if not found.missing and quiet >= SETTLED_SECONDS:
-            if found.changed_at - found.written_at > MOST_SPREAD_SECONDS:
-                continue
-            if found.written_at < wanted.not_before:
-                raise CohortFilesOlderError(
-                    wanted.cohort_id, wanted.place, found.stamp, duration(wanted.not_before - found.written_at)
-                )
+        if is_whole(found) and quiet >= SETTLED_SECONDS:
+            _refuse_older(found, wanted)
             return found
         if quiet < GROWING_SECONDS:
-            problem = f"without {' and '.join(found.missing)}" if found.missing else "changed within the last minute"
             # A whole set needs the rest of its minute; a part of one may become whole at any time.
-            rest = SETTLED_SECONDS - quiet
-            return StillWritten(found.stamp, max(1.0, rest) if not found.missing else 0.0, problem)
+            seconds = max(1.0, SETTLED_SECONDS - quiet) if is_whole(found) else 0.0
+            return StillWritten(found.stamp, seconds, describe_lack(found))
     newest = sets[-1]
     raise CohortFilesIncompleteError(
-        wanted.cohort_id, wanted.place, newest.stamp, describe_lack(newest), _waited(wanted, now)
+        wanted.cohort_id, wanted.place, newest.stamp, describe_lack(newest), waited(wanted, now)
     )
+
+
+def is_whole(found: FileSet) -> bool:
+    """Return whether a set has its three files, and these may be of one sync."""
+    return not found.missing and found.changed_at - found.written_at < MOST_SPREAD_SECONDS
 
 
 def describe_lack(found: FileSet) -> str:
@@ -118,7 +124,7 @@ def describe_lack(found: FileSet) -> str:
     if found.missing:
         return f"it lacks {' and '.join(found.missing)}"
     spread = found.changed_at - found.written_at
-    if spread > MOST_SPREAD_SECONDS:
+    if spread >= MOST_SPREAD_SECONDS:
         return f"{duration(spread)} lie between its first and its last file, so they may be of two sets"
     return "its files changed within the last minute"
 
@@ -135,6 +141,15 @@ def _refuse_other_projects(files: Sequence[ListedFile], sets: Sequence[FileSet],
         raise CohortFilesProjectError(wanted.cohort_id, wanted.place, wanted.project_id, projects)
 
 
+def _refuse_older(found: FileSet, wanted: Wanted) -> None:
+    age = wanted.not_before - found.written_at
+    if age > 0:
+        raise CohortFilesOlderError(wanted.cohort_id, wanted.place, found.stamp, duration(age))
+    since = found.written_at - wanted.requested_at
+    if since < AFTER_EXPORT_SECONDS:
+        raise CohortFilesOlderError(wanted.cohort_id, wanted.place, found.stamp, None, after_export=duration(since))
+
+
 def _refuse_future(found: FileSet, wanted: Wanted, now: float) -> None:
     hour = stamped_hour(found.stamp)
     is_stamp_ahead = hour is not None and hour - now > _STAMP_TOLERANCE_SECONDS
@@ -144,7 +159,8 @@ def _refuse_future(found: FileSet, wanted: Wanted, now: float) -> None:
         raise CohortFilesFutureError(wanted.cohort_id, wanted.place, found.stamp, duration(seconds))
 
 
-def _waited(wanted: Wanted, now: float) -> str | None:
+def waited(wanted: Wanted, now: float) -> str | None:
+    """Return how long the DAG run has waited, in words; ``None`` where that is not known."""
     if wanted.waiting_since is None or now - wanted.waiting_since < 1:
         return None
     return duration(now - wanted.waiting_since)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_amplitude_segment.core.clock import is_ahead, timestamp
-from airflow_provider_amplitude_segment.core.export.cohort_files import FileSet, name_prefix
+from airflow_provider_amplitude_segment.core.export.cohort_files import FileSet, is_set_id, name_prefix
 from airflow_provider_amplitude_segment.core.export.file_set_choice import StillWritten, Wanted, choose_set, find_set
+from airflow_provider_amplitude_segment.core.export.passed_over import find_passed_over
 from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
     RunCheckpoint,
     read_checkpoint,
@@ -16,6 +17,7 @@ from airflow_provider_amplitude_segment.core.export.run_checkpoint import (
     write_checkpoint,
 )
 from airflow_provider_amplitude_segment.core.ledger.entry import Plan
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.exceptions import (
     CohortFilesChangedError,
     CohortFilesIncompleteError,
@@ -73,7 +75,11 @@ class FileSetSource:
     stop: threading.Event
 
     def reuse_or_choose(
-        self, store: Store, newest: Mapping[Stream, Plan | Commit | None], held_claims: HeldClaims
+        self,
+        store: Store,
+        newest: Mapping[Stream, Plan | Commit | None],
+        held_claims: HeldClaims,
+        listed: int | None,
     ) -> RunCheckpoint:
         """Return the checkpoint of the run's set; choose a set where the run has none that may be delivered.
 
@@ -81,13 +87,14 @@ class FileSetSource:
             store: where the checkpoint is.
             newest: the newest entry of each stream's ledger.
             held_claims: the claims under which a set is chosen, and the run that holds them.
+            listed: the cohort's size in Amplitude's list now, which stays the one that the set is compared with.
 
         Raises:
             CohortFilesError: no set can be synced.
             ClaimLostError: a stream was taken over.
         """
         stream, run = next(iter(newest)), held_claims.run
-        wanted = self._wanted(stream, run, newest)
+        wanted = self._wanted(store, run, newest)
         checkpoint = read_checkpoint(store, stream, run)
         if checkpoint is not None and checkpoint.export_source == "files":
             checkpoint = with_own_commits(checkpoint, run, newest)
@@ -103,6 +110,7 @@ class FileSetSource:
             self.clock.now(),
             generations,
             approval=approval,
+            counts={} if listed is None else {"cohort_size": listed},
             export_source="files",
             exported_epoch=found.written_at,
         )
@@ -121,16 +129,35 @@ class FileSetSource:
             raise CohortFilesChangedError(stream.cohort_id, self.folder.place)
         return found
 
-    def _wanted(self, stream: Stream, run: Run, newest: Mapping[Stream, Plan | Commit | None]) -> Wanted:
+    def refuse_passed_over(self, stream: Stream, run: Run, set_id: str) -> None:
+        """Refuse to end as nothing new with a set while others look newer.
+
+        Raises:
+            CohortFilesIncompleteError: a set after it never became whole.
+            CohortFilesOrderError: a set with an earlier stamp was written after it.
+        """
+        wanted = Wanted(self.folder.place, stream.app_id, stream.cohort_id, waiting_since=_began(run))
         now = self.clock.now()
+        found = find_passed_over(self._list(wanted), wanted, set_id, now)
+        if found is not None:
+            found.refuse(wanted, now)
+
+    def _wanted(self, store: Store, run: Run, newest: Mapping[Stream, Plan | Commit | None]) -> Wanted:
+        now, stream = self.clock.now(), next(iter(newest))
         # A time in the future comes from a wrong clock, and would let no set through.
-        epochs = (entry.exported_epoch for entry in newest.values() if entry is not None)
-        known = [epoch for epoch in epochs if epoch and not is_ahead(timestamp(epoch), now)]
-        try:
-            waiting_since = float(run.started_at)
-        except ValueError:
-            waiting_since = None
-        return Wanted(self.folder.place, stream.app_id, stream.cohort_id, max(known, default=0.0), waiting_since)
+        known = {
+            stream: entry
+            for stream, entry in newest.items()
+            if entry is not None and entry.exported_epoch and not is_ahead(timestamp(entry.exported_epoch), now)
+        }
+        return Wanted(
+            self.folder.place,
+            stream.app_id,
+            stream.cohort_id,
+            max((entry.exported_epoch for entry in known.values()), default=0.0),
+            max((_requested_at(store, stream, entry) for stream, entry in known.items()), default=0.0),
+            _began(run),
+        )
 
     def _is_usable(
         self, checkpoint: RunCheckpoint, run: Run, newest: Mapping[Stream, Plan | Commit | None], wanted: Wanted
@@ -154,10 +181,14 @@ class FileSetSource:
     def _choose(self, wanted: Wanted) -> FileSet:
         began = self.clock.monotonic()
         while True:
-            found = choose_set(self._list(wanted), wanted, self.clock.now())
+            files, now = self._list(wanted), self.clock.now()
+            found = choose_set(files, wanted, now)
             if isinstance(found, FileSet):
                 written = timestamp(found.written_at)
                 log.info("Chose the set of cohort files with stamp %s, written at %s.", found.stamp, written)
+                passed_over = find_passed_over(files, wanted, found.set_id, now)
+                for text in passed_over.warnings() if passed_over else ():
+                    log.warning("%s", text)
                 return found
             self._wait(found, wanted, began)
 
@@ -174,3 +205,23 @@ class FileSetSource:
         """List the cohort's files; all files where it has none, because the error says what else is there."""
         prefix = name_prefix(wanted.project_id, wanted.cohort_id)
         return self.folder.list_files(prefix) or (self.folder.list_files("") if prefix else ())
+
+
+def _requested_at(store: Store, stream: Stream, newest: Plan | Commit) -> float:
+    """Return when the newest membership of a ledger was requested as an export; 0 where it came from a set.
+
+    A retirement and a commit of a maintenance command name no export: the entry before them that does decides.
+    """
+    named = newest
+    if not newest.export_request_id:
+        entries = [entry for entry in Ledger(store, stream.folder).readable_entries() if entry.export_request_id]
+        named = max(entries, key=lambda entry: entry.generation, default=newest)
+    return 0.0 if is_set_id(named.export_request_id) else newest.exported_epoch
+
+
+def _began(run: Run) -> float | None:
+    """Return when the DAG run began, in seconds since 1970; ``None`` where that is unknown."""
+    try:
+        return float(run.started_at)
+    except ValueError:
+        return None

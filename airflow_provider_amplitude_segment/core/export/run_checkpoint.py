@@ -47,7 +47,8 @@ class RunCheckpoint:
         requested_at: seconds since 1970.
         generations: by ledger folder, the claim under which the export was requested.
         finished: by ledger folder, the report of a destination that has committed it.
-        counts: exports left and the counts of its file, by the report's names; an unknown count is missing.
+        counts: exports left and the counts of its file, by the report's names; an unknown count is missing. Of a set of
+            cohort files also ``cohort_size``, as listed when the set was chosen: what it is compared with.
         user_properties: names of the user properties in the export, sorted.
         approval: a person's, to send this export although a guard stopped it; ``None`` where there is none.
         export_source: ``api`` or ``files``.

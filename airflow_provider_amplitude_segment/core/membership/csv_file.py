@@ -73,15 +73,22 @@ def read_csv_file(export_file: Path, plain: Path, *, is_end_announced: bool, is_
         export_file: the file as Amplitude sent it.
         plain: where to write it.
         is_end_announced: whether a cut is an error already; where not, the file must end with a line break.
-        is_empty_allowed: whether a file without a byte is one without rows; its header then has no name.
+        is_empty_allowed: whether a file without a byte, or with a line break alone, is one without rows, whose header
+            has no name; and a file without a line break is a header alone.
 
     Raises:
         ExportFileError: it is not UTF-8, or has no header.
         ExportCutOffError: it ends early.
     """
-    file_bytes, last = _write_plain(export_file, plain)
-    if is_empty_allowed and not file_bytes:
-        return CsvFile(plain, (), 0)
+    file_bytes, last, has_line_break = _write_plain(export_file, plain)
+    if is_empty_allowed:
+        if not file_bytes or _is_line_break(plain, file_bytes):
+            return CsvFile(plain, (), file_bytes)
+        if not has_line_break:
+            # The engine then reads a header, and no row of it.
+            with on_scratch(plain), plain.open("ab") as file:
+                file.write(b"\n")
+            file_bytes, last = file_bytes + 1, b"\n"
     # A field that is cut after a doubled quote, or before a comma, still is a field, and names another user.
     if not (is_end_announced or last in {b"\r", b"\n"}):
         raise ExportCutOffError("ends inside a line")
@@ -141,15 +148,15 @@ def inflated_bytes(export_file: Path) -> int:
         return sum(map(len, inflate(source)))
 
 
-def _write_plain(export_file: Path, plain: Path) -> tuple[int, bytes]:
+def _write_plain(export_file: Path, plain: Path) -> tuple[int, bytes, bool]:
     """Write the file inflated and without a byte order mark; refuse a file that is not whole UTF-8 text.
 
     Returns:
-        Its size in bytes, and its last byte, which is empty for an empty file.
+        Its size in bytes; its last byte, which is empty for an empty file; and whether it has a line break.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = quotes = written = 0
-    last = b""
+    last, has_line_break = b"", False
     with on_scratch(export_file), export_file.open("rb") as source, ScratchFile(plain) as file:
         for chunk in without_mark(inflate(source)):
             try:
@@ -161,6 +168,7 @@ def _write_plain(export_file: Path, plain: Path) -> tuple[int, bytes]:
             lines += chunk.count(b"\n")
             quotes += chunk.count(b'"')
             last = chunk[-1:] or last
+            has_line_break = has_line_break or b"\n" in chunk or b"\r" in chunk
             file.write(chunk)
             written += len(chunk)
     if decoder.getstate()[0]:
@@ -168,7 +176,12 @@ def _write_plain(export_file: Path, plain: Path) -> tuple[int, bytes]:
     # RFC 4180 doubles a quote inside a field, so a whole file has an even number of them.
     if quotes % 2:
         raise ExportCutOffError("ends inside a quoted field")
-    return written, last
+    return written, last, has_line_break
+
+
+def _is_line_break(plain: Path, file_bytes: int) -> bool:
+    with on_scratch(plain):
+        return file_bytes <= len(b"\r\n") and not plain.read_bytes().strip(b"\r\n")
 
 
 def _header(plain: Path) -> list[str]:

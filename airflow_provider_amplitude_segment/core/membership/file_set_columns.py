@@ -1,7 +1,8 @@
 """The columns of a cohort file, found by name: Amplitude's ID, the user ID, and user properties.
 
 The documents name the columns ``amplitudeID`` and ``userID``; samples have ``amplitude_id`` and ``user_id``, in any
-order. A portfolio project's file has a column for each source project, some of them with one name
+order. A portfolio project's file has a column for each source app, and how these are named is not documented: a column
+counts if it has the property's name, or that and the app in parentheses
 (https://amplitude.com/docs/data/destination-catalog/amazon-s3-cohort).
 """
 
@@ -46,18 +47,34 @@ def file_user_id_column(names: Sequence[str]) -> int:
 
 
 def property_text(file: CsvFile, name: str) -> str:
-    """Return the SQL expression of a user property's text: of several columns of its name, the first that has a value.
+    """Return the SQL expression of a user property's text: of several columns, the first that has a value.
 
     Raises:
         ExportFileError: there is none.
     """
-    columns = [index for index, found in enumerate(plain_names(file.names)) if found == name]
+    columns = property_columns(file.names, name)
     if not columns:
         own = {_AMPLITUDE_ID, _USER_ID}
         others = ", ".join(found for found in plain_names(file.names) if _plain(found) not in own)
         raise ExportFileError(f"no column for the user property {name!r}; its properties are: {others or 'none'}")
     texts = (f"nullif({file.text_of(column)}, '')" for column in columns)
     return f"coalesce({', '.join(texts)})"
+
+
+def property_columns(names: Sequence[str], name: str) -> list[int]:
+    """Return the columns of a user property, of which a portfolio project has one for each source app.
+
+    A column with the app's name counts only where none has the property's name alone, because ``plan (old)`` may be a
+    property of its own.
+
+    >>> property_columns(["userID", "plan", "plan"], "plan"), property_columns(["plan (App A)", "plan (App B)"], "plan")
+    ([1, 2], [0, 1])
+    >>> property_columns(["plan", "plan (old)"], "plan"), property_columns(["plan (old)"], "plan (old)")
+    ([0], [0])
+    """
+    found = plain_names(names)
+    exact = [index for index, column in enumerate(found) if column == name]
+    return exact or [i for i, column in enumerate(found) if column.startswith(f"{name} (") and column.endswith(")")]
 
 
 def _first(names: Sequence[str], wanted: str, documented: str) -> int:

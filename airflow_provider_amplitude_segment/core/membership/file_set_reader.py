@@ -55,7 +55,8 @@ class FileSetReader:
         source: where it is.
         stream: whose cohort it is.
         scratch: an existing folder; the membership's Parquet file stays there.
-        listed: the cohort's size in Amplitude's list; ``None`` where Amplitude never computed it.
+        listed: the cohort's size in Amplitude's list when the set was chosen; ``None`` where Amplitude never computed
+            it.
         properties: names of user properties to read too.
         destinations: how many the cohort is compared with; decides how much disk space an error asks for.
     """
@@ -161,6 +162,7 @@ class FileSetReader:
             )
         if both:
             log.warning("%s users are both in entering and in exiting; they count as exited.", f"{both:,}")
+        _warn_of_size(found.stamp, listed, computed, alone)
         for kind in KINDS:
             remove_scratch(self._rows(kind))
 
@@ -169,3 +171,18 @@ class FileSetReader:
 
     def _rows(self, kind: FileKind) -> Path:
         return self.scratch / f"{kind}.parquet"
+
+
+def _warn_of_size(stamp: str, listed: int, computed: int, existing: int) -> None:
+    """Warn where the size that is synced is allowed, and yet the other reading fits better, or none fits well."""
+    off = abs(computed - listed)
+    if off > _MOST_SHARE * listed or abs(existing - listed) < off:
+        log.warning(
+            "Amplitude lists %s users. In the set with stamp %s, existing + entering - exiting has %s users, which are "
+            "synced, and existing alone has %s. If the difference stays, compare the cohort in Amplitude with a dry "
+            "run through the API: existing may mean something else than the documents say.",
+            f"{listed:,}",
+            stamp,
+            f"{computed:,}",
+            f"{existing:,}",
+        )

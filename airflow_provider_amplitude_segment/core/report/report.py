@@ -129,6 +129,7 @@ class SyncReport:
         cohort_id: Amplitude's cohort ID.
         cohort_name: as Amplitude lists it.
         cohort_size: members that Amplitude lists, anonymous ones included; ``None`` if Amplitude has not counted them.
+            With cohort files, as listed when the run chose its set.
         export_request_id: Amplitude's ID of the export, or the ID of the set of cohort files.
         rows: users in the export, with and without an ID; ``None`` before the export is read.
         members: distinct user IDs.
