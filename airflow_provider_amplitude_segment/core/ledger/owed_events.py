@@ -24,7 +24,7 @@ def event_columns(engine: duckdb.DuckDBPyConnection, state: Path | None) -> str:
     A state without them does not say what the last plan wanted of a pair in doubt, so the value that was not delivered
     has no event.
     """
-    if has_column(engine, state, OWED):
+    if has_column(engine, state, SPENT):
         return f", {OWED}, {SPENT}"
     spent = "CASE WHEN in_doubt THEN delivered IS DISTINCT FROM true END"
     return f", NULL::BOOLEAN AS {OWED}, {spent} AS {SPENT}"
