@@ -51,7 +51,8 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     object_names: how every object of a state path is named
                     claim: the lease on a stream, its format and how long it lasts; held_claims: renew and verify it
                     entry: plan, journal and commit; position_ranges: which rows of a plan a journal names
-                    event_columns: which events are sent, in doubt and owed; rejection: of one message
+                    event_columns: which events are sent, in doubt and owed; owed_events: what a plan leaves owed
+                    rejection: of one message
                     state: the value last delivered, in doubt, rejections; pruning: what is kept, what is purged
                     state_path_mark: what shows that an object, or a state path, is this package's
                     ledger_clock: workers whose clocks differ

@@ -12,7 +12,7 @@ from airflow_provider_amplitude_segment.core.delivery.batches import MAX_BATCH_M
 from airflow_provider_amplitude_segment.core.delivery.event_delivery import WINDOW_EVENTS
 from airflow_provider_amplitude_segment.core.delivery.response import Response
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
-from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError
+from airflow_provider_amplitude_segment.exceptions import AmplitudeSegmentError, SegmentRefusedError
 
 ENTERED, EXITED = "Cohort Entered", "Cohort Exited"
 ON: dict[str, Any] = {"events": "at-most-once"}
@@ -188,3 +188,26 @@ def test_the_opposite_move_of_an_event_that_is_owed_has_its_event_only_at_least_
 
     assert world.segment.members(TRAIT) == {"ann"}
     assert [world.segment.journey(user) for user in ("bob", "ann")] == expected
+
+
+def test_events_that_were_in_no_batch_are_sent_after_segment_refused_the_first_ones(world: World) -> None:
+    begun(world, "ann")
+    users = [f"user{number:04}" for number in range(3_000)]
+    world.amplitude.cohort("c1", "Power Users", ["ann", *users])
+    posted = set()
+
+    def refuse(messages: list[dict[str, Any]]) -> None:
+        world.segment.refuses_everything = is_of_events(messages)
+        posted.update(m["userId"] for m in messages if is_of_events(messages))
+
+    world.segment.before_batch = refuse
+    with pytest.raises(SegmentRefusedError):
+        world.attempt("c1", **ON)
+    world.segment.before_batch = lambda _messages: None
+    world.segment.refuses_everything = False
+    world.clock.pass_by(HOUR)
+
+    world.sync("c1", **ON)
+
+    assert 0 < len(posted) < 1_000
+    assert all(world.segment.journey(user) == ([] if user in posted else [ENTERED]) for user in users)

@@ -22,7 +22,16 @@ from faults.journeys import Journeys
 from faults.source_checks import SourceChecks
 from faults.strangers import OTHER_TRAIT, Strangers, run_of
 from faults.tally import Tally
-from faults.verdict import judge_cohort, judge_ledger, judge_report, judge_success, judge_totals, someone_is_pending
+from faults.verdict import (
+    judge_cohort,
+    judge_ledger,
+    judge_report,
+    judge_success,
+    judge_totals,
+    pairs_to_send,
+    planned_by,
+    someone_is_pending,
+)
 from faults.verifications import Verifications
 from faults.weather import Weather, draw_clock, draw_more_faults, draw_weather
 from faults.world import COHORT_ID, World
@@ -66,7 +75,8 @@ class History:
         self.tally.file_histories = int(self._files.has_files)
         self._proof = random.Random(f"{seed} proof")  # noqa: S311
         self._checks = SourceChecks(self._proof, self.world)
-        self._journeys = Journeys(random.Random(f"{seed} events"), self.world, self._count)  # noqa: S311
+        policies = random.Random(f"{seed} policies")  # noqa: S311
+        self._journeys = Journeys(random.Random(f"{seed} events"), policies, self.world, self._count)  # noqa: S311
         self._verifications = Verifications(self._proof, self.world, self.tally, self.log)
 
     def play(self) -> None:
@@ -85,6 +95,7 @@ class History:
         self._journeys.note_moves()
         self._settings = self._moves.change_cohort(self._settings)
         self._moves.lose_silently(self._proof)
+        self._journeys.change_policy(is_quiet=not self._paused and not self.world.mail.late)
         if self.world.mail.late and draw.random() < 0.4:
             self._let_late_bodies_arrive(draw.randint(1, 2))
         self.world.time.pass_by(draw.choice((1, 60, 200, 310, 400, 1000, 5000)))
@@ -227,6 +238,7 @@ class History:
         if attempt.escaped is not None:
             self.findings.append(("escaped", f"{attempt.process.name}: {attempt.escaped!r}"))
         self.findings += judge_report(attempt)
+        self.findings += self._journeys.judge_first_sync()
         self._judge_ledgers()
 
     def _judge_ledgers(self) -> None:
@@ -268,6 +280,15 @@ class History:
         if self.random.random() < 0.3 or someone_is_pending(self.world):
             self._sync_calmly("full")
             self.findings += judge_cohort(self.world, self._moves.for_good, spare_waiting=False)
+        self._sync_idly()
+
+    def _sync_idly(self) -> None:
+        """Sync twice what has not changed: only users who are still in doubt may be sent the second time."""
+        for is_idle in (False, True):
+            in_doubt = pairs_to_send(self.world)
+            attempt = self._sync_calmly("incremental")
+            if is_idle and attempt is not None and (planned := planned_by(attempt)) > in_doubt:
+                self.findings.append(("needless", f"{planned} identifies, and {in_doubt} pairs are in doubt"))
 
     def _heal_calmly(self) -> None:
         """Heal what Segment lost, sync, and hold Segment against the cohort without a pardon for the lost users."""
@@ -278,15 +299,16 @@ class History:
         self._verifications.verify_all(heal=False, is_clean=True)
         self.findings += judge_cohort(self.world, self._moves.for_good, spare_waiting=True)
 
-    def _sync_calmly(self, mode: Any) -> None:
+    def _sync_calmly(self, mode: Any) -> Attempt | None:
         for _ in range(_CALM_TRIES):
             self._files.calm_down()
             self.world.time.pass_by(_AFTER_ALL_CLAIMS_SECONDS)
             attempt = self._next_calm_attempt(mode)
             self._go_on(attempt)
             if attempt.has_succeeded:
-                return
+                return attempt
         self.findings.append(("stuck", f"no calm sync succeeded: {attempt}"))
+        return None
 
     def _next_calm_attempt(self, mode: Any) -> Attempt:
         key = f"calm-{len(self._tries) + 1}"

@@ -27,8 +27,15 @@ ENTERED, EXITED = "Cohort Entered", "Cohort Exited"
 class Journeys:
     """One history's events. Where they are on, tries end between their batches more often."""
 
-    def __init__(self, random: Random, world: World, count: Callable[[str, int], None]) -> None:
+    def __init__(self, random: Random, policies: Random, world: World, count: Callable[[str, int], None]) -> None:
         self.policy = random.choice(_POLICIES)
+        self._policies = policies
+        self._has_first_events = policies.random() < 0.7
+        self._committed: set[str] = set()
+        self._has_changed_policy = False
+        # By destination: how often each user may have received each event before the policy that is in force.
+        self._before: dict[str, dict[str, Counter[str]]] = {}
+        self._findings: list[Finding] = []
         self._random = random
         self._world = world
         self._count = count
@@ -48,10 +55,28 @@ class Journeys:
         self._moves[EXITED].update(self._members - members)
         self._members = members
 
+    def change_policy(self, *, is_quiet: bool) -> None:
+        """Draw another policy, while no task of the one before can send."""
+        if not is_quiet or self._policies.random() > 0.06:
+            return
+        self._findings += self._judge_policy()
+        self.policy = self._policies.choice(_POLICIES)
+        self._has_changed_policy = True
+        self._count("events: another policy", 1)
+        for destination in self._world.keys:
+            received = self._received(destination)
+            # What one policy sent more often than the user moved is no fault of the next one.
+            self._before[destination.name] = {
+                event: Counter({user: times[event] - self._moves[event][user] for user, times in received.items()})
+                for event in (ENTERED, EXITED)
+            }
+
     def settings(self, settings: SyncSettings) -> SyncSettings:
         """Return a sync's settings with the history's events."""
         self._is_incremental &= settings.sync_mode == "incremental" and self._world.cohort.name == self._first_name
-        return replace(settings, events=self.policy, events_on_first_sync=self.policy != "off")
+        return replace(
+            settings, events=self.policy, events_on_first_sync=self.policy != "off" and self._has_first_events
+        )
 
     def accidents(self) -> list[Accident]:
         """Draw what happens to a try at its first batches; in most histories, the second is the first of events."""
@@ -73,17 +98,34 @@ class Journeys:
                 self._count(f"events: {accident.what}", 1)
         self._ordered = []
 
+    def judge_first_sync(self) -> Iterator[Finding]:
+        """Hold a journey against a first sync, which sends no event unless asked; tries before it end without one."""
+        for destination in self._world.keys:
+            if destination.name in self._committed:
+                continue
+            if not self._has_first_events and (received := self._received(destination)):
+                yield "events", f"{destination.name}: a first sync sent events of {sorted(received)}"
+            if self._world.has_commit(destination):
+                self._committed.add(destination.name)
+
     def judge_at_most_once(self) -> Iterator[Finding]:
         """Hold what each journey received against how often its user moved."""
         for destination in self._world.keys:
             times = sum(sum(received.values()) for received in self._received(destination).values())
             self._count(f"events {self.policy} received", times)
-            if self.policy == "at-least-once":
-                continue
+        yield from self._findings
+        yield from self._judge_policy()
+
+    def _judge_policy(self) -> Iterator[Finding]:
+        """Hold what was received while the policy was in force against it."""
+        for destination in self._world.keys if self.policy != "at-least-once" else ():
+            before = self._before.get(destination.name, {ENTERED: Counter(), EXITED: Counter()})
             for user, received in self._received(destination).items():
                 for event, times in received.items():
-                    if self.policy == "off" or times > self._moves[event][user]:
-                        yield "events", f"{destination.name}: {user!r} {event} {times} of {self._moves[event][user]}"
+                    allowed = self._moves[event][user] + max(0, before[event][user])
+                    is_unasked = self.policy == "off" and not self._has_changed_policy
+                    if is_unasked or times > allowed:
+                        yield "events", f"{destination.name}: {user!r} {event} {times} of {allowed}"
 
     def judge_at_least_once(self, spared: set[str]) -> Iterator[Finding]:
         """Hold each member and each former one against their journeys, where every move has an event.
@@ -93,7 +135,7 @@ class Journeys:
         for destination, key in self._world.keys.items() if self.policy == "at-least-once" else ():
             segment, received = self._world.sandbox.segment, self._received(destination)
             traits = list(segment.trait_counts(key))
-            if not self._is_incremental or len(traits) != 1:
+            if not self._is_incremental or len(traits) != 1 or self._has_changed_policy or not self._has_first_events:
                 continue
             states = self._world.state(destination)
             waiting = {user for (_, user), (_, _, times) in states.items() if times >= REJECTIONS_BEFORE_WAITING}

@@ -17,6 +17,7 @@ CHECKS = (
     "unproved",
     "false alarms",
     "missed losses",
+    "needless",
     "reports",
     "stuck",
     "escaped",

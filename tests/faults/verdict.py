@@ -130,6 +130,20 @@ def someone_is_pending(world: World) -> bool:
     return any(in_doubt for state in states for _, in_doubt, _ in state.values())
 
 
+def pairs_to_send(world: World) -> int:
+    """Return how many pairs in doubt an incremental sync sends again, over all destinations."""
+    return sum(
+        in_doubt and rejections < REJECTIONS_BEFORE_WAITING
+        for destination in world.keys
+        for _, in_doubt, rejections in world.state(destination).values()
+    )
+
+
+def planned_by(attempt: Attempt) -> int:
+    """Return how many identifies a try planned, over all destinations."""
+    return sum(destination.planned for destination in attempt.sync.report.destinations)
+
+
 def judge_report(attempt: Attempt) -> Iterator[Finding]:
     """Hold a try's report against itself, and a try from files against having asked for an export."""
     if attempt.from_files and "request" in attempt.process.steps:

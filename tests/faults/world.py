@@ -117,5 +117,9 @@ class World:
         ).fetchall()
         return {changes[position] for position in positions}
 
+    def has_commit(self, destination: Destination) -> bool:
+        """Return whether the ledger has a commit."""
+        return bool(self._ledger(destination).commits())
+
     def _ledger(self, destination: Destination) -> Ledger:
         return Ledger(self.store, Stream(str(APP_ID), COHORT_ID, destination).folder)

@@ -24,7 +24,7 @@ from airflow_provider_amplitude_segment.core.ledger.entry import Commit
 from airflow_provider_amplitude_segment.core.ledger.held_claims import ClaimMonitor
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, rejected_file
 from airflow_provider_amplitude_segment.core.ledger.pruning import keep_in_doubt, prune, purge
-from airflow_provider_amplitude_segment.core.ledger.state import count_known, fold
+from airflow_provider_amplitude_segment.core.ledger.state import PlanFiles, count_known, fold
 from airflow_provider_amplitude_segment.core.plan.draft import Draft, NewDraft, report_plan
 from airflow_provider_amplitude_segment.core.report.progress import Progress
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport
@@ -227,7 +227,7 @@ class DestinationSync:
         state = (
             base
             if base and not plan.planned
-            else fold(engine, base, self._changes(), journal, scratch / "state.parquet")
+            else fold(engine, PlanFiles(plan, base, self._changes()), journal, scratch / "state.parquet")
         )
         if plan.mode == "retire":
             state = keep_in_doubt(engine, state, scratch / "in-doubt.parquet")

@@ -8,7 +8,7 @@ the two. So a run that takes over either finds the window in the journal, or sto
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core.clock import seconds_ahead
@@ -20,6 +20,7 @@ from airflow_provider_amplitude_segment.core.ledger.entry import Journal
 from airflow_provider_amplitude_segment.core.ledger.event_columns import NUMBER, EventJournal, numbered_events
 from airflow_provider_amplitude_segment.core.ledger.position_ranges import Ranges
 from airflow_provider_amplitude_segment.core.report.progress import Progress
+from airflow_provider_amplitude_segment.exceptions import SegmentOAuthError, SegmentRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,38 +123,41 @@ class EventDelivery:
         self, window: Ranges, batches: Iterator[Batch | OversizedMessage], delivery: Delivery, before: Delivered
     ) -> Delivered:
         """Deliver a window of events; write it to the journal first, where each is sent at most once."""
-        write_journal = delivery.write_journal
         journal = self._start(window, before.journal, delivery) if self._is_at_most_once else before.journal
         planned = window.pairs[-1][1] + 1
-        others = Ranges.of([(0, planned - 1)]).without(window)
-        taken: list[Ranges] = []
-
-        def with_events(part: Journal) -> Journal:
-            sent = EventJournal(acked=part.acked.without(others), rejected=part.rejected)
-            return journal.union(Journal(events=sent))
-
-        label = f"{self.of.plan.segment_conn_id} (events)"
-        delivered = replace(
+        sent = _Window(before.journal, journal, Ranges.of([(0, planned - 1)]).without(window))
+        write_journal = delivery.write_journal
+        sending = replace(
             delivery,
-            write_journal=lambda part: write_journal(with_events(part)),
+            write_journal=lambda part: write_journal(sent.with_events(part)),
             planned=planned,
-            journal=Journal(acked=others),
+            journal=Journal(acked=sent.others),
             is_key_proved=True,
-            progress=Progress(label, done=0, planned=window.count, clock=delivery.clock),
-        ).run(_noting(batches, taken))
-        result = with_events(delivered.journal)
-        if delivered.error is not None and self._is_at_most_once:
-            # The senders have ended, so no event that was in no batch can be sent any more: a later plan may send it.
-            started = before.journal.events.started.union(*taken)
-            result = replace(result, events=replace(result.events, started=started))
-            delivery.sender.monitor.verify()
-            write_journal(result)
+            progress=Progress(
+                f"{self.of.plan.segment_conn_id} (events)", done=0, planned=window.count, clock=delivery.clock
+            ),
+        )
+        try:
+            delivered = sending.run(sent.noting(batches))
+        except (SegmentRefusedError, SegmentOAuthError):
+            self._take_back(sent, delivery)
+            raise
+        sent.with_events(delivered.journal)
+        if delivered.error is not None:
+            self._take_back(sent, delivery)
         return replace(
             delivered,
-            journal=result,
+            journal=sent.journal,
             batches=before.batches + delivered.batches,
             retries=before.retries + delivered.retries,
         )
+
+    def _take_back(self, sent: _Window, delivery: Delivery) -> None:
+        """Write that the events in no batch are not started: the senders have ended, so a later plan may send them."""
+        if self._is_at_most_once:
+            sent.take_back()
+            delivery.sender.monitor.verify()
+            delivery.write_journal(sent.journal)
 
     def _start(self, window: Ranges, journal: Journal, delivery: Delivery) -> Journal:
         """Return the journal in which the window is started, after it is written and the claim is verified."""
@@ -165,9 +169,36 @@ class EventDelivery:
         return journal
 
 
-def _noting(batches: Iterator[Batch | OversizedMessage], taken: list[Ranges]) -> Iterator[Batch | OversizedMessage]:
-    """Yield the batches, and note the events of each before it can be sent."""
-    for batch in batches:
-        if isinstance(batch, Batch):
-            taken.append(batch.positions)
-        yield batch
+@dataclass(slots=True, eq=False)
+class _Window:
+    """What became of a window of events.
+
+    Attributes:
+        before: the plan's journal before the window.
+        journal: the plan's journal as it was last written.
+        others: the numbers up to the window's last that are not in it.
+        taken: the events that were in a batch.
+    """
+
+    before: Journal
+    journal: Journal
+    others: Ranges
+    taken: Ranges = field(default_factory=Ranges)
+
+    def with_events(self, part: Journal) -> Journal:
+        """Return the plan's journal with what came of the window's events; ``part`` has their numbers as positions."""
+        sent = EventJournal(acked=part.acked.without(self.others), rejected=part.rejected)
+        self.journal = self.journal.union(Journal(events=sent))
+        return self.journal
+
+    def take_back(self) -> None:
+        """Let only the events that were in a batch be started ones."""
+        started = self.before.events.started.union(self.taken)
+        self.journal = replace(self.journal, events=replace(self.journal.events, started=started))
+
+    def noting(self, batches: Iterator[Batch | OversizedMessage]) -> Iterator[Batch | OversizedMessage]:
+        """Yield the batches, and note the events of each before it can be sent."""
+        for batch in batches:
+            if isinstance(batch, Batch):
+                self.taken = self.taken.union(batch.positions)
+            yield batch

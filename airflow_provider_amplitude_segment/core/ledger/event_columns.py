@@ -2,7 +2,9 @@
 
     changes   event_number   the event's position among the events of its plan, from 0; NULL for a change without one
     acked-n-c.json  events   started: ranges written before their events are sent; acked; rejected
-    state     event_owed     an event that was certainly not sent: true for an entry, false for an exit, NULL for none
+    state     event_owed     an event that a later plan sends: true for an entry, false for an exit, NULL for none
+              event_spent    the value that has no event though it is in doubt: its event may have been sent, or a plan
+                             wanted it without an event; NULL for none
 
 Only plans with ``events`` have any of these, so that a ledger without events has the bytes that it always had.
 """
@@ -26,7 +28,10 @@ NUMBER = "event_number"
 """The column of a plan's changes."""
 
 OWED = "event_owed"
-"""The column of a state."""
+"""The column of a state with the event that a later plan sends."""
+
+SPENT = "event_spent"
+"""The column of a state with the value that has no event any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +43,14 @@ class EventTerms:
         entered: name of the event of an entry.
         exited: name of the event of an exit.
         is_at_least_once: send an event in doubt again, under another message ID.
+        is_first_sync: when the plan was made, no sync had ended since the ledger began or since a retirement.
     """
 
     cohort_name: str
     entered: str
     exited: str
     is_at_least_once: bool = False
+    is_first_sync: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,32 +125,3 @@ def has_column(engine: duckdb.DuckDBPyConnection, file: Path | None, column: str
 def numbered_events(changes: Path) -> str:
     """Return the query of a plan's events in the order of their numbers: ``user_id, value``."""
     return f"SELECT user_id, value FROM {parquet_rows(changes)} WHERE {NUMBER} IS NOT NULL ORDER BY {NUMBER}"
-
-
-def owed_column(engine: duckdb.DuckDBPyConnection, state: Path | None) -> str:
-    """Return the column ``event_owed`` of a state after a comma; it is NULL in a state without events."""
-    return f", {OWED}" if has_column(engine, state, OWED) else f", NULL::BOOLEAN AS {OWED}"
-
-
-def owed_after(engine: duckdb.DuckDBPyConnection, journal: EventJournal) -> str:
-    """Return the expression of ``event_owed`` after a plan, of ``state`` and ``planned``; make the table it needs.
-
-    A change without an event, such as one of ``full``, leaves an event owed if it sends the same value; another value
-    cancels it, because the journey has seen neither.
-    """
-    ranges = journal.not_owed.pairs
-    engine.execute(
-        "CREATE OR REPLACE TEMP TABLE event_ranges AS "
-        "SELECT unnest($1::BIGINT[]) AS first, unnest($2::BIGINT[]) AS last",
-        [[first for first, _ in ranges], [last for _, last in ranges]],
-    )
-    before = f"state.{OWED}"
-    return f"""CASE WHEN planned.acked IS NULL THEN {before}
-                    WHEN planned.{NUMBER} IS NULL THEN CASE WHEN {before} = planned.value THEN {before} END
-                    WHEN NOT planned.is_event_settled THEN planned.value END"""
-
-
-def with_settled_events(planned: str) -> str:
-    """Return the query of a plan's changes, with ``is_event_settled``: no later plan sends its event."""
-    return f"""SELECT changes.*, coalesce(changes.{NUMBER} <= ranges.last, false) AS is_event_settled
-               FROM {planned} changes ASOF LEFT JOIN event_ranges ranges ON changes.{NUMBER} >= ranges.first"""

@@ -13,18 +13,18 @@ their own (``core.user_properties``).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine.database import one_row, widen
 from airflow_provider_amplitude_segment.core.engine.engine_file import literal, parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.ledger.entry import Plan
-from airflow_provider_amplitude_segment.core.ledger.event_columns import (
-    NUMBER,
-    OWED,
-    has_column,
-    owed_after,
-    owed_column,
+from airflow_provider_amplitude_segment.core.ledger.event_columns import NUMBER
+from airflow_provider_amplitude_segment.core.ledger.owed_events import (
+    NO_EVENTS,
+    event_columns,
+    events_after,
     with_settled_events,
 )
 
@@ -82,27 +82,43 @@ def fold_plan(engine: duckdb.DuckDBPyConnection, ledger: Ledger, plan: Plan, jou
     """Write the state after a plan, by its journal, to ``scratch/folded.parquet``."""
     base = ledger.load_file(plan.base, scratch / "base.parquet") if plan.base else None
     changes = ledger.load_file(plan.changes, scratch / "changes.parquet")
-    return fold(engine, base, changes, journal, scratch / "folded.parquet")
+    return fold(engine, PlanFiles(plan, base, changes), journal, scratch / "folded.parquet")
 
 
-def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, journal: Journal, to: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class PlanFiles:
+    """A plan, and its files on the worker's disk.
+
+    Attributes:
+        plan: the plan.
+        base: the state that it starts from; ``None`` for an empty one.
+        changes: its changes.
+    """
+
+    plan: Plan
+    base: Path | None
+    changes: Path
+
+
+def fold(engine: duckdb.DuckDBPyConnection, files: PlanFiles, journal: Journal, to: Path) -> Path:
     """Fold a plan's journal into the state that the plan starts from.
 
     An acknowledged change is delivered, and its rejections are reset. A rejected one is in doubt, and its rejections
     are counted. Any other is in doubt.
     """
+    base, changes = files.base, files.changes
     _load_journal(engine, journal)
     sent = user_properties.names_in(engine, changes)
     names = sorted({*sent, *user_properties.names_in(engine, base)})
     nothing = "".join(f", NULL::VARCHAR AS {user_properties.column(name)}" for name in names)
-    has_events = has_column(engine, changes, NUMBER)
-    event = f", {owed_after(engine, journal.events)} AS {OWED}" if has_events else ""
+    has_events = files.plan.events is not None
+    event = f", {events_after(engine, files.plan, journal)}" if has_events else ""
     planned = f"({with_settled_events('planned')})" if has_events else "planned"
     numbers = f", {NUMBER}, is_event_settled" if has_events else ""
     properties = ""
     if names:
         others = _folded_properties(engine, base, names, sent)
-        properties = f"UNION ALL {f'SELECT *, NULL::BOOLEAN FROM ({others})' if has_events else others}"
+        properties = f"UNION ALL {f'SELECT *, {NO_EVENTS} FROM ({others})' if has_events else others}"
     if names:
         widen(engine)
     engine.execute(
@@ -114,7 +130,7 @@ def fold(engine: duckdb.DuckDBPyConnection, base: Path | None, changes: Path, jo
                    CASE WHEN planned.acked IS NULL THEN state.rejections
                         WHEN planned.acked THEN 0
                         ELSE coalesce(state.rejections, 0) + planned.rejected::INTEGER END AS rejections{nothing}{event}
-            FROM ({pairs_query(base, owed_column(engine, base) if has_events else "")}) state
+            FROM ({pairs_query(base, event_columns(engine, base) if has_events else "")}) state
             FULL OUTER JOIN (
                 SELECT trait, user_id, value, acked, rejected{numbers} FROM {planned}
             ) planned USING (trait, user_id)

@@ -18,9 +18,10 @@ from airflow_provider_amplitude_segment.core import user_properties
 from airflow_provider_amplitude_segment.core.engine.database import one_row
 from airflow_provider_amplitude_segment.core.engine.engine_file import literal, parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.engine.scratch import remove_scratch
-from airflow_provider_amplitude_segment.core.ledger.event_columns import NUMBER, OWED, owed_column
+from airflow_provider_amplitude_segment.core.ledger.event_columns import NUMBER, OWED, SPENT
+from airflow_provider_amplitude_segment.core.ledger.owed_events import event_columns
 from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, properties_query
-from airflow_provider_amplitude_segment.core.plan.events import event_condition, numbered
+from airflow_provider_amplitude_segment.core.plan.events import event_condition, is_owed, numbered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,14 +232,16 @@ def _pairs(engine: duckdb.DuckDBPyConnection, membership: Membership, state: Pat
 def _with_event(engine: duckdb.DuckDBPyConnection, state: Path | None, terms: PlanTerms) -> str:
     """Return the table of the compared pairs with ``has_event``; an event that is owed sends a pair again."""
     at_least_once = terms.events is not None and terms.events.is_at_least_once
-    owed = f"SELECT trait, user_id, {OWED} FROM ({pairs_query(state, owed_column(engine, state))})"
+    pairs = pairs_query(state, event_columns(engine, state))
+    owed = is_owed(is_at_least_once=at_least_once)
     return f"""(
-            SELECT compared.* REPLACE (in_doubt OR {OWED} IS NOT NULL AS in_doubt),
+            SELECT compared.* REPLACE (in_doubt OR (is_current AND {owed}) AS in_doubt),
                    {event_condition(carries=terms.carries_events, is_at_least_once=at_least_once)} AS has_event
-            FROM compared LEFT JOIN ({owed}) USING (trait, user_id) LEFT JOIN (
-                SELECT user_id, true AS is_elsewhere, coalesce(bool_or({OWED}), false) AS is_owed_elsewhere
-                FROM ({pairs_query(state, owed_column(engine, state))})
-                WHERE trait <> {literal(terms.trait)} AND (delivered OR in_doubt) GROUP BY user_id
+            FROM compared LEFT JOIN (
+                SELECT trait, user_id, {OWED}, {SPENT} FROM ({pairs})
+            ) USING (trait, user_id) LEFT JOIN (
+                SELECT user_id, true AS is_elsewhere, coalesce(bool_or({OWED} AND {owed}), false) AS is_owed_elsewhere
+                FROM ({pairs}) WHERE trait <> {literal(terms.trait)} AND (delivered OR in_doubt) GROUP BY user_id
             ) USING (user_id)
         )"""
 

@@ -13,7 +13,13 @@ from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectNa
 from airflow_provider_amplitude_segment.core.ledger.state import read_state
 from airflow_provider_amplitude_segment.core.ledger.stream import fingerprint
 from airflow_provider_amplitude_segment.core.plan.diff import PlanTerms, diff_membership
-from airflow_provider_amplitude_segment.core.plan.events import event_terms, fingerprint_part, has_events, warn_of_doubt
+from airflow_provider_amplitude_segment.core.plan.events import (
+    event_terms,
+    fingerprint_part,
+    follows_no_sync,
+    has_events,
+    warn_of_doubt,
+)
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport
 from airflow_provider_amplitude_segment.core.user_properties import check_names, members_of_object, names_in
 
@@ -157,10 +163,11 @@ def decide_terms(
 
 def add_events(terms: PlanTerms, opened: OpenedStream, settings: SyncSettings, cohort_name: str) -> PlanTerms:
     """Return the terms with what the plan's events are called, where events are on."""
-    events = event_terms(settings, cohort_name)
-    if events is None:
+    if settings.events == "off":
         return terms
-    return replace(terms, events=events, carries_events=has_events(opened.newest, terms.mode, settings))
+    is_first_sync = follows_no_sync(opened.newest, opened.ledger)
+    events = event_terms(settings, cohort_name, is_first_sync=is_first_sync)
+    return replace(terms, events=events, carries_events=has_events(events, terms.mode, settings))
 
 
 def find_resumable(opened: OpenedStream, terms: PlanTerms, settings: SyncSettings, run: Run) -> ResumedDraft | None:

@@ -63,6 +63,23 @@ def test_users_who_are_healed_have_no_second_event(proof: "Proof") -> None:
     assert [proof.world.segment.journey(user) for user in ("ann", "bob", "cat")] == [[], [], ["Cohort Entered"]]
 
 
+def test_a_move_of_a_user_who_is_healed_has_its_event(proof: "Proof") -> None:
+    """Segment lost the identify of a user who entered, and that of one who exited."""
+    proof.sync("ann", "cat", events="at-most-once")
+    proof.world.segment.loses = {"bob", "cat"}
+    proof.sync("ann", "bob", events="at-most-once")
+    proof.world.segment.loses = set()
+    with pytest.raises(MismatchError):
+        proof.prepare(heal=True).run()
+    assert proof.report.mismatches == 2
+
+    proof.sync("ann", "cat", events="at-most-once")
+
+    assert proof.world.segment.members(TRAIT) == {"ann", "cat"}
+    journeys = [proof.world.segment.journey(user) for user in ("bob", "cat")]
+    assert journeys == [["Cohort Exited"], ["Cohort Entered"]]
+
+
 def test_a_state_that_segment_has_is_matched_to_the_last_user(proof: "Proof") -> None:
     proof.sync("ann", "bob", "cat")
     proof.sync("bob", "cat", "dan")
