@@ -57,7 +57,7 @@ class Journeys:
 
     def change_policy(self, *, is_quiet: bool) -> None:
         """Draw another policy, while no task of the one before can send."""
-        if not is_quiet or self._policies.random() > 0.06:
+        if not is_quiet or self._policies.random() > 0.1:
             return
         self._findings += self._judge_policy()
         self.policy = self._policies.choice(_POLICIES)
