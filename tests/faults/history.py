@@ -207,6 +207,8 @@ class History:
         if has_ended:
             self._note_end(attempt)
         else:
+            # It may be paused after its commit: what is sent from now on is of a later sync.
+            self.findings += self._journeys.judge_first_sync()
             self._paused.append((attempt, self.world.time.seconds))
             self._unfinished[attempt.run.key] = attempt
 
