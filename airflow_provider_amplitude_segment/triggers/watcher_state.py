@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.export.cohort_change import seen_from_json, seen_to_json
+from airflow_provider_amplitude_segment.triggers.list_warnings import ListWarnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +37,7 @@ class WatcherState:
         self._is_loaded = not self._stores
         self._is_failure_logged = False
         self.seen: dict[str, SeenCohort] = {}
+        self.warnings = ListWarnings(amplitude_conn_id)
 
     async def load(self) -> bool:
         """Read the store, once. Return whether ``seen`` can be relied on.
