@@ -31,8 +31,8 @@ class ListWarnings:
         if new := comparison.missing - self._missing:
             log.warning(
                 "Connection %r: Amplitude does not list the watched cohorts %s. They make no asset event until it "
-                "does. Check the IDs in cohort_ids, that the cohorts are discoverable, and that the connection is of their "
-                "project and region.",
+                "does. Check the IDs in cohort_ids, that the cohorts are discoverable, and that the connection is of "
+                "their project and region.",
                 self._conn_id,
                 _named(new),
             )

@@ -23,7 +23,7 @@ _CALL_WITHIN_SECONDS = 10.0
 
 
 class WatcherState:
-    """What one watcher has seen, in memory and in the stores of its assets.
+    """What one watcher has seen, in memory and in the stores of its assets, and what it has warned of, in memory.
 
     :param stores: Airflow's ``AssetStateStoreAccessors``; ``None`` where Airflow has none: then a restart forgets
     :param amplitude_conn_id: the connection's ID
