@@ -32,7 +32,8 @@ COHORTS = ["26umsb5", "7khm89cz"]
 if AssetWatcher is None:
     SCHEDULE = None
 else:
-    # Half an hour is longer than a sync takes, and shorter than the hour after which Amplitude computes a cohort again.
+    # Half an hour is longer than from an event to the end of its run's export, and shorter than the hour after which
+    # Amplitude computes a cohort again.
     recomputed = AmplitudeCohortChangeTrigger(COHORTS, quiet_seconds=1800)
     watcher = AssetWatcher(name="recomputed_cohorts", trigger=recomputed)
     SCHEDULE = [Asset("x-amplitude://production/recomputed-cohorts", watchers=[watcher])]

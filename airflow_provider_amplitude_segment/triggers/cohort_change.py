@@ -10,7 +10,12 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_amplitude_segment.core.export.cohort_change import Watched, compare_list
 from airflow_provider_amplitude_segment.exceptions import SettingError
 from airflow_provider_amplitude_segment.hooks.amplitude import AmplitudeHook
-from airflow_provider_amplitude_segment.triggers.cohort_list import CohortListPoll, SharedList
+from airflow_provider_amplitude_segment.triggers.cohort_list import CohortListPoll
+from airflow_provider_amplitude_segment.triggers.watcher_settings import (
+    read_cohort_ids,
+    read_poll_interval,
+    read_quiet_seconds,
+)
 from airflow_provider_amplitude_segment.triggers.watcher_state import WatcherState
 
 try:
@@ -19,8 +24,10 @@ except ImportError:  # Airflow 2.11 has no asset watchers
     BaseEventTrigger = BaseTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable, Sequence
+    from collections.abc import AsyncIterator, Collection, Hashable
+    from datetime import timedelta
 
+    from airflow_provider_amplitude_segment.triggers.cohort_list import SharedList
     from airflow_provider_amplitude_segment.triggers.cohort_list_producer import CohortListProducer
 
 _HAS_WATCHERS = BaseEventTrigger is not BaseTrigger
@@ -36,7 +43,8 @@ class AmplitudeCohortChangeTrigger(BaseEventTrigger):
     a restart begins anew, so a change while no triggerer runs makes no event.
 
     The first look at a cohort makes no event. While Amplitude is down or refuses the keys, the watcher logs it once and
-    polls at growing intervals, of an hour at most; it never ends.
+    polls at growing intervals, of an hour at most; it never ends. It warns once of a cohort in ``cohort_ids`` that
+    Amplitude does not list, and of one computed ahead of this machine's clock, whose time it ignores.
 
     The event's payload has ``cohort_id``, ``name``, ``size``, ``computed_at`` (ISO 8601, UTC), ``archived`` and
     ``changed``, a list of those four that changed. A DAG reads it from
@@ -44,18 +52,19 @@ class AmplitudeCohortChangeTrigger(BaseEventTrigger):
 
     :param cohort_ids: the cohorts to watch; ``None`` for all listed cohorts of users
     :param amplitude_conn_id: the connection's ID
-    :param poll_interval: seconds between polls, at least 1
-    :param quiet_seconds: a cohort that is computed again within so many seconds after the computation that last made
-        an event makes none. Set it where the DAG requests an export of the cohort: an export may count as a
-        computation, and would start the next run
+    :param poll_interval: seconds between polls, or a timedelta; from a second to a day
+    :param quiet_seconds: seconds after a cohort's last event, or after the first look at it, in which a computation
+        makes no event; or a timedelta; a week at most. Set it where the DAG requests an export of the cohort: an export
+        may count as a computation, and would start the next run. Another size without a computation, another name and
+        archiving make an event all the same
     """
 
     def __init__(
         self,
-        cohort_ids: Sequence[str] | None = None,
+        cohort_ids: Collection[str] | None = None,
         amplitude_conn_id: str = AmplitudeHook.default_conn_name,
-        poll_interval: float = 300,
-        quiet_seconds: float = 0,
+        poll_interval: float | timedelta = 300,
+        quiet_seconds: float | timedelta = 0,
     ) -> None:
         super().__init__()
         self.cohort_ids = cohort_ids
@@ -66,25 +75,26 @@ class AmplitudeCohortChangeTrigger(BaseEventTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments from which a triggerer makes this trigger.
 
-        :raises SettingError: Airflow 2.11 has no asset watchers, or ``cohort_ids`` is one text
+        Airflow calls it where it reads the DAG file.
+
+        :raises SettingError: Airflow 2.11 has no asset watchers, or a parameter is wrong
         """
         self._check()
         return f"{type(self).__module__}.{type(self).__qualname__}", {
-            "cohort_ids": None if self.cohort_ids is None else list(self.cohort_ids),
+            "cohort_ids": read_cohort_ids(self.cohort_ids),
             "amplitude_conn_id": self.amplitude_conn_id,
-            "poll_interval": self.poll_interval,
-            "quiet_seconds": self.quiet_seconds,
+            "poll_interval": read_poll_interval(self.poll_interval),
+            "quiet_seconds": read_quiet_seconds(self.quiet_seconds),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll by itself, and yield an event for each change. Airflow 3.0 to 3.2 call it.
 
-        :raises SettingError: Airflow 2.11 has no asset watchers
+        :raises SettingError: Airflow 2.11 has no asset watchers, or a parameter is wrong
         """
         self._check()
         state = self._state()
-        async for cohorts in self._poll().lists():
-            shared = SharedList(cohorts)
+        async for shared in self._poll().lists():
             async for event in self._events(shared, state):
                 yield event
             for save in shared.savers.values():
@@ -92,7 +102,7 @@ class AmplitudeCohortChangeTrigger(BaseEventTrigger):
 
     def shared_stream_key(self) -> Hashable | None:
         """Return what the poll depends on: watchers with an equal key share one. Airflow calls it from 3.3 on."""
-        return (type(self).__qualname__, self.amplitude_conn_id, str(self.poll_interval))
+        return (type(self).__qualname__, self.amplitude_conn_id, read_poll_interval(self.poll_interval))
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> CohortListProducer:
@@ -118,21 +128,24 @@ class AmplitudeCohortChangeTrigger(BaseEventTrigger):
         if not _HAS_WATCHERS:
             problem = "this Airflow has no asset watchers"
             raise SettingError(type(self).__name__, problem, "Airflow 3.0 or later, or give the DAG a schedule by time")
-        if isinstance(self.cohort_ids, str):
-            raise SettingError("cohort_ids", "it is one text", "a list of cohort IDs, or None for all")
 
     def _poll(self) -> CohortListPoll:
-        return CohortListPoll(self.amplitude_conn_id, self.poll_interval)
+        return CohortListPoll(self.amplitude_conn_id, read_poll_interval(self.poll_interval))
 
     def _state(self) -> WatcherState:
-        return WatcherState(getattr(self, "asset_state_store", None), self.amplitude_conn_id, self.cohort_ids)
+        stores = getattr(self, "asset_state_store", None)
+        return WatcherState(stores, self.amplitude_conn_id, read_cohort_ids(self.cohort_ids))
+
+    def _watched(self) -> Watched:
+        cohort_ids = read_cohort_ids(self.cohort_ids)
+        return Watched(None if cohort_ids is None else frozenset(cohort_ids), read_quiet_seconds(self.quiet_seconds))
 
     async def _events(self, shared: SharedList, state: WatcherState) -> AsyncIterator[TriggerEvent]:
         """Yield the events of one list. A change counts as seen once Airflow has taken its event."""
         if not await state.load():
             return
-        watched = Watched(None if self.cohort_ids is None else frozenset(self.cohort_ids), self.quiet_seconds)
-        comparison = compare_list(state.seen, shared.cohorts, watched)
+        comparison = compare_list(state.seen, shared.cohorts, self._watched(), shared.read_at)
+        state.warnings.warn(comparison)
         # A dictionary of this list's own, because Airflow saves it after later lists may have been seen.
         seen = state.seen = comparison.seen
         shared.savers[id(state)] = partial(state.save, seen)

@@ -32,14 +32,16 @@ _LISTS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="amplitude-cohort-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SharedList:
-    """One list of cohorts for several watchers.
+    """One list of cohorts, for one watcher or several.
 
     Attributes:
         cohorts: as listed.
+        read_at: when; epoch seconds.
         savers: by watcher, what stores that it has seen this list. A watcher adds its own when it takes the list.
     """
 
     cohorts: tuple[Cohort, ...]
+    read_at: float
     savers: dict[int, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
 
@@ -67,6 +69,7 @@ class CohortListPoll:
         read: reads the list once.
         sleep: how to wait; seconds.
         now: a clock that only grows; seconds. It dates the end of an outage in the log.
+        epoch: the time of day; epoch seconds. It dates a list.
     """
 
     amplitude_conn_id: str
@@ -74,8 +77,9 @@ class CohortListPoll:
     read: Callable[[str], Awaitable[tuple[Cohort, ...]]] = read_list
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     now: Callable[[], float] = time.monotonic
+    epoch: Callable[[], float] = time.time
 
-    async def lists(self) -> AsyncIterator[tuple[Cohort, ...]]:
+    async def lists(self) -> AsyncIterator[SharedList]:
         """Yield each list that Amplitude returns. This never ends and never raises, except for a cancel.
 
         An outage is logged once, with what to do, and again where its kind changes; its end is logged too.
@@ -96,7 +100,7 @@ class CohortListPoll:
                         self.now() - began,
                     )
                 failures, kind = 0, ""
-                yield cohorts
+                yield SharedList(cohorts, self.epoch())
             await self.sleep(poll_gap_seconds(self.poll_interval, failures))
 
     def _log_if_new(self, error: Exception, kind: str) -> str:

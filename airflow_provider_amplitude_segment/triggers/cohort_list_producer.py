@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from airflow_provider_amplitude_segment.triggers.cohort_list import SharedList
-
 try:
     from airflow.triggers.shared_stream import SharedStreamProducer
 except ImportError:  # earlier lines share no poll, and make no producer
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import AdvanceItem
 
-    from airflow_provider_amplitude_segment.triggers.cohort_list import CohortListPoll
+    from airflow_provider_amplitude_segment.triggers.cohort_list import CohortListPoll, SharedList
 
 # When a triggerer starts, its watchers join one after another. One that joins after the first list waits for the next.
 _JOIN_SECONDS = 2.0
@@ -36,8 +34,7 @@ class CohortListProducer(SharedStreamProducer):
     async def open_stream(self) -> AsyncIterator[tuple[SharedList, SharedList]]:
         """Yield each list, twice: for the watchers, and for ``advance``."""
         await self.poll.sleep(_JOIN_SECONDS)
-        async for cohorts in self.poll.lists():
-            shared = SharedList(cohorts)
+        async for shared in self.poll.lists():
             yield shared, shared
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:

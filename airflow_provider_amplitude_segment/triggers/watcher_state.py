@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.export.cohort_change import seen_from_json, seen_to_json
+from airflow_provider_amplitude_segment.triggers.list_warnings import ListWarnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ _CALL_WITHIN_SECONDS = 10.0
 
 
 class WatcherState:
-    """What one watcher has seen, in memory and in the stores of its assets.
+    """What one watcher has seen, in memory and in the stores of its assets, and what it has warned of, in memory.
 
     :param stores: Airflow's ``AssetStateStoreAccessors``; ``None`` where Airflow has none: then a restart forgets
     :param amplitude_conn_id: the connection's ID
@@ -36,6 +37,7 @@ class WatcherState:
         self._is_loaded = not self._stores
         self._is_failure_logged = False
         self.seen: dict[str, SeenCohort] = {}
+        self.warnings = ListWarnings(amplitude_conn_id)
 
     async def load(self) -> bool:
         """Read the store, once. Return whether ``seen`` can be relied on.

@@ -7,9 +7,10 @@ import importlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from importlib.metadata import version
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -26,6 +27,7 @@ from airflow_provider_amplitude_segment.triggers.cohort_list import CohortListPo
 
 HAS_WATCHERS = not version("apache-airflow").startswith("2.")
 A, B = Cohort("a", "Fans", "1", 10, 1000.0), Cohort("b", "Lapsed", "1", 20, 1000.0)
+EPOCH = 1_700_000_000.0
 DOWN = AmplitudeUnavailableError("listing the cohorts", 503, "down")
 
 
@@ -54,8 +56,16 @@ class VirtualAmplitude:
 
     def poll(self, trigger: AmplitudeCohortChangeTrigger) -> CohortListPoll:
         return CohortListPoll(
-            trigger.amplitude_conn_id, trigger.poll_interval, self.read, self.sleep, lambda: self.time
+            trigger.amplitude_conn_id,
+            cast("float", trigger.poll_interval),
+            self.read,
+            self.sleep,
+            lambda: self.time,
+            self.epoch,
         )
+
+    def epoch(self) -> float:
+        return EPOCH + self.time
 
 
 @pytest.fixture
@@ -242,9 +252,87 @@ def test_a_trigger_is_made_again_from_what_it_says_of_itself() -> None:
 
 
 @pytest.mark.usefixtures("amplitude")
-def test_one_text_is_no_list_of_cohorts() -> None:
-    with pytest.raises(SettingError, match="cohort_ids"):
-        AmplitudeCohortChangeTrigger("26umsb5").serialize()
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *(("cohort_ids", value) for value in ("26umsb5", [], [""], ["a", None], [1.5], [True], 26, {"a": 1})),
+        *(("poll_interval", value) for value in (0, 0.5, 86_401, "often", None, True, [300], timedelta(0), 10**400)),
+        *(("quiet_seconds", value) for value in (-1, 604_801, float("nan"), "", None, False, timedelta(days=8))),
+    ],
+)
+def test_a_wrong_parameter_is_an_error_where_airflow_reads_the_dag_file(setting: str, value: Any) -> None:
+    trigger = AmplitudeCohortChangeTrigger(**{setting: value})
+
+    with pytest.raises(SettingError) as caught:
+        trigger.serialize()
+    assert caught.value.setting == setting
+
+
+@pytest.mark.usefixtures("amplitude")
+def test_equal_parameters_that_are_written_differently_make_one_trigger_and_one_poll() -> None:
+    one = AmplitudeCohortChangeTrigger(["b", "a", "a"], poll_interval=timedelta(minutes=5), quiet_seconds="1800")  # type: ignore[arg-type]
+    other = AmplitudeCohortChangeTrigger({"a", "b"}, poll_interval=300, quiet_seconds=timedelta(minutes=30))
+
+    assert json.dumps(one.serialize()) == json.dumps(other.serialize())
+    assert one.shared_stream_key() == other.shared_stream_key()
+
+
+def test_a_watcher_whose_intervals_are_timedeltas_polls_on(amplitude: VirtualAmplitude) -> None:
+    written = AmplitudeCohortChangeTrigger(
+        ["a"], poll_interval=timedelta(minutes=1), quiet_seconds=timedelta(minutes=30)
+    )
+    computed = replace(A, last_computed=EPOCH + 7200)
+    amplitude.script = [[A], DOWN, [computed], [replace(computed, size=11)]]
+    amplitude.time = 7200
+
+    assert made(AmplitudeCohortChangeTrigger(**written.serialize()[1])) == ["a: size"]
+    assert amplitude.polled_at == [7200, 7260, 7380, 7440, 7500]
+
+
+def test_the_export_of_the_run_that_an_event_starts_makes_no_event(amplitude: VirtualAmplitude) -> None:
+    """Also not over a restart, and though Amplitude was down for so long that the event came an hour late."""
+    store = Store()
+    amplitude.script = [[A], [replace(A, last_computed=EPOCH + 60)]]
+    amplitude.time = 3600
+    assert made(AmplitudeCohortChangeTrigger(["a"], quiet_seconds=1800), store) == []
+
+    amplitude.script = [
+        [replace(A, last_computed=EPOCH + 7200)],
+        [replace(A, last_computed=EPOCH + 10_900)],
+        [replace(A, last_computed=EPOCH + 10_900)],
+    ]
+    amplitude.time = 10_800
+    assert made(AmplitudeCohortChangeTrigger(["a"], quiet_seconds=1800), store) == ["a: computed_at"]
+    amplitude.script = [[replace(A, last_computed=EPOCH + 11_000)], [replace(A, last_computed=EPOCH + 14_400)]]
+    amplitude.time = 14_400
+    assert made(AmplitudeCohortChangeTrigger(["a"], quiet_seconds=1800), store) == ["a: computed_at"]
+
+
+def test_a_watched_cohort_that_is_not_listed_is_warned_of_once_each_time_it_goes_missing(
+    amplitude: VirtualAmplitude, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    amplitude.script = [[A], [A], [A], [A, B], [A, B], [], [], [A, B]]
+
+    with caplog.at_level("WARNING"):
+        assert made(AmplitudeCohortChangeTrigger(["a", "b", "mistyped"])) == []
+
+    logged = caplog.text or capsys.readouterr().out
+    assert logged.count("does not list the watched cohorts b, mistyped.") == 1
+    assert logged.count("does not list the watched cohorts a, b.") == 1
+    assert logged.count("does not list") == 2
+
+
+def test_a_time_ahead_of_the_clock_is_warned_of_once_and_the_next_true_one_makes_an_event(
+    amplitude: VirtualAmplitude, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = replace(A, last_computed=9e9)
+    amplitude.script = [[A], [wrong], [wrong], [replace(A, last_computed=EPOCH + 900)]]
+
+    with caplog.at_level("WARNING"):
+        assert made(AmplitudeCohortChangeTrigger(["a"])) == ["a: computed_at"]
+
+    logged = caplog.text or capsys.readouterr().out
+    assert logged.count("the cohorts a were computed later than this machine's clock") == 1
 
 
 def test_airflow_without_watchers_is_said_at_use_and_with_them_nothing_is() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_amplitude_segment.core.clock import CLOCK_TOLERANCE_SECONDS
 from airflow_provider_amplitude_segment.core.export.cohort import USERS
 from airflow_provider_amplitude_segment.core.http.response_body import number_of
 
@@ -33,18 +34,19 @@ class SeenCohort:
     """What a watcher remembers of a cohort.
 
     Attributes:
-        computed: epoch seconds; ``None`` where Amplitude never said when.
+        computed: epoch seconds; ``None`` where Amplitude never said when, or only a time ahead of the clock.
         size: as last listed; ``None`` where Amplitude never said it.
         name_mark: a hash of the name, so that the state of a watcher has a bounded size.
         archived: as last listed.
-        announced: ``computed`` of the list that last made an event; ``None`` before the first one.
+        quiet_from: when the last event was made, else when the first look was; epoch seconds of the watcher's clock.
+            ``None`` before the first event of a cohort that was not computed at the first look.
     """
 
     computed: float | None
     size: int | None
     name_mark: str
     archived: bool
-    announced: float | None = None
+    quiet_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ class Watched:
 
     Attributes:
         cohort_ids: the cohorts; ``None`` for all listed cohorts of users.
-        quiet_seconds: a cohort that is computed again within so many seconds after the computation that last made an
-            event makes none, unless its name or ``archived`` changed. Otherwise the export of a sync that an event
-            starts could make the next event, and so on.
+        quiet_seconds: a computation within so many seconds after the cohort's last event, or after the first look at
+            it, makes no event, unless the name or ``archived`` changed too. Otherwise the export of a sync that an
+            event starts could make the next event, and so on. A size that changed without a computation is not quiet.
     """
 
     cohort_ids: frozenset[str] | None = None
@@ -101,61 +103,101 @@ class ListComparison:
     Attributes:
         seen: what to remember before the events are made: all cohorts seen so far, changed ones as they were before.
         changes: the changes, in the order of the list.
+        missing: the IDs of watched cohorts that the list does not show; none where all listed ones are watched.
+        ahead: the IDs of cohorts whose ``lastComputed`` was left out, because it is ahead of the clock.
     """
 
     seen: dict[str, SeenCohort]
     changes: tuple[CohortChange, ...]
+    missing: frozenset[str]
+    ahead: frozenset[str]
 
 
-def compare_list(seen: Mapping[str, SeenCohort], cohorts: Iterable[Cohort], watched: Watched) -> ListComparison:
+def compare_list(
+    seen: Mapping[str, SeenCohort], cohorts: Iterable[Cohort], watched: Watched, now: float
+) -> ListComparison:
     """Compare a list of cohorts with what was seen before.
 
-    The first look at a cohort is no change. A cohort that the list no longer shows is still remembered. An entry that
-    was computed before what was seen is an old copy, and is left out. ``null`` in ``size`` or ``lastComputed`` is no
-    change, because Amplitude lists it where it does not know the value.
+    The first look at a cohort is no change. A cohort that the list no longer shows is still remembered. ``null`` in
+    ``size`` or ``lastComputed`` is no change, because Amplitude lists it where it does not know the value. A
+    ``lastComputed`` ahead of the clock counts as ``null``, because nothing would be later. One that is before what was
+    seen comes from an old copy of the list: it is left out, and the size with it.
 
     Args:
         seen: By cohort ID.
         cohorts: As listed.
         watched: Which of them count.
+        now: The watcher's clock; epoch seconds.
 
     >>> from airflow_provider_amplitude_segment.core.export.cohort import Cohort
-    >>> first = compare_list({}, [Cohort("26umsb5", "Power Users", "1", 312, 100.0)], Watched())
+    >>> first = compare_list({}, [Cohort("26umsb5", "Power Users", "1", 312, 100.0)], Watched(), 120.0)
     >>> first.changes
     ()
-    >>> (change,) = compare_list(first.seen, [Cohort("26umsb5", "Power Users", "1", 315, 160.0)], Watched()).changes
+    >>> (change,) = compare_list(
+    ...     first.seen, [Cohort("26umsb5", "Power Users", "1", 315, 160.0)], Watched(), 180.0
+    ... ).changes
     >>> change.changed
     ('computed_at', 'size')
     >>> change.payload["computed_at"]
     '1970-01-01T00:02:40+00:00'
     """
-    remembered, changes = dict(seen), []
-    for cohort in cohorts:
-        if not watched.has(cohort):
-            continue
-        before = seen.get(cohort.cohort_id)
+    remembered, changes, ahead = dict(seen), [], set()
+    listed = {cohort.cohort_id: cohort for cohort in cohorts if watched.has(cohort)}
+    for cohort_id, entry in listed.items():
+        cohort = entry
+        if _is_ahead(entry.last_computed, now):
+            ahead.add(cohort_id)
+            cohort = replace(entry, last_computed=None)
+        before = seen.get(cohort_id)
         if before is None:
-            remembered[cohort.cohort_id] = _see(cohort, None)
+            remembered[cohort_id] = _see_first(cohort, now)
             continue
-        after = _see(cohort, before)
+        before = _without_times_ahead(before, now)
+        after = _see_again(cohort, before)
         changed = _changed(before, after)
-        if not changed or _is_old(before, cohort):
+        if not changed:
             continue
         if _is_quiet(before, after, changed, watched.quiet_seconds):
-            remembered[cohort.cohort_id] = after
+            remembered[cohort_id] = after
         else:
-            announced = before.announced if after.computed is None else after.computed
-            changes.append(CohortChange(cohort, changed, replace(after, announced=announced)))
-    return ListComparison(remembered, tuple(changes))
+            changes.append(CohortChange(cohort, changed, replace(after, quiet_from=now)))
+    missing = (watched.cohort_ids or frozenset()).difference(listed)
+    return ListComparison(remembered, tuple(changes), missing, frozenset(ahead))
 
 
-def _see(cohort: Cohort, before: SeenCohort | None) -> SeenCohort:
-    mark = blake2s(cohort.name.encode("utf-8", "replace"), digest_size=_NAME_MARK_BYTES).hexdigest()
-    if before is None:
-        return SeenCohort(cohort.last_computed, cohort.size, mark, cohort.archived)
-    computed = before.computed if cohort.last_computed is None else cohort.last_computed
-    size = before.size if cohort.size is None else cohort.size
-    return SeenCohort(computed, size, mark, cohort.archived, before.announced)
+def _is_ahead(moment: float | None, now: float) -> bool:
+    return moment is not None and moment - now > CLOCK_TOLERANCE_SECONDS
+
+
+def _without_times_ahead(seen: SeenCohort, now: float) -> SeenCohort:
+    """Leave out what a clock that was ahead has left, because nothing would be later for a long time."""
+    return replace(
+        seen,
+        computed=None if _is_ahead(seen.computed, now) else seen.computed,
+        quiet_from=None if _is_ahead(seen.quiet_from, now) else seen.quiet_from,
+    )
+
+
+def _see_first(cohort: Cohort, now: float) -> SeenCohort:
+    computed = cohort.last_computed
+    return SeenCohort(computed, cohort.size, _mark(cohort), cohort.archived, None if computed is None else now)
+
+
+def _see_again(cohort: Cohort, before: SeenCohort) -> SeenCohort:
+    computed, size = cohort.last_computed, cohort.size
+    if computed is not None and before.computed is not None and computed < before.computed:
+        computed = size = None
+    return SeenCohort(
+        before.computed if computed is None else computed,
+        before.size if size is None else size,
+        _mark(cohort),
+        cohort.archived,
+        before.quiet_from,
+    )
+
+
+def _mark(cohort: Cohort) -> str:
+    return blake2s(cohort.name.encode("utf-8", "replace"), digest_size=_NAME_MARK_BYTES).hexdigest()
 
 
 def _changed(before: SeenCohort, after: SeenCohort) -> tuple[str, ...]:
@@ -168,15 +210,17 @@ def _changed(before: SeenCohort, after: SeenCohort) -> tuple[str, ...]:
     return tuple(name for name, is_other in differs.items() if is_other)
 
 
-def _is_old(before: SeenCohort, cohort: Cohort) -> bool:
-    listed = cohort.last_computed
-    return before.computed is not None and listed is not None and listed < before.computed
-
-
 def _is_quiet(before: SeenCohort, after: SeenCohort, changed: tuple[str, ...], quiet_seconds: float) -> bool:
-    if before.announced is None or after.computed is None or not {COMPUTED, SIZE}.issuperset(changed):
+    """Return whether a change is a computation that the export of the last event's run may have made.
+
+    The time of the computation counts, and not that of the look, which may be hours later. A computation before the
+    last event that came into the list after it is quiet too: the run's export was later.
+    """
+    if quiet_seconds <= 0 or COMPUTED not in changed or not {COMPUTED, SIZE}.issuperset(changed):
         return False
-    return after.computed - before.announced < quiet_seconds
+    if before.quiet_from is None or after.computed is None:
+        return False
+    return after.computed - before.quiet_from < quiet_seconds
 
 
 def poll_gap_seconds(poll_interval: float, failures: int) -> float:
@@ -203,7 +247,7 @@ def seen_to_json(seen: Mapping[str, SeenCohort]) -> dict[str, list[Any]]:
     {'26umsb5': [100.0, 312, '0a', False, None]}
     """
     return {
-        cohort_id: [each.computed, each.size, each.name_mark, each.archived, each.announced]
+        cohort_id: [each.computed, each.size, each.name_mark, each.archived, each.quiet_from]
         for cohort_id, each in seen.items()
     }
 
@@ -231,5 +275,5 @@ def _read_seen(entry: object) -> SeenCohort | None:
         size=None if size is None else int(size),
         name_mark=entry[2],
         archived=entry[3] is True,
-        announced=number_of(entry[4]),
+        quiet_from=number_of(entry[4]),
     )
