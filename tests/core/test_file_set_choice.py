@@ -9,6 +9,7 @@ from fakes import World
 from fakes.cohort_folder import amplitude_id, csv_of
 
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
+from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
 from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
 from airflow_provider_amplitude_segment.core.maintenance.rollback import roll_back
 from airflow_provider_amplitude_segment.exceptions import (
@@ -211,3 +212,32 @@ def test_after_a_rollback_the_hour_has_to_pass_only_where_an_export_was_synced_l
     else:
         with pytest.raises(CohortFilesOlderError, match="after the last export was requested"):
             synced.attempt("c1", files=True)
+
+
+@pytest.mark.parametrize("remove", ["an erasure", "a retirement"])
+def test_after_what_deleted_every_entry_that_names_a_set_the_set_is_synced_again(
+    synced: World, tmp_path: Path, remove: str
+) -> None:
+    """A cohort that Amplitude wrote once has no next set."""
+    if remove == "an erasure":
+        ports = MaintenancePorts(synced.store, synced.run_named("a person"), synced.clock, tmp_path)
+        erase_users(ports, Stream("1234", "c1", synced.destination()), ["bob"])
+    else:
+        synced.retire("c1")
+    synced.clock.pass_by(600)
+
+    assert not synced.sync("c1", files=True).nothing_new
+    assert synced.segment.members(TRAIT) == {"ann", "bob"}
+
+
+def test_where_the_newest_complete_set_is_older_the_error_names_the_newer_one_that_is_not_complete(
+    synced: World,
+) -> None:
+    synced.sync("c1")
+    synced.clock.pass_by(2 * HOUR)
+    put(synced, THIRD, "entering", [], 600)
+
+    with pytest.raises(CohortFilesIncompleteError) as refused:
+        synced.attempt("c1", files=True)
+
+    assert refused.value.stamp == THIRD

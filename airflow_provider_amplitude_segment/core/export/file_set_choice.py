@@ -102,8 +102,13 @@ def choose_set(files: Sequence[ListedFile], wanted: Wanted, now: float) -> FileS
         _refuse_future(found, wanted, now)
         quiet = now - found.changed_at
         if is_whole(found) and quiet >= SETTLED_SECONDS:
-            _refuse_older(found, wanted)
-            return found
+            older = _older_error(found, wanted)
+            if older is None:
+                return found
+            if found is sets[-1]:
+                raise older
+            # The error names the newest set: it is what the cohort waits for.
+            break
         if quiet < GROWING_SECONDS:
             # A whole set needs the rest of its minute; a part of one may become whole at any time.
             seconds = max(1.0, SETTLED_SECONDS - quiet) if is_whole(found) else 0.0
@@ -141,13 +146,14 @@ def _refuse_other_projects(files: Sequence[ListedFile], sets: Sequence[FileSet],
         raise CohortFilesProjectError(wanted.cohort_id, wanted.place, wanted.project_id, projects)
 
 
-def _refuse_older(found: FileSet, wanted: Wanted) -> None:
+def _older_error(found: FileSet, wanted: Wanted) -> CohortFilesOlderError | None:
     age = wanted.not_before - found.written_at
     if age > 0:
-        raise CohortFilesOlderError(wanted.cohort_id, wanted.place, found.stamp, duration(age))
+        return CohortFilesOlderError(wanted.cohort_id, wanted.place, found.stamp, duration(age))
     since = found.written_at - wanted.requested_at
     if since < AFTER_EXPORT_SECONDS:
-        raise CohortFilesOlderError(wanted.cohort_id, wanted.place, found.stamp, None, after_export=duration(since))
+        return CohortFilesOlderError(wanted.cohort_id, wanted.place, found.stamp, None, after_export=duration(since))
+    return None
 
 
 def _refuse_future(found: FileSet, wanted: Wanted, now: float) -> None:

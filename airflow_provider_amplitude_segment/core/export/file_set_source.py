@@ -210,13 +210,14 @@ class FileSetSource:
 def _requested_at(store: Store, stream: Stream, newest: Plan | Commit) -> float:
     """Return when the newest membership of a ledger was requested as an export; 0 where it came from a set.
 
-    A retirement and a commit of a maintenance command name no export: the entry before them that does decides.
+    A retirement and a commit of a maintenance command name no export: the entry before them that does decides. Where
+    a retirement or an erasure has deleted it, nothing tells, and a set may be synced again.
     """
-    named = newest
+    named: Plan | Commit | None = newest
     if not newest.export_request_id:
         entries = [entry for entry in Ledger(store, stream.folder).readable_entries() if entry.export_request_id]
-        named = max(entries, key=lambda entry: entry.generation, default=newest)
-    return 0.0 if is_set_id(named.export_request_id) else newest.exported_epoch
+        named = max(entries, key=lambda entry: entry.generation, default=None)
+    return 0.0 if named is None or is_set_id(named.export_request_id) else newest.exported_epoch
 
 
 def _began(run: Run) -> float | None:
