@@ -206,6 +206,17 @@ if CAN_ASK:
         park(sync)
         assert shrunk.amplitude.exports_spent == 2
 
+    def test_a_question_that_an_earlier_version_put_can_be_answered(
+        shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance, resume: Any
+    ) -> None:
+        parked = park(sync)
+        for name in ("also_sent", "claims", "sendable_until"):
+            del parked.kwargs["question"][name]
+
+        resume(parked, questions.answer(ti.id, "Send anyway"))
+
+        assert believed(shrunk) == set(STAYING)
+
     def test_an_answer_to_an_earlier_question_approves_nothing_and_its_code_is_asked_for(
         shrunk: Sandbox, sync: Sync, questions: FakeQuestions, ti: FakeTaskInstance, resume: Any
     ) -> None:

@@ -72,9 +72,12 @@ def read_approval(entry: Any) -> Approval | None:
     >>> approval = Approval("R1", {"a": "commit-7"}, "alice", 1, 4)
     >>> read_approval(None) is None, read_approval(approval.as_dict()) == approval
     (True, True)
+    >>> read_approval({"export_request_id": "R1", "starts": {}, "approved_by": "alice"}).max_tries
+    -1
     """
     if entry is None:
         return None
     starts = {str(folder): str(start) for folder, start in entry["starts"].items()}
-    numbers = int(entry["clear_number"]), int(entry["max_tries"])
+    # An earlier version wrote none: then the approval counts as one from before a clearing, and a person is asked again.
+    numbers = int(entry.get("clear_number", -1)), int(entry.get("max_tries", -1))
     return Approval(str(entry["export_request_id"]), starts, str(entry["approved_by"]), *numbers)

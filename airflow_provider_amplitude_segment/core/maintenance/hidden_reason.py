@@ -15,11 +15,8 @@ if TYPE_CHECKING:
 _ROUNDS = 3
 """How often a text is decoded, for example a URL in HTML in JSON."""
 
-_BEGINNING = 16
-"""Characters of a long ID that count as the ID."""
-
-_LEAST = 4
-"""Characters of an ID that count as the ID at the end of a reason, because a reason is cut to 200 characters."""
+_RUN = 4
+"""Characters in a row of an ID that count as the ID: a reason is cut to 200 characters, and may shorten what it quotes."""
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "0": "\0"}
@@ -30,7 +27,8 @@ def hide_user_id(reason: str, user_id: str, where: str) -> str:
 
     The whole reason is replaced, because what is left around a quoted ID may hold a part of it. It is compared without
     case, blanks and marks of writing direction, in compatible characters (NFKC), and decoded from URLs, HTML and JSON.
-    A very short ID, for example ``a``, so hides most reasons; ``where`` has them.
+    Four characters in a row of the ID are enough. So an ID with a common word hides reasons that do not quote it, and
+    a very short one, for example ``a``, hides most; ``where`` has them.
 
     Args:
         reason: of Segment.
@@ -39,6 +37,8 @@ def hide_user_id(reason: str, user_id: str, where: str) -> str:
 
     >>> hide_user_id("the trait is unknown", "ann@x.org", "rejected/3.csv, column reason")
     'the trait is unknown'
+    >>> hide_user_id("user ann@... is blocked", "ann@x.org", "rejected/3.csv, column reason").startswith("(hidden")
+    True
     >>> hide_user_id("userId=ANN%40x.org", "ann@x.org", "rejected/3.csv, column reason")
     '(hidden, because it may quote the user ID; rejected/3.csv, column reason, has it)'
     >>> hide_user_id(r"bad \u0061&amp;b", "a&b", "rejected/3.csv, column reason").startswith("(hidden")
@@ -46,16 +46,20 @@ def hide_user_id(reason: str, user_id: str, where: str) -> str:
     """
     if not reason:
         return ""
+    runs = {run for name in _decoded(user_id) for run in _runs(_fold(name))}
     texts = [_fold(text) for text in _decoded(reason)]
-    names = {_fold(name)[:_BEGINNING] for name in _decoded(user_id)}
-    if any(name in text or _ends_inside(text, name) for name in names for text in texts):
+    if any(run in text for text in texts for run in runs):
         return f"(hidden, because it may quote the user ID; {where}, has it)"
     return reason
 
 
-def _ends_inside(text: str, name: str) -> bool:
-    """Return whether a text ends with the beginning of a name."""
-    return any(text.endswith(name[:length]) for length in range(_LEAST, len(name)))
+def _runs(name: str) -> set[str]:
+    """Return what of a name counts as the name.
+
+    >>> sorted(_runs("ann@x")), _runs("ann")
+    (['ann@', 'nn@x'], {'ann'})
+    """
+    return {name[start : start + _RUN] for start in range(max(1, len(name) - _RUN + 1))}
 
 
 def _decoded(text: str) -> set[str]:

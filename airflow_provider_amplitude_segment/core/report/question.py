@@ -153,7 +153,7 @@ class Question:
 
         >>> asked = AskedDestination("a", 200, 0, 150, 0.5, None, (PastSync("2026-11-24T03:00:00.000Z", 1, 2, 200),))
         >>> others = (AlsoSent("b", 9, 1, 0),)
-        >>> question = Question("187520", "c1", None, "R1", 50, 0, {"a": "commit-7"}, (asked,), others)
+        >>> question = Question("187520", "c1", None, "R1", 50, 0, {"a": "commit-7"}, (asked,), also_sent=others)
         >>> question_from_dict(json.loads(json.dumps(question.as_dict()))) == question
         True
         """
@@ -161,10 +161,10 @@ class Question:
 
 
 def question_from_dict(entry: Mapping[str, Any]) -> Question:
-    """Return the question of ``Question.as_dict``."""
+    """Return the question of ``Question.as_dict``; an earlier version wrote it without some of the last fields."""
     asked = [
         AskedDestination(**{**each, "past": tuple(PastSync(**past) for past in each["past"])})
         for each in entry["destinations"]
     ]
-    also_sent = tuple(AlsoSent(**each) for each in entry["also_sent"])
+    also_sent = tuple(AlsoSent(**each) for each in entry.get("also_sent", ()))
     return Question(**{**entry, "destinations": tuple(asked), "also_sent": also_sent})

@@ -74,6 +74,13 @@ def test_an_id_is_hidden_in_each_encoding(user_id: str, encode: object) -> None:
         ("bad ann@x.org", "ann%40x.org"),
         # Cut inside the ID.
         ("bad user 'ann@x", "ann@x.org"),
+        ("x" * 176 + "userId=alexander.smith%4", "alexander.smith@example.com"),
+        (r"identify for zo\u00eb.m\u00", "zo\u00eb.m\u00fcller@x.org"),
+        # Shortened, or in another encoding.
+        ("user alexander.smi... is blocked", "alexander.smith@example.com"),
+        ("user 123456... is blocked", "1234567"),
+        ("userId=zo%EB%40x.org is bad", "zo\u00eb@x.org"),
+        ("value 'long-identifier@example.com' is not allowed", "a+very.long-identifier@example.com"),
         ("a bad one", "a"),
         ("bad", "\u200b"),
     ],
@@ -82,6 +89,6 @@ def test_these_reasons_are_hidden(reason: str, user_id: str) -> None:
     assert hidden(reason, user_id)
 
 
-@pytest.mark.parametrize("reason", ["the trait is unknown", "100% wrong: \\ and & and %zz", "bob@x.org is blocked", ""])
+@pytest.mark.parametrize("reason", ["the trait is unknown", "100% wrong: \\ and & and %zz", "bob@y.net is blocked", ""])
 def test_a_reason_without_the_id_is_shown(reason: str) -> None:
     assert not hidden(reason, "ann@x.org")
