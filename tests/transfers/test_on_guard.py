@@ -211,7 +211,7 @@ if CAN_ASK:
     ) -> None:
         parked = park(sync)
         for name in ("also_sent", "claims", "sendable_until"):
-            del parked.kwargs["question"][name]
+            del parked.kwargs["asked"]["question"][name]
 
         resume(parked, questions.answer(ti.id, "Send anyway"))
 

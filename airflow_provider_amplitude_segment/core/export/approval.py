@@ -78,6 +78,6 @@ def read_approval(entry: Any) -> Approval | None:
     if entry is None:
         return None
     starts = {str(folder): str(start) for folder, start in entry["starts"].items()}
-    # An earlier version wrote none: then the approval counts as one from before a clearing, and a person is asked again.
+    # An earlier version wrote none: then the approval counts as one from before a clearing.
     numbers = int(entry.get("clear_number", -1)), int(entry.get("max_tries", -1))
     return Approval(str(entry["export_request_id"]), starts, str(entry["approved_by"]), *numbers)

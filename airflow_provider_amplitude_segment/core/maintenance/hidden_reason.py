@@ -16,7 +16,7 @@ _ROUNDS = 3
 """How often a text is decoded, for example a URL in HTML in JSON."""
 
 _RUN = 4
-"""Characters in a row of an ID that count as the ID: a reason is cut to 200 characters, and may shorten what it quotes."""
+"""Characters in a row of an ID that count as the ID: a reason is cut to 200 characters, and may shorten a quotation."""
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "0": "\0"}
