@@ -51,7 +51,7 @@ export function eventSums({ events_planned: planned, events_acknowledged, events
   return { planned, acknowledged, rejected, unsent: Math.max(0, planned - acknowledged - rejected), holds: acknowledged + rejected <= planned };
 }
 
-/** A rejection of an event is not for good: with `events="at-least-once"`, the next sync sends the event again. */
+/** Does not say "for good": with `events="at-least-once"`, the next sync sends a rejected event again. */
 function eventStanding(destination) {
   const events = eventSums(destination);
   if (!events) return "";
