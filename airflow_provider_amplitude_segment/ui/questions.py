@@ -15,6 +15,7 @@ from airflow_provider_amplitude_segment.ui.task_instances import Instance
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from sqlalchemy.orm import Session
 
@@ -33,6 +34,7 @@ class _Put:
     subject: str
     body: str | None
     code: str | None
+    at: datetime | None
 
 
 def open_questions(session: Session, dag_ids: Collection[str]) -> set[Instance]:
@@ -56,13 +58,13 @@ def open_questions(session: Session, dag_ids: Collection[str]) -> set[Instance]:
     return {Instance(*row) for row in session.execute(statement)}
 
 
-def read_question(session: Session, found: Any, xcom: object) -> dict[str, Any] | None:
+def read_question(session: Session, found: Any, xcom: tuple[object, datetime] | None) -> dict[str, Any] | None:
     """Return the question that a task instance asked last, and the response to it; ``None`` if it asked none.
 
     Args:
         session: of the metadata database.
         found: the task instance, by ``find_instance``.
-        xcom: value of the XCom ``guard_question``; ``None`` where this try put no question.
+        xcom: value and time of the XCom ``guard_question``; ``None`` where this try put no question.
     """
     columns = (HITLDetail.subject, HITLDetail.body, HITLDetail.options, HITLDetail.params, HITLDetail.created_at)
     response = (HITLDetail.chosen_options, HITLDetail.responded_by, HITLDetail.responded_at)
@@ -70,8 +72,8 @@ def read_question(session: Session, found: Any, xcom: object) -> dict[str, Any] 
     if row is None:
         return None
     form_code = _form_code(row.params)
-    # Airflow keeps the text of the first question; the XCom has the text of the one that was put last.
-    put = _read_put(xcom) or _Put(row.subject, row.body, form_code)
+    # Airflow keeps the text and the time of the first question; the XCom has those of the one that was put last.
+    put = _read_put(xcom) or _Put(row.subject, row.body, form_code, row.created_at)
     return {
         "open": row.responded_at is None and _waits(found),
         "subject": put.subject,
@@ -79,7 +81,7 @@ def read_question(session: Session, found: Any, xcom: object) -> dict[str, Any] 
         "code": put.code,
         "form_code": form_code,
         "options": list(row.options or ()),
-        "created_at": utc(row.created_at) if row.created_at else None,
+        "created_at": utc(put.at) if put.at else None,
         "response": _response(row) if row.responded_at else None,
     }
 
@@ -90,10 +92,11 @@ def _waits(found: Any) -> bool:
     return state == "awaiting_input" or (state == "deferred" and found.next_method == _METHOD)
 
 
-def _read_put(xcom: object) -> _Put | None:
-    raw = read_object(xcom)
+def _read_put(xcom: tuple[object, datetime] | None) -> _Put | None:
+    value, at = xcom or (None, None)
+    raw = read_object(value)
     subject = text(raw, "subject")
-    return None if subject is None else _Put(subject, text(raw, "body", longest=_LONGEST_BODY), text(raw, "code"))
+    return None if subject is None else _Put(subject, text(raw, "body", longest=_LONGEST_BODY), text(raw, "code"), at)
 
 
 def _form_code(params: object) -> str | None:

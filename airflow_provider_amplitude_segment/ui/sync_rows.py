@@ -110,24 +110,53 @@ def _is_later(one: UnreportedInstance, xcom: ReportXCom) -> bool:
     return one.instance.run_id != xcom.run_id and (one.is_at_work or one.started_at > xcom.at)
 
 
+def _later_instances(parts: list[_Part], unreported: Iterable[UnreportedInstance]) -> list[list[UnreportedInstance]]:
+    """Return, for each part, the task instances of its task and cohort that say more about now than its report.
+
+    A mapped task may sync one cohort to several destinations. There, an instance belongs to the parts whose
+    connection it was rendered with, and of these to the one that its own map index reported.
+    """
+    by_task: dict[tuple[str, str, str], list[int]] = {}
+    for place, part in enumerate(parts):
+        by_task.setdefault((part.xcom.dag_id, part.xcom.task_id, part.report.cohort_id), []).append(place)
+    later: list[list[UnreportedInstance]] = [[] for _ in parts]
+    for one in unreported:
+        its = one.instance
+        related = by_task.get((its.dag_id, its.task_id, one.cohort_id), []) if one.cohort_id is not None else []
+        named = [place for place in related if parts[place].destination.segment_conn_id in one.segment_conn_ids]
+        same_index = [place for place in named or related if parts[place].xcom.map_index == its.map_index]
+        for place in same_index or named or related:
+            if _is_later(one, parts[place].xcom):
+                later[place].append(one)
+    return [_without_others(part, ones) for part, ones in zip(parts, later, strict=True)]
+
+
+def _without_others(part: _Part, ones: list[UnreportedInstance]) -> list[UnreportedInstance]:
+    """Leave out the instances of a run in which there is a closer one: by its connection, then by its map index."""
+
+    def closeness(one: UnreportedInstance) -> tuple[bool, bool]:
+        is_named = part.destination.segment_conn_id in one.segment_conn_ids
+        return is_named, one.instance.map_index == part.xcom.map_index
+
+    closest: dict[str, tuple[bool, bool]] = {}
+    for one in ones:
+        run_id = one.instance.run_id
+        closest[run_id] = max(closest.get(run_id, (False, False)), closeness(one))
+    return [one for one in ones if closeness(one) == closest[one.instance.run_id]]
+
+
 def _dated_rows(
     parts: list[_Part], unreported: list[UnreportedInstance], asking: Collection[Instance]
 ) -> list[tuple[datetime, dict[str, Any]]]:
-    by_task: dict[tuple[str, str, str], list[UnreportedInstance]] = {}
-    for one in unreported:
-        if one.cohort_id is not None:
-            by_task.setdefault((one.instance.dag_id, one.instance.task_id, one.cohort_id), []).append(one)
-    shown = {_instance(part.xcom) for part in parts}
+    later_of = _later_instances(parts, unreported)
+    shown = {_instance(part.xcom) for part in parts} | {one.instance for later in later_of for one in later}
     streams: dict[tuple[str, str], list[_Part]] = {}
-    for part in parts:
-        key = (part.xcom.dag_id, part.xcom.task_id, part.report.cohort_id)
-        later = [one for one in by_task.get(key, ()) if _is_later(one, part.xcom)]
-        shown |= {one.instance for one in later}
+    for part, later in zip(parts, later_of, strict=True):
         newest = max(later, key=lambda one: (one.instance in asking, one.started_at), default=None)
         stream = streams.setdefault((part.report.cohort_id, part.destination.destination), [])
         stream.append(replace(part, unreported=newest))
     rows = [_dated_row(stream, asking) for stream in streams.values()]
-    reports = [(part.report.cohort_id, part.xcom) for part in parts]
+    reports = [(part.report.cohort_id, part.destination.segment_conn_id, part.xcom) for part in parts]
     first = first_syncs([one for one in unreported if one.instance not in shown], reports, asking)
     return rows + [(one.started_at, _first_row(one, asking)) for one in first]
 

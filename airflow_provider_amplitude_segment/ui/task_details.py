@@ -62,7 +62,7 @@ def task_details(session: Session, instance: Instance, *, with_question: bool) -
         "report": None if report is None else {**asdict(report), "at": utc(xcoms[SYNC_KEY][1])},
         "verify_report": None if verification is None else {**asdict(verification), "at": utc(xcoms[VERIFY_KEY][1])},
         "progress": _progress(session, instance),
-        "question": read_question(session, found, xcoms.get(QUESTION_KEY, (None,))[0]) if with_question else None,
+        "question": read_question(session, found, xcoms.get(QUESTION_KEY)) if with_question else None,
         "error": next((part.error for part in shown.destinations if part.error), None) if shown else None,
         "files": list(_files(shown)) if shown else [],
     }

@@ -13,7 +13,7 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import JSON, and_, func, or_, select, tuple_, type_coerce, union
 
 from airflow_provider_amplitude_segment.exceptions import SettingError
-from airflow_provider_amplitude_segment.task.parameters import read_cohort_id
+from airflow_provider_amplitude_segment.task.parameters import read_cohort_id, read_connection_ids
 from airflow_provider_amplitude_segment.ui.report_xcoms import SYNC_KEY
 from airflow_provider_amplitude_segment.ui.task_instances import Instance
 
@@ -41,6 +41,7 @@ class UnreportedInstance:
         started_at: when its newest try began.
         cohort_id: that the task instance was rendered with; ``None`` where Airflow did not render it, or keeps it no
             more.
+        segment_conn_ids: that it was rendered with; empty in the same cases.
         next_run_at: when Airflow creates the DAG's next run; ``None`` without a schedule, and for a paused DAG.
     """
 
@@ -49,6 +50,7 @@ class UnreportedInstance:
     try_number: int
     started_at: datetime
     cohort_id: str | None
+    segment_conn_ids: tuple[str, ...]
     next_run_at: datetime | None
 
     @property
@@ -121,6 +123,7 @@ def _unreported(row: Any) -> UnreportedInstance:
         row.try_number,
         row.start_date,
         _cohort_id(row.rendered_fields),
+        _segment_conn_ids(row.rendered_fields),
         None if row.is_paused else row.next_dagrun_create_after,
     )
 
@@ -130,3 +133,10 @@ def _cohort_id(rendered: object) -> str | None:
         return read_cohort_id(rendered.get("cohort_id") if isinstance(rendered, dict) else None) or None
     except SettingError:
         return None
+
+
+def _segment_conn_ids(rendered: object) -> tuple[str, ...]:
+    try:
+        return tuple(read_connection_ids(rendered.get("segment_conn_id") if isinstance(rendered, dict) else None))
+    except SettingError:
+        return ()

@@ -79,7 +79,7 @@ test("a question says which code approves it, and where Airflow's form holds ano
 test("events that Segment rejected are in the sentence and in a sum of their own", () => {
   const events = { ...base, events_planned: 10, events_acknowledged: 7, events_rejected: 3 };
   assert.deepEqual(eventSums(events), { planned: 10, acknowledged: 7, rejected: 3, unsent: 0, holds: true });
-  assert.equal(standing(events, false), "Done: Segment acknowledged all 21 changes. 7 of 10 events acknowledged, 3 rejected for good.");
+  assert.equal(standing(events, false), "Done: Segment acknowledged all 21 changes. 7 of 10 events acknowledged, 3 rejected.");
   assert.equal(standing({ ...events, events_acknowledged: 10, events_rejected: 0 }, false), "Done: Segment acknowledged all 21 changes. Segment acknowledged all 10 events.");
   assert.equal(standing({ ...events, events_rejected: 0 }, false), "Done: Segment acknowledged all 21 changes. 7 of 10 events acknowledged, 3 not acknowledged.");
   assert.equal(standing({ ...events, committed: false }, true), "Dry run: 21 changes and 10 events would be sent. Nothing was sent.");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -122,11 +123,33 @@ def test_a_failure_before_the_last_report_of_its_cohort_is_over(ask: Ask, sessio
     tries = [
         Try("ad_hoc", day=0, state="failed", rendered={"cohort_id": "c1"}),
         Try("ad_hoc", day=1, xcoms={"sync_report": report("c1")}, rendered={"cohort_id": "c1"}),
-        Try("ad_hoc", day=2, state="failed", rendered={"cohort_id": "c2"}),
+        Try("ad_hoc", day=2, state="failed", rendered={"cohort_id": "c2", "segment_conn_id": "segment_default"}),
         Try("daily", day=3, xcoms={"sync_report": report("c2")}),
     ]
     write(session, tries)
     assert {key: row["state"] for key, row in rows(ask).items()} == {("c1", "d1"): "success", ("c2", "d1"): "success"}
+
+
+@pytest.mark.parametrize("named", [None, 7, "other", "segment_default, other", ["segment_default", "other"]])
+def test_a_first_failure_is_not_over_when_another_dag_reports_for_the_cohort_at_another_destination(
+    ask: Ask, session: Any, named: object
+) -> None:
+    rendered = {"cohort_id": "c1"} if named is None else {"cohort_id": "c1", "segment_conn_id": named}
+    failed = Try("ad_hoc", state="failed", rendered=rendered)
+    write(session, [failed, Try("daily", day=1, xcoms={"sync_report": report("c1")})])
+    assert {key: row["dag_id"] for key, row in rows(ask).items()} == {("c1", "d1"): "daily", ("c1", None): "ad_hoc"}
+
+
+def test_a_first_failure_is_over_when_its_task_or_each_of_its_destinations_has_reported(ask: Ask, session: Any) -> None:
+    both = {"cohort_id": "c1", "segment_conn_id": '["a", "b"]'}
+    tries = [
+        Try("same_task", state="failed", rendered={"cohort_id": "c1"}),
+        Try("same_task", day=1, xcoms={"sync_report": report("c1", {"segment_conn_id": "a"})}),
+        Try("ad_hoc", state="failed", rendered=both),
+        Try("other", day=1, xcoms={"sync_report": report("c1", {"segment_conn_id": "b", "destination": "d2"})}),
+    ]
+    write(session, tries)
+    assert {key: row["dag_id"] for key, row in rows(ask).items()} == {("c1", "d1"): "same_task", ("c1", "d2"): "other"}
 
 
 def test_a_run_that_waits_is_shown_also_after_another_run_of_its_cohort_reported(ask: Ask, session: Any) -> None:
@@ -187,6 +210,67 @@ def test_a_first_sync_that_failed_for_one_of_two_destinations_of_a_run_is_shown(
     ]
     write(session, tries)
     assert {key: row["state"] for key, row in rows(ask).items()} == {("c1", "d1"): "success", ("c1", None): "failed"}
+
+
+def mapped(*destinations: str, day: int = 0) -> list[Try]:
+    """Return the syncs of one cohort by a task that is mapped over destinations."""
+    parts = [{"segment_conn_id": f"to_{name}", "destination": name} for name in destinations]
+    return [
+        Try("daily", map_index=index, day=day, xcoms={"sync_report": report("c1", part)}, rendered={"cohort_id": "c1"})
+        for index, part in enumerate(parts)
+    ]
+
+
+def unreported(map_index: int, day: int, state: str, to: str | None = None) -> Try:
+    rendered = {"cohort_id": "c1"} if to is None else {"cohort_id": "c1", "segment_conn_id": to}
+    return Try("daily", map_index=map_index, day=day, state=state, rendered=rendered)
+
+
+def shown(ask: Ask) -> dict[str | None, tuple[str, str, int, bool]]:
+    return {
+        row["destination"]: (row["state"], row["run_id"], row["map_index"], row["question_open"])
+        for row in ask("syncs").json()["syncs"]
+    }
+
+
+def test_a_row_of_a_mapped_task_shows_its_own_map_index_and_no_question_of_another(ask: Ask, session: Any) -> None:
+    asks = replace(unreported(1, 1, "deferred"), next_method="execute_approved")
+    write(session, [*mapped("d0", "d1"), unreported(0, 1, "failed"), asks])
+    write_question(session, asks)
+    assert shown(ask) == {
+        "d0": ("failed", "scheduled__1", 0, False),
+        "d1": ("deferred", "scheduled__1", 1, True),
+    }
+
+
+def test_a_row_shows_no_question_of_another_map_index_of_an_earlier_run(ask: Ask, session: Any) -> None:
+    """Of the failures of one map index, the query returns the newest; the question is of the run before."""
+    asks = replace(unreported(1, 1, "deferred"), next_method="execute_approved")
+    write(session, [*mapped("d0", "d1"), unreported(0, 1, "failed"), asks, unreported(0, 2, "failed")])
+    write_question(session, asks)
+    assert shown(ask) == {
+        "d0": ("failed", "scheduled__2", 0, False),
+        "d1": ("deferred", "scheduled__1", 1, True),
+    }
+
+
+def test_a_map_index_that_is_new_has_a_row_of_its_own_beside_the_others(ask: Ask, session: Any) -> None:
+    states = ("failed", "up_for_retry", "running")
+    write(session, [*mapped("d0", "d1"), *(unreported(index, 1, state) for index, state in enumerate(states))])
+    assert shown(ask) == {
+        "d0": ("failed", "scheduled__1", 0, False),
+        "d1": ("up_for_retry", "scheduled__1", 1, False),
+        None: ("running", "scheduled__1", 2, False),
+    }
+
+
+def test_a_destination_that_moved_to_another_map_index_is_known_by_its_connection(ask: Ask, session: Any) -> None:
+    moved = [unreported(0, 1, "failed", to="to_d1"), unreported(1, 1, "running", to="to_d0")]
+    write(session, [*mapped("d0", "d1"), *moved])
+    assert shown(ask) == {
+        "d0": ("running", "scheduled__1", 1, False),
+        "d1": ("failed", "scheduled__1", 0, False),
+    }
 
 
 def test_first_syncs_that_fail_again_have_one_row_of_the_newest(ask: Ask, session: Any) -> None:

@@ -153,6 +153,7 @@ def test_a_question_that_is_put_again_has_its_own_text_and_code_beside_the_code_
     assert (question["subject"], question["body"]) == (again["subject"], again["body"])
     assert (question["code"], question["form_code"]) == ("D4E5F6", "A1B2C3")
     assert question["options"] == ["Send anyway", "Do not send"]
+    assert question["created_at"] == "2026-11-20T12:05:00Z"  # of the XCom; the first one was put at noon
 
 
 @pytest.mark.parametrize("junk", [None, 7, "text", [], {}, {"subject": 3}, {"code": "D4E5F6"}])
@@ -162,6 +163,7 @@ def test_junk_under_the_key_of_a_question_leaves_what_airflow_shows(ask: Ask, se
     write_question(session, one)
     question = ask("task", **asked(one)).json()["question"]
     assert (question["subject"], question["code"]) == ("Send 40 exits?", "A1B2C3")
+    assert question["created_at"] == "2026-11-20T12:00:00Z"
 
 
 if find_spec("airflow.models.task_state_store") is not None:

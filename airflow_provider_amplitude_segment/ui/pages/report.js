@@ -51,12 +51,13 @@ export function eventSums({ events_planned: planned, events_acknowledged, events
   return { planned, acknowledged, rejected, unsent: Math.max(0, planned - acknowledged - rejected), holds: acknowledged + rejected <= planned };
 }
 
+/** Does not say "for good": with `events="at-least-once"`, the next sync sends a rejected event again. */
 function eventStanding(destination) {
   const events = eventSums(destination);
   if (!events) return "";
   const { planned, acknowledged, rejected, unsent } = events;
   if (acknowledged === planned) return ` Segment acknowledged all ${counted(planned, "event")}.`;
-  const others = [rejected && `${count(rejected)} rejected for good`, unsent && `${count(unsent)} not acknowledged`].filter(Boolean);
+  const others = [rejected && `${count(rejected)} rejected`, unsent && `${count(unsent)} not acknowledged`].filter(Boolean);
   return ` ${count(acknowledged)} of ${counted(planned, "event")} acknowledged, ${others.join(", ")}.`;
 }
 
