@@ -1,12 +1,17 @@
 """What a later sync still sends to a journey, after a kill, a rejection, a rename, or another value of ``events``."""
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import Killed, World
 
+from airflow_provider_amplitude_segment.core.engine.database import open_engine
+from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
 from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
@@ -267,3 +272,32 @@ def test_a_user_who_is_erased_while_a_member_enters_anew(tmp_path: Path) -> None
     synced(world, "ann", "bob", **ON)
 
     assert world.segment.journey("bob") == [ENTERED, ENTERED]
+
+
+def without_column(world: World, scratch: Path, column: str) -> None:
+    """Write the newest snapshot and its commit again, as an earlier version did without the column."""
+    ledger = Ledger(world.store, Stream("1234", "c1", world.destination()).folder)
+    commit = ledger.commit(ledger.commits()[-1])
+    scratch.mkdir()
+    state, earlier = ledger.load_file(commit.snapshot, scratch / "state.parquet"), scratch / "earlier.parquet"
+    with open_engine(scratch) as engine:
+        engine.execute(write_parquet(f"SELECT * EXCLUDE ({column}) FROM {parquet_rows(state)}", earlier))
+    stored = dataclasses.asdict(ledger.store_file(commit.snapshot.name, earlier))
+    name = f"{ledger.folder}/commit-{commit.generation}.json"
+    world.store.objects[name] = json.dumps({**json.loads(world.store.objects[name]), "snapshot": stored}).encode()
+
+
+def test_what_a_state_of_an_earlier_version_owes_is_sent_and_its_other_users_in_doubt_have_no_event(
+    tmp_path: Path,
+) -> None:
+    world = synced(World(tmp_path / "world"), "ann", "bob", **ON)
+    moved(world, "ann", "bob", "cat", "dan")
+    rejected(world, "cat", **ON, sync_mode="full")
+    moved(world, "ann", "bob", "cat", "dan", "eve")
+    rejected(world, "cat", "eve", **ON)
+    without_column(world, tmp_path / "scratch", "event_spent")
+
+    synced(world, "ann", "cat", "dan", "eve", **ON)
+
+    assert world.segment.members(TRAIT) == {"ann", "cat", "dan", "eve"}
+    assert [world.segment.journey(user) for user in ("cat", "dan", "eve")] == [[], [], [ENTERED]]

@@ -21,12 +21,14 @@ NO_EVENTS = f"NULL::BOOLEAN AS {OWED}, NULL::BOOLEAN AS {SPENT}"
 def event_columns(engine: duckdb.DuckDBPyConnection, state: Path | None) -> str:
     """Return the columns ``event_owed`` and ``event_spent`` of a state, after a comma.
 
-    A state without them does not say what the last plan wanted of a pair in doubt, so the value that was not delivered
-    has no event.
+    A state without ``event_spent`` does not say what the last plan wanted of a pair in doubt, so the value that was not
+    delivered has no event. An earlier version wrote ``event_owed`` alone; what is owed in it is sent.
     """
     if has_column(engine, state, SPENT):
         return f", {OWED}, {SPENT}"
     spent = "CASE WHEN in_doubt THEN delivered IS DISTINCT FROM true END"
+    if has_column(engine, state, OWED):
+        return f", {OWED}, CASE WHEN {OWED} IS NULL THEN {spent} END AS {SPENT}"
     return f", NULL::BOOLEAN AS {OWED}, {spent} AS {SPENT}"
 
 
