@@ -60,6 +60,12 @@ def without_segment(world: World, kind: str = "", **settings: Any) -> None:
     world.segment.refuses_connections = False
 
 
+def erased(world: World, scratch: Path, *users: str) -> None:
+    scratch.mkdir()
+    stream = Stream("1234", "c1", world.destination())
+    erase_users(MaintenancePorts(world.store, world.run_named("by hand"), world.clock, scratch), stream, users)
+
+
 @MODES
 def test_an_exit_that_is_owed_when_the_cohort_is_renamed_is_cancelled(world: World, mode: dict[str, Any]) -> None:
     synced(world, "ann", "bob", **mode)
@@ -265,9 +271,7 @@ def test_a_user_who_is_erased_while_a_member_enters_anew(tmp_path: Path) -> None
 
     world = synced(World(tmp_path / "world"), "ann", **ON)
     synced(world, "ann", "bob", **ON)
-    stream, scratch = Stream("1234", "c1", world.destination()), tmp_path / "scratch"
-    scratch.mkdir()
-    erase_users(MaintenancePorts(world.store, world.run_named("by hand"), world.clock, scratch), stream, ["bob"])
+    erased(world, tmp_path / "scratch", "bob")
 
     synced(world, "ann", "bob", **ON)
 
@@ -301,3 +305,55 @@ def test_what_a_state_of_an_earlier_version_owes_is_sent_and_its_other_users_in_
 
     assert world.segment.members(TRAIT) == {"ann", "cat", "dan", "eve"}
     assert [world.segment.journey(user) for user in ("cat", "dan", "eve")] == [[], [], [ENTERED]]
+
+
+@pytest.mark.parametrize("earlier", [ON, {"events": "off"}], ids=["on", "off"])
+@pytest.mark.parametrize("is_retired", [False, True])
+def test_a_first_sync_has_no_event_also_after_an_erasure(
+    tmp_path: Path, earlier: dict[str, Any], *, is_retired: bool
+) -> None:
+    world = World(tmp_path / "world")
+    if is_retired:
+        synced(world, "eve", **ON).retire("c1")
+    moved(world, "ann", "bob")
+    without_segment(world, **earlier)
+    erased(world, tmp_path / "first", "bob")
+    moved(world, "ann", "bob")
+    without_segment(world, **earlier)
+    erased(world, tmp_path / "second", "bob")
+
+    synced(world, "ann", "dan", **ON)
+    synced(world, "ann", "cat", "dan", **ON)
+
+    assert [world.segment.journey(user) for user in ("ann", "bob", "dan", "cat")] == [[], [], [], [ENTERED]]
+
+
+def test_an_erasure_after_a_sync_has_ended_makes_no_sync_a_first_one(tmp_path: Path) -> None:
+    world = synced(World(tmp_path / "world"), "ann", **ON)
+    moved(world, "ann", "bob", "cat")
+    without_segment(world, **ON)
+    erased(world, tmp_path / "scratch", "bob")
+    commits = [content for name, content in world.store.objects.items() if "/commit-" in name]
+
+    synced(world, "ann", "cat", **ON)
+
+    assert world.segment.journey("cat") == [ENTERED]
+    assert all(b"follows_no_sync" not in content for content in commits)
+
+
+@pytest.mark.parametrize("is_retired", [False, True])
+def test_a_first_sync_has_no_event_also_after_plans_of_an_earlier_version(world: World, *, is_retired: bool) -> None:
+    if is_retired:
+        synced(world, "eve", **ON).retire("c1")
+    for _ in range(2):
+        moved(world, "ann")
+        without_segment(world, **ON)
+        for name in [name for name in world.store.objects if "/plan-" in name]:
+            plan = json.loads(world.store.objects[name])
+            plan["events"].pop("is_first_sync", None)
+            world.store.objects[name] = json.dumps(plan).encode()
+
+    synced(world, "ann", "bob", **ON)
+    synced(world, "ann", "bob", "cat", **ON)
+
+    assert [world.segment.journey(user) for user in ("ann", "bob", "cat")] == [[], [], [ENTERED]]

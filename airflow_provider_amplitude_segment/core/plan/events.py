@@ -40,20 +40,21 @@ def has_events(events: EventTerms, mode: PlanMode, settings: SyncSettings) -> bo
 def follows_no_sync(newest: Plan | Commit | None, ledger: Ledger) -> bool:
     """Return whether no sync has ended since the ledger began, or since the cohort was retired.
 
-    An abandoned plan with events remembers it; before one without, the newest commit says it.
+    An abandoned plan with events remembers it; before one without, or of an earlier version, the newest commit says it.
     """
     if isinstance(newest, Plan):
         if newest.mode == "retire":
             return True
-        if newest.events is not None:
+        if newest.events is not None and newest.events.is_first_sync is not None:
             return newest.events.is_first_sync
         commits = ledger.commits()
         newest = ledger.commit(commits[-1]) if commits else None
     if newest is None:
         return True
     mode = newest.report.get("mode")
-    # A corrective commit has no report; after a retirement, the trait key is of no task.
-    return mode == "retire" or (mode is None and newest.origin is None)
+    # A corrective commit has no report, and says it itself. In one of an earlier version, the trait key is of no task
+    # after a retirement.
+    return mode == "retire" or newest.follows_no_sync or (mode is None and newest.origin is None)
 
 
 def fingerprint_part(settings: SyncSettings) -> list[object]:
