@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,24 @@ def without_segment(world: World, kind: str = "", **settings: Any) -> None:
         world.attempt("c1", **settings)
     world.segment.before_batch = lambda _messages: None
     world.segment.refuses_connections = False
+
+
+def killed_before_events(world: World, **settings: Any) -> None:
+    """Kill a sync whose identifies are in the journal before it writes, there, which events it is about to send."""
+    journals: list[str] = []
+
+    def die(name: str) -> None:
+        if name in journals:
+            world.store.is_dead = True
+            raise Killed
+        if "/acked-" in name:
+            journals.append(name)
+
+    world.store.before_write = die
+    with pytest.raises(Killed):
+        world.attempt("c1", **settings)
+    world.store.before_write = lambda _name: None
+    world.store.revive()
 
 
 def erased(world: World, scratch: Path, *users: str) -> None:
@@ -357,3 +376,121 @@ def test_a_first_sync_has_no_event_also_after_plans_of_an_earlier_version(world:
     synced(world, "ann", "bob", "cat", **ON)
 
     assert [world.segment.journey(user) for user in ("ann", "bob", "cat")] == [[], [], [ENTERED]]
+
+
+@pytest.mark.parametrize("mode", [ON, {**ON, "sync_mode": "full"}], ids=["incremental", "full"])
+def test_an_exit_that_was_not_sent_is_sent_when_the_return_was_not_acknowledged(
+    world: World, mode: dict[str, Any]
+) -> None:
+    synced(world, "ann", **ON)
+    synced(world, "ann", "bob", **ON)
+    moved(world, "ann")
+    killed_before_events(world, **ON)
+    for _ in range(2):
+        moved(world, "ann", "bob")
+        without_segment(world, **mode)
+        moved(world, "ann")
+        without_segment(world, **ON)
+    moved(world, "ann", "bob")
+    without_segment(world, **mode)
+
+    synced(world, "ann", **ON)
+    moved(world, "ann")
+    planned = world.sync("c1", **ON).destinations[0].planned
+    synced(world, "ann", "bob", **ON)
+
+    assert planned == 0
+    assert world.segment.journey("bob") == [ENTERED, EXITED, ENTERED]
+
+
+@pytest.mark.parametrize("mode", [ON, {**ON, "sync_mode": "full"}], ids=["incremental", "full"])
+def test_an_entry_that_was_not_sent_is_sent_when_the_exit_was_not_acknowledged(
+    world: World, mode: dict[str, Any]
+) -> None:
+    synced(world, "ann", **ON)
+    moved(world, "ann", "bob")
+    killed_before_events(world, **ON)
+    for _ in range(2):
+        moved(world, "ann")
+        without_segment(world, **mode)
+        moved(world, "ann", "bob")
+        without_segment(world, **ON)
+    moved(world, "ann")
+    without_segment(world, **mode)
+
+    synced(world, "ann", "bob", **ON)
+    moved(world, "ann", "bob")
+    planned = world.sync("c1", **ON).destinations[0].planned
+    synced(world, "ann", **ON)
+
+    assert planned == 0
+    assert world.segment.journey("bob") == [ENTERED, EXITED]
+
+
+def test_a_return_that_is_acknowledged_later_cancels_the_exit_that_was_not_sent(world: World) -> None:
+    synced(world, "ann", **ON)
+    synced(world, "ann", "bob", **ON)
+    moved(world, "ann")
+    killed_before_events(world, **ON)
+    moved(world, "ann", "bob")
+    rejected(world, "bob", **ON)
+
+    synced(world, "ann", "bob", **ON)
+    moved(world, "ann", "bob")
+    planned = world.sync("c1", **ON).destinations[0].planned
+    synced(world, "ann", **ON)
+
+    assert planned == 0
+    assert world.segment.journey("bob") == [ENTERED, EXITED]
+
+
+def test_an_exit_that_may_have_been_sent_at_least_once_is_not_sent_after_a_full_that_was_not_acknowledged(
+    world: World,
+) -> None:
+    synced(world, "ann", **AGAIN)
+    synced(world, "ann", "bob", **AGAIN)
+    moved(world, "ann")
+
+    def lose(messages: list[dict[str, Any]]) -> None:
+        if messages[0]["type"] == "track":
+            world.segment.lost = [RetryLater(503, None, "")] * 50
+
+    world.segment.before_batch = lose
+    with pytest.raises(SegmentUnavailableError):
+        world.attempt("c1", **AGAIN)
+    world.segment.before_batch = lambda _messages: None
+    world.segment.lost = []
+    moved(world, "ann", "bob")
+    without_segment(world, **ON, sync_mode="full")
+
+    synced(world, "ann", **ON)
+
+    assert world.segment.journey("bob") == [ENTERED, EXITED]
+
+
+def test_after_a_kill_before_any_write_and_a_return_that_was_not_acknowledged_events_alternate(tmp_path: Path) -> None:
+    write, was_killed = 1, True
+    while was_killed:
+        world = synced(World(tmp_path / str(write)), "ann", **ON)
+        synced(world, "ann", "bob", **ON)
+        moved(world, "ann")
+        world.store.die_before_write(write)
+        was_killed = False
+        try:
+            world.attempt("c1", **ON)
+        except Killed:
+            was_killed = True
+        world.store.revive()
+        moved(world, "ann", "bob")
+        world.segment.refuses_connections = True
+        # Before its plan is written, nothing has changed, and there is nothing to send.
+        with suppress(SegmentUnavailableError):
+            world.attempt("c1", **ON)
+        world.segment.refuses_connections = False
+
+        synced(world, "ann", **ON)
+        synced(world, "ann", "bob", **ON)
+
+        assert world.segment.journey("bob") == [ENTERED, EXITED, ENTERED], f"killed before write {write}"
+        write += 1
+    assert write > 10
