@@ -69,8 +69,9 @@ def event_condition(*, carries: bool, is_at_least_once: bool) -> str:
     """Return the condition that a pair of trait and user has an event, of the columns of ``plan.diff``.
 
     A journey that is owed an event has seen neither the entry nor the exit, so the opposite move has none, and cancels
-    it when it is acknowledged. Where it may have seen it, the opposite move has its event too. A user in doubt has an event if no plan has wanted the value
-    before. A member who is known under an earlier trait key has not entered: the cohort was renamed.
+    it when it is acknowledged. Where it may have seen it, the opposite move has its event too. A user in doubt has an
+    event if no plan has wanted the value before. A member who is known under an earlier trait key has not entered: the
+    cohort was renamed.
     """
     if not carries:
         return "false"
