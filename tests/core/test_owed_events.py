@@ -1,12 +1,18 @@
 """What a later sync still sends to a journey, after a kill, a rejection, a rename, or another value of ``events``."""
 
+import dataclasses
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import Killed, World
 
+from airflow_provider_amplitude_segment.core.engine.database import open_engine
+from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_parquet
 from airflow_provider_amplitude_segment.core.http.retry import RetryLater
+from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.stream import Stream
 from airflow_provider_amplitude_segment.core.maintenance.erasure import erase_users
 from airflow_provider_amplitude_segment.core.maintenance.ports import MaintenancePorts
@@ -53,6 +59,30 @@ def without_segment(world: World, kind: str = "", **settings: Any) -> None:
         world.attempt("c1", **settings)
     world.segment.before_batch = lambda _messages: None
     world.segment.refuses_connections = False
+
+
+def killed_before_events(world: World, **settings: Any) -> None:
+    """Kill a sync whose identifies are in the journal before it writes, there, which events it is about to send."""
+    journals: list[str] = []
+
+    def die(name: str) -> None:
+        if name in journals:
+            world.store.is_dead = True
+            raise Killed
+        if "/acked-" in name:
+            journals.append(name)
+
+    world.store.before_write = die
+    with pytest.raises(Killed):
+        world.attempt("c1", **settings)
+    world.store.before_write = lambda _name: None
+    world.store.revive()
+
+
+def erased(world: World, scratch: Path, *users: str) -> None:
+    scratch.mkdir()
+    stream = Stream("1234", "c1", world.destination())
+    erase_users(MaintenancePorts(world.store, world.run_named("by hand"), world.clock, scratch), stream, users)
 
 
 @MODES
@@ -260,10 +290,207 @@ def test_a_user_who_is_erased_while_a_member_enters_anew(tmp_path: Path) -> None
 
     world = synced(World(tmp_path / "world"), "ann", **ON)
     synced(world, "ann", "bob", **ON)
-    stream, scratch = Stream("1234", "c1", world.destination()), tmp_path / "scratch"
-    scratch.mkdir()
-    erase_users(MaintenancePorts(world.store, world.run_named("by hand"), world.clock, scratch), stream, ["bob"])
+    erased(world, tmp_path / "scratch", "bob")
 
     synced(world, "ann", "bob", **ON)
 
     assert world.segment.journey("bob") == [ENTERED, ENTERED]
+
+
+def without_column(world: World, scratch: Path, column: str) -> None:
+    """Write the newest snapshot and its commit again, as an earlier version did without the column."""
+    ledger = Ledger(world.store, Stream("1234", "c1", world.destination()).folder)
+    commit = ledger.commit(ledger.commits()[-1])
+    scratch.mkdir()
+    state, earlier = ledger.load_file(commit.snapshot, scratch / "state.parquet"), scratch / "earlier.parquet"
+    with open_engine(scratch) as engine:
+        engine.execute(write_parquet(f"SELECT * EXCLUDE ({column}) FROM {parquet_rows(state)}", earlier))
+    stored = dataclasses.asdict(ledger.store_file(commit.snapshot.name, earlier))
+    name = f"{ledger.folder}/commit-{commit.generation}.json"
+    world.store.objects[name] = json.dumps({**json.loads(world.store.objects[name]), "snapshot": stored}).encode()
+
+
+def test_what_a_state_of_an_earlier_version_owes_is_sent_and_its_other_users_in_doubt_have_no_event(
+    tmp_path: Path,
+) -> None:
+    world = synced(World(tmp_path / "world"), "ann", "bob", **ON)
+    moved(world, "ann", "bob", "cat", "dan")
+    rejected(world, "cat", **ON, sync_mode="full")
+    moved(world, "ann", "bob", "cat", "dan", "eve")
+    rejected(world, "cat", "eve", **ON)
+    without_column(world, tmp_path / "scratch", "event_spent")
+
+    synced(world, "ann", "cat", "dan", "eve", **ON)
+
+    assert world.segment.members(TRAIT) == {"ann", "cat", "dan", "eve"}
+    assert [world.segment.journey(user) for user in ("cat", "dan", "eve")] == [[], [], [ENTERED]]
+
+
+@pytest.mark.parametrize("earlier", [ON, {"events": "off"}], ids=["on", "off"])
+@pytest.mark.parametrize("is_retired", [False, True])
+def test_a_first_sync_has_no_event_also_after_an_erasure(
+    tmp_path: Path, earlier: dict[str, Any], *, is_retired: bool
+) -> None:
+    world = World(tmp_path / "world")
+    if is_retired:
+        synced(world, "eve", **ON).retire("c1")
+    moved(world, "ann", "bob")
+    without_segment(world, **earlier)
+    erased(world, tmp_path / "first", "bob")
+    moved(world, "ann", "bob")
+    without_segment(world, **earlier)
+    erased(world, tmp_path / "second", "bob")
+
+    synced(world, "ann", "dan", **ON)
+    synced(world, "ann", "cat", "dan", **ON)
+
+    assert [world.segment.journey(user) for user in ("ann", "bob", "dan", "cat")] == [[], [], [], [ENTERED]]
+
+
+def test_an_erasure_after_a_sync_has_ended_makes_no_sync_a_first_one(tmp_path: Path) -> None:
+    world = synced(World(tmp_path / "world"), "ann", **ON)
+    moved(world, "ann", "bob", "cat")
+    without_segment(world, **ON)
+    erased(world, tmp_path / "scratch", "bob")
+    commits = [content for name, content in world.store.objects.items() if "/commit-" in name]
+
+    synced(world, "ann", "cat", **ON)
+
+    assert world.segment.journey("cat") == [ENTERED]
+    assert all(b"follows_no_sync" not in content for content in commits)
+
+
+@pytest.mark.parametrize("is_retired", [False, True])
+def test_a_first_sync_has_no_event_also_after_plans_of_an_earlier_version(world: World, *, is_retired: bool) -> None:
+    if is_retired:
+        synced(world, "eve", **ON).retire("c1")
+    for _ in range(2):
+        moved(world, "ann")
+        without_segment(world, **ON)
+        for name in [name for name in world.store.objects if "/plan-" in name]:
+            plan = json.loads(world.store.objects[name])
+            plan["events"].pop("is_first_sync", None)
+            world.store.objects[name] = json.dumps(plan).encode()
+
+    synced(world, "ann", "bob", **ON)
+    synced(world, "ann", "bob", "cat", **ON)
+
+    assert [world.segment.journey(user) for user in ("ann", "bob", "cat")] == [[], [], [ENTERED]]
+
+
+@pytest.mark.parametrize("mode", [ON, {**ON, "sync_mode": "full"}], ids=["incremental", "full"])
+def test_an_exit_that_was_not_sent_is_sent_when_the_return_was_not_acknowledged(
+    world: World, mode: dict[str, Any]
+) -> None:
+    synced(world, "ann", **ON)
+    synced(world, "ann", "bob", **ON)
+    moved(world, "ann")
+    killed_before_events(world, **ON)
+    for _ in range(2):
+        moved(world, "ann", "bob")
+        without_segment(world, **mode)
+        moved(world, "ann")
+        without_segment(world, **ON)
+    moved(world, "ann", "bob")
+    without_segment(world, **mode)
+
+    synced(world, "ann", **ON)
+    moved(world, "ann")
+    planned = world.sync("c1", **ON).destinations[0].planned
+    synced(world, "ann", "bob", **ON)
+
+    assert planned == 0
+    assert world.segment.journey("bob") == [ENTERED, EXITED, ENTERED]
+
+
+@pytest.mark.parametrize("mode", [ON, {**ON, "sync_mode": "full"}], ids=["incremental", "full"])
+def test_an_entry_that_was_not_sent_is_sent_when_the_exit_was_not_acknowledged(
+    world: World, mode: dict[str, Any]
+) -> None:
+    synced(world, "ann", **ON)
+    moved(world, "ann", "bob")
+    killed_before_events(world, **ON)
+    for _ in range(2):
+        moved(world, "ann")
+        without_segment(world, **mode)
+        moved(world, "ann", "bob")
+        without_segment(world, **ON)
+    moved(world, "ann")
+    without_segment(world, **mode)
+
+    synced(world, "ann", "bob", **ON)
+    moved(world, "ann", "bob")
+    planned = world.sync("c1", **ON).destinations[0].planned
+    synced(world, "ann", **ON)
+
+    assert planned == 0
+    assert world.segment.journey("bob") == [ENTERED, EXITED]
+
+
+def test_a_return_that_is_acknowledged_later_cancels_the_exit_that_was_not_sent(world: World) -> None:
+    synced(world, "ann", **ON)
+    synced(world, "ann", "bob", **ON)
+    moved(world, "ann")
+    killed_before_events(world, **ON)
+    moved(world, "ann", "bob")
+    rejected(world, "bob", **ON)
+
+    synced(world, "ann", "bob", **ON)
+    moved(world, "ann", "bob")
+    planned = world.sync("c1", **ON).destinations[0].planned
+    synced(world, "ann", **ON)
+
+    assert planned == 0
+    assert world.segment.journey("bob") == [ENTERED, EXITED]
+
+
+def test_an_exit_that_may_have_been_sent_at_least_once_is_not_sent_after_a_full_that_was_not_acknowledged(
+    world: World,
+) -> None:
+    synced(world, "ann", **AGAIN)
+    synced(world, "ann", "bob", **AGAIN)
+    moved(world, "ann")
+
+    def lose(messages: list[dict[str, Any]]) -> None:
+        if messages[0]["type"] == "track":
+            world.segment.lost = [RetryLater(503, None, "")] * 50
+
+    world.segment.before_batch = lose
+    with pytest.raises(SegmentUnavailableError):
+        world.attempt("c1", **AGAIN)
+    world.segment.before_batch = lambda _messages: None
+    world.segment.lost = []
+    moved(world, "ann", "bob")
+    without_segment(world, **ON, sync_mode="full")
+
+    synced(world, "ann", **ON)
+
+    assert world.segment.journey("bob") == [ENTERED, EXITED]
+
+
+def test_after_a_kill_before_any_write_and_a_return_that_was_not_acknowledged_events_alternate(tmp_path: Path) -> None:
+    write, was_killed = 1, True
+    while was_killed:
+        world = synced(World(tmp_path / str(write)), "ann", **ON)
+        synced(world, "ann", "bob", **ON)
+        moved(world, "ann")
+        world.store.die_before_write(write)
+        was_killed = False
+        try:
+            world.attempt("c1", **ON)
+        except Killed:
+            was_killed = True
+        world.store.revive()
+        moved(world, "ann", "bob")
+        world.segment.refuses_connections = True
+        # Before its plan is written, nothing has changed, and there is nothing to send.
+        with suppress(SegmentUnavailableError):
+            world.attempt("c1", **ON)
+        world.segment.refuses_connections = False
+
+        synced(world, "ann", **ON)
+        synced(world, "ann", "bob", **ON)
+
+        assert world.segment.journey("bob") == [ENTERED, EXITED, ENTERED], f"killed before write {write}"
+        write += 1
+    assert write > 10

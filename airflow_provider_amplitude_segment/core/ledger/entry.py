@@ -126,6 +126,8 @@ class Commit:
         approved_by: that of the plan; ``None`` after a rollback or an erasure.
         exported_epoch: that of the plan; also after a rollback, because an older membership is never delivered.
         fingerprint: that of the plan; empty where no plan was delivered.
+        follows_no_sync: it was written without a delivery, while no sync had ended since the ledger began or since a
+            retirement. Absent from the object where it is false.
     """
 
     generation: int
@@ -145,6 +147,7 @@ class Commit:
     approved_by: str | None = None
     exported_epoch: float = 0.0
     fingerprint: str = ""
+    follows_no_sync: bool = False
 
 
 @dataclass(frozen=True, slots=True)

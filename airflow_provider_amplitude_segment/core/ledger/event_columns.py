@@ -43,14 +43,15 @@ class EventTerms:
         entered: name of the event of an entry.
         exited: name of the event of an exit.
         is_at_least_once: send an event in doubt again, under another message ID.
-        is_first_sync: when the plan was made, no sync had ended since the ledger began or since a retirement.
+        is_first_sync: when the plan was made, no sync had ended since the ledger began or since a retirement; ``None``
+            in a plan of an earlier version, which did not remember it.
     """
 
     cohort_name: str
     entered: str
     exited: str
     is_at_least_once: bool = False
-    is_first_sync: bool = False
+    is_first_sync: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,8 +160,10 @@ class Ledger:
         Raises:
             ClaimLostError: another run committed under this generation.
         """
-        content = encode_entry(dataclasses.asdict(commit))
-        if not self._store.create(f"{self.folder}/{ObjectName('commit', commit.generation)}", content):
+        entry = dataclasses.asdict(commit)
+        if not commit.follows_no_sync:
+            del entry["follows_no_sync"]
+        if not self._store.create(f"{self.folder}/{ObjectName('commit', commit.generation)}", encode_entry(entry)):
             raise claim_lost(self._store, self.folder, commit.claim)
         if commit.delivered_generation == commit.generation:
             self.set_head(commit.generation)

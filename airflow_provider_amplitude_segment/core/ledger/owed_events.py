@@ -21,20 +21,23 @@ NO_EVENTS = f"NULL::BOOLEAN AS {OWED}, NULL::BOOLEAN AS {SPENT}"
 def event_columns(engine: duckdb.DuckDBPyConnection, state: Path | None) -> str:
     """Return the columns ``event_owed`` and ``event_spent`` of a state, after a comma.
 
-    A state without them does not say what the last plan wanted of a pair in doubt, so the value that was not delivered
-    has no event.
+    A state without ``event_spent`` does not say what the last plan wanted of a pair in doubt, so the value that was not
+    delivered has no event. An earlier version wrote ``event_owed`` alone; what is owed in it is sent.
     """
     if has_column(engine, state, SPENT):
         return f", {OWED}, {SPENT}"
     spent = "CASE WHEN in_doubt THEN delivered IS DISTINCT FROM true END"
+    if has_column(engine, state, OWED):
+        return f", {OWED}, CASE WHEN {OWED} IS NULL THEN {spent} END AS {SPENT}"
     return f", NULL::BOOLEAN AS {OWED}, {spent} AS {SPENT}"
 
 
 def events_after(engine: duckdb.DuckDBPyConnection, plan: Plan, journal: Journal) -> str:
     """Return ``event_owed`` and ``event_spent`` after a plan, of ``state`` and ``planned``; make the table they need.
 
-    A change without an event, such as one of ``full``, leaves an event owed if it sends the same value; another value
-    cancels it, because the journey has seen neither. What is owed under an earlier trait key is cancelled.
+    A change without an event, such as one of ``full``, leaves an event owed if it sends the same value. Another value
+    cancels it, because the journey has seen neither, but not before Segment acknowledges it: the user may move back
+    first. One that may have been sent is cancelled at once. What is owed under an earlier trait key is cancelled.
     """
     ranges = journal.events.not_owed.pairs
     engine.execute(
@@ -44,11 +47,13 @@ def events_after(engine: duckdb.DuckDBPyConnection, plan: Plan, journal: Journal
     )
     is_current = f"trait = {literal(plan.trait)}"
     stays_owed = f"coalesce(state.{OWED} = planned.value AND {is_current}, false)"
+    is_unsent = f"state.{SPENT} IS DISTINCT FROM state.{OWED}"
+    is_kept = f"coalesce({is_current} AND (state.{OWED} = planned.value OR NOT planned.acked AND {is_unsent}), false)"
     # A plan that sends at least once does not write down what it starts; it starts after all identifies.
     is_unknown = plan.events is not None and plan.events.is_at_least_once and not journal.pending(plan.planned).pairs
     may_be_sent = "planned.acked" if is_unknown else "false"
     return f"""CASE WHEN planned.acked IS NULL THEN CASE WHEN {is_current} THEN state.{OWED} END
-                    WHEN planned.{NUMBER} IS NULL THEN CASE WHEN {stays_owed} THEN state.{OWED} END
+                    WHEN planned.{NUMBER} IS NULL THEN CASE WHEN {is_kept} THEN state.{OWED} END
                     WHEN NOT planned.is_event_settled THEN planned.value END AS {OWED},
                CASE WHEN planned.acked IS NULL THEN state.{SPENT}
                     WHEN planned.{NUMBER} IS NULL THEN

@@ -22,6 +22,7 @@ from airflow_provider_amplitude_segment.core.ledger.held_claims import HeldClaim
 from airflow_provider_amplitude_segment.core.ledger.ledger import Ledger
 from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, objects_of
 from airflow_provider_amplitude_segment.core.ledger.state import pairs_query, properties_query
+from airflow_provider_amplitude_segment.core.plan.events import follows_no_sync
 from airflow_provider_amplitude_segment.exceptions import CommitNotKeptError, LedgerDamagedError, LedgerFormatError
 
 if TYPE_CHECKING:
@@ -169,8 +170,17 @@ def write_corrective_commit(
             origin=like.origin,
             run_label=ports.run.label,
             exported_epoch=max((entry.exported_epoch for entry in ledger.readable_entries()), default=0.0),
+            follows_no_sync=_follows_no_sync(ledger, like),
         )
     )
+
+
+def _follows_no_sync(ledger: Ledger, like: Plan | Commit) -> bool:
+    """Return whether no sync had ended before ``like``; a commit that cannot be read is taken for a sync's."""
+    try:
+        return follows_no_sync(like, ledger)
+    except (LedgerDamagedError, LedgerFormatError):
+        return False
 
 
 def _delivered_generation(ledger: Ledger) -> int:

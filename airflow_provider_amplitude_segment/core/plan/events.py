@@ -40,20 +40,21 @@ def has_events(events: EventTerms, mode: PlanMode, settings: SyncSettings) -> bo
 def follows_no_sync(newest: Plan | Commit | None, ledger: Ledger) -> bool:
     """Return whether no sync has ended since the ledger began, or since the cohort was retired.
 
-    An abandoned plan with events remembers it; before one without, the newest commit says it.
+    An abandoned plan with events remembers it; before one without, or of an earlier version, the newest commit says it.
     """
     if isinstance(newest, Plan):
         if newest.mode == "retire":
             return True
-        if newest.events is not None:
+        if newest.events is not None and newest.events.is_first_sync is not None:
             return newest.events.is_first_sync
         commits = ledger.commits()
         newest = ledger.commit(commits[-1]) if commits else None
     if newest is None:
         return True
     mode = newest.report.get("mode")
-    # A corrective commit has no report; after a retirement, the trait key is of no task.
-    return mode == "retire" or (mode is None and newest.origin is None)
+    # A corrective commit has no report, and says it itself. In one of an earlier version, the trait key is of no task
+    # after a retirement.
+    return mode == "retire" or newest.follows_no_sync or (mode is None and newest.origin is None)
 
 
 def fingerprint_part(settings: SyncSettings) -> list[object]:
@@ -67,9 +68,10 @@ def fingerprint_part(settings: SyncSettings) -> list[object]:
 def event_condition(*, carries: bool, is_at_least_once: bool) -> str:
     """Return the condition that a pair of trait and user has an event, of the columns of ``plan.diff``.
 
-    A journey that is owed an event has seen neither the entry nor the exit, so the opposite move cancels it. Where it
-    may have seen it, the opposite move has its event too. A user in doubt has an event if no plan has wanted the value
-    before. A member who is known under an earlier trait key has not entered: the cohort was renamed.
+    A journey that is owed an event has seen neither the entry nor the exit, so the opposite move has none, and cancels
+    it when it is acknowledged. Where it may have seen it, the opposite move has its event too. A user in doubt has an
+    event if no plan has wanted the value before. A member who is known under an earlier trait key has not entered: the
+    cohort was renamed.
     """
     if not carries:
         return "false"
