@@ -54,14 +54,18 @@ class Tally:
 
     def table(self, seconds: float) -> str:
         """Return the counts for a reader."""
+        # What journeys received is no fault.
+        received = {kind: count for kind, count in self.survived.items() if kind.endswith(" received")}
+        faults = self.survived - Counter(received)
         syncs = f"{self.syncs:,} syncs in {self.tries:,} tries"
         lines = [
             f"{self.histories:,} histories, {syncs}, {self.exports:,} exports, {seconds:,.0f} s",
             f"{self.verifications:,} verifications, {self.healed:,} users healed",
             f"{self.file_histories:,} histories with cohort files, {self.file_syncs:,} syncs from them",
+            ", ".join(f"{count:,} {kind}" for kind, count in sorted(received.items())),
             "",
-            f"survived: {self.survived.total():,} faults",
-            *(f"  {count:>7,}  {kind}" for kind, count in sorted(self.survived.items())),
+            f"survived: {faults.total():,} faults",
+            *(f"  {count:>7,}  {kind}" for kind, count in sorted(faults.items())),
             "",
             ", ".join(f"{check} {self.findings[check]:,}" for check in CHECKS),
         ]
