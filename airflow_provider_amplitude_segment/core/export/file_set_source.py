@@ -211,7 +211,7 @@ def _requested_at(store: Store, stream: Stream, newest: Plan | Commit) -> float:
     """Return when the newest membership of a ledger was requested as an export; 0 where it came from a set.
 
     A retirement and a commit of a maintenance command name no export: the entry before them that does decides. Where
-    a retirement or an erasure has deleted it, nothing tells, and a set may be synced again.
+    a retirement or an erasure has deleted it, nothing shows it, and a set may be synced again.
     """
     named: Plan | Commit | None = newest
     if not newest.export_request_id:
