@@ -858,8 +858,8 @@ class ExitRatioError(AskableGuardError):
     """More members would exit than ``max_exit_ratio`` allows.
 
     Attributes:
-        leaving: users whose last delivered value under the current trait key is ``true``, and who are members no more.
-        told: users whose last delivered value under the current trait key is ``true``.
+        leaving: those of ``told`` who are members no more.
+        told: users whose last delivered value is ``true``, under any of the cohort's trait keys.
         max_exit_ratio: the share that is allowed.
     """
 

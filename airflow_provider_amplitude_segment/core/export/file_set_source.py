@@ -215,8 +215,8 @@ def _requested_at(store: Store, stream: Stream, newest: Plan | Commit) -> float:
     """
     named: Plan | Commit | None = newest
     if not newest.export_request_id:
-        entries = [entry for entry in Ledger(store, stream.folder).readable_entries() if entry.export_request_id]
-        named = max(entries, key=lambda entry: entry.generation, default=None)
+        entries = Ledger(store, stream.folder).readable_entries()
+        named = next((entry for entry in reversed(entries) if entry.export_request_id), None)
     return 0.0 if named is None or is_set_id(named.export_request_id) else newest.exported_epoch
 
 

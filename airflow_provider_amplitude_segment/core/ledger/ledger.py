@@ -121,7 +121,7 @@ class Ledger:
         ]
 
     def readable_entries(self) -> list[Plan | Commit]:
-        """Return the plans and commits that this version can read, in any order."""
+        """Return the plans and commits that this version can read, the oldest first, as ``entries`` orders them."""
         entries = []
         for name in self.entries():
             with suppress(LedgerDamagedError, LedgerFormatError):
