@@ -33,6 +33,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     events: which changes carry an event for a journey
                     diff: who entered, exited, changed; which rejected user is sent again
                     draft: a diff before its plan is written, or an unfinished plan to resume
+                    planned_list: its changes as a list for people
                     guards: max_exit_ratio, on_empty_cohort, on_trait_change between two tasks
                     approved: what an approval lets through
                     settled: destinations that have synced a set before
@@ -48,7 +49,7 @@ Time, randomness, waiting and IDs are arguments. A sync's data passes these stag
                     track: the event of an entry or exit; event_delivery: when it is sent, at most or at least once
                     rate_limiter: identifies a second
     ledger/         stream: a cohort at one destination, to which one ledger belongs; ledger_folder, ledger: its folder
-                    object_names: how every object of a state path is named
+                    object_names: how every object of a state path is named; entry_order: which entry is the newest
                     claim: the lease on a stream, its format and how long it lasts; held_claims: renew and verify it
                     entry: plan, journal and commit; position_ranges: which rows of a plan a journal names
                     event_columns: which events are sent, in doubt and owed; owed_events: what a plan leaves owed

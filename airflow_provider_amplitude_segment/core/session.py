@@ -23,9 +23,9 @@ from airflow_provider_amplitude_segment.core.plan.draft import (
     NewDraft,
     OpenedStream,
     is_unfinished_plan_of,
-    list_planned,
 )
 from airflow_provider_amplitude_segment.core.plan.missing_state import check_state
+from airflow_provider_amplitude_segment.core.plan.planned_list import list_planned
 from airflow_provider_amplitude_segment.core.proof.write_keys import WriteKeyProofs, prove_write_keys
 from airflow_provider_amplitude_segment.core.report.progress import log_group
 from airflow_provider_amplitude_segment.core.report.report import (

@@ -8,7 +8,7 @@ names its files with size and SHA-256:
     commit-n.json  snapshot-n-c.parquet                 the state after
     current.json                                        a hint at the newest commit
 
-The state is that of the entry on which the highest claim worked (``object_names.entries_of``): the plan or commit of
+The state is that of the entry on which the highest claim worked (``entry_order``): the plan or commit of
 the highest ``n``, unless a later claim resumed an earlier plan. Objects without their ``.json`` are ignored.
 """
 
@@ -29,12 +29,12 @@ from airflow_provider_amplitude_segment.core.ledger.entry import (
     StoredFile,
     TraitOrigin,
 )
+from airflow_provider_amplitude_segment.core.ledger.entry_order import entries_of
 from airflow_provider_amplitude_segment.core.ledger.event_columns import EventJournal, EventTerms
 from airflow_provider_amplitude_segment.core.ledger.object_names import (
     CURRENT,
     SIDE_FOLDERS,
     ObjectName,
-    entries_of,
     foreign_names,
     foreign_names_beside,
     objects_of,

@@ -20,13 +20,13 @@ from airflow_provider_amplitude_segment.core.engine.database import one_row
 from airflow_provider_amplitude_segment.core.engine.engine_file import write_parquet
 from airflow_provider_amplitude_segment.core.ledger.claim import newest_generation
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
+from airflow_provider_amplitude_segment.core.ledger.entry_order import entries_of
 from airflow_provider_amplitude_segment.core.ledger.object_names import (
     FOR_PEOPLE,
     REJECTED,
     REPORTS,
     VERIFICATION,
     ObjectName,
-    entries_of,
     is_unfinished_beside,
     names_users,
     objects_of,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_amplitude_segment.core.ledger.entry import Commit, Plan
-from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, entries_of, objects_of
+from airflow_provider_amplitude_segment.core.ledger.entry_order import entries_of
+from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, objects_of
 from airflow_provider_amplitude_segment.core.report.saved_report import read_saved_reports
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeGuard
 
 from airflow_provider_amplitude_segment.core.clock import is_ahead, later_timestamp, timestamp
-from airflow_provider_amplitude_segment.core.engine.engine_file import parquet_rows, write_csv
 from airflow_provider_amplitude_segment.core.ledger.entry import Plan, TraitOrigin
-from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName, dry_run_file
+from airflow_provider_amplitude_segment.core.ledger.object_names import ObjectName
 from airflow_provider_amplitude_segment.core.ledger.state import read_state
 from airflow_provider_amplitude_segment.core.ledger.stream import fingerprint
 from airflow_provider_amplitude_segment.core.plan.diff import PlanTerms, diff_membership
@@ -21,7 +20,7 @@ from airflow_provider_amplitude_segment.core.plan.events import (
     warn_of_doubt,
 )
 from airflow_provider_amplitude_segment.core.report.report import DestinationReport
-from airflow_provider_amplitude_segment.core.user_properties import check_names, members_of_object, names_in
+from airflow_provider_amplitude_segment.core.user_properties import check_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -255,16 +254,6 @@ def _proved_key(ledger: Ledger, newest: Plan | Commit | None) -> str:
     if isinstance(newest, Plan) and ledger.journal(newest).acked.count:
         return newest.key_fingerprint
     return newest.proved_key
-
-
-def list_planned(engine: duckdb.DuckDBPyConnection, draft: NewDraft, name: str) -> str:
-    """Write a draft's changes to ``dry-runs/<name>.csv`` for people, and return its location."""
-    path = draft.opened.scratch / "planned.csv"
-    names = names_in(engine, draft.diff.changes)
-    properties = f", concat('{{', substr({members_of_object(names)}, 2), '}}') AS properties" if names else ""
-    changes = parquet_rows(draft.diff.changes)
-    engine.execute(write_csv(f"SELECT trait, user_id, value{properties} FROM {changes}", path))
-    return draft.opened.ledger.store_side_file(dry_run_file(name), path)
 
 
 def report_opened(opened: OpenedStream, terms: PlanTerms) -> DestinationReport:
